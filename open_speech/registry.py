@@ -1,0 +1,116 @@
+"""Model id or alias -> catalog entry. Pure: the catalog is handed in, nothing is looked up on disk."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from open_speech.backends import BackendEntry, HubSource, ModelEntry, Task, Voice
+from open_speech.errors import NotInstalled, UnknownModel, UnknownVoice, WrongTask
+
+OPENAI_STT = (
+    "whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-4o-transcribe-diarize",
+    "gpt-transcribe", "gpt-live-transcribe", "gpt-realtime-whisper",
+)  # fmt: skip
+OPENAI_TTS = ("tts-1", "tts-1-hd", "tts-1-1106", "tts-1-hd-1106", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
+OPENAI_VOICES = (
+    "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar",
+)  # fmt: skip
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+_BLEND = re.compile(r"^[\w.-]+(\(\d+(\.\d+)?\))?([+][\w.-]+(\(\d+(\.\d+)?\))?)+$|^[\w.-]+\(\d+(\.\d+)?\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What stands behind OpenAI's names, and what a request that names nothing gets."""
+
+    stt_model: str
+    tts_model: str
+    tts_voice: str
+
+
+class Registry:
+    """The catalog as one server sees it: entries, which backends it runs, and the aliases."""
+
+    def __init__(
+        self,
+        backends: Iterable[BackendEntry],
+        models: Iterable[ModelEntry],
+        served: Mapping[str, str],
+        defaults: Defaults,
+    ) -> None:
+        """`served` maps each backend this server runs to where it runs; models of other backends are not installed here."""
+        self.backends = {entry.name: entry for entry in backends}
+        self.served = dict(served)
+        self.defaults = defaults
+        self._models = {entry.id: entry for entry in models}
+        self._aliases = dict.fromkeys(OPENAI_STT, defaults.stt_model) | dict.fromkeys(OPENAI_TTS, defaults.tts_model)
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """OpenAI's model names -> ours."""
+        return self._aliases
+
+    def models(self, task: Task | None = None) -> list[ModelEntry]:
+        """List the models of the backends that this server runs."""
+        return [m for m in self._models.values() if m.backend in self.served and task in (None, m.task)]
+
+    def all_models(self) -> list[ModelEntry]:
+        """List every model of the catalog, installed or not."""
+        return list(self._models.values())
+
+    def find(self, name: str, task: Task | None = None) -> ModelEntry:
+        """Resolve a model id or alias.
+
+        Raises UnknownModel, NotInstalled (a model of a backend that is not served) or WrongTask, all naming the field `model`.
+        """
+        entry = self._models.get(self._aliases.get(name, name)) or self._from_hub(self._aliases.get(name, name))
+        if entry is None:
+            raise UnknownModel(self._unknown(name), param="model")
+        if task is not None and entry.task is not task:
+            raise WrongTask(f"The model `{name}` does {entry.task}; this endpoint needs {task}.", param="model")
+        if entry.backend not in self.served:
+            extra = self.backends[entry.backend].extra
+            setting = "STT_BACKENDS" if entry.task is Task.STT else "TTS_BACKENDS"
+            raise NotInstalled(
+                f"The model `{name}` needs the backend `{entry.backend}`: install `open-speech[{extra}]` and name it in {setting}.",
+                param="model",
+            )
+        return entry
+
+    def voice(self, model: ModelEntry, name: str | None) -> str:
+        """Resolve a voice of a model: its own id, one of OpenAI's names, a blend, or None for the default.
+
+        Raises UnknownVoice naming the nearest voices.
+        """
+        if not name:
+            default = self.defaults.tts_voice
+            return default if any(v.id == default for v in model.voices) else model.default_voice
+        if any(voice.id == name for voice in model.voices) or _BLEND.match(name):
+            return name
+        if name in OPENAI_VOICES:
+            return self.backends[model.backend].openai_voices.get(name, model.default_voice)
+        ids = [voice.id for voice in model.voices]
+        near = difflib.get_close_matches(name, ids, n=3) or ids[:3]
+        raise UnknownVoice(f"The model `{model.id}` has no voice `{name}`. Nearest: {', '.join(near)}.", param="voice")
+
+    def voices(self) -> list[tuple[ModelEntry, Voice]]:
+        """List every voice of every speaking model that this server runs."""
+        return [(model, voice) for model in self.models(Task.TTS) for voice in model.voices]
+
+    def _from_hub(self, name: str) -> ModelEntry | None:
+        """Make an entry for a hub repository that the catalog does not list, when a served backend takes such models."""
+        takes = [b for b in self.backends.values() if b.open_ended and b.name in self.served]
+        if not takes or not _HUB_ID.match(name) or ".." in name:
+            return None
+        return ModelEntry(
+            id=name, backend=takes[0].name, task=takes[0].task, licence="see the repository", languages=(),
+            word_times=True, translates=True, sources=(HubSource(name),),
+        )  # fmt: skip
+
+    def _unknown(self, name: str) -> str:
+        near = difflib.get_close_matches(name, [m.id for m in self.models()] + list(self._aliases), n=2)
+        hint = f" Did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else ""
+        return f"The model `{name}` does not exist or you do not have access to it.{hint}"

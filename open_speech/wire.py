@@ -1,0 +1,161 @@
+"""Frames between the front process and a runner process: `kind (1 byte) + length (4 bytes, big endian) + payload`. Pure.
+
+The transport under it has no item boundaries, ends a failed stream as if it were complete, and blanks exceptions; so every answer
+is frames, and ends in END or ERROR. An answer without one was cut short.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from open_speech.audio import Audio
+from open_speech.backends import STT_RATE, SpeechOptions, TranscribeOptions
+from open_speech.errors import SpeechError, from_wire
+from open_speech.transcript import Segment, TranscriptInfo
+
+_HEAD = struct.Struct(">cI")
+_RATE = struct.Struct(">I")
+MAX_PAYLOAD = 1 << 28
+"""Bytes; a longer frame is a broken stream, not a message."""
+
+
+class Kind(Enum):
+    """What a frame carries."""
+
+    AUDIO = b"A"
+    JSON = b"J"
+    PROGRESS = b"P"
+    ERROR = b"E"
+    END = b"Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame; the payload's form follows from the kind."""
+
+    kind: Kind
+    payload: bytes = b""
+
+    def encode(self) -> bytes:
+        """Write the frame as bytes."""
+        return _HEAD.pack(self.kind.value, len(self.payload)) + self.payload
+
+
+END = Frame(Kind.END)
+
+
+class BrokenStream(ValueError):
+    """The bytes are not frames."""
+
+
+def audio_frame(audio: Audio) -> Frame:
+    """Pack audio as its rate in Hertz (4 bytes) and little-endian float32 samples."""
+    return Frame(Kind.AUDIO, _RATE.pack(audio.rate) + audio.samples.astype("<f4", copy=False).tobytes())
+
+
+def audio_of(frame: Frame) -> Audio:
+    """Unpack what `audio_frame` packed."""
+    (rate,) = _RATE.unpack_from(frame.payload)
+    return Audio(np.frombuffer(frame.payload, "<f4", offset=_RATE.size), rate)
+
+
+def error_frame(error: SpeechError) -> Frame:
+    """Pack an error; it ends the answer."""
+    return Frame(Kind.ERROR, json.dumps(error.to_wire()).encode())
+
+
+def error_of(frame: Frame) -> SpeechError:
+    """Unpack what `error_frame` packed."""
+    return from_wire(json.loads(frame.payload))
+
+
+class Decoder:
+    """Cut a byte stream, however it is chopped, back into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Add bytes, take the frames that are complete. Raises BrokenStream if they cannot be frames."""
+        self._buffer += data
+        while len(self._buffer) >= _HEAD.size:
+            mark, length = _HEAD.unpack_from(self._buffer)
+            if length > MAX_PAYLOAD:
+                raise BrokenStream(f"frame of {length} bytes")
+            try:
+                kind = Kind(mark)
+            except ValueError:
+                raise BrokenStream(f"frame kind {mark!r}") from None
+            end = _HEAD.size + length
+            if len(self._buffer) < end:
+                return
+            payload = bytes(memoryview(self._buffer)[_HEAD.size : end])
+            del self._buffer[:end]
+            yield Frame(kind, payload)
+
+
+class TranscribeCall(BaseModel):
+    """One transcription as it crosses to a runner.
+
+    `pcm` is little-endian float32 mono at STT_RATE; `options` is TranscribeOptions as JSON.
+    """
+
+
+    # Base64 only where the runner is remote and the body is JSON; over the local socket the bytes go as they are.
+    model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+    model: str
+    pcm: bytes
+    options: str
+
+    @classmethod
+    def of(cls, model: str, audio: Audio, options: TranscribeOptions) -> TranscribeCall:
+        """Pack a call."""
+        pcm = audio.samples.astype("<f4", copy=False).tobytes()
+        return cls(model=model, pcm=pcm, options=_TRANSCRIBE_OPTIONS.dump_json(options).decode())
+
+    def unpack(self) -> tuple[Audio, TranscribeOptions]:
+        """Give back the audio and the options."""
+        return Audio(np.frombuffer(self.pcm, "<f4"), STT_RATE), _TRANSCRIBE_OPTIONS.validate_json(self.options)
+
+
+class SpeakCall(BaseModel):
+    """One piece of text to speak, as it crosses to a runner; `options` is SpeechOptions as JSON."""
+
+    model_config = ConfigDict(frozen=True)
+    model: str
+    text: str
+    options: str
+
+    @classmethod
+    def of(cls, model: str, text: str, options: SpeechOptions) -> SpeakCall:
+        """Pack a call."""
+        return cls(model=model, text=text, options=_SPEECH_OPTIONS.dump_json(options).decode())
+
+    def unpack(self) -> tuple[str, SpeechOptions]:
+        """Give back the text and the options."""
+        return self.text, _SPEECH_OPTIONS.validate_json(self.options)
+
+
+def heard_frame(item: TranscriptInfo | Segment) -> Frame:
+    """Pack one item of a transcription."""
+    adapter = _INFO if isinstance(item, TranscriptInfo) else _SEGMENT
+    return Frame(Kind.JSON, adapter.dump_json(item))  # type: ignore[arg-type]
+
+
+def heard_of(frame: Frame) -> TranscriptInfo | Segment:
+    """Unpack what `heard_frame` packed."""
+    data = json.loads(frame.payload)
+    return (_INFO if "language" in data else _SEGMENT).validate_python(data)
+
+
+_TRANSCRIBE_OPTIONS = TypeAdapter(TranscribeOptions)
+_SPEECH_OPTIONS = TypeAdapter(SpeechOptions)
+_INFO = TypeAdapter(TranscriptInfo)
+_SEGMENT = TypeAdapter(Segment)
