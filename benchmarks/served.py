@@ -1,0 +1,133 @@
+"""The server as a user starts it, as a context manager: for benchmarks and for the served tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Served:
+    """A running server: its address and its processes."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    ready_s: float = 0.0
+    """Seconds from the start of the command to the first ready answer."""
+
+    @property
+    def base_url(self) -> str:
+        """What the OpenAI SDK takes as `base_url`."""
+        return self.url + "/v1"
+
+    def processes(self) -> list[psutil.Process]:
+        """List the arbiter and all its children."""
+        arbiter = psutil.Process(self.process.pid)
+        return [arbiter, *arbiter.children(recursive=True)]
+
+    def pid_of(self, service: str) -> int:
+        """Find the process of one BentoML service, for example `kokoro`; the front is `open_speech`."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                command = process.cmdline()
+                if "--service-name" in command and command[command.index("--service-name") + 1] == service:
+                    return process.pid
+        raise LookupError(service)
+
+    def kill(self, service: str) -> int:
+        """Kill the process of one service (SIGKILL); returns its pid."""
+        pid = self.pid_of(service)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def cpu_s(self) -> float:
+        """CPU seconds that all living processes have used so far."""
+        total = 0.0
+        for process in self.processes():
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
+    def memory_mb(self) -> dict[str, float]:
+        """Proportional memory (PSS) in MB of each process, by service name; the arbiter is `arbiter`."""
+        found: dict[str, float] = {}
+        for process in self.processes():
+            with suppress(psutil.Error):
+                command = process.cmdline()
+                name = command[command.index("--service-name") + 1] if "--service-name" in command else "arbiter"
+                found[name] = found.get(name, 0.0) + process.memory_full_info().pss / 1e6
+        return found
+
+
+def free_port() -> int:
+    """Find a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serve(settings: Mapping[str, str] | None = None, *, ready_within_s: float = 60) -> Iterator[Served]:
+    """Run `bentoml serve` on a free loopback port with these settings, until the block ends.
+
+    Raises TimeoutError or ChildProcessError, with the end of the log, if it does not become ready.
+    """
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="open-speech-served-") as folder:
+        log = Path(folder) / "log"
+        ours = ("OS_", "STT_", "TTS_", "BENTOML_")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        environment |= {"BENTOML_HOME": folder, "BENTOML_DO_NOT_TRACK": "True", "BENTOML_DISABLE_GPU_ALLOCATION": "1"}
+        environment |= settings or {}
+        command = [sys.executable, "-m", "bentoml", "serve", "service:OpenSpeech", "--host", "127.0.0.1", "--port", str(port)]
+        started = time.monotonic()
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, "--timeout-graceful-shutdown", "5"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        served = Served(f"http://127.0.0.1:{port}", process, log)
+        try:
+            _wait_ready(served, started, ready_within_s)
+            yield served
+        finally:
+            _stop(served)
+
+
+def _wait_ready(served: Served, started: float, within_s: float) -> None:
+    while True:
+        with suppress(httpx.HTTPError):
+            if httpx.get(served.url + "/readyz", timeout=3).status_code == 200:
+                served.ready_s = time.monotonic() - started
+                return
+        if served.process.poll() is not None:
+            raise ChildProcessError(served.log.read_text(errors="replace")[-3000:])
+        if time.monotonic() - started > within_s:
+            raise TimeoutError(served.log.read_text(errors="replace")[-3000:])
+        time.sleep(0.05)
+
+
+def _stop(served: Served) -> None:
+    with suppress(psutil.Error):
+        children = served.processes()
+        served.process.terminate()
+        _, alive = psutil.wait_procs(children, timeout=20)
+        for process in alive:
+            with suppress(psutil.Error):
+                process.kill()
+    served.process.wait(5)

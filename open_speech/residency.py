@@ -1,0 +1,92 @@
+"""What is loaded: load once for many askers, keep while used, let go when idle or too many. Clock and loader are passed in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Slot(Generic[T]):
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    value: T | None = None
+    users: int = 0
+    last_use: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease(Generic[T]):
+    """A borrowed model; it is not let go before `release`, which must be called exactly once."""
+
+    value: T
+    release: Callable[[], None]
+
+
+class Residency(Generic[T]):
+    """The loaded models of one runner. Thread-safe; `acquire` blocks while the model loads."""
+
+    def __init__(self, load: Callable[[str], T], *, ttl_s: float, limit: int, clock: Callable[[], float]) -> None:
+        """`ttl_s` 0 keeps idle models for ever; `limit` 0 keeps any number; `clock` gives seconds, monotonic."""
+        self._load = load
+        self._ttl_s = ttl_s
+        self._limit = limit
+        self._clock = clock
+        self._slots: dict[str, _Slot[T]] = {}
+        self._lock = threading.Lock()
+
+    def acquire(self, key: str) -> Lease[T]:
+        """Borrow a model, loading it first if need be.
+
+        A load that fails raises to its asker, and the next asker tries again.
+        """
+        with self._lock:
+            slot = self._slots.setdefault(key, _Slot())
+            slot.users += 1
+        try:
+            with slot.lock:
+                if slot.value is None:
+                    slot.value = self._load(key)
+                    self._make_room()
+                return Lease(slot.value, lambda: self._release(slot))
+        except BaseException:
+            self._release(slot)
+            raise
+
+    def evict_idle(self) -> list[str]:
+        """Let go of every model that nobody has used for longer than the TTL; returns their names."""
+        if not self._ttl_s:
+            return []
+        limit = self._clock() - self._ttl_s
+        with self._lock:
+            idle = [key for key, slot in self._slots.items() if not slot.users and slot.last_use <= limit]
+            return [key for key in idle if self._slots.pop(key).value is not None]
+
+    def unload(self, key: str) -> bool:
+        """Let go of a model now; one in use is freed when its last user is done. False if it was not loaded."""
+        with self._lock:
+            slot = self._slots.pop(key, None)
+        return slot is not None and slot.value is not None
+
+    def loaded(self) -> dict[str, float]:
+        """Name the loaded models, each with the seconds since it was last used."""
+        with self._lock:
+            now = self._clock()
+            return {key: 0.0 if s.users else now - s.last_use for key, s in self._slots.items() if s.value is not None}
+
+    def _release(self, slot: _Slot[T]) -> None:
+        with self._lock:
+            slot.users -= 1
+            slot.last_use = self._clock()
+
+    def _make_room(self) -> None:
+        if not self._limit:
+            return
+        with self._lock:
+            held = [(slot.last_use, key) for key, slot in self._slots.items() if slot.value is not None]
+            idle = sorted((last, key) for last, key in held if not self._slots[key].users)
+            for _, key in idle[: max(0, len(held) - self._limit)]:
+                del self._slots[key]

@@ -1,0 +1,161 @@
+"""What runs inside a runner process, whatever the backend: load on first use, answer in frames, stop when nobody listens.
+
+No BentoML and no HTTP here: the same object serves a child process, this process and a remote machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from open_speech.backends import Setup, Synthesizer, Transcriber
+from open_speech.errors import BackendFailed, SpeechError
+from open_speech.registry import Registry
+from open_speech.residency import Lease, Residency
+from open_speech.weights import Progress, Store
+from open_speech.wire import END, Frame, Kind, SpeakCall, TranscribeCall, audio_frame, error_frame, heard_frame
+
+log = logging.getLogger("open_speech.runner")
+
+T = TypeVar("T")
+_DONE: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """How one runner process works, from the settings."""
+
+    device: str = "auto"
+    compute_type: str = "auto"
+    model_threads: int = 0
+    ttl_s: float = 300.0
+    limit: int = 0
+    heartbeat_s: float = 1.0
+    """Seconds between progress frames while a model is fetched and loaded: the caller's deadline counts from frame to frame."""
+
+
+class Host:
+    """One backend class and its loaded models. Every method answers in frames; nothing raises but cancellation."""
+
+    def __init__(
+        self, backend: type[Transcriber] | type[Synthesizer], registry: Registry, store: Store, options: HostOptions, *, threads: int
+    ) -> None:
+        """`threads` calls run at once; more wait their turn piece by piece, so a short request is not stuck behind a long one."""
+        self._backend = backend
+        self._registry = registry
+        self._store = store
+        self._options = options
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="model")
+        self._progress: dict[str, Progress] = {}
+        self._residency: Residency[Transcriber | Synthesizer] = Residency(
+            self._load, ttl_s=options.ttl_s, limit=options.limit, clock=time.monotonic
+        )
+
+    async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
+        """Answer with JSON frames, as Transcriber.transcribe yields them."""
+        audio, options = call.unpack()
+
+        def work(backend: Transcriber) -> Iterator[Frame]:
+            return map(heard_frame, backend.transcribe(audio, options))
+
+        async with aclosing(self._answer(call.model, work)) as frames:
+            async for frame in frames:
+                yield frame.encode()
+
+    async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
+        """Answer with AUDIO frames, as Synthesizer.synthesize yields them."""
+        text, options = call.unpack()
+
+        def work(backend: Synthesizer) -> Iterator[Frame]:
+            return map(audio_frame, backend.synthesize(text, options))
+
+        async with aclosing(self._answer(call.model, work)) as frames:
+            async for frame in frames:
+                yield frame.encode()
+
+    async def load(self, model: str) -> AsyncGenerator[bytes, None]:
+        """Fetch and load a model, with PROGRESS frames on the way."""
+        async with aclosing(self._answer(model, lambda _: iter(()))) as frames:
+            async for frame in frames:
+                yield frame.encode()
+
+    async def unload(self, model: str) -> bool:
+        """Let go of a model; False if it was not loaded."""
+        return await asyncio.to_thread(self._residency.unload, model)
+
+    async def status(self) -> dict[str, Any]:
+        """Tell the process id and, for each loaded model, the seconds since its last use."""
+        return {"pid": os.getpid(), "loaded": self._residency.loaded()}
+
+    async def _answer(self, model: str, work: Callable[[Any], Iterator[Frame]]) -> AsyncGenerator[Frame, None]:
+        loop = asyncio.get_running_loop()
+        borrowing = loop.run_in_executor(None, self._residency.acquire, model)
+        try:
+            while not (await asyncio.wait({borrowing}, timeout=self._options.heartbeat_s))[0]:
+                yield self._progress_frame(model)
+            backend = borrowing.result().value
+            async with aclosing(_in_thread(lambda: work(backend), self._pool)) as frames:
+                async for frame in frames:
+                    yield frame
+        except SpeechError as error:
+            yield error_frame(error)
+        except Exception:  # noqa: BLE001 - the process boundary: what a backend raises becomes data here
+            log.exception("model %s failed", model)
+            yield error_frame(BackendFailed(f"The model `{model}` failed on this request."))
+        else:
+            yield END
+        finally:
+            # Also when the caller left while the model was still loading: what was borrowed is given back in any case.
+            borrowing.add_done_callback(self._give_back)
+
+    def _give_back(self, borrowing: asyncio.Future[Lease[Transcriber | Synthesizer]]) -> None:
+        if borrowing.cancelled() or borrowing.exception() is not None:
+            return
+        borrowing.result().release()
+        if self._options.ttl_s:
+            asyncio.get_running_loop().call_later(self._options.ttl_s + 0.1, self._residency.evict_idle)
+
+    def _load(self, model: str) -> Transcriber | Synthesizer:
+        entry = self._registry.find(model)
+        folder = self._store.pull(entry, lambda progress: self._progress.__setitem__(model, progress))
+        options = self._options
+        setup = Setup(entry, folder, device=options.device, compute_type=options.compute_type, threads=options.model_threads)
+        backend = self._backend(setup)
+        started = time.monotonic()
+        backend.load()
+        self._progress.pop(model, None)
+        log.info("loaded %s in %.1f s", model, time.monotonic() - started)
+        return backend
+
+    def _progress_frame(self, model: str) -> Frame:
+        progress = self._progress.get(model)
+        return Frame(Kind.PROGRESS, b"{}" if progress is None else progress.to_json())
+
+
+async def _in_thread(make: Callable[[], Iterator[T]], pool: ThreadPoolExecutor) -> AsyncGenerator[T, None]:
+    """Drive a blocking iterator step by step in `pool`; closing this closes the iterator as soon as its running step ends."""
+
+    def drive() -> Generator[T, None, None]:
+        yield from make()
+
+    steps = drive()
+    step: Future[T] | None = None
+    try:
+        while True:
+            step = pool.submit(next, steps, _DONE)
+            item = await asyncio.wrap_future(step)
+            if item is _DONE:
+                return
+            yield item
+    finally:
+        if step is not None and not step.done():
+            step.add_done_callback(lambda _: steps.close())
+        else:
+            steps.close()

@@ -1,0 +1,64 @@
+"""The composition root: settings -> runners -> engine -> app, as one BentoML service. `bentoml serve service:OpenSpeech` runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import bentoml
+from fastapi import FastAPI
+
+from open_speech import config
+from open_speech.app import create_app
+from open_speech.engine import Engine
+from open_speech.errors import SpeechError
+from runners import _topology as topology
+from runners._bentoml import RUNNER_CONNECTION
+
+log = logging.getLogger("bentoml.open_speech")
+settings = config.load()
+placements = topology.plan(settings)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Give the app its engine: here the dependencies are connected, in BentoML's own start-up hooks they are not."""
+    front = bentoml.get_current_service()
+    app.state.engine = front.engine = topology.engine_of(front, settings, placements)
+    preloading = asyncio.create_task(_preload(front.engine))
+    yield
+    preloading.cancel()
+
+
+async def _preload(engine: Engine) -> None:
+    for model in (*settings.stt_preload_models, *settings.tts_preload_models):
+        try:
+            await engine.load(model)
+        except SpeechError as error:
+            log.warning("preload of %s: %s", model, error)
+
+
+class Front:
+    """The process that holds the doors. It imports no model library."""
+
+    engine: Engine | None = None
+
+    async def __is_ready__(self) -> bool:
+        """Ready when every task that is served has a runner that answers; a dead runner never makes this hang."""
+        return self.engine is not None and await self.engine.is_ready()
+
+
+OpenSpeech = bentoml.asgi_app(create_app(settings, lifespan=lifespan), path="/")(
+    bentoml.service(
+        name="open_speech",
+        workers=1,
+        traffic={"timeout": settings.os_request_timeout_s},
+        http={"host": settings.os_host, "port": settings.os_port},
+        runner_connection=RUNNER_CONNECTION,
+        runner_probe={"enabled": False},
+        logging={"access": {"enabled": False}},
+        metrics={"enabled": False},
+    )(type("OpenSpeech", (Front,), {"__module__": __name__, "__doc__": Front.__doc__, **topology.dependencies(placements)}))
+)

@@ -1,0 +1,201 @@
+"""The host of a runner process, on the tones backends and on small backends written here."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from open_speech.audio import Audio, silence
+from open_speech.backends import STT_RATE, BackendEntry, ModelEntry, Setup, SpeechOptions, Task, TranscribeOptions
+from open_speech.errors import BackendFailed, UnknownVoice
+from open_speech.registry import Defaults, Registry
+from open_speech.transcript import Segment, TranscriptInfo
+from open_speech.weights import Store
+from open_speech.wire import Decoder, Frame, Kind, SpeakCall, TranscribeCall, error_of
+from runners._host import Host, HostOptions
+
+MODEL = ModelEntry("toy", "toy", Task.TTS, "MIT", ("en",))
+
+
+class Toy:
+    """A synthesiser of ten pieces of 10 ms work each; counts what it did, as a real one would not."""
+
+    loads = 0
+    pieces = 0
+    closed = 0
+    load_s = 0.0
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+
+    def load(self) -> None:
+        type(self).loads += 1
+        time.sleep(self.load_s)
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        if options.voice == "nobody":
+            raise UnknownVoice("no such voice", param="voice")
+        if text == "crash":
+            raise ZeroDivisionError("secret detail")
+        return self._sound()
+
+    def _sound(self) -> Iterator[Audio]:
+        try:
+            for _ in range(10):
+                time.sleep(0.01)
+                type(self).pieces += 1
+                yield Audio(np.zeros(240, np.float32), 24_000)
+        finally:
+            type(self).closed += 1
+
+
+@pytest.fixture
+def toy() -> type[Toy]:
+    return type("FreshToy", (Toy,), {})
+
+
+def host(backend: type[Any], folder: Path, *, threads: int = 1, ttl_s: float = 0) -> Host:
+    entry = BackendEntry("toy", Task.TTS, "nowhere:Toy", (), "", "MIT")
+    registry = Registry([entry], [MODEL], {"toy": "process"}, Defaults("", "toy", ""))
+    options = HostOptions(ttl_s=ttl_s, heartbeat_s=0.02)
+    return Host(backend, registry, Store(folder, offline=True), options, threads=threads)
+
+
+async def frames_of(answer: AsyncGenerator[bytes, None]) -> list[Frame]:
+    decoder = Decoder()
+    return [frame async for chunk in answer for frame in decoder.feed(chunk)]
+
+
+def call(text: str = "hello", voice: str = "v") -> SpeakCall:
+    return SpeakCall.of("toy", text, SpeechOptions(voice))
+
+
+def test_an_answer_is_its_pieces_and_then_an_end(toy: type[Toy], tmp_path: Path) -> None:
+    frames = asyncio.run(frames_of(host(toy, tmp_path).synthesize(call())))
+    assert [frame.kind for frame in frames] == [Kind.AUDIO] * 10 + [Kind.END]
+
+
+def test_nothing_is_loaded_before_the_first_call_and_then_once(toy: type[Toy], tmp_path: Path) -> None:
+    async def scenario() -> tuple[int, int]:
+        runner = host(toy, tmp_path)
+        before = toy.loads
+        await asyncio.gather(*(frames_of(runner.synthesize(call())) for _ in range(4)))
+        return before, toy.loads
+
+    assert asyncio.run(scenario()) == (0, 1)
+
+
+def test_a_typed_error_crosses_as_itself(toy: type[Toy], tmp_path: Path) -> None:
+    frames = asyncio.run(frames_of(host(toy, tmp_path).synthesize(call(voice="nobody"))))
+    error = error_of(frames[-1])
+    assert isinstance(error, UnknownVoice)
+    assert error.param == "voice"
+
+
+def test_an_unforeseen_exception_becomes_backend_failed_without_its_detail(toy: type[Toy], tmp_path: Path) -> None:
+    frames = asyncio.run(frames_of(host(toy, tmp_path).synthesize(call("crash"))))
+    error = error_of(frames[-1])
+    assert isinstance(error, BackendFailed)
+    assert "secret" not in error.message
+
+
+def test_a_caller_who_leaves_stops_the_work_within_one_piece(toy: type[Toy], tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with aclosing(host(toy, tmp_path).synthesize(call())) as answer:
+            await anext(answer)
+        await asyncio.sleep(0.2)
+
+    asyncio.run(scenario())
+    assert toy.pieces <= 2
+    assert toy.closed == 1
+
+
+def test_a_caller_who_leaves_during_the_load_does_not_keep_the_model_for_ever(
+    toy: type[Toy], tmp_path: Path
+) -> None:
+    toy.load_s = 0.2
+
+    async def scenario() -> dict[str, float]:
+        runner = host(toy, tmp_path, ttl_s=0.05)
+        answer = runner.synthesize(call())
+        first = await anext(answer)
+        assert next(Decoder().feed(first)).kind is Kind.PROGRESS
+        await answer.aclose()
+        await asyncio.sleep(0.6)
+        return dict((await runner.status())["loaded"])
+
+    still_loaded = asyncio.run(scenario())
+    assert toy.loads == 1
+    assert still_loaded == {}
+
+
+def test_two_requests_share_one_thread_piece_by_piece(toy: type[Toy], tmp_path: Path) -> None:
+    async def finish(runner: Host, order: list[str], name: str) -> None:
+        async for _ in runner.synthesize(call()):
+            order.append(name)
+
+    async def scenario() -> list[str]:
+        runner = host(toy, tmp_path)
+        await frames_of(runner.load("toy"))
+        order: list[str] = []
+        await asyncio.gather(finish(runner, order, "a"), finish(runner, order, "b"))
+        return order
+
+    order = asyncio.run(scenario())
+    assert set(order[:4]) == {"a", "b"}, "the second request must not wait for the whole of the first"
+
+
+def test_no_more_calls_run_at_once_than_the_runner_has_threads(tmp_path: Path) -> None:
+    running: list[int] = []
+    peak: list[int] = []
+
+    class Counting(Toy):
+        def _sound(self) -> Iterator[Audio]:
+            for audio in super()._sound():
+                running.append(1)
+                peak.append(len(running))
+                time.sleep(0.005)
+                running.pop()
+                yield audio
+
+    async def scenario() -> None:
+        runner = host(Counting, tmp_path, threads=2)
+        await asyncio.gather(*(frames_of(runner.synthesize(call())) for _ in range(6)))
+
+    asyncio.run(scenario())
+    assert max(peak) <= 2
+
+
+def test_an_idle_model_is_let_go(toy: type[Toy], tmp_path: Path) -> None:
+    async def scenario() -> dict[str, float]:
+        runner = host(toy, tmp_path, ttl_s=0.05)
+        await frames_of(runner.synthesize(call()))
+        assert "toy" in (await runner.status())["loaded"]
+        await asyncio.sleep(0.4)
+        return dict((await runner.status())["loaded"])
+
+    assert asyncio.run(scenario()) == {}
+
+
+def test_transcription_frames_are_info_then_segments(tmp_path: Path) -> None:
+    class Ear:
+        def __init__(self, setup: Setup) -> None: ...
+
+        def load(self) -> None: ...
+
+        def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
+            yield TranscriptInfo("en", 1.0, audio.seconds)
+            yield Segment(0, 1, " in " + threading.current_thread().name)
+
+    ask = TranscribeCall.of("toy", silence(1, STT_RATE), TranscribeOptions())
+    frames = asyncio.run(frames_of(host(Ear, tmp_path).transcribe(ask)))
+    assert [frame.kind for frame in frames] == [Kind.JSON, Kind.JSON, Kind.END]
+    assert b"in model" in frames[1].payload, "work belongs to the runner's own threads, not the event loop"

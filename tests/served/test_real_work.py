@@ -1,0 +1,129 @@
+"""The main job on real weights, and what happens to it when processes die."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from pathlib import Path
+
+import av
+import httpx
+import jiwer
+import pytest
+from openai import OpenAI
+
+from benchmarks.served import Served
+from open_speech.codecs import decode
+
+pytestmark = [pytest.mark.served, pytest.mark.weights]
+
+TWO_CITIES = "it was the best of times"
+TEN_SENTENCES = " ".join(
+    [
+        "The first sentence is short.",
+        "The second sentence tells of a long road that winds through the hills.",
+        "Nobody knew where it ended.",
+        "Some said that it reached the sea.",
+        "Others believed that it turned back on itself after many miles.",
+        "A farmer walked along it every morning.",
+        "He carried a basket of apples and a walking stick.",
+        "The dog ran ahead of him and came back again.",
+        "When the rain came they waited under a tree.",
+        "And in the evening they were always home again.",
+    ]
+)
+FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+_WORDS = jiwer.Compose(
+    [jiwer.ToLowerCase(), jiwer.RemovePunctuation(), jiwer.RemoveMultipleSpaces(), jiwer.Strip(), jiwer.ReduceToListOfListOfWords()]
+)
+
+
+def wer(said: str, heard: str) -> float:
+    return float(jiwer.wer(said, heard, reference_transform=_WORDS, hypothesis_transform=_WORDS))
+
+
+@pytest.fixture(scope="module")
+def client(real_server: Served) -> OpenAI:
+    return OpenAI(base_url=real_server.base_url, api_key="unused", timeout=120, max_retries=0)
+
+
+def seconds_of(data: bytes, audio_format: str) -> float:
+    if audio_format == "pcm":
+        return len(data) / 2 / 24_000
+    return decode(data, 24_000, max_seconds=600).seconds
+
+
+@pytest.mark.parametrize("model", ["kokoro", "piper/en_US-joe-medium"])
+def test_what_is_spoken_is_heard_back(client: OpenAI, model: str) -> None:
+    speech = client.audio.speech.create(model=model, voice="alloy", input=TEN_SENTENCES, response_format="wav")
+    heard = client.audio.transcriptions.create(model="whisper-1", file=("speech.wav", speech.content), language="en")
+    assert wer(TEN_SENTENCES, heard.text) <= 0.1
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_speech_streams_in_every_format_and_is_whole(client: OpenAI, audio_format: str) -> None:
+    """The first byte comes before a third of the time; what arrives decodes to the full length."""
+    client.audio.speech.create(model="kokoro", voice="af_heart", input="Warm up.", response_format="pcm")
+    started = time.monotonic()
+    with client.audio.speech.with_streaming_response.create(
+        model="kokoro", voice="af_heart", input=TEN_SENTENCES, response_format=audio_format
+    ) as answer:
+        chunks = answer.iter_bytes(1024)
+        data = io.BytesIO(next(chunks))
+        first = time.monotonic() - started
+        data.seek(0, io.SEEK_END)
+        for chunk in chunks:
+            data.write(chunk)
+    total = time.monotonic() - started
+    assert first < total / 3
+    assert 25 < seconds_of(data.getvalue(), audio_format) < 60
+
+
+def test_an_mp3_is_an_mp3(client: OpenAI) -> None:
+    speech = client.audio.speech.create(model="tts-1", voice="nova", input="Hello there.")
+    with av.open(io.BytesIO(speech.content)) as container:
+        assert container.format.name == "mp3"
+
+
+def test_a_transcription_survives_the_death_of_its_runner(client: OpenAI, real_server: Served, speech_clips: dict[str, Path]) -> None:
+    clip = speech_clips["two_cities"]
+    expected = client.audio.transcriptions.create(model="whisper-1", file=clip, language="en").text
+    assert TWO_CITIES in expected.lower()
+    killer = threading.Timer(1.0, real_server.kill, ["faster_whisper"])
+    killer.start()
+    again = client.audio.transcriptions.create(model="whisper-1", file=clip, language="en").text
+    assert killer.finished.is_set()
+    assert wer(expected, again) <= 0.02
+
+
+@pytest.mark.parametrize("service", ["kokoro", "piper"])
+def test_speech_whose_runner_dies_is_whole_or_an_error_never_a_short_success(client: OpenAI, real_server: Served, service: str) -> None:
+    model = {"kokoro": "kokoro", "piper": "piper/en_US-joe-medium"}[service]
+
+    def speak() -> float:
+        answer = client.audio.speech.create(model=model, voice="alloy", input=TEN_SENTENCES, response_format="pcm")
+        return seconds_of(answer.content, "pcm")
+
+    whole = speak()
+    killer = threading.Timer(0.7, real_server.kill, [service])
+    killer.start()
+    try:
+        assert speak() == pytest.approx(whole, rel=0.1)
+    except Exception as error:  # noqa: BLE001 - any error is right here, a short success is not
+        assert not isinstance(error, AssertionError)
+    killer.join()
+    assert speak() == pytest.approx(whole, rel=0.1), "the server heals by itself"
+
+
+def test_a_client_that_leaves_frees_the_server(real_server: Served) -> None:
+    for _ in range(3):
+        with httpx.stream(
+            "POST", real_server.url + "/v1/audio/speech", timeout=60,
+            json={"model": "kokoro", "voice": "alloy", "input": TEN_SENTENCES, "response_format": "pcm"},
+        ) as answer:  # fmt: skip
+            next(answer.iter_bytes())
+    time.sleep(1.5)
+    before = real_server.cpu_s()
+    time.sleep(1.0)
+    assert real_server.cpu_s() - before < 0.5, "nobody listens, so nothing should be synthesised"

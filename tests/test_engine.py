@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from open_speech.audio import Audio, concat
+from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions, Task, TranscribeOptions, Voice
+from open_speech.codecs import wav_bytes
+from open_speech.engine import Engine, EngineLimits, Speech
+from open_speech.errors import (
+    BackendFailed,
+    InvalidAudio,
+    MissingField,
+    NothingToSpeak,
+    OutOfRange,
+    Overloaded,
+    TextTooLong,
+    UnknownModel,
+    UnknownVoice,
+    WrongTask,
+)  # fmt: skip
+from open_speech.registry import Defaults, Registry
+from open_speech.remote import RunnerClient, RunnerGone
+from open_speech.transcript import Segment, TranscriptInfo
+from open_speech.wire import END, SpeakCall, TranscribeCall, audio_frame, heard_frame
+
+RATE = 24_000
+MOUTH = BackendEntry("mouth", Task.TTS, "x:X", (), "", "MIT", speed_range=(0.5, 2.0), piece_chars=60, openai_voices={"alloy": "ann"})
+EAR = BackendEntry("ear", Task.STT, "x:X", (), "", "MIT")
+MODELS = [
+    ModelEntry("mouth/one", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("ann", "en"), Voice("bob", "en")), default_voice="ann"),
+    ModelEntry("ear/one", "ear", Task.STT, "MIT", ("en",)),
+]
+
+
+class Runner:
+    """A runner whose voice is 0.1 s of sound per piece of text; remembers what it was asked and how it was left."""
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        self.delay_s = delay_s
+        self.asked: list[tuple[str, SpeechOptions]] = []
+        self.heard_s: list[float] = []
+        self.options: list[TranscribeOptions] = []
+        self.abandoned = 0
+
+    async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
+        self.asked.append(call.unpack())
+        finished = False
+        try:
+            if "boom" in call.text:
+                raise RunnerGone("boom")
+            await asyncio.sleep(self.delay_s)
+            yield audio_frame(Audio(np.full(RATE // 10, 0.25, np.float32), RATE)).encode()
+            finished = True
+            yield END.encode()
+        finally:
+            self.abandoned += not finished
+
+    async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
+        audio, options = call.unpack()
+        self.heard_s.append(audio.seconds)
+        self.options.append(options)
+        await asyncio.sleep(self.delay_s)
+        for item in (TranscriptInfo("en", 1.0, audio.seconds), Segment(0, 1, " heard")):
+            yield heard_frame(item).encode()
+        yield END.encode()
+
+    async def load(self, model: str) -> AsyncGenerator[bytes, None]:
+        yield END.encode()
+
+    async def unload(self, model: str) -> bool:
+        return True
+
+    async def status(self) -> dict[str, Any]:
+        return {"loaded": {}}
+
+
+def engine(runner: Runner, *, max_queue: int = 8, max_text_chars: int = 4096) -> Engine:
+    served = {"mouth": "process", "ear": "process"}
+    registry = Registry([MOUTH, EAR], MODELS, served, Defaults("ear/one", "mouth/one", "ann"))
+    clients = {name: RunnerClient(name, runner, deadline_s=5) for name in served}
+    return Engine(registry, clients, EngineLimits(max_audio_s=60, max_queue=max_queue, max_text_chars=max_text_chars))
+
+
+async def hear(speech: Speech) -> Audio:
+    return concat([piece async for piece in speech], speech.rate)
+
+
+def speak(runner: Runner, text: str, **options: Any) -> Audio:
+    async def run() -> Audio:
+        return await hear(await engine(runner).speak("tts-1", text, **options))
+
+    return asyncio.run(run())
+
+
+def upload(seconds: float) -> bytes:
+    return wav_bytes(Audio(np.zeros(round(seconds * 8000), np.float32), 8000))
+
+
+SENTENCES = "This is the first sentence of all. Here the second one follows it. And a third one ends the text."
+
+
+def test_every_sentence_is_spoken_in_order() -> None:
+    runner = Runner()
+    audio = speak(runner, SENTENCES)
+    assert " ".join(text for text, _ in runner.asked) == SENTENCES
+    assert audio.seconds == pytest.approx(0.1 * len(runner.asked))
+    assert len(runner.asked) >= 2
+
+
+def test_openai_names_and_defaults_are_resolved() -> None:
+    runner = Runner()
+    for voice in ("alloy", None, "bob", "onyx"):
+        speak(runner, "Hello.", voice=voice)
+    assert [options.voice for _, options in runner.asked] == ["ann", "ann", "bob", "ann"]
+
+
+@pytest.mark.parametrize(("speed", "asked", "seconds"), [(1.0, 1.0, 0.1), (2.0, 2.0, 0.1), (4.0, 2.0, 0.05), (0.25, 0.5, 0.2)])
+def test_speed_beyond_the_engine_is_stretched(speed: float, asked: float, seconds: float) -> None:
+    runner = Runner()
+    audio = speak(runner, SENTENCES, speed=speed)
+    assert {options.speed for _, options in runner.asked} == {asked}
+    assert audio.seconds == pytest.approx(seconds * len(runner.asked), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "param"),
+    [
+        ({"text": ""}, MissingField, "input"),
+        ({"text": " \n"}, MissingField, "input"),
+        ({"text": "🎉🎉"}, NothingToSpeak, "input"),
+        ({"text": "a" * 5000}, TextTooLong, "input"),
+        ({"speed": 0.0}, OutOfRange, "speed"),
+        ({"speed": 9.0}, OutOfRange, "speed"),
+        ({"voice": "nobody"}, UnknownVoice, "voice"),
+        ({"model": "nothing"}, UnknownModel, "model"),
+        ({"model": "ear/one"}, WrongTask, "model"),
+    ],
+)
+def test_a_bad_speech_request_names_its_field_and_reaches_no_runner(request_: dict[str, Any], error: type[Exception], param: str) -> None:
+    runner = Runner()
+    wanted = {"model": "tts-1", "text": "Hello."} | request_
+    with pytest.raises(error) as caught:
+        asyncio.run(engine(runner).speak(wanted.pop("model"), wanted.pop("text"), **wanted))
+    assert getattr(caught.value, "param", None) == param
+    assert runner.asked == []
+
+
+def test_a_failure_before_the_first_sound_is_raised_by_speak_itself() -> None:
+    with pytest.raises(Exception, match="started again"):
+        asyncio.run(engine(Runner()).speak("tts-1", "boom"))
+
+
+def test_a_failure_after_the_first_sound_ends_the_stream_as_an_error() -> None:
+    heard: list[Audio] = []
+
+    async def run() -> None:
+        async for piece in await engine(Runner()).speak("tts-1", SENTENCES + " boom"):
+            heard.append(piece)
+
+    with pytest.raises(Exception, match="started again"):
+        asyncio.run(run())
+    assert heard
+
+
+def test_a_slow_listener_holds_the_synthesis_back() -> None:
+    runner = Runner()
+
+    async def run() -> int:
+        speech = await engine(runner).speak("tts-1", " ".join(f"This is sentence number {n} of many." for n in range(50)))
+        await asyncio.sleep(0.2)
+        asked = len(runner.asked)
+        await speech.aclose()
+        return asked
+
+    assert asyncio.run(run()) <= 6
+
+
+def test_the_next_sentence_is_made_while_the_last_is_listened_to() -> None:
+    runner = Runner()
+
+    async def run() -> int:
+        speech = await engine(runner).speak("tts-1", SENTENCES)
+        await asyncio.sleep(0.05)
+        asked = len(runner.asked)
+        await speech.aclose()
+        return asked
+
+    assert asyncio.run(run()) >= 2
+
+
+def test_a_listener_who_leaves_stops_the_synthesis() -> None:
+    runner = Runner(delay_s=0.05)
+
+    async def run() -> None:
+        speech = await engine(runner).speak("tts-1", SENTENCES)
+        await asyncio.sleep(0.01)
+        await speech.aclose()
+        await speech.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(speech)
+
+    asyncio.run(run())
+    assert runner.abandoned == 1
+    assert len(runner.asked) == 2
+
+
+def test_an_unforeseen_failure_still_ends_the_stream() -> None:
+    async def broken() -> AsyncGenerator[Audio, None]:
+        yield Audio(np.zeros(10, np.float32), RATE)
+        raise ZeroDivisionError
+
+    async def run() -> None:
+        async with asyncio.timeout(2):
+            await hear(await Speech.begin(broken()))
+
+    with pytest.raises(BackendFailed):
+        asyncio.run(run())
+
+
+def test_an_upload_is_decoded_and_transcribed_at_the_recogniser_s_rate() -> None:
+    runner = Runner()
+    transcript = asyncio.run(engine(runner).transcribe(upload(0.5), "whisper-1", TranscribeOptions()))
+    assert transcript.text == "heard"
+    assert runner.heard_s == [pytest.approx(0.5, abs=0.01)]
+
+
+def test_what_is_not_audio_is_refused_and_reaches_no_runner() -> None:
+    runner = Runner()
+    with pytest.raises(InvalidAudio):
+        asyncio.run(engine(runner).transcribe(b"this is text", "whisper-1", TranscribeOptions()))
+    assert runner.heard_s == []
+
+
+def test_more_work_than_the_queue_holds_is_refused_at_once() -> None:
+    async def run() -> list[object]:
+        busy = engine(Runner(delay_s=0.1), max_queue=2)
+        calls = (busy.transcribe(upload(0.1), "whisper-1", TranscribeOptions()) for _ in range(5))
+        return list(await asyncio.gather(*calls, return_exceptions=True))
+
+    results = asyncio.run(run())
+    refused = [r for r in results if isinstance(r, Overloaded)]
+    assert len(refused) == 3
+    assert refused[0].retry_after_s
+
+
+def test_the_queue_is_free_again_afterwards() -> None:
+    async def run() -> str:
+        busy = engine(Runner(), max_queue=1)
+        for _ in range(3):
+            await hear(await busy.speak("tts-1", "Hello."))
+            transcript = await busy.transcribe(upload(0.1), "whisper-1", TranscribeOptions())
+        return transcript.text
+
+    assert asyncio.run(run()) == "heard"
+
+
+def test_ready_means_that_every_task_has_a_runner_that_answers() -> None:
+    class Dead(Runner):
+        async def status(self) -> dict[str, Any]:
+            raise RunnerGone("dead")
+
+    assert asyncio.run(engine(Runner()).is_ready()) is True
+    assert asyncio.run(engine(Dead()).is_ready()) is False

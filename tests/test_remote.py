@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from open_speech.audio import Audio, silence
+from open_speech.backends import STT_RATE, SpeechOptions, TranscribeOptions
+from open_speech.errors import BackendFailed, BackendTimeout, BackendUnavailable, UnknownVoice
+from open_speech.remote import ATTEMPTS, RunnerClient, RunnerGone
+from open_speech.transcript import Segment, TranscriptInfo
+from open_speech.wire import END, Frame, Kind, SpeakCall, TranscribeCall, audio_frame, error_frame, heard_frame
+
+INFO = TranscriptInfo("en", 0.9, 1.0)
+SEGMENT = Segment(0.0, 1.0, " hello")
+TONE = Audio(np.full(100, 0.5, np.float32), 24_000)
+Script = list[Frame | Exception | float]
+
+
+class ScriptedLink:
+    """A runner that answers call by call as the script says: frames, exceptions, and floats for seconds of silence."""
+
+    def __init__(self, *answers: Script) -> None:
+        self.answers = list(answers)
+        self.closed = 0
+
+    async def _play(self) -> AsyncGenerator[bytes, None]:
+        try:
+            for step in self.answers.pop(0):
+                match step:
+                    case Frame():
+                        yield step.encode()
+                    case float():
+                        await asyncio.sleep(step)
+                    case _:
+                        raise step
+        finally:
+            self.closed += 1
+
+    def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
+        return self._play()
+
+    def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
+        return self._play()
+
+    def load(self, model: str) -> AsyncGenerator[bytes, None]:
+        return self._play()
+
+    async def unload(self, model: str) -> bool:
+        return True
+
+    async def status(self) -> dict[str, Any]:
+        async for chunk in self._play():
+            return {"frame": chunk}
+        return {}
+
+
+def client(*answers: Script, deadline_s: float = 5) -> tuple[RunnerClient, ScriptedLink]:
+    link = ScriptedLink(*answers)
+    return RunnerClient("toy", link, deadline_s=deadline_s), link
+
+
+def transcribe(runner: RunnerClient) -> str:
+    return asyncio.run(runner.transcribe("m", silence(0.1, STT_RATE), TranscribeOptions())).text
+
+
+async def _speak(runner: RunnerClient, heard: list[Audio]) -> None:
+    async for audio in runner.synthesize("m", "hi", SpeechOptions("v")):
+        heard.append(audio)
+
+
+def speak(runner: RunnerClient, heard: list[Audio]) -> None:
+    asyncio.run(_speak(runner, heard))
+
+
+def test_a_transcription_is_put_together_from_its_frames() -> None:
+    runner, _ = client([heard_frame(INFO), heard_frame(SEGMENT), END])
+    assert transcribe(runner) == "hello"
+
+
+@pytest.mark.parametrize("death", [[RunnerGone("killed")], [heard_frame(INFO), RunnerGone("killed")], [heard_frame(INFO)]])
+def test_a_transcription_whose_runner_died_is_repeated(death: Script) -> None:
+    runner, _ = client(death, [heard_frame(INFO), heard_frame(SEGMENT), END])
+    assert transcribe(runner) == "hello"
+
+
+def test_a_call_that_kills_every_runner_is_given_up() -> None:
+    runner, link = client(*([RunnerGone("killed")] for _ in range(ATTEMPTS)))
+    with pytest.raises(BackendUnavailable):
+        transcribe(runner)
+    assert link.answers == []
+
+
+def test_an_error_frame_is_raised_as_the_error_it_was() -> None:
+    runner, _ = client([error_frame(UnknownVoice("no such voice", param="voice"))])
+    with pytest.raises(UnknownVoice, match="no such voice") as caught:
+        speak(runner, [])
+    assert caught.value.param == "voice"
+
+
+def test_speech_is_repeated_when_its_runner_died_before_any_sound() -> None:
+    runner, _ = client([RunnerGone("killed")], [audio_frame(TONE), END])
+    heard: list[Audio] = []
+    speak(runner, heard)
+    assert len(heard) == 1
+    assert heard[0].rate == TONE.rate
+    assert np.array_equal(heard[0].samples, TONE.samples)
+
+
+@pytest.mark.parametrize("cut", [[RunnerGone("killed")], []])
+def test_speech_cut_after_its_first_sound_is_an_error_never_a_short_success(cut: Script) -> None:
+    runner, _ = client([audio_frame(TONE), *cut], [audio_frame(TONE), END])
+    heard: list[Audio] = []
+    with pytest.raises(BackendUnavailable):
+        speak(runner, heard)
+    assert len(heard) == 1
+
+
+def test_a_silent_runner_is_given_up_at_the_deadline_and_its_stream_closed() -> None:
+    runner, link = client([heard_frame(INFO), 60.0], deadline_s=0.05)
+    with pytest.raises(BackendTimeout):
+        transcribe(runner)
+    assert link.closed == 1
+
+
+def test_progress_frames_keep_a_slow_load_alive() -> None:
+    beat: Script = [0.04, Frame(Kind.PROGRESS, b"{}")]
+    runner, _ = client([*beat * 5, heard_frame(INFO), END], deadline_s=0.1)
+    assert transcribe(runner) == ""
+
+
+@pytest.mark.parametrize("answer", [[END], [Frame(Kind.PROGRESS), END]])
+def test_an_answer_without_a_result_is_a_failure(answer: Script) -> None:
+    runner, _ = client(answer)
+    with pytest.raises(BackendFailed):
+        transcribe(runner)
+
+
+def test_leaving_a_speech_stream_closes_it_at_the_runner() -> None:
+    runner, link = client([audio_frame(TONE), 60.0, END])
+
+    async def leave() -> None:
+        stream = runner.synthesize("m", "hi", SpeechOptions("v"))
+        await anext(stream)
+        await stream.aclose()
+
+    asyncio.run(leave())
+    assert link.closed == 1
+
+
+@pytest.mark.parametrize("answer", [[RunnerGone("dead")], [60.0]])
+def test_a_runner_that_does_not_answer_has_no_status(answer: Script) -> None:
+    runner, _ = client(answer)
+    assert asyncio.run(runner.status(within_s=0.05)) is None
+
+
+@pytest.mark.parametrize("ask", [lambda r: r.load("m")])
+def test_a_load_on_a_dead_runner_says_so(ask: Callable[[RunnerClient], Any]) -> None:
+    runner, _ = client([RunnerGone("dead")])
+    with pytest.raises(BackendUnavailable):
+        asyncio.run(ask(runner))
