@@ -18,8 +18,9 @@ OPENAI_TTS = ("tts-1", "tts-1-hd", "tts-1-1106", "tts-1-hd-1106", "gpt-4o-mini-t
 OPENAI_VOICES = (
     "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar",
 )  # fmt: skip
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
-_BLEND = re.compile(r"^[\w.-]+(\(\d+(\.\d+)?\))?([+][\w.-]+(\(\d+(\.\d+)?\))?)+$|^[\w.-]+\(\d+(\.\d+)?\)$")
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+\Z", re.ASCII)
+_VOICE = r"[\w.-]{1,64}(?:\(\d{1,4}(?:\.\d{1,4})?\))?"
+_BLEND = re.compile(rf"(?=.*[+(]){_VOICE}(?:\+{_VOICE}){{0,15}}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,15 @@ class Registry:
                 param="model",
             )
         return entry
+
+    def listed(self, name: str) -> ModelEntry:
+        """Resolve a name as `find` does, but only to what the catalog lists: a hub repository may exist or not, nobody has asked.
+
+        Raises UnknownModel or NotInstalled.
+        """
+        if self._aliases.get(name, name) not in self._models:
+            raise UnknownModel(self._unknown(name), param="model")
+        return self.find(name)
 
     def voice(self, model: ModelEntry, name: str | None) -> str:
         """Resolve a voice of a model: its own id, one of OpenAI's names, a blend, or None for the default.

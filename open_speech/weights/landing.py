@@ -1,0 +1,153 @@
+"""How bytes become a file of a model: beside its place as `.part`, hashed on the way, put in place whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn
+
+from open_speech.backends import WeightFile
+from open_speech.errors import WeightsCorrupt, WeightsUnavailable
+from open_speech.weights.progress import Meter
+
+CHUNK = 1 << 20
+"""Bytes read at a time; large enough that hashing and writing cost more than the loop."""
+SPARE_BYTES = 64 << 20
+"""What a download leaves free on the disk for everybody else."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file's content, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raise WeightsUnavailable if the disk of `folder`, present or not, cannot take `needed` bytes more and keep a little free."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    if needed + SPARE_BYTES > free:
+        raise WeightsUnavailable(f"The disk of the models folder has {_mib(free)} free; {_mib(needed)} are needed.")
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):,.0f} MiB"
+
+
+class Part:
+    """A file on its way. Use it as a context manager: leaving it early keeps the `.part`, so that the work can be taken up again."""
+
+    def __init__(self, target: Path, expected: WeightFile, *, resume: bool = False) -> None:
+        """Write towards `target`; with `resume` the bytes of an earlier try are kept and hashed first.
+
+        Raises WeightsUnavailable if the file cannot be written.
+        """
+        self._target = target
+        self.folder = target.parent
+        """Where the bytes go."""
+        self._expected = expected
+        self._path = target.with_name(target.name + ".part")
+        self._hash = hashlib.sha256()
+        self.size = 0
+        """Bytes so far."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("r+b" if resume and self._path.is_file() else "wb", buffering=0)
+        except OSError as error:
+            self._fail(error)
+        self._recall()
+
+    def __enter__(self) -> Part:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    def _recall(self) -> None:
+        while chunk := self._file.read(CHUNK) if self._file.readable() else b"":
+            self._hash.update(chunk)
+            self.size += len(chunk)
+
+    def restart(self) -> None:
+        """Throw away what is there and begin at the first byte."""
+        if self.size:
+            self._file.seek(0)
+            self._file.truncate()
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes.
+
+        Raises WeightsCorrupt if there are more than expected, WeightsUnavailable on a full disk; the `.part` is gone then.
+        """
+        self.size += len(chunk)
+        if self._expected.size is not None and self.size > self._expected.size:
+            self.discard()
+            raise WeightsCorrupt(f"{self._expected.path}: more than the {self._expected.size} bytes that it should have; deleted.")
+        self._hash.update(chunk)
+        rest = memoryview(chunk)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError as error:
+            self._fail(error)
+
+    def finish(self) -> WeightFile:
+        """Check the content, then put the file in its place; both survive a crash of the machine.
+
+        Raises WeightsCorrupt naming both hashes if the content is another; the `.part` is gone then.
+        """
+        found = WeightFile(self._expected.path, self._hash.hexdigest(), self.size)
+        if self._expected.sha256 is not None and found.sha256 != self._expected.sha256:
+            self.discard()
+            raise WeightsCorrupt(f"{found.path}: SHA-256 is {found.sha256}, expected {self._expected.sha256}; deleted.")
+        if self._expected.size is not None and found.size != self._expected.size:
+            self.discard()
+            raise WeightsCorrupt(f"{found.path}: {found.size} bytes long, expected {self._expected.size}; deleted.")
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._path.replace(self._target)
+            sync_folder(self.folder)
+        except OSError as error:
+            self._fail(error)
+        return found
+
+    def discard(self) -> None:
+        """Delete the `.part`."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def _fail(self, error: OSError) -> NoReturn:
+        with suppress(OSError):
+            self._path.unlink()
+        if error.errno in _FULL:
+            raise WeightsUnavailable(f"The disk of the models folder is full: {self._expected.path} cannot be written.") from error
+        raise WeightsUnavailable(f"{self._expected.path} cannot be written to the models folder: {error.strerror}.") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a crash of the machine."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def land(chunks: Iterable[bytes], target: Path, expected: WeightFile, meter: Meter) -> WeightFile:
+    """Write a whole stream to `target`; returns the file with the hash and size that it has. Raises what Part raises."""
+    meter.file(expected.path)
+    with Part(target, expected) as part:
+        for chunk in chunks:
+            part.write(chunk)
+            meter.at(part.size)
+        return part.finish()

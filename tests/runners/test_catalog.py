@@ -1,0 +1,119 @@
+"""The catalog is consistent with itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from open_speech.backends import ArchiveSource, BackendEntry, HubSource, ModelEntry, Task, UrlSource
+from open_speech.registry import OPENAI_VOICES
+from open_speech.weights import Store
+from runners.catalog import BACKENDS, MODELS_FOLDER, installed, models, read_models
+
+BY_NAME = {entry.name: entry for entry in BACKENDS}
+BY_ID = {model.id: model for model in models()}
+
+
+def test_names_and_ids_are_unique() -> None:
+    assert len(BY_NAME) == len(BACKENDS)
+    assert len(BY_ID) == len(models())
+
+
+@pytest.mark.parametrize("model", models(), ids=lambda model: model.id)
+def test_a_model_fits_its_backend_and_itself(model: ModelEntry, tmp_path: Path) -> None:
+    assert BY_NAME[model.backend].task is model.task
+    assert model.licence and model.languages and model.description
+    assert Store(tmp_path, offline=True).folder(model).is_relative_to(tmp_path)
+    if model.task is Task.TTS:
+        assert model.sample_rate and model.default_voice in {voice.id for voice in model.voices}
+        assert {voice.language[:2] for voice in model.voices} == set(model.languages)
+    else:
+        assert model.sample_rate is None and not model.voices
+
+
+@pytest.mark.parametrize("model", models(), ids=lambda model: model.id)
+def test_the_sources_of_a_model_cover_its_files(model: ModelEntry) -> None:
+    paths = {file.path for file in model.files}
+    covered: set[str] = set()
+    for source in model.sources:
+        match source:
+            case HubSource(paths=mapped):
+                assert set(mapped) <= paths
+                covered |= paths
+            case UrlSource(urls=urls):
+                assert all(url.startswith("https://") for url in urls.values())
+                covered |= set(urls)
+            case ArchiveSource(archives=archives, members=members):
+                assert {index for parts in members.values() for index, _ in parts} == set(range(len(archives)))
+                covered |= set(members)
+    assert covered == paths
+
+
+@pytest.mark.parametrize("model", models(), ids=lambda model: model.id)
+def test_hashes_are_hashes(model: ModelEntry) -> None:
+    for digest in [file.sha256 for file in model.files] + [
+        a.sha256 for s in model.sources if isinstance(s, ArchiveSource) for a in s.archives
+    ]:
+        assert digest is None or (len(digest) == 64 and int(digest, 16) >= 0)
+
+
+def test_no_models_folder_lies_inside_another() -> None:
+    assert not [(a, b) for a in BY_ID for b in BY_ID if b.startswith(f"{a}/")]
+
+
+def test_the_default_models_can_be_had_without_a_hub() -> None:
+    for name in ("Systran/faster-whisper-base", "kokoro", "piper/en_US-joe-medium"):
+        whole = {file.path for file in BY_ID[name].files}
+        assert all(file.sha256 and file.size for file in BY_ID[name].files)
+        assert any(isinstance(source, ArchiveSource) and set(source.members) == whole for source in BY_ID[name].sources)
+
+
+def test_kokoros_voices_speak_the_language_and_gender_of_their_prefix() -> None:
+    languages = {"a": "en-US", "b": "en-GB", "e": "es", "f": "fr-FR", "h": "hi", "i": "it", "j": "ja", "p": "pt-BR", "z": "zh"}
+    voices = BY_ID["kokoro"].voices
+    assert len(voices) == 54
+    for voice in voices:
+        assert voice.language == languages[voice.id[0]]
+        assert voice.gender == {"f": "female", "m": "male"}[voice.id[1]]
+    assert {f"voices/{voice.id}.bin" for voice in voices} == {file.path for file in BY_ID["kokoro"].files} - {"kokoro-v1.0.int8.onnx"}
+
+
+def test_every_openai_voice_is_a_kokoro_voice() -> None:
+    mapped = BY_NAME["kokoro"].openai_voices
+    assert set(mapped) == set(OPENAI_VOICES)
+    assert set(mapped.values()) <= {voice.id for voice in BY_ID["kokoro"].voices}
+    assert len(set(mapped.values())) == len(mapped)
+
+
+def test_whisper_states_its_languages_and_what_it_translates() -> None:
+    base, large, distil = (BY_ID[f"Systran/faster-{name}"] for name in ("whisper-base", "whisper-large-v3", "distil-whisper-large-v3"))
+    assert len(base.languages) == len(set(base.languages)) == 99
+    assert set(large.languages) == {*base.languages, "yue"}
+    assert base.translates and distil.languages == ("en",) and not distil.translates
+
+
+def test_installed_is_found_out_without_importing() -> None:
+    assert installed(BY_NAME["tones-tts"])
+    absent = BackendEntry("x", Task.TTS, "x:X", ("surely_no_such_module",), "x", "MIT")
+    assert not installed(absent)
+
+
+def test_a_slip_of_the_pen_in_a_row_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    row = '[[model]]\nid = "x"\nbackend = "kokoro"\ntask = "text-to-speech"\nlicence = "MIT"\nlanguages = []\n'
+    path.write_text(row)
+    assert read_models(path)[0].id == "x"
+    path.write_text(row + "sample_rat = 3\n")
+    with pytest.raises(TypeError, match="sample_rat"):
+        read_models(path)
+    path.write_text(row + 'source = [{ hubb = "a/b" }]\n')
+    with pytest.raises(ValueError, match="hubb"):
+        read_models(path)
+    path.write_text(row.replace("text-to-speech", "singing"))
+    with pytest.raises(ValueError, match="singing"):
+        read_models(path)
+
+
+def test_every_file_of_models_is_read() -> None:
+    assert {path.name for path in MODELS_FOLDER.iterdir()} == {"faster_whisper.toml", "kokoro.toml", "piper.toml", "tones.toml"}
