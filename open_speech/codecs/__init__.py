@@ -1,0 +1,19 @@
+"""Sound in files: any upload -> Audio, Audio -> the six formats that clients ask for, and tempo. The only place that knows FFmpeg."""
+
+from open_speech.codecs.decode import decode, decode_pcm16
+from open_speech.codecs.encode import MEDIA_TYPES, Encoder, encoder
+from open_speech.codecs.stream import encode_stream
+from open_speech.codecs.stretch import Stretcher, stretch
+from open_speech.codecs.wav import wav_bytes
+
+__all__ = [
+    "MEDIA_TYPES",
+    "Encoder",
+    "Stretcher",
+    "decode",
+    "decode_pcm16",
+    "encode_stream",
+    "encoder",
+    "stretch",
+    "wav_bytes",
+]

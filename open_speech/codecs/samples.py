@@ -1,0 +1,57 @@
+"""Samples of any format and channel layout -> clean mono float32. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_CENTRE = {"FC": 1.0, "FL": 0.707, "FR": 0.707, "LFE": 0.0, "LFE2": 0.0}
+_AROUND = 0.5
+"""Weight of every other speaker (side, back, top): 3 dB below the front pair, as in ITU-R BS.775's downmix."""
+
+
+@lru_cache(maxsize=64)
+def weights(channels: tuple[str, ...]) -> NDArray[np.float32]:
+    """Give each channel its share of the mono sum, by FFmpeg's channel names; shares sum to 1, so the mix cannot clip.
+
+    The low-frequency effects channel has no share: there is no speech in it.
+    """
+    raw = np.array([_CENTRE.get(name, _AROUND) for name in channels], np.float32)
+    if not raw.any():
+        raw[:] = 1.0
+    shares: NDArray[np.float32] = raw / raw.sum(dtype=np.float32)
+    return shares
+
+
+def to_mono(frames: Sequence[NDArray[Any]], channels: tuple[str, ...]) -> NDArray[np.float32]:
+    """Join frames of one format and mix them to shape (n,) in [-1, 1].
+
+    A frame has shape (channels, n), or (1, n * channels) when interleaved. NaN and infinite samples become 0.
+    """
+    joined = np.concatenate(frames, axis=1) if len(frames) > 1 else frames[0]
+    if joined.shape[0] != len(channels):
+        joined = joined.reshape(-1, len(channels)).T
+    samples = _as_float(joined)
+    mono: NDArray[np.float32] = samples[0] if len(channels) == 1 else weights(channels) @ samples
+    return mono
+
+
+def clean(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring samples into [-1, 1]: NaN and infinite ones become 0, loud ones are clipped. The same array if nothing is wrong."""
+    # Two reductions cost a tenth of `nan_to_num` and `clip`, and NaN fails both comparisons.
+    if not samples.size or (samples.min() >= -1.0 and samples.max() <= 1.0):
+        return samples
+    return np.clip(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0)
+
+
+def _as_float(samples: NDArray[Any]) -> NDArray[np.float32]:
+    if samples.dtype.kind == "f":
+        return clean(samples.astype(np.float32, copy=False))
+    if samples.dtype.kind == "u":
+        return (samples.astype(np.float32) - 128.0) / 128.0
+    full_scale = np.float32(-float(np.iinfo(samples.dtype).min))
+    return samples.astype(np.float32) / full_scale

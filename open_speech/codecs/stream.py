@@ -1,0 +1,43 @@
+"""A stream of audio -> a stream of encoded bytes, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+
+from open_speech.audio import Audio
+from open_speech.codecs.encode import encoder
+from open_speech.config import AudioFormat
+
+_FIRST_SECONDS = 0.1
+_LONGEST_SECONDS = 2.0
+
+
+async def encode_stream(pieces: AsyncIterator[Audio], format: AudioFormat, rate: int) -> AsyncGenerator[bytes, None]:
+    """Encode pieces at `rate` Hertz as they come; yield chunks, none empty, that joined are one file in `format`.
+
+    Without any piece the file is valid and silent where the format allows it. When the consumer leaves, `pieces` is closed.
+    """
+    file = encoder(format, rate)
+    step = _FIRST_SECONDS
+    try:
+        async for piece in pieces:
+            for part in _cut(piece, step):
+                if chunk := await asyncio.to_thread(file.encode, part):
+                    yield chunk
+            step = _LONGEST_SECONDS
+        if chunk := await asyncio.to_thread(file.finish):
+            yield chunk
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
+
+
+def _cut(piece: Audio, seconds: float) -> Iterator[Audio]:
+    """Cut a piece into parts of `seconds`, each twice as long as the one before: the first bytes leave early, the rest in bulk."""
+    start = 0
+    while start < len(piece.samples):
+        end = start + max(1, round(seconds * piece.rate))
+        yield Audio(piece.samples[start:end], piece.rate)
+        start = end
+        seconds = min(2 * seconds, _LONGEST_SECONDS)
