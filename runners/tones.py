@@ -1,0 +1,226 @@
+"""Built-in speech pair without weights: text becomes tones, tones become the same text. For tests and smoke checks.
+
+A word is written as UTF-8 and one check byte, four 2-bit steps to the byte. Each step moves to another one of five data tones,
+so two neighbours always differ and every change of tone is one symbol: the listener needs no clock, and any speed or stretch
+is understood. A sixth tone marks where words begin and end. All six lie between 0.7 and 3.3 kHz, which a telephone passes.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from open_speech.audio import Audio
+from open_speech.backends import STT_RATE, Setup, SpeechOptions, TranscribeOptions
+from open_speech.errors import NothingToSpeak, UnknownVoice, UnsupportedLanguage, UnsupportedValue
+from open_speech.transcript import Segment, TranscriptInfo, Word
+from runners._service import Resources, stt_service, tts_service
+
+TTS_RATE = 24_000
+"""Hertz: the rate of the sound it makes."""
+VOICE = "tone"
+SYMBOL_S = 0.006
+"""Seconds per symbol at speed 1; a character of ASCII is four symbols."""
+
+_HERTZ = np.array([750, 1250, 1750, 2250, 2750, 3250], np.float64)
+_STEPS = 5
+_MARK = 5
+_EDGE_MARKS = 4
+"""Symbols of mark at either end of a piece: codecs blur the first and last milliseconds of a sound."""
+_PEAK = 0.5
+_WORD = re.compile(r"\s+\S+")
+
+_WINDOW = 64
+"""Samples at STT_RATE. A Hann window this long has its zeros 500 Hz from its centre: on the neighbouring tones."""
+_HOP = 8
+_BLOCK = 60 * STT_RATE
+_GAP = round(0.05 * STT_RATE / _HOP)
+"""Frames without a tone that end a segment."""
+_NONE = -1
+_FAINTEST = 1e-3
+"""Amplitude below which nothing is listened to."""
+_PURITY = 0.1
+"""Least share of a frame's energy in its strongest tone. Half way between two tones it is 0.25; white noise has 0.05."""
+
+
+def _symbols(word: str) -> NDArray[np.int64]:
+    """Write one word as tone numbers, from its opening mark up to the next one."""
+    data = word.encode("utf-8", "replace")
+    octets = np.frombuffer(data + bytes([zlib.crc32(data) & 0xFF]), np.uint8)
+    steps = (octets[:, None] >> np.array([6, 4, 2, 0], np.uint8) & 3).ravel().astype(np.int64)
+    return np.concatenate([[_MARK], np.cumsum(steps + 1) % _STEPS])
+
+
+def _word(tones: NDArray[np.int64]) -> str | None:
+    """Read the data tones between two marks; None when they are no word: wrong length, check byte or encoding."""
+    if len(tones) < 8 or len(tones) % 4:
+        return None
+    steps = (np.diff(tones, prepend=0) - 1) % _STEPS
+    if steps.max() > 3:
+        return None
+    *data, check = (steps.reshape(-1, 4) @ np.array([64, 16, 4, 1])).tolist()
+    if zlib.crc32(bytes(data)) & 0xFF != check:
+        return None
+    try:
+        word = bytes(data).decode()
+    except UnicodeDecodeError:
+        return None
+    # Noise passes one check byte in 256: that what was said begins with a space is the other half of the check.
+    return word if _WORD.fullmatch(word) else None
+
+
+class TonesSynthesizer:
+    """Text to tones: one voice, `tone`, at TTS_RATE; any Unicode text."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Take the setup as every backend does; there is nothing in it to use."""
+
+    def load(self) -> None:
+        """Load nothing: there are no weights."""
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        """Yield the text's tones word by word; `speed` shortens or lengthens them at the same pitch.
+
+        They are understood from speed 0.25 to 4 as they are, to 2 after MP3 at 32 kbit/s and to 1.5 after Opus at 32 kbit/s.
+        Raises NothingToSpeak for blank text, UnknownVoice, and UnsupportedLanguage for any language but English.
+        """
+        if not text.strip():
+            raise NothingToSpeak("There is nothing to speak in the text.", param="input")
+        if options.voice != VOICE:
+            raise UnknownVoice(f"The tones have no voice `{options.voice}`; their only voice is `{VOICE}`.", param="voice")
+        _require_english(options.language)
+        return self._sound(_WORD.findall(" " + text.strip()), SYMBOL_S * TTS_RATE / options.speed)
+
+    def _sound(self, words: list[str], samples_per_symbol: float) -> Iterator[Audio]:
+        """Sound the words, with the phase carried over so that no joint clicks."""
+        edge = np.full(_EDGE_MARKS, _MARK)
+        phase = 0.0
+        for at, word in enumerate(words):
+            parts = [edge if at == 0 else edge[:0], _symbols(word), edge if at == len(words) - 1 else edge[:0]]
+            tones = np.concatenate(parts)
+            lengths = np.diff(np.rint(np.arange(len(tones) + 1) * samples_per_symbol).astype(np.int64))
+            phases = phase + np.cumsum(np.repeat(_HERTZ[tones] * (2 * np.pi / TTS_RATE), lengths))
+            phase = float(phases[-1] % (2 * np.pi))
+            yield Audio((_PEAK * np.sin(phases)).astype(np.float32), TTS_RATE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A stretch of one tone; times in seconds."""
+
+    tone: int
+    start: float
+    end: float
+
+
+class TonesTranscriber:
+    """Tones to text: whatever survived with its check byte intact, word by word; any other sound is no speech."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Take the setup as every backend does; there is nothing in it to use."""
+
+    def load(self) -> None:
+        """Load nothing: there are no weights."""
+
+    def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
+        """Yield the info, then a segment for each run of words; 50 ms without a tone begin a new one.
+
+        Prompt, hotwords, beam and temperatures are taken and change nothing: there is one reading. Raises UnsupportedValue for
+        a translation and UnsupportedLanguage for any language but English.
+        """
+        if options.task == "translate":
+            raise UnsupportedValue("The tones are not translated.", param="task")
+        _require_english(options.language)
+        return self._listen(audio, options)
+
+    def _listen(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
+        yield TranscriptInfo("en", 1.0, audio.seconds)
+        for runs in _stretches(_tones(audio.samples)):
+            words = list(_words(runs, audio.seconds))
+            if words:
+                text = "".join(word.text for word in words)
+                yield Segment(words[0].start, words[-1].end, text, tuple(words) if options.word_times else ())
+
+
+def _require_english(language: str | None) -> None:
+    if language is not None and language.lower().partition("-")[0] != "en":
+        raise UnsupportedLanguage(f"The tones know English only, not `{language}`.", param="language")
+
+
+def _tones(samples: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Name the tone that sounds in each frame of _WINDOW samples, one every _HOP samples; _NONE where none does."""
+    window = np.hanning(_WINDOW + 1)[:-1]
+    angles = 2 * np.pi / STT_RATE * np.outer(np.arange(_WINDOW), _HERTZ)
+    waves = np.hstack([np.cos(angles), np.sin(angles)]) * (window * 2 / window.sum())[:, None]
+    powers = [_powers(samples[at : at + _BLOCK + _WINDOW - _HOP], waves.astype(np.float32)) for at in range(0, len(samples), _BLOCK)]
+    if not powers:
+        return np.zeros(0, np.int8)
+    best = np.concatenate([power for _, power in powers])
+    # A codec leaves echoes before and after a tone, 30 dB below it; they are no symbols.
+    floor = max(float(best.max(initial=0.0)) / 400, _FAINTEST**2)
+    return np.where(best > floor, np.concatenate([tone for tone, _ in powers]), np.int8(_NONE))
+
+
+def _powers(samples: NDArray[np.float32], waves: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Give each frame's strongest tone and its squared amplitude, which is 0 in silence and in what is not a tone."""
+    count = max(0, (len(samples) - _WINDOW) // _HOP + 1)
+    if count == 0 or max(samples.max(), -samples.min()) < _FAINTEST:
+        return np.zeros(count, np.int8), np.zeros(count, np.float32)
+    parts = sliding_window_view(samples, _WINDOW)[::_HOP] @ waves
+    power = parts[:, : len(_HERTZ)] ** 2 + parts[:, len(_HERTZ) :] ** 2
+    tones = power.argmax(axis=1)
+    best = np.take_along_axis(power, tones[:, None], 1)[:, 0]
+    squares = np.square(samples[: (count - 1) * _HOP + _WINDOW]).reshape(-1, _HOP).sum(axis=1)
+    energy = np.convolve(squares, np.ones(_WINDOW // _HOP, np.float32), "valid") * (2 / _WINDOW)
+    return tones.astype(np.int8), np.where(best > _PURITY * energy, best, np.float32(0))
+
+
+def _stretches(labels: NDArray[np.int8]) -> Iterator[list[_Run]]:
+    """Cut the frames into stretches of sound between gaps, each as its runs of one tone, without the flicker between symbols."""
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
+    tones, starts, lengths = labels[edges[:-1]] if len(labels) else labels, edges[:-1], np.diff(edges)
+    gaps = np.flatnonzero((tones == _NONE) & (lengths >= _GAP))
+    for first, last in zip(np.concatenate([[-1], gaps]) + 1, np.concatenate([gaps, [len(tones)]]), strict=True):
+        if last > first:
+            yield _runs(tones[first:last], starts[first:last], lengths[first:last])
+
+
+def _runs(tones: NDArray[np.int8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[_Run]:
+    """Drop what is much shorter than a symbol, then join neighbours of the same tone."""
+    data = lengths[(tones != _MARK) & (tones != _NONE) & (lengths > 1)]
+    symbol = float(np.median(data)) if len(data) else 1.0
+    kept = (lengths >= 0.4 * symbol) & (tones != _NONE)
+    tones, starts, ends = tones[kept], starts[kept], (starts + lengths)[kept]
+    if not len(tones):
+        return []
+    first = np.flatnonzero(np.diff(tones, prepend=_NONE))
+    last = np.append(first[1:], len(tones)) - 1
+    seconds = _HOP / STT_RATE
+    middle = _WINDOW / 2 / STT_RATE
+    return [
+        _Run(int(tone), float(start) * seconds + middle, float(end) * seconds + middle)
+        for tone, start, end in zip(tones[first], starts[first], ends[last], strict=True)
+    ]
+
+
+def _words(runs: list[_Run], duration: float) -> Iterator[Word]:
+    """Read the words between marks; what has no mark on both sides, or does not check, is left out. Times stay within `duration`."""
+    marks = [at for at, run in enumerate(runs) if run.tone == _MARK]
+    for left, right in zip(marks, marks[1:], strict=False):
+        text = _word(np.array([run.tone for run in runs[left + 1 : right]], np.int64))
+        if text is not None:
+            yield Word(text, round(min(runs[left].end, duration), 3), round(min(runs[right].start, duration), 3))
+
+
+Listener = stt_service("tones-stt", TonesTranscriber, Resources(threads=2))
+Speaker = tts_service("tones-tts", TonesSynthesizer, Resources(threads=2))
+
+
+Listener = stt_service("tones-stt", TonesTranscriber, Resources(threads=4))
+Speaker = tts_service("tones-tts", TonesSynthesizer, Resources(threads=4))
