@@ -1,0 +1,106 @@
+"""SpeechError, validation and routing failures -> `{"error": {message, type, param, code}}`, mapped here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+
+from open_speech.errors import InvalidRequest, InvalidValue, MethodNotAllowed, MissingField, OutOfRange, SpeechError, UnknownPath
+
+log = logging.getLogger("open_speech.http")
+M = TypeVar("M", bound=BaseModel)
+
+_RANGE_ERRORS = {"greater_than_equal", "less_than_equal", "greater_than", "less_than", "finite_number"}
+_WHOLE_BODY = "The request body must be a JSON object, sent with `Content-Type: application/json`."
+
+
+def envelope(error: SpeechError) -> dict[str, Any]:
+    """Describe an error the way every OpenAI client reads it; all four keys are always there."""
+    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+
+
+def error_response(error: SpeechError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Answer with the error's own status; `Retry-After` is in whole seconds, at least 1."""
+    extra = dict(headers or {})
+    if error.retry_after_s is not None:
+        extra["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    return JSONResponse(envelope(error), status_code=error.status, headers=extra)
+
+
+def from_validation(problems: Sequence[Mapping[str, Any]]) -> SpeechError:
+    """Turn pydantic's problems with the first bad field into the error that names it."""
+    if problems[0]["type"] == "json_invalid":
+        return InvalidRequest("The request body is not valid JSON.")
+    paths = [[part for part in problem["loc"] if part not in ("body", "query", "path")] for problem in problems]
+    if not paths[0]:
+        return InvalidRequest(_WHOLE_BODY)
+    # Below the field itself pydantic names the branches of a union, which mean nothing to a client. The branch
+    # that failed deepest is the one that was meant.
+    param = str(paths[0][0])
+    depth, problem = max(
+        ((len(path), problem) for path, problem in zip(paths, problems, strict=True) if path[:1] == paths[0][:1]), key=lambda p: p[0]
+    )
+    if problem["type"] == "missing" and depth == 1:
+        return MissingField(f"The required parameter `{param}` is missing.", param=param)
+    message = f"The value of `{param}` is not valid: {problem['msg'].removeprefix('Value error, ')}."
+    if problem["type"] in _RANGE_ERRORS:
+        return OutOfRange(message, param=param)
+    return InvalidValue(message, param=param)
+
+
+def validated(model: type[M], data: Mapping[str, Any]) -> M:
+    """Build a request model from the fields of a request. Raises InvalidRequest's children naming the field."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as invalid:
+        raise from_validation(invalid.errors(include_url=False, include_input=False)) from None
+
+
+async def _speech_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, SpeechError)
+    if error.status >= 500:
+        log.error("%s: %s", type(error).__name__, error.message, exc_info=error.__cause__)
+    return error_response(error)
+
+
+async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return error_response(from_validation(error.errors()))
+
+
+async def _framework_error(request: Request, error: Exception) -> JSONResponse:
+    """Give the failures that Starlette raises by itself (a broken multipart body, say) the same envelope."""
+    assert isinstance(error, HTTPException)
+    match error.status_code:
+        case 404:
+            return error_response(unknown_path(request))
+        case 405:
+            return error_response(method_not_allowed(request), error.headers)
+        case status if status < 500:
+            return error_response(InvalidRequest(str(error.detail)))
+    return error_response(SpeechError("The server could not process the request."))
+
+
+def unknown_path(request: Request) -> SpeechError:
+    """Name the URL that does not exist."""
+    return UnknownPath(f"Invalid URL ({request.method} {request.url.path})")
+
+
+def method_not_allowed(request: Request) -> SpeechError:
+    """Name the method that the URL does not take."""
+    return MethodNotAllowed(f"{request.url.path} does not accept the method {request.method}.")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every failure of the app's routes in the envelope. What is unforeseen is caught by `Trace`, outside of them."""
+    app.add_exception_handler(SpeechError, _speech_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _framework_error)

@@ -1,0 +1,93 @@
+"""GET /v1/models, /v1/models/{id}, /v1/audio/models and /v1/audio/voices: what this server can do."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from fastapi import APIRouter, Request
+
+from open_speech.backends import ModelEntry, Task, Voice
+from open_speech.config import AudioFormat
+from open_speech.errors import SpeechError
+from open_speech.openai.dependencies import EngineDep
+from open_speech.openai.schemas import ERRORS, ModelBody, ModelList, TranscriptFormat, VoiceBody
+from open_speech.registry import Registry
+
+router = APIRouter(prefix="/v1", tags=["models"], responses=ERRORS)
+
+
+@router.get("/models", response_model_exclude_none=True)
+async def list_models(request: Request, engine: EngineDep) -> ModelList:
+    """List the models that this server runs, then OpenAI's names for them."""
+    return ModelList(data=listed(engine.registry, request.app.state.created))
+
+
+@router.get("/models/{name:path}", response_model_exclude_none=True)
+async def get_model(name: str, request: Request, engine: EngineDep) -> ModelBody:
+    """Describe one model by its id, which may hold slashes, or by one of OpenAI's names."""
+    return describe(engine.registry.listed(name), name, request.app.state.created)
+
+
+@router.get("/audio/models")
+async def list_audio_models(request: Request, engine: EngineDep) -> dict[str, list[dict[str, str]]]:
+    """List all models in Open WebUI's shape, those that speak first, as it offers them for speaking."""
+    models = listed(engine.registry, request.app.state.created)
+    models.sort(key=lambda model: model.task != Task.TTS)
+    return {"models": [{"id": model.id, "task": model.task} for model in models]}
+
+
+@router.get("/audio/voices")
+async def list_voices(engine: EngineDep, model: str | None = None, legacy: bool = False) -> dict[str, Any]:
+    """List the voices of all models or of one; `legacy` gives bare names, as older clients of Kokoro servers read them."""
+    entries = engine.registry.models(Task.TTS) if model is None else [engine.registry.find(model, Task.TTS)]
+    voices = [voice_of(entry, voice) for entry in entries for voice in entry.voices]
+    if legacy:
+        return {"voices": list(dict.fromkeys(voice.id for voice in voices))}
+    data = [voice.model_dump(exclude_none=True) for voice in voices]
+    return {"object": "list", "data": data, "voices": data}
+
+
+def listed(registry: Registry, created: int) -> list[ModelBody]:
+    """Describe every served model, then every alias whose model is served; `created` is in Unix seconds."""
+    models = [describe(entry, entry.id, created) for entry in registry.models()]
+    for alias in registry.aliases:
+        try:
+            models.append(describe(registry.find(alias), alias, created))
+        except SpeechError:  # the model behind it belongs to a backend that does not run here
+            continue
+    return models
+
+
+def describe(entry: ModelEntry, name: str, created: int) -> ModelBody:
+    """Describe a model under the name it was asked for."""
+    speaks = entry.task is Task.TTS
+    return ModelBody(
+        id=name,
+        created=created,
+        owned_by=entry.id.partition("/")[0],
+        alias_of=None if name == entry.id else entry.id,
+        task=entry.task,
+        backend=entry.backend,
+        description=entry.description,
+        licence=entry.licence,
+        language=entry.languages,
+        languages=entry.languages,
+        formats=get_args(AudioFormat if speaks else TranscriptFormat),
+        sample_rate=entry.sample_rate,
+        voices=tuple(voice_of(entry, voice) for voice in entry.voices) if speaks else None,
+        default_voice=entry.default_voice or None,
+        word_times=None if speaks else entry.word_times,
+        translates=None if speaks else entry.translates,
+    )
+
+
+def voice_of(entry: ModelEntry, voice: Voice) -> VoiceBody:
+    """Describe a voice of a model."""
+    return VoiceBody(
+        id=voice.id,
+        name=voice.id,
+        display_name=voice.name or None,
+        language=voice.language,
+        gender=voice.gender,
+        model=entry.id,
+    )

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from open_speech.app import create_app
+from open_speech.audio import Audio
+from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
+from open_speech.config import Settings
+from open_speech.engine import Engine, EngineLimits
+from open_speech.registry import Defaults, Registry
+from open_speech.remote import RunnerClient, RunnerGone
+from open_speech.transcript import Segment, TranscriptInfo
+from open_speech.wire import END, SpeakCall, TranscribeCall, audio_frame, heard_frame
+from runners._topology import local_engine
+
+
+@contextmanager
+def serve(app: FastAPI) -> Iterator[str]:
+    """Serve an app with uvicorn on a free loopback port; gives `http://host:port`."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+        assert not thread.is_alive(), "the server did not stop"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app on the tones pair, with a key and a small upload limit, behind a real socket."""
+    settings = Settings(
+        os_models_dir=tmp_path_factory.mktemp("models"), os_api_key="sesame", os_max_upload_mb=1, os_offline=True,
+        stt_backends=("tones-stt",), tts_backends=("tones-tts",), stt_model="tones/listen", tts_model="tones/speak", tts_voice="tone",
+        stt_vad_enabled=False,
+    )  # fmt: skip
+    with serve(create_app(settings, local_engine(settings))) as url:
+        yield url
+
+
+class Moody:
+    """A runner that does what the text says: `break` dies, `hang` falls silent, anything else is 0.2 s of noise."""
+
+    def __init__(self) -> None:
+        self.left = threading.Event()
+        """Set when an answer was abandoned before its end."""
+        self.hears = threading.Event()
+        """Set when a transcription has begun; it takes for ever."""
+
+    async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
+        try:
+            if "break" in call.text:
+                raise RunnerGone("died")
+            if "hang" in call.text:
+                await asyncio.sleep(3600)
+            noise = np.random.default_rng(0).uniform(-0.5, 0.5, 4800).astype(np.float32)
+            yield audio_frame(Audio(noise, 24_000)).encode() + END.encode()
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
+
+    async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
+        self.hears.set()
+        try:
+            await asyncio.sleep(3600)
+            for item in (TranscriptInfo("en", 1.0, 1.0), Segment(0, 1, " heard")):
+                yield heard_frame(item).encode()
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
+
+    async def load(self, model: str) -> AsyncGenerator[bytes, None]:
+        yield END.encode()
+
+    async def unload(self, model: str) -> bool:
+        return False
+
+    async def status(self) -> dict[str, Any]:
+        return {"loaded": {}}
+
+
+@pytest.fixture(scope="session")
+def moody_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Moody]]:
+    """The app on a runner that breaks when it is told to, behind a real socket."""
+    backends = [BackendEntry("mouth", Task.TTS, "x:X", (), "", "MIT", piece_chars=60), BackendEntry("ear", Task.STT, "x:X", (), "", "MIT")]
+    models = [
+        ModelEntry("mouth", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("ann", "en"),), default_voice="ann"),
+        ModelEntry("ear", "ear", Task.STT, "MIT", ("en",)),
+    ]
+    runner = Moody()
+    registry = Registry(backends, models, {"mouth": "process", "ear": "process"}, Defaults("ear", "mouth", "ann"))
+    clients = {name: RunnerClient(name, runner, deadline_s=30) for name in registry.served}
+    engine = Engine(registry, clients, EngineLimits(max_audio_s=60, max_queue=8, max_text_chars=4096))
+    with serve(create_app(Settings(os_models_dir=tmp_path_factory.mktemp("models")), engine)) as url:
+        yield url, runner

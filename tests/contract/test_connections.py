@@ -1,0 +1,147 @@
+"""What happens on the wire when one side does not keep to the plan. Each test speaks to a real socket."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from openai import OpenAI
+
+GOOD_THEN = "This first sentence is spoken without any trouble at all, as it should be. And here we "
+HEAD = (
+    "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sesame\r\n"
+    "Content-Type: multipart/form-data; boundary=edge\r\n"
+)
+PART = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+
+
+def body(end: str, **extra: str) -> dict[str, str]:
+    return {"model": "mouth", "input": f"{GOOD_THEN}{end}.", "response_format": "pcm", **extra}
+
+
+def connect(server: str) -> socket.socket:
+    address = urlsplit(server)
+    return socket.create_connection((address.hostname or "", address.port or 0), timeout=10)
+
+
+def test_speech_that_fails_on_the_way_is_seen_as_an_error(moody_server: tuple[str, Any]) -> None:
+    received = 0
+    with httpx.stream("POST", f"{moody_server[0]}/v1/audio/speech", json=body("break")) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            for chunk in answer.iter_bytes():
+                received += len(chunk)
+    assert received > 0
+
+
+def test_the_sdk_sees_speech_that_fails_on_the_way(moody_server: tuple[str, Any]) -> None:
+    with (
+        OpenAI(base_url=f"{moody_server[0]}/v1", api_key="x", max_retries=0) as sdk,
+        sdk.audio.speech.with_streaming_response.create(**body("break", voice="ann")) as answer,  # type: ignore[arg-type]
+        pytest.raises(Exception, match="without sending complete message body"),
+    ):
+        list(answer.iter_bytes())
+
+
+def test_speech_that_fails_at_once_has_a_status(moody_server: tuple[str, Any]) -> None:
+    answer = httpx.post(f"{moody_server[0]}/v1/audio/speech", json=body("") | {"input": "break"})
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "backend_unavailable"
+
+
+def test_events_that_fail_on_the_way_end_in_an_error_event(moody_server: tuple[str, Any]) -> None:
+    answer = httpx.post(f"{moody_server[0]}/v1/audio/speech", json=body("break", stream_format="sse"))
+    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
+    assert {event.get("type") for event in events[:-1]} == {"speech.audio.delta"}
+    assert events[-1]["error"]["code"] == "backend_unavailable"
+
+
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+def test_a_listener_that_leaves_stops_the_synthesis(moody_server: tuple[str, Any], stream_format: str) -> None:
+    url, runner = moody_server
+    runner.left.clear()
+    with httpx.stream("POST", f"{url}/v1/audio/speech", json=body("hang", stream_format=stream_format)) as answer:
+        next(answer.iter_bytes())
+    assert runner.left.wait(2)
+
+
+def test_a_caller_that_leaves_before_the_first_sound_stops_the_synthesis(moody_server: tuple[str, Any]) -> None:
+    url, runner = moody_server
+    runner.left.clear()
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{url}/v1/audio/speech", json=body("") | {"input": "hang"}, timeout=0.3)
+    assert runner.left.wait(2)
+
+
+def test_a_caller_that_leaves_stops_the_transcription(moody_server: tuple[str, Any]) -> None:
+    url, runner = moody_server
+    runner.left.clear()
+    clip = httpx.post(f"{url}/v1/audio/speech", json=body("ends well", response_format="wav")).content
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{url}/v1/audio/transcriptions", data={"model": "ear"}, files={"file": clip}, timeout=1)
+    assert runner.hears.is_set()
+    assert runner.left.wait(2)
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_error(server: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        with connect(server) as client:
+            client.sendall(f"{HEAD}Content-Length: 500000\r\n\r\n".encode() + PART + bytes(100_000))
+            time.sleep(0.1)
+        deadline = time.monotonic() + 5
+        while not any("client left" in record.getMessage() for record in caplog.records):
+            assert time.monotonic() < deadline, "nobody noticed"
+            time.sleep(0.01)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_length_over_the_limit_is_refused_before_the_body_is_sent(server: str) -> None:
+    with connect(server) as client:
+        client.sendall(f"{HEAD}Content-Length: 5000000\r\nExpect: 100-continue\r\n\r\n".encode())
+        answer = client.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"Maximum content size limit (1048576) exceeded (5000000 bytes read)" in answer
+
+
+def test_a_body_without_a_length_is_refused_at_the_limit(server: str) -> None:
+    def endless() -> Iterator[bytes]:
+        yield PART
+        for _ in range(40):
+            yield bytes(65_536)
+
+    head = {"Authorization": "Bearer sesame", "Content-Type": "multipart/form-data; boundary=edge"}
+    answer = httpx.post(f"{server}/v1/audio/transcriptions", content=endless(), headers=head)
+    assert answer.status_code == 413
+    assert answer.headers["connection"] == "close"
+    assert answer.json()["error"]["type"] == "server_error"
+
+
+def test_a_wrong_key_is_told_even_to_a_client_that_is_still_sending(server: str) -> None:
+    answer = httpx.post(f"{server}/v1/audio/transcriptions", files={"file": bytes(4 << 20)}, headers={"api-key": "wrong"})
+    assert answer.status_code == 401
+
+
+def test_many_clients_that_leave_leak_no_file(server: str) -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc to count open files")
+    before = open_files()
+    for _ in range(20):
+        with connect(server) as client:
+            client.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode())
+            for chunk in (PART, bytes(900_000)):
+                client.sendall(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+    deadline = time.monotonic() + 5
+    while open_files() > before:
+        assert time.monotonic() < deadline, "files are still open"
+        time.sleep(0.02)
