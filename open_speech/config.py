@@ -143,8 +143,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         return Settings(**values)
     except ValidationError as invalid:
         first = invalid.errors()[0]
-        name = str(first["loc"][0]).upper()
-        raise SettingsError(f"{name}={environ.get(name, '')!r}: {first['msg']}") from None
+        name = str(first["loc"][0])
+        raise SettingsError(f"{name.upper()}={values.get(name, '')!r}: {first['msg']}") from None
 
 
 def _unknown(name: str) -> str:

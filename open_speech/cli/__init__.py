@@ -1,0 +1,80 @@
+"""The command line, `open-speech`: the second composition root beside service.py, with every backend in this process.
+
+A command's module is imported when the command runs: `open-speech --help` needs none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from open_speech import __version__
+from open_speech.errors import SpeechError
+
+COMMANDS = {
+    "serve": "Start the server, after pulling the weights that it needs.",
+    "models": "List, pull, show and remove models.",
+    "transcribe": "Transcribe audio or video files, without a server.",
+    "speak": "Speak a text into a sound file, without a server.",
+    "doctor": "Check what is installed, what is missing, and whether the server can start.",
+    "settings": "List every setting with its current value.",
+}
+"""Command -> its help; the command itself is `command` in the module of that name. Kept here so that help is instant."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells count it."""
+
+
+class WrongUse(click.ClickException):
+    """What was asked cannot be done as it is written: a wrong setting or argument."""
+
+    exit_code = 2
+
+
+class Main(click.Group):
+    """Imports commands when they are called, and turns every failure that we name into one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"open_speech.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table into the help page."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command. Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+        from open_speech.config import SettingsError  # noqa: PLC0415 - pydantic takes longer than the whole help page
+
+        try:
+            return super().invoke(ctx)
+        except SpeechError as error:
+            raise click.ClickException(one_line(error)) from error
+        except SettingsError as error:
+            raise WrongUse(str(error)) from error
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+def one_line(error: SpeechError) -> str:
+    """Say what went wrong, and which field is at fault when there is one."""
+    return f"{error.param}: {error.message}" if error.param else error.message
+
+
+@click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="open-speech")
+def main() -> None:
+    """One self-hosted server for speech: transcribe and speak through the OpenAI API.
+
+    Settings are environment variables; `open-speech settings` lists them.
+    """

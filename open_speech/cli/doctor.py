@@ -1,0 +1,154 @@
+"""`open-speech doctor`: what this machine has, what it lacks, and whether the server could start."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import click
+from huggingface_hub import constants
+
+from open_speech import __version__
+from open_speech.backends import BackendEntry, Task
+from open_speech.cli import _terminal as terminal
+from open_speech.cli import _weights as weights
+from open_speech.cli.serve import port_trouble
+from open_speech.config import Settings, SettingsError
+from open_speech.weights.pip_config import pip_config
+from open_speech.weights.reach import Reach, SourceFailed
+from runners import _parts as parts
+from runners import catalog
+from runners._device import has_cuda
+from runners._plan import Placement, left_out, plan
+
+
+class State(Enum):
+    """What a finding means; its value is how it is written."""
+
+    OK = "ok"
+    WORSE = "warning"
+    BAD = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. With a BAD one the server cannot start."""
+
+    what: str
+    state: State
+    detail: str
+
+
+@click.command(name="doctor")
+def command() -> None:
+    """Check what is installed, what is missing, and whether the server can start (exit code 1 when not)."""
+    colours = {State.OK: "green", State.WORSE: "yellow", State.BAD: "red"}
+    with terminal.busy("Looking around"):
+        findings = list(examine())
+    terminal.table(("", "", ""), [(f.state.value, f.what, f.detail) for f in findings], [colours[f.state] for f in findings])
+    if any(f.state is State.BAD for f in findings):
+        raise click.exceptions.Exit(1)
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything that a server by the current settings needs."""
+    yield Finding("version", State.OK, f"open-speech {__version__}, bentoml {importlib.metadata.version('bentoml')}")
+    yield Finding("python", State.OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    try:
+        settings = terminal.settings()
+        placements = plan(settings)
+        missing = left_out(settings)
+        yield Finding("settings", State.OK, "all known and in range")
+    except SettingsError as wrong:
+        yield Finding("settings", State.BAD, str(wrong))
+        return
+    yield from _backends(placements, missing)
+    yield Finding("device", State.OK, "NVIDIA GPU" if has_cuda() else "CPU: no NVIDIA driver with a device was found")
+    yield _folder(settings)
+    yield from _models(settings)
+    yield from _sources(settings)
+    trouble = port_trouble(settings.os_host, settings.os_port)
+    yield Finding("port", State.BAD if trouble else State.OK, trouble or f"{settings.os_host} port {settings.os_port} is free")
+
+
+def _backends(placements: tuple[Placement, ...], missing: list[BackendEntry]) -> Iterator[Finding]:
+    """Show each backend that is chosen, and how to get the others."""
+    for placement in placements:
+        versions = " ".join(_version(module) for module in placement.backend.requires)
+        yield Finding(f"backend {placement.backend.name}", State.OK, " ".join(filter(None, (placement.where, versions))))
+    served = {placement.backend.task for placement in placements}
+    for entry in missing:
+        state = State.WORSE if entry.task in served else State.BAD
+        yield Finding(f"backend {entry.name}", state, f"not installed: pip install 'open-speech[{entry.extra}]'")
+    chosen = {placement.backend.name for placement in placements} | {entry.name for entry in missing}
+    for entry in catalog.BACKENDS:
+        if entry.name not in chosen and entry.extra:
+            setting = "STT_BACKENDS" if entry.task is Task.STT else "TTS_BACKENDS"
+            have = "installed" if catalog.installed(entry) else f"needs open-speech[{entry.extra}]"
+            yield Finding(f"backend {entry.name}", State.OK, f"not in {setting}; {have}")
+
+
+def _version(module: str) -> str:
+    names = importlib.metadata.packages_distributions().get(module, [])
+    return " ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+
+
+def _folder(settings: Settings) -> Finding:
+    """Check that weights could be written."""
+    folder = settings.models_dir.absolute()
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Finding("models folder", State.WORSE, f"{folder} cannot be written: nothing new can be pulled")
+    return Finding("models folder", State.OK, f"{folder}, {terminal.megabytes(shutil.disk_usage(there).free)} free")
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    """Check that the weights of the models by the settings are here."""
+    store = parts.store(settings)
+    try:
+        needed = weights.needed(settings)
+    except SettingsError as wrong:
+        yield Finding("models", State.BAD, str(wrong))
+        return
+    for model in needed:
+        if store.is_complete(model):
+            yield Finding(f"model {model.id}", State.OK, "weights are here")
+        else:
+            size = terminal.megabytes(model.size_bytes)
+            wanted = f"weights are not here{f' ({size})' if size else ''}: open-speech models pull {model.id}"
+            yield Finding(f"model {model.id}", State.WORSE, wanted)
+
+
+def _sources(settings: Settings) -> Iterator[Finding]:
+    """Check where weights could come from; each is given 5 seconds."""
+    if settings.os_offline:
+        yield Finding("network", State.OK, "not asked: OS_OFFLINE is on")
+        return
+    reach = Reach()
+    yield reachable(reach, "hub", constants.ENDPOINT)
+    indexes = pip_config().indexes
+    if not indexes:
+        yield Finding("package index", State.WORSE, "pip is configured without one")
+    for url in indexes:
+        yield reachable(reach, "package index", url)
+
+
+def reachable(reach: Reach, what: str, url: str) -> Finding:
+    """Check one place that weights could come from: a host, or a folder as a `file:` URL. A user and password in it are not shown."""
+    address = urlsplit(url)
+    if address.scheme == "file":
+        there = Path(url2pathname(address.path)).is_dir()
+        return Finding(what, State.OK if there else State.WORSE, f"{address.path} is {'here' if there else 'not here'}")
+    try:
+        reach.check(url)
+    except SourceFailed as failed:
+        return Finding(what, State.WORSE, str(failed))
+    return Finding(what, State.OK, f"{address.hostname} answers")

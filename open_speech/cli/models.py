@@ -1,0 +1,102 @@
+"""`open-speech models`: the catalog and the weights that are here."""
+
+from __future__ import annotations
+
+import click
+
+from open_speech.backends import ModelEntry
+from open_speech.cli import _terminal as terminal
+from open_speech.cli import _weights as weights
+from open_speech.errors import UnknownModel
+from open_speech.weights import Store
+from runners import _parts as parts
+from runners import catalog
+
+
+@click.group(name="models")
+def command() -> None:
+    """List, pull, show and remove models."""
+
+
+@command.command(name="list")
+@click.option("--here", is_flag=True, help="Only models whose weights are here.")
+def list_models(here: bool) -> None:
+    """List the models of the catalog: id, task, backend, size, whether the weights are here, licence."""
+    settings = terminal.settings()
+    store = parts.store(settings)
+    registry = weights.whole_catalog(settings)
+    listed = {model.id: model for model in registry.all_models()}
+    # A hub repository that was pulled is in no catalog.
+    sizes = {model.id: model.size_bytes for model in store.installed()}
+    listed |= {name: registry.find(name) for name in sizes if name not in listed}
+    rows = []
+    for model in listed.values():
+        size = terminal.megabytes(sizes.get(model.id, model.size_bytes))
+        if not here or model.id in sizes:
+            rows.append((model.id, str(model.task), model.backend, size, _state(store, model), model.licence))
+    terminal.table(("Model", "Task", "Backend", "Size", "Weights", "Licence"), rows)
+
+
+@command.command()
+@click.argument("models", nargs=-1)
+def pull(models: tuple[str, ...]) -> None:
+    """Bring the weights of MODELS, or of every model that the server needs by its settings.
+
+    A model is an id of the catalog, one of OpenAI's names, or a repository on the hub (owner/name).
+    """
+    settings = terminal.settings()
+    registry = weights.whole_catalog(settings)
+    wanted = [registry.find(name) for name in models] if models else weights.needed(settings)
+    store = parts.store(settings)
+    weights.pull(store, wanted)
+    for model in wanted:
+        click.echo(f"{model.id}\t{store.folder(model)}")
+
+
+@command.command()
+@click.argument("models", nargs=-1, required=True)
+def rm(models: tuple[str, ...]) -> None:
+    """Delete the weights of MODELS."""
+    settings = terminal.settings()
+    registry = weights.whole_catalog(settings)
+    store = parts.store(settings)
+    for model in [registry.find(name) for name in models]:
+        freed = store.remove(model)
+        if not freed:
+            raise UnknownModel(f"The weights of `{model.id}` are not here.", param="model")
+        click.echo(f"{model.id}: {terminal.megabytes(freed)} freed")
+
+
+@command.command()
+@click.argument("model")
+def show(model: str) -> None:
+    """Show everything known of one MODEL."""
+    settings = terminal.settings()
+    entry = weights.whole_catalog(settings).find(model)
+    store = parts.store(settings)
+    rows = [
+        ("id", entry.id),
+        ("task", str(entry.task)),
+        ("description", entry.description),
+        ("backend", entry.backend),
+        ("backend installed", _yes(any(b.name == entry.backend and catalog.installed(b) for b in catalog.BACKENDS))),
+        ("licence", entry.licence),
+        ("languages", " ".join(entry.languages)),
+        ("voices", " ".join(voice.id for voice in entry.voices)),
+        ("default voice", entry.default_voice),
+        ("sample rate", f"{entry.sample_rate} Hz" if entry.sample_rate else ""),
+        ("size", terminal.megabytes(entry.size_bytes)),
+        ("weights", _state(store, entry)),
+        ("folder", str(store.folder(entry)) if entry.sources else ""),
+    ]
+    terminal.table(("", ""), [(name, value) for name, value in rows if value])
+
+
+def _state(store: Store, model: ModelEntry) -> str:
+    if not model.sources:
+        return "none needed"
+    return "here" if store.is_complete(model) else "not here"
+
+
+def _yes(answer: bool) -> str:
+    return "yes" if answer else "no"

@@ -1,0 +1,111 @@
+"""`open-speech serve`: weights first, then BentoML takes this process over."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from open_speech.cli import WrongUse, one_line
+from open_speech.cli import _terminal as terminal
+from open_speech.cli import _weights as weights
+from open_speech.config import Settings
+from open_speech.errors import SpeechError
+from open_speech.weights import Store
+from runners import _parts as parts
+from runners._plan import left_out, plan
+
+GRACE_S = 10
+"""Seconds that running requests get when the server is told to stop; BentoML would wait for them without end."""
+
+
+@click.command(name="serve")
+@click.option("--host", help="Address to listen on; else OS_HOST.")
+@click.option("--port", help="Port to listen on; else OS_PORT.")
+@click.option("--no-pull", is_flag=True, help="Do not fetch missing weights first; each model is then fetched when it is first asked for.")
+def command(host: str | None, port: str | None, no_pull: bool) -> None:
+    """Start the server, after pulling the weights that it needs."""
+    settings = terminal.settings(OS_HOST=host, OS_PORT=port)
+    require_backends(settings)
+    if busy := port_trouble(settings.os_host, settings.os_port):
+        raise click.ClickException(busy)
+    if not no_pull:
+        _pull(settings, parts.store(settings))
+    arguments = serve_arguments(settings, service_folder())
+    sys.stdout.flush()
+    environ = os.environ  # noqa: TID251 - this process becomes the server, which builds its own settings from it
+    os.execve(sys.executable, arguments, serve_environment(environ, settings))
+
+
+def require_backends(settings: Settings) -> None:
+    """Name the backends that are left out because they are not installed; raise WrongUse if nothing is left of a task."""
+    missing = left_out(settings)
+    for entry in missing:
+        terminal.note(f"{entry.name} is not installed and is left out: pip install 'open-speech[{entry.extra}]'")
+    there = {placement.backend.task for placement in plan(settings)}
+    for entry in missing:
+        if entry.task not in there:
+            raise WrongUse(f"No backend for {entry.task} is installed: pip install 'open-speech[{entry.extra}]'")
+
+
+def port_trouble(host: str, port: int) -> str:
+    """Say why the server could not listen there, in one line; empty when it could."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As the server itself does: a port whose last connections are still closing is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --host and --port."
+    return ""
+
+
+def service_folder() -> Path:
+    """Find the folder of service.py; it is not imported here, because it composes the whole server."""
+    spec = importlib.util.find_spec("service")
+    if spec is None or spec.origin is None:
+        raise click.ClickException("service.py is missing from this installation: install open-speech again.")
+    return Path(spec.origin).parent
+
+
+def serve_arguments(settings: Settings, folder: Path) -> list[str]:
+    """Write the command line that serves these settings."""
+    arguments = [sys.executable, "-m", "bentoml", "serve", "service:OpenSpeech", "--working-dir", str(folder)]
+    arguments += ["--host", settings.os_host, "--port", str(settings.os_port), "--timeout-graceful-shutdown", str(GRACE_S)]
+    for option, file in (("--ssl-certfile", settings.os_ssl_certfile), ("--ssl-keyfile", settings.os_ssl_keyfile)):
+        if file is not None:
+            arguments += [option, str(file.expanduser().absolute())]
+    return arguments
+
+
+def serve_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """Make the server's environment from ours."""
+    served = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
+    # BentoML would show each runner another GPU, or none; our runners choose by STT_DEVICE and TTS_DEVICE.
+    served["BENTOML_DISABLE_GPU_ALLOCATION"] = "1"
+    # Its mere presence switches the respawn of crashed runners off, and the whole server would end with the first of them.
+    served.pop("BENTOML_CONTAINERIZED", None)
+    return served | {
+        "OS_HOST": settings.os_host,
+        "OS_PORT": str(settings.os_port),
+        "OS_MODELS_DIR": str(settings.models_dir.absolute()),
+    }
+
+
+def _pull(settings: Settings, store: Store) -> None:
+    """Bring the weights; a server without a default model would be of little use, one without a further voice is fine."""
+    defaults = parts.registry(settings, {}).defaults
+    for model in weights.needed(settings):
+        try:
+            weights.pull(store, [model])
+        except SpeechError as error:
+            if model.id in (defaults.stt_model, defaults.tts_model):
+                raise click.ClickException(f"{one_line(error)} To start without it: --no-pull.") from error
+            terminal.note(f"{model.id} is not here: {one_line(error)}")
+

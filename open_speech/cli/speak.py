@@ -1,0 +1,88 @@
+"""`open-speech speak`: a text into a sound file, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import IO, get_args
+
+import click
+
+from open_speech.audio import concat
+from open_speech.backends import Task
+from open_speech.cli import WrongUse
+from open_speech.cli import _terminal as terminal
+from open_speech.cli import _weights as weights
+from open_speech.codecs import encode_stream, wav_bytes
+from open_speech.config import AudioFormat, Settings
+from open_speech.engine import Speech
+from runners import _parts as parts
+from runners._topology import local_engine
+
+FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
+SUFFIXES: dict[str, AudioFormat] = {**{f".{name}": name for name in FORMATS}, ".ogg": "opus", ".oga": "opus"}
+STDOUT = Path("-")
+
+
+@click.command(name="speak")
+@click.argument("text")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write; `-` is stdout.")
+@click.option("--voice", help="A voice of the model, one of OpenAI's names, or a blend.")
+@click.option("--model", default="tts-1", show_default=True, help="Model id or one of OpenAI's names.")
+@click.option("--speed", type=float, help="From 0.25 to 4; else TTS_SPEED.")
+@click.option("--format", "wanted", type=click.Choice(FORMATS), help="Else by the file's suffix; on stdout TTS_DEFAULT_FORMAT.")
+def command(text: str, output: Path, voice: str | None, model: str, speed: float | None, wanted: AudioFormat | None) -> None:
+    """Speak TEXT into a sound file, without a server. `-` reads the text from stdin."""
+    settings = terminal.settings()
+    chosen = format_of(output, wanted, settings)
+    words = sys.stdin.read() if text == "-" else text
+    engine = local_engine(settings)
+    weights.pull(parts.store(settings), [engine.registry.find(model, Task.TTS)])
+    speaking = engine.speak(model, words, voice=voice, speed=speed)
+    with terminal.busy(f"Speaking with {model}"):
+        if output == STDOUT:
+            asyncio.run(_write(speaking, sys.stdout.buffer, chosen))
+        else:
+            with whole(output) as file:
+                asyncio.run(_write(speaking, file, chosen))
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears under its name only when everything is in it: a speech that fails half-way must not look finished."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def format_of(output: Path, wanted: AudioFormat | None, settings: Settings) -> AudioFormat:
+    """Choose the format: the one asked for, else the suffix's, else on stdout the server's default. Raises WrongUse for another suffix."""
+    if wanted is not None:
+        return wanted
+    if output == STDOUT:
+        return settings.tts_default_format
+    try:
+        return SUFFIXES[output.suffix.lower()]
+    except KeyError:
+        known = ", ".join(SUFFIXES)
+        raise WrongUse(f"Which format is `{output}`? Its suffix is none of {known}; say it with --format.") from None
+
+
+async def _write(speaking: Awaitable[Speech], file: IO[bytes], chosen: AudioFormat) -> None:
+    speech = await speaking
+    async with aclosing(speech):
+        if chosen == "wav" and file.seekable():
+            # The header of a WAV comes first and holds its length: a stream cannot know it, a file should.
+            file.write(wav_bytes(concat([piece async for piece in speech], speech.rate)))
+            return
+        async for chunk in encode_stream(speech, chosen, speech.rate):
+            file.write(chunk)

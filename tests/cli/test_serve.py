@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from open_speech.cli.serve import port_trouble, serve_arguments, serve_environment, service_folder
+from open_speech.config import Settings
+
+Run = Callable[..., Any]
+FOLDER = Path("/somewhere")
+
+
+@pytest.fixture
+def taken() -> Any:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_taken_port_is_one_clear_line(run: Run, taken: int) -> None:
+    result = run("serve", "--port", str(taken))
+    assert result.exit_code == 1
+    line = f"Error: Cannot listen on 127.0.0.1 port {taken}: Address already in use. Choose another with --host and --port.\n"
+    assert result.stderr == line
+
+
+def test_a_free_port_is_no_trouble_and_stays_free() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    assert port_trouble("127.0.0.1", port) == ""
+    assert port_trouble("127.0.0.1", port) == ""
+
+
+def test_an_address_that_is_not_ours_is_named() -> None:
+    assert port_trouble("192.0.2.1", 8100).startswith("Cannot listen on 192.0.2.1 port 8100: ")
+
+
+def test_a_port_out_of_range_is_wrong_use(run: Run) -> None:
+    result = run("serve", "--port", "99999")
+    assert result.exit_code == 2
+    assert "OS_PORT" in result.stderr
+
+
+def test_an_unknown_backend_is_wrong_use(run: Run) -> None:
+    result = run("serve", STT_BACKENDS="wisper")
+    assert result.exit_code == 2
+    assert "STT_BACKENDS: unknown backend 'wisper'" in result.stderr
+
+
+def test_a_default_model_that_cannot_be_had_stops_the_start(run: Run, free_port: int) -> None:
+    result = run("serve", "--port", str(free_port), TTS_BACKENDS="piper", TTS_MODEL="piper/en_US-joe-medium")
+    assert result.exit_code == 1
+    assert "en_US-joe-medium" in result.stderr
+    assert "--no-pull" in result.stderr
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_bentoml_gets_the_address_and_a_bound_on_its_shutdown() -> None:
+    arguments = serve_arguments(Settings(os_host="0.0.0.0", os_port=8200), FOLDER)
+    assert arguments[:5] == [sys.executable, "-m", "bentoml", "serve", "service:OpenSpeech"]
+    options = dict(zip(arguments[5::2], arguments[6::2], strict=True))
+    assert options == {
+        "--working-dir": str(FOLDER),
+        "--host": "0.0.0.0",
+        "--port": "8200",
+        "--timeout-graceful-shutdown": "10",
+    }
+
+
+def test_certificates_become_flags_with_whole_paths() -> None:
+    arguments = serve_arguments(Settings(os_ssl_certfile=Path("~/cert.pem"), os_ssl_keyfile=Path("key.pem")), FOLDER)
+    assert arguments[-4:] == ["--ssl-certfile", str(Path.home() / "cert.pem"), "--ssl-keyfile", str(Path.cwd() / "key.pem")]
+
+
+def test_the_environment_keeps_runners_alive_in_a_container_and_leaves_the_gpus_alone() -> None:
+    served = serve_environment({"PATH": "/bin", "BENTOML_CONTAINERIZED": "true"}, Settings(os_port=8200, os_models_dir=Path("here")))
+    assert served == {
+        "PATH": "/bin",
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_DISABLE_GPU_ALLOCATION": "1",
+        "OS_HOST": "127.0.0.1",
+        "OS_PORT": "8200",
+        "OS_MODELS_DIR": str(Path.cwd() / "here"),
+    }
+
+
+def test_the_service_is_found_without_importing_it() -> None:
+    before = "service" in sys.modules
+    assert (service_folder() / "service.py").is_file()
+    assert ("service" in sys.modules) is before
+
+
+def test_a_task_without_any_installed_backend_stops_the_start(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "piper", None)  # Python's own way of saying that there is no such package
+    result = run("serve", TTS_BACKENDS="piper")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Error: No backend for text-to-speech is installed: pip install 'open-speech[piper]'\n")

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from open_speech import config
+from open_speech.config import FOREIGN, RENAMED, Settings, SettingsError, load, names, table
+
+
+def test_no_variable_at_all_gives_the_defaults() -> None:
+    assert load({}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("OS_PORT", "9000", 9000),
+        ("OS_OFFLINE", "true", True),
+        ("OS_OFFLINE", "0", False),
+        ("OS_REQUEST_TIMEOUT_S", "1.5", 1.5),
+        ("OS_MODELS_DIR", "/models", Path("/models")),
+        ("OS_SSL_CERTFILE", "/cert.pem", Path("/cert.pem")),
+        ("OS_CORS_ORIGINS", "http://a, http://b,", ("http://a", "http://b")),
+        ("STT_BACKENDS", "faster-whisper,vosk@inproc,moonshine@http://gpu:3000", ("faster-whisper", "vosk@inproc", "moonshine@http://gpu:3000")),
+        ("STT_DEVICE", "cuda:1", "cuda:1"),
+        ("TTS_DEFAULT_FORMAT", "opus", "opus"),
+        ("TTS_SPEED", "0.25", 0.25),
+    ],
+)
+def test_a_value_gets_its_type(name: str, value: str, expected: object) -> None:
+    assert getattr(load({name: value}), name.lower()) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OS_PORT", "0"),
+        ("OS_PORT", "65536"),
+        ("OS_PORT", "http"),
+        ("OS_PORT", ""),
+        ("OS_MAX_UPLOAD_MB", "0"),
+        ("OS_MODEL_TTL", "-1"),
+        ("OS_OFFLINE", "maybe"),
+        ("OS_REQUEST_TIMEOUT_S", "0"),
+        ("STT_DEVICE", "gpu"),
+        ("STT_DEVICE", "cuda:"),
+        ("STT_VAD_THRESHOLD", "1"),
+        ("TTS_SPEED", "4.5"),
+        ("TTS_DEFAULT_FORMAT", "mp4"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_and_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name}='{value}': "):
+        load({name: value})
+
+
+def test_an_unknown_name_is_refused_and_the_nearest_is_suggested() -> None:
+    with pytest.raises(SettingsError, match=r"Unknown setting TTS_VOICES\. Did you mean TTS_VOICE\?"):
+        load({"TTS_VOICES": "alloy"})
+
+
+def test_an_unknown_name_near_a_renamed_one_suggests_the_new_name() -> None:
+    with pytest.raises(SettingsError, match=r"Did you mean OS_MODELS_DIR\?"):
+        load({"STT_MODEL_DIRR": "/models"})
+
+
+def test_an_unknown_name_like_nothing_is_refused_without_a_guess() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({"OS_QQQQQQQQ": "1"})
+    assert "Did you mean" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_name_of_openstack_is_not_ours_to_judge(name: str) -> None:
+    assert load({name: "anything"}) == Settings()
+
+
+def test_a_name_without_our_prefix_is_not_looked_at() -> None:
+    assert load({"PATH": "/bin", "OSX": "1", "STTY": "1"}) == Settings()
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_works_with_a_warning(old: str, new: str) -> None:
+    # A value that every one of them takes: a number, a path, a name.
+    with pytest.warns(DeprecationWarning, match=f"^{old} is now called {new}$"):
+        settings = load({old: "7"})
+    assert settings == load({new: "7"}) != Settings()
+
+
+def test_the_new_name_wins_over_the_old_one() -> None:
+    with pytest.warns(DeprecationWarning):
+        assert load({"STT_PORT": "1000", "OS_PORT": "2000"}).os_port == 2000
+    with pytest.warns(DeprecationWarning):
+        assert load({"OS_PORT": "2000", "STT_PORT": "1000"}).os_port == 2000
+
+
+def test_a_wrong_value_under_an_old_name_shows_the_value_that_was_given() -> None:
+    with pytest.raises(SettingsError, match="^OS_PORT='99999': "), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        load({"STT_PORT": "99999"})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("OS_API_KEY", ""), ("OS_SSL_CERTFILE", None), ("OS_CORS_ORIGINS", ()), ("STT_PRELOAD_MODELS", ()), ("TTS_DEVICE", "")],
+)
+def test_an_empty_value_switches_off_what_may_be_off(name: str, expected: object) -> None:
+    assert getattr(load({name: ""}), name.lower()) == expected
+
+
+def test_speech_runs_where_recognition_runs_unless_it_is_told_otherwise() -> None:
+    assert Settings(stt_device="cuda").speech_device == "cuda"
+    assert Settings(stt_device="cuda", tts_device="cpu").speech_device == "cpu"
+
+
+def test_the_models_folder_has_its_home_resolved() -> None:
+    assert Settings(os_models_dir=Path("~/models")).models_dir == Path.home() / "models"
+
+
+def test_settings_cannot_be_changed_and_do_not_show_the_key() -> None:
+    settings = Settings(os_api_key="topsecret")
+    with pytest.raises(ValueError, match="frozen"):
+        settings.os_port = 1  # type: ignore[misc]
+    assert "topsecret" not in repr(settings)
+
+
+def test_the_table_lists_every_setting_once_with_a_whole_sentence() -> None:
+    rows = table().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(names())
+    assert all(row.count(" | ") == 2 and row.endswith(". |") for row in rows)
+
+
+def test_every_name_carries_one_of_our_prefixes() -> None:
+    assert all(name.startswith(config.PREFIXES) for name in names())
+    assert not set(names()) & (set(RENAMED) | set(FOREIGN))
