@@ -15,16 +15,18 @@ from open_speech.app import create_app
 from open_speech.engine import Engine
 from open_speech.errors import SpeechError
 from runners import _topology as topology
-from runners._bentoml import RUNNER_CONNECTION
+from runners._bentoml import RUNNER_CONNECTION, share_log
+from runners._plan import plan
 
-log = logging.getLogger("bentoml.open_speech")
+log = logging.getLogger("open_speech")
 settings = config.load()
-placements = topology.plan(settings)
+placements = plan(settings)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Give the app its engine: here the dependencies are connected, in BentoML's own start-up hooks they are not."""
+    share_log()
     front = bentoml.get_current_service()
     app.state.engine = front.engine = topology.engine_of(front, settings, placements)
     preloading = asyncio.create_task(_preload(front.engine))

@@ -19,7 +19,8 @@ from benchmarks.clips import clip, model_folder
 from benchmarks.served import Served
 from open_speech import audio as sound
 from open_speech.audio import Audio
-from open_speech.backends import Setup, SpeechOptions, Synthesizer, TranscribeOptions, Vad
+from open_speech.backends import STT_RATE, Setup, SpeechOptions, Synthesizer, TranscribeOptions, Vad
+from open_speech.codecs import decode
 from runners import catalog
 from runners.kokoro import Kokoro
 from runners.piper import Piper
@@ -80,7 +81,8 @@ def raw_transcribe(path: Path) -> Callable[[], object]:
     model = WhisperModel(
         str(model_folder(STT_MODEL)), device="cpu", compute_type="int8", cpu_threads=len(os.sched_getaffinity(0)), num_workers=1
     )
-    options = decoder_options(TranscribeOptions(vad=Vad()))
+    seconds = decode(path, STT_RATE, max_seconds=600).seconds
+    options = decoder_options(TranscribeOptions(vad=Vad()), seconds)
 
     def call() -> object:
         segments, _ = model.transcribe(str(path), language="en", **options)

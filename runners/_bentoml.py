@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import functools
+import logging
+import warnings
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
@@ -53,6 +55,22 @@ def apply() -> None:
 
 
 apply()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Build a BentoML service without the deprecation warnings of BentoML's own use of pydantic."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def share_log() -> None:
+    """Send our log lines where BentoML sends its own; called in a served process, which has set those up."""
+    ours = logging.getLogger("open_speech")
+    ours.handlers = logging.getLogger("bentoml").handlers
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
 
 
 class ServiceLink:

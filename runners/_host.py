@@ -6,13 +6,14 @@ No BentoML and no HTTP here: the same object serves a child process, this proces
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from open_speech.backends import Setup, Synthesizer, Transcriber
@@ -136,7 +137,7 @@ class Host:
 
     def _progress_frame(self, model: str) -> Frame:
         progress = self._progress.get(model)
-        return Frame(Kind.PROGRESS, b"{}" if progress is None else progress.to_json())
+        return Frame(Kind.PROGRESS, b"{}" if progress is None else json.dumps(asdict(progress)).encode())
 
 
 async def _in_thread(make: Callable[[], Iterator[T]], pool: ThreadPoolExecutor) -> AsyncGenerator[T, None]:

@@ -29,5 +29,5 @@ def cpu_session(path: Path, threads: int) -> InferenceSession:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except state.NoSuchFile:
         raise WeightsUnavailable(f"The file `{path.name}` of the model is missing.") from None
-    except (state.InvalidProtobuf, state.InvalidGraph, state.Fail) as broken:
+    except (state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.Fail) as broken:
         raise WeightsCorrupt(f"The file `{path.name}` of the model cannot be read.") from broken

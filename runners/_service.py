@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import bentoml  # noqa: TID251 - the home of the runner services
 
 from open_speech import config
 from open_speech.backends import Synthesizer, Transcriber
 from open_speech.wire import SpeakCall, TranscribeCall
-from runners._bentoml import RUNNER_CONNECTION
+from runners._bentoml import RUNNER_CONNECTION, quiet, share_log
 from runners._host import Host
 from runners._parts import host_options, registry, store
 
@@ -32,80 +32,75 @@ class Resources:
     """Calls that run at once in one process."""
 
 
-def _host(name: str, backend: type[Any], resources: Resources) -> Host:
-    settings = config.load()
-    options = host_options(settings, name)
-    return Host(backend, registry(settings, {name: "process"}), store(settings), options, threads=resources.threads)
-
-
-def _service(name: str, resources: Resources) -> Any:
-    # The GPU share is a label for deployments: BentoML's own allocator would hide the GPU from every second runner.
-    return bentoml.service(
-        name=name.replace("-", "_"),
-        workers=resources.workers,
-        threads=resources.threads,
-        labels={"gpu": str(resources.gpu)},
-        traffic={"timeout": CALL_TIMEOUT_S},
-        runner_connection=RUNNER_CONNECTION,
-        runner_probe={"enabled": False},
-        logging={"access": {"enabled": False}},
-        metrics={"enabled": False},
-    )
-
-
 class _Runner:
     """The methods every runner has. `__init__` must not raise: BentoML would start the process again for ever."""
 
-    _host: Host
+    apis: ClassVar[tuple[str, ...]] = ("load_model", "unload_model", "status")
+    make_host: ClassVar[Callable[[], Host]]
 
-    @bentoml.api
+    def __init__(self) -> None:
+        share_log()
+        self._host = type(self).make_host()
+
     async def load_model(self, model: str) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._host.load(model)) as frames:
             async for frame in frames:
                 yield frame
 
-    @bentoml.api
     async def unload_model(self, model: str) -> bool:
         return await self._host.unload(model)
 
-    @bentoml.api
     async def status(self) -> dict[str, Any]:
         return await self._host.status()
 
 
+class _Listener(_Runner):
+    apis = (*_Runner.apis, "transcribe")
+
+    async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._host.transcribe(call)) as frames:
+            async for frame in frames:
+                yield frame
+
+
+class _Speaker(_Runner):
+    apis = (*_Runner.apis, "synthesize")
+
+    async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._host.synthesize(call)) as frames:
+            async for frame in frames:
+                yield frame
+
+
 def stt_service(name: str, backend: type[Transcriber], resources: Resources) -> Any:
     """Make the BentoML service of a recogniser; `name` is its name in the catalog."""
-
-    class Runner(_Runner):
-        def __init__(self) -> None:
-            self._host = _host(name, backend, resources)
-
-        @bentoml.api
-        async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
-            async with aclosing(self._host.transcribe(call)) as frames:
-                async for frame in frames:
-                    yield frame
-
-    return _finish(Runner, name, backend, resources)
+    return _service(name, backend, resources, _Listener)
 
 
 def tts_service(name: str, backend: type[Synthesizer], resources: Resources) -> Any:
     """Make the BentoML service of a synthesiser; `name` is its name in the catalog."""
-
-    class Runner(_Runner):
-        def __init__(self) -> None:
-            self._host = _host(name, backend, resources)
-
-        @bentoml.api
-        async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
-            async with aclosing(self._host.synthesize(call)) as frames:
-                async for frame in frames:
-                    yield frame
-
-    return _finish(Runner, name, backend, resources)
+    return _service(name, backend, resources, _Speaker)
 
 
-def _finish(runner: type[_Runner], name: str, backend: type[Any], resources: Resources) -> Any:
-    # BentoML finds a served class again by module and name.
-    runner.__module__ = backend.__module__
-    return _service(name, resources)(runner)
+def _service(name: str, backend: type[Any], resources: Resources, shape: type[_Runner]) -> Any:
+    def make_host() -> Host:
+        settings = config.load()
+        served = registry(settings, {name: "process"})
+        return Host(backend, served, store(settings), host_options(settings, name), threads=resources.threads)
+
+    with quiet():
+        apis = {method: bentoml.api(getattr(shape, method)) for method in shape.apis}
+        # BentoML finds a served class again by its module and name.
+        runner = type("Runner", (shape,), {**apis, "make_host": staticmethod(make_host), "__module__": backend.__module__})
+        return bentoml.service(
+            name=name.replace("-", "_"),
+            workers=resources.workers,
+            threads=resources.threads,
+            # A label, for deployments: BentoML's own allocator would hide the GPU from every second runner.
+            labels={"gpu": str(resources.gpu)},
+            traffic={"timeout": CALL_TIMEOUT_S},
+            runner_connection=RUNNER_CONNECTION,
+            runner_probe={"enabled": False},
+            logging={"access": {"enabled": False}},
+            metrics={"enabled": False},
+        )(runner)

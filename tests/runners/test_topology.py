@@ -12,6 +12,7 @@ from open_speech.codecs import wav_bytes
 from open_speech.config import SettingsError
 from runners import _topology as topology
 from runners import catalog
+from runners._plan import plan
 from runners._service import Resources
 
 
@@ -20,23 +21,23 @@ def settings(**values: str) -> config.Settings:
 
 
 def test_a_backend_runs_in_a_process_of_its_own_unless_told_otherwise() -> None:
-    plan = topology.plan(settings(STT_BACKENDS="tones-stt", TTS_BACKENDS="tones-tts@inproc"))
-    assert [(p.backend.name, p.where) for p in plan] == [("tones-stt", "process"), ("tones-tts", "inproc")]
+    placements = plan(settings(STT_BACKENDS="tones-stt", TTS_BACKENDS="tones-tts@inproc"))
+    assert [(p.backend.name, p.where) for p in placements] == [("tones-stt", "process"), ("tones-tts", "inproc")]
 
 
 def test_a_backend_on_another_machine_needs_nothing_installed_here() -> None:
-    plan = topology.plan(settings(STT_BACKENDS="tones-stt@http://gpu-box:3000", TTS_ENABLED="false"))
-    assert [p.where for p in plan] == ["http://gpu-box:3000"]
+    placements = plan(settings(STT_BACKENDS="tones-stt@http://gpu-box:3000", TTS_ENABLED="false"))
+    assert [p.where for p in placements] == ["http://gpu-box:3000"]
 
 
 @pytest.mark.parametrize("value", ["wishper", "kokoro", "tones-stt@mars", "tones-stt@ftp://x"])
 def test_a_wrong_placement_stops_the_start_and_is_named(value: str) -> None:
     with pytest.raises(SettingsError, match="STT_BACKENDS"):
-        topology.plan(settings(STT_BACKENDS=value))
+        plan(settings(STT_BACKENDS=value))
 
 
 def test_speech_can_be_switched_off() -> None:
-    assert all(p.backend.task is Task.STT for p in topology.plan(settings(STT_BACKENDS="tones-stt", TTS_ENABLED="false")))
+    assert all(p.backend.task is Task.STT for p in plan(settings(STT_BACKENDS="tones-stt", TTS_ENABLED="false")))
 
 
 @pytest.mark.parametrize("entry", [b for b in catalog.BACKENDS if catalog.installed(b)], ids=lambda b: b.name)

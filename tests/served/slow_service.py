@@ -7,27 +7,30 @@ from collections.abc import AsyncGenerator
 
 import bentoml
 
+from runners._bentoml import quiet
+
 PIECES = 50
 
+with quiet():
 
-@bentoml.service(name="slow", workers=1)
-class Slow:
-    def __init__(self) -> None:
-        self.made = 0
-        self.stopped = False
+    @bentoml.service(name="slow", workers=1)
+    class Slow:
+        def __init__(self) -> None:
+            self.made = 0
+            self.stopped = False
 
-    @bentoml.api
-    async def stream(self, size: int) -> AsyncGenerator[bytes, None]:
-        self.made = 0
-        self.stopped = False
-        try:
-            for _ in range(PIECES):
-                self.made += 1
-                yield b"x" * size
-                await asyncio.sleep(0.05)
-        finally:
-            self.stopped = True
+        @bentoml.api
+        async def stream(self, size: int) -> AsyncGenerator[bytes, None]:
+            self.made = 0
+            self.stopped = False
+            try:
+                for _ in range(PIECES):
+                    self.made += 1
+                    yield b"x" * size
+                    await asyncio.sleep(0.05)
+            finally:
+                self.stopped = True
 
-    @bentoml.api
-    async def progress(self) -> tuple[int, bool]:
-        return self.made, self.stopped
+        @bentoml.api
+        async def progress(self) -> tuple[int, bool]:
+            return self.made, self.stopped

@@ -1,0 +1,54 @@
+"""Where each backend runs: a child process (the default), this process, or another machine. Decided by settings alone.
+
+`STT_BACKENDS=faster-whisper,vosk@inproc,moonshine@http://gpu-box:3000`. Every child process computes the same plan again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from open_speech.backends import BackendEntry, Task
+from open_speech.config import Settings, SettingsError
+from runners import catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One backend and where it runs: `process`, `inproc` or an `http(s)://` URL."""
+
+    backend: BackendEntry
+    where: str
+
+    @property
+    def attribute(self) -> str:
+        """Name of the dependency on the front service."""
+        return "runner_" + self.backend.name.replace("-", "_")
+
+
+def plan(settings: Settings) -> tuple[Placement, ...]:
+    """Read the placements from the settings; a backend that is not installed here is left out.
+
+    Raises SettingsError for an unknown backend, one of the wrong task, or an unknown place.
+    """
+    wanted = [("STT_BACKENDS", Task.STT, item) for item in settings.stt_backends]
+    if settings.tts_enabled:
+        wanted += [("TTS_BACKENDS", Task.TTS, item) for item in settings.tts_backends]
+    placements = [_placement(variable, task, item) for variable, task, item in wanted]
+    return tuple(p for p in placements if p.where.startswith("http") or catalog.installed(p.backend))
+
+
+def left_out(settings: Settings) -> list[BackendEntry]:
+    """List the backends that the settings name and that are not installed."""
+    here = {placement.backend.name for placement in plan(settings)}
+    named = [item.partition("@")[0] for item in (*settings.stt_backends, *(settings.tts_backends if settings.tts_enabled else ()))]
+    return [entry for entry in catalog.BACKENDS if entry.name in named and entry.name not in here]
+
+
+def _placement(variable: str, task: Task, item: str) -> Placement:
+    name, _, where = item.partition("@")
+    known = {entry.name: entry for entry in catalog.BACKENDS if entry.task is task}
+    if name not in known:
+        raise SettingsError(f"{variable}: unknown backend {name!r}; known are {', '.join(known)}")
+    if where not in ("", "process", "inproc") and not where.startswith(("http://", "https://")):
+        raise SettingsError(f"{variable}: {item!r}: a backend runs at `process`, `inproc` or `http://host:port`")
+    return Placement(known[name], where or "process")
