@@ -91,14 +91,14 @@ class Registry:
         return self.find(name)
 
     def voice(self, model: ModelEntry, name: str | None) -> str:
-        """Resolve a voice of a model: its own id, one of OpenAI's names, a blend, or None for the default.
+        """Resolve a voice of a model: its id, a speaker of it (`id#3`), one of OpenAI's names, a blend, or None for the default.
 
         Raises UnknownVoice naming the nearest voices.
         """
         if not name:
             default = self.defaults.tts_voice
             return default if any(v.id == default for v in model.voices) else model.default_voice
-        if any(voice.id == name for voice in model.voices) or _BLEND.match(name):
+        if any(voice.id == name.partition("#")[0] for voice in model.voices) or _BLEND.match(name):
             return name
         if name in OPENAI_VOICES:
             return self.backends[model.backend].openai_voices.get(name, model.default_voice)

@@ -1,0 +1,153 @@
+"""Kokoro: 82 million parameters, 54 voices in eight languages, and any blend of them. Needs espeak-ng, which is GPL-3.0."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from open_speech.audio import Audio
+from open_speech.backends import Setup, SpeechOptions
+from open_speech.errors import NothingToSpeak, OutOfRange, UnknownVoice
+from open_speech.text import says_something
+from runners import kokoro_torch
+from runners._onnx import cpu_session
+from runners._pauses import pause_after, settle
+from runners._service import Resources, tts_service
+from runners.g2p import language_for, phonemes
+
+if TYPE_CHECKING:
+    import kokoro_onnx  # noqa: TID251 - for the type checker only
+
+RATE = 24_000
+SPEEDS = (0.5, 2.0)
+VOICE_SHAPE = (510, 1, 256)
+"""One style vector for each length of a text in phonemes."""
+MAX_VOICES = 8
+"""In one blend."""
+_PART = re.compile(r"([\w.-]+)(?:\((\d{1,4}(?:\.\d{1,4})?)\))?")
+
+
+def parse_blend(voice: str) -> list[tuple[str, float]]:
+    """Read `af_bella(2)+af_sky` as [("af_bella", 2.0), ("af_sky", 1.0)]; the weights need not add up to anything.
+
+    Raises UnknownVoice if it is not written so, names more than eight voices or has no weight above zero.
+    """
+    found = [_PART.fullmatch(part.strip()) for part in voice.split("+")]
+    blend = [(part[1], float(part[2] or 1)) for part in found if part]
+    if len(blend) < len(found) or len(blend) > MAX_VOICES or not any(weight for _, weight in blend):
+        raise UnknownVoice(f"`{voice[:100]}` names no voice. Write `af_bella`, or a blend such as `af_bella(2)+af_sky(1)`.", param="voice")
+    return blend
+
+
+class Speaking(Protocol):
+    """What speaks phonemes: the ONNX model here, or another form of the same weights."""
+
+    def known(self, text: str) -> str:
+        """Leave only the phonemes that the model has."""
+        ...
+
+    def speak(self, text: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+        """Turn at most 510 known phonemes into samples of shape (n,) at RATE; `style` has VOICE_SHAPE."""
+        ...
+
+
+class Kokoro:
+    """The `kokoro` model of the catalog."""
+
+    _model: Speaking
+
+    def __init__(self, setup: Setup) -> None:
+        """Take the setup; the folder holds the model's `.onnx` file and `voices/<name>.bin`."""
+        self._setup = setup
+        self._names = [voice.id for voice in setup.model.voices]
+        self._styles: dict[str, NDArray[np.float32]] = {}
+
+    def load(self) -> None:
+        """Open the model file; voices are read when they are first asked for. Raises WeightsUnavailable or WeightsCorrupt.
+
+        Speaks on the GPU where there is one, with the extra `kokoro-torch` and the original weights beside the others; else on the CPU.
+        """
+        gpu = kokoro_torch.gpu_for(self._setup.device, self._setup.folder)
+        if gpu:
+            self._model = kokoro_torch.TorchModel(self._setup.folder / kokoro_torch.WEIGHTS, gpu)
+            return
+        path = next(self._setup.folder / file.path for file in self._setup.model.files if file.path.endswith(".onnx"))
+        self._model = OnnxModel(path, self._setup.threads)
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        """Yield the sound in pieces of at most 510 phonemes, each with its pause.
+
+        Raises UnknownVoice, UnsupportedLanguage, NotInstalled, OutOfRange (speed beyond 0.5 to 2) and NothingToSpeak at the call.
+        """
+        blend = parse_blend(options.voice)
+        for name, _ in blend:
+            self._check(name)
+        language = language_for(blend[0][0], options.language)
+        if not SPEEDS[0] <= options.speed <= SPEEDS[1]:
+            raise OutOfRange(f"Kokoro speaks at a speed from {SPEEDS[0]} to {SPEEDS[1]}.", param="speed")
+        spoken = self._model.known(phonemes(text, language)) if says_something(text) else ""
+        if not any(sign.isalpha() for sign in spoken):
+            raise NothingToSpeak("The text has nothing that can be spoken.", param="input")
+        return self._speak(spoken, self._style(blend), options.speed)
+
+    def _speak(self, spoken: str, style: NDArray[np.float32], speed: float) -> Iterator[Audio]:
+        from kokoro_onnx.chunker import split_phonemes  # noqa: PLC0415, TID251 - every child process imports every runner module
+
+        for piece in split_phonemes(spoken):
+            if any(sign.isalpha() for sign in piece):
+                yield settle(self._model.speak(piece, style, speed), RATE, pause_after(piece) / speed)
+
+    def _check(self, name: str) -> None:
+        if name not in self._names:
+            near = ", ".join(difflib.get_close_matches(name, self._names, n=3) or self._names[:3])
+            raise UnknownVoice(f"Kokoro has no voice `{name[:100]}`. Nearest: {near}.", param="voice")
+
+    def _style(self, blend: list[tuple[str, float]]) -> NDArray[np.float32]:
+        """Mix the voices in proportion to their weights."""
+        if len(blend) == 1:
+            return self._read(blend[0][0])
+        total = sum(weight for _, weight in blend)
+        mixed = np.zeros(VOICE_SHAPE, np.float32)
+        for name, weight in blend:
+            mixed += self._read(name) * np.float32(weight / total)
+        return mixed
+
+    def _read(self, name: str) -> NDArray[np.float32]:
+        if name not in self._styles:
+            self._styles[name] = np.fromfile(self._setup.folder / "voices" / f"{name}.bin", "<f4").reshape(VOICE_SHAPE)
+        return self._styles[name]
+
+
+class OnnxModel:
+    """Kokoro as ONNX on the CPU. In 8 bits: a real-time factor of 0.26 on one core, 0.16 on two."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        """Open the model file with `threads` threads for each call, 0 to choose."""
+        from kokoro_onnx import Kokoro  # noqa: PLC0415, TID251 - every child process imports every runner module
+
+        session = cpu_session(path, threads)
+        with tempfile.NamedTemporaryFile(suffix=".npz") as voices:
+            # The library insists on an archive of all voices; ours are read one by one, so it gets an empty one.
+            np.savez(voices)
+            voices.flush()
+            self._library: kokoro_onnx.Kokoro = Kokoro.from_session(session, voices.name)
+        self._library.voices.close()
+
+    def known(self, text: str) -> str:
+        """Leave only the phonemes that the model has."""
+        return str(self._library.tokenizer.known(text))
+
+    def speak(self, text: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+        """Turn at most 510 known phonemes into samples of shape (n,)."""
+        samples, _ = self._library.create(text, style, speed, is_phonemes=True, trim=False)
+        return np.asarray(samples, np.float32)
+
+
+Runner = tts_service("kokoro", Kokoro, Resources(gpu=0.1, threads=2))

@@ -1,0 +1,56 @@
+"""Kokoro in its original form, on a GPU: the `kokoro` package and `kokoro-v1_0.pth`, with the same voices and the same phonemes."""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from open_speech.errors import WeightsCorrupt
+from runners._device import has_cuda
+
+WEIGHTS = "kokoro-v1_0.pth"
+
+
+def gpu_for(asked: str, folder: Path) -> str | None:
+    """Name the GPU to speak on (`cuda` or `cuda:N`), or None where it was not wanted, or the GPU, package or weights are not here."""
+    wanted = asked != "cpu" and has_cuda() and (folder / WEIGHTS).exists()
+    installed = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("kokoro") is not None
+    if not (wanted and installed):
+        return None
+    return "cuda" if asked == "auto" else asked
+
+
+class TorchModel:
+    """Kokoro as a PyTorch module, in full precision."""
+
+    def __init__(self, weights: Path, device: str) -> None:
+        """Read the weights and move them to `device`, a name that torch knows. Raises WeightsCorrupt."""
+        import torch  # noqa: PLC0415, TID251 - every child process imports every runner module
+        from kokoro import KModel  # noqa: PLC0415 - as above
+        from kokoro_onnx.tokenizer import Tokenizer  # noqa: PLC0415, TID251 - as above
+
+        self._torch = torch
+        self._tokenizer = Tokenizer()
+        # Given the settings, which kokoro-onnx brings, the package asks the hub for nothing.
+        config = resources.files("kokoro_onnx").joinpath("config.json")
+        try:
+            with resources.as_file(config) as path:
+                model = KModel(repo_id="hexgrad/Kokoro-82M", config=str(path), model=str(weights))
+        except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, AssertionError) as broken:
+            raise WeightsCorrupt(f"The file `{weights.name}` of the model cannot be read.") from broken
+        self._model = model.to(device).eval()
+
+    def known(self, text: str) -> str:
+        """Leave only the phonemes that the model has."""
+        return str(self._tokenizer.known(text))
+
+    def speak(self, text: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+        """Turn at most 510 known phonemes into samples of shape (n,); `style` has shape (510, 1, 256)."""
+        with self._torch.inference_mode():
+            samples = self._model(text, self._torch.from_numpy(style[len(text) - 1]), speed)
+        return np.asarray(samples.numpy(), np.float32).reshape(-1)

@@ -1,0 +1,101 @@
+"""Piper: one small VITS model per voice, many times faster than speech on one core. piper-tts is GPL-3.0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from open_speech.audio import Audio
+from open_speech.backends import Setup, SpeechOptions
+from open_speech.errors import NothingToSpeak, OutOfRange, UnknownVoice, UnsupportedLanguage, WeightsCorrupt, WeightsUnavailable
+from open_speech.text import says_something
+from runners._onnx import cpu_session
+from runners._pauses import pause_after, settle
+from runners._service import Resources, tts_service
+from runners.g2p import with_short_words
+
+if TYPE_CHECKING:
+    from piper import PiperVoice  # noqa: TID251 - for the type checker only
+    from piper.config import PiperConfig  # noqa: TID251 - for the type checker only
+
+SPEEDS = (0.25, 4.0)
+_SPEAKER_DIGITS = 4
+
+
+class Piper:
+    """One Piper voice file, with its speakers where it has several: `name`, `name#3`, `name#speaker` or `speaker`."""
+
+    _voice: PiperVoice
+
+    def __init__(self, setup: Setup) -> None:
+        """Take the setup; the folder holds one `<name>.onnx` and `<name>.onnx.json`."""
+        self._setup = setup
+
+    def load(self) -> None:
+        """Open the voice file. Raises WeightsUnavailable or WeightsCorrupt."""
+        from piper import PiperVoice  # noqa: PLC0415, TID251 - every child process imports every runner module
+
+        config = self._config()
+        path = self._setup.folder / f"{self._setup.model.default_voice}.onnx"
+        self._voice = PiperVoice(cpu_session(path, self._setup.threads), config)
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        """Yield the sound sentence by sentence, each with its pause.
+
+        Raises UnknownVoice, UnsupportedLanguage, OutOfRange (speed beyond 0.25 to 4) and NothingToSpeak at the call.
+        """
+        speaker = self._speaker(options.voice)
+        if options.language and options.language.lower().replace("_", "-").partition("-")[0] not in self._setup.model.languages:
+            known = ", ".join(self._setup.model.languages)
+            raise UnsupportedLanguage(f"The voice `{options.voice}` speaks {known}, not `{options.language}`.", param="language")
+        if not SPEEDS[0] <= options.speed <= SPEEDS[1]:
+            raise OutOfRange(f"Piper speaks at a speed from {SPEEDS[0]} to {SPEEDS[1]}.", param="speed")
+        # Double brackets would be read as raw phonemes.
+        plain = with_short_words(text.replace("[[", "[").replace("]]", "]"))
+        sentences = self._voice.phonemize(plain) if says_something(text) else []
+        if not any(sentences):
+            raise NothingToSpeak("The text has nothing that this voice can speak.", param="input")
+        return self._speak(sentences, speaker, options.speed)
+
+    def _speak(self, sentences: list[list[str]], speaker: int | None, speed: float) -> Iterator[Audio]:
+        from piper.config import SynthesisConfig  # noqa: PLC0415, TID251 - as above
+
+        voice = self._voice
+        # The voice's own level is kept, about that of the other engines. Piper's normalisation scales each sentence so that its one
+        # loudest sample is full scale: nine sentences in a row got gains from 3 to 11 dB, and a short "No!" was the loudest of all.
+        how = SynthesisConfig(speaker_id=speaker, length_scale=voice.config.length_scale / speed)
+        for phonemes in filter(None, sentences):
+            samples = np.asarray(voice.phoneme_ids_to_audio(voice.phonemes_to_ids(phonemes), how), np.float32).reshape(-1)
+            yield settle(samples, voice.config.sample_rate, pause_after("".join(phonemes)) / speed)
+
+    def _config(self) -> PiperConfig:
+        from piper.config import PiperConfig  # noqa: PLC0415, TID251 - as above
+
+        path = self._setup.folder / f"{self._setup.model.default_voice}.onnx.json"
+        try:
+            return PiperConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise WeightsUnavailable(f"The file `{path.name}` of the model is missing.") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as broken:
+            raise WeightsCorrupt(f"The file `{path.name}` is not a Piper voice's settings.") from broken
+
+    def _speaker(self, voice: str) -> int | None:
+        """Find the speaker's number; None is the only, or the first, speaker."""
+        ids = [known.id for known in self._setup.model.voices]
+        if voice in ids:
+            return None
+        name, mark, speaker = voice.rpartition("#")
+        named = self._voice.config.speaker_id_map
+        if not mark or name in ids:
+            if speaker in named:
+                return named[speaker]
+            if mark and speaker.isdecimal() and len(speaker) <= _SPEAKER_DIGITS and int(speaker) < self._voice.config.num_speakers:
+                return int(speaker)
+        known_names = ", ".join([*ids, *list(named)[:5]])
+        raise UnknownVoice(f"The model `{self._setup.model.id}` has no voice `{voice}`. It has: {known_names}.", param="voice")
+
+
+Runner = tts_service("piper", Piper, Resources(threads=2))

@@ -1,0 +1,71 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from open_speech.errors import NotInstalled, UnsupportedLanguage
+from runners import g2p
+
+pytest.importorskip("kokoro_onnx", reason="needs open-speech[kokoro]")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def espeak() -> None:
+    from kokoro_onnx.tokenizer import Tokenizer
+
+    Tokenizer()
+
+
+@pytest.mark.parametrize(
+    ("voice", "asked", "expected"),
+    [
+        ("af_heart", None, "en-us"),
+        ("bf_emma", None, "en-gb"),
+        ("ff_siwis", None, "fr-fr"),
+        ("zf_xiaobei", None, "zh"),
+        ("bf_emma", "en", "en-gb"),
+        ("af_heart", "EN_GB", "en-gb"),
+        ("af_heart", "en-AU", "en-us"),
+        ("af_heart", "fr", "fr-fr"),
+        ("af_heart", "pt-PT", "pt-br"),
+        ("af_heart", "cmn", "zh"),
+    ],
+)
+def test_the_voice_decides_the_language_unless_another_is_asked_for(voice: str, asked: str | None, expected: str) -> None:
+    assert g2p.language_for(voice, asked) == expected
+
+
+def test_a_language_kokoro_does_not_speak_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedLanguage, match="sw") as refused:
+        g2p.language_for("af_heart", "sw")
+    assert refused.value.param == "language"
+
+
+def test_english_is_written_in_the_signs_the_model_was_trained_on() -> None:
+    assert g2p.phonemes("Nice house.", "en-us") == "nˈIs hˈWs."
+
+
+def test_decimal_points_are_read_and_full_stops_kept() -> None:
+    assert g2p.phonemes("It is 3.5.", "en-us") == "ɪT ɪz θɹˈi pYnt fˈIv."
+
+
+def test_foreign_words_bring_no_language_flags() -> None:
+    assert "(" not in g2p.phonemes("Le weekend, on fait du shopping.", "fr-fr")
+
+
+def test_phonemes_are_the_same_from_many_threads_and_languages_at_once() -> None:
+    jobs = [("Good morning, everybody.", "en-us"), ("Bonjour à tous.", "fr-fr"), ("Buenos días a todos.", "es")] * 20
+    alone = [g2p.phonemes(*job) for job in jobs[:3]]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda job: g2p.phonemes(*job), jobs))
+    assert together == alone * 20
+
+
+@pytest.mark.parametrize(("language", "module"), [("ja", "misaki.ja"), ("zh", "misaki.zh")])
+def test_a_language_without_its_reader_names_the_extra(language: str, module: str) -> None:
+    try:
+        __import__(module)
+    except ImportError:
+        with pytest.raises(NotInstalled, match=rf"open-speech\[kokoro-{language}\]"):
+            g2p.phonemes("你好", language)
+    else:
+        assert g2p.phonemes("你好", language)
