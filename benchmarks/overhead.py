@@ -81,11 +81,12 @@ def raw_transcribe(path: Path) -> Callable[[], object]:
     model = WhisperModel(
         str(model_folder(STT_MODEL)), device="cpu", compute_type="int8", cpu_threads=len(os.sched_getaffinity(0)), num_workers=1
     )
-    seconds = decode(path, STT_RATE, max_seconds=600).seconds
-    options = decoder_options(TranscribeOptions(vad=Vad()), seconds)
 
     def call() -> object:
-        segments, _ = model.transcribe(str(path), language="en", **options)
+        # Decoded as the server decodes: another resampler moves Whisper's windows, and with them what is compared.
+        audio = decode(path, STT_RATE, max_seconds=600)
+        options = decoder_options(TranscribeOptions(vad=Vad()), audio.seconds)
+        segments, _ = model.transcribe(audio.samples, language="en", **options)
         return list(segments)
 
     return call

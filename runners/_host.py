@@ -10,11 +10,11 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 from open_speech.backends import Setup, Synthesizer, Transcriber
 from open_speech.errors import BackendFailed, SpeechError
@@ -22,11 +22,10 @@ from open_speech.registry import Registry
 from open_speech.residency import Lease, Residency
 from open_speech.weights import Progress, Store
 from open_speech.wire import END, Frame, Kind, SpeakCall, TranscribeCall, audio_frame, error_frame, heard_frame
+from runners._threads import at_a_stretch, step_by_step
 
 log = logging.getLogger("open_speech.runner")
 
-T = TypeVar("T")
-_DONE: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,19 @@ class HostOptions:
     """Seconds between progress frames while a model is fetched and loaded: the caller's deadline counts from frame to frame."""
 
 
+class Driver(Protocol):
+    """One of the ways of `runners._threads` to run a blocking iterator."""
+
+    def __call__(self, make: Callable[[], Iterator[Frame]], pool: ThreadPoolExecutor) -> AsyncGenerator[Frame, None]: ...
+
+
 class Host:
     """One backend class and its loaded models. Every method answers in frames; nothing raises but cancellation."""
 
     def __init__(
         self, backend: type[Transcriber] | type[Synthesizer], registry: Registry, store: Store, options: HostOptions, *, threads: int
     ) -> None:
-        """`threads` calls run at once; more wait their turn piece by piece, so a short request is not stuck behind a long one."""
+        """`threads` calls run at once; more wait their turn."""
         self._backend = backend
         self._registry = registry
         self._store = store
@@ -66,7 +71,8 @@ class Host:
         def work(backend: Transcriber) -> Iterator[Frame]:
             return map(heard_frame, backend.transcribe(audio, options))
 
-        async with aclosing(self._answer(call.model, work)) as frames:
+        # A whole file: a short clip that comes meanwhile must not wait for its end.
+        async with aclosing(self._answer(call.model, work, step_by_step)) as frames:
             async for frame in frames:
                 yield frame.encode()
 
@@ -95,14 +101,16 @@ class Host:
         """Tell the process id and, for each loaded model, the seconds since its last use."""
         return {"pid": os.getpid(), "loaded": self._residency.loaded()}
 
-    async def _answer(self, model: str, work: Callable[[Any], Iterator[Frame]]) -> AsyncGenerator[Frame, None]:
+    async def _answer(
+        self, model: str, work: Callable[[Any], Iterator[Frame]], drive: Driver = at_a_stretch
+    ) -> AsyncGenerator[Frame, None]:
         loop = asyncio.get_running_loop()
         borrowing = loop.run_in_executor(None, self._residency.acquire, model)
         try:
             while not (await asyncio.wait({borrowing}, timeout=self._options.heartbeat_s))[0]:
                 yield self._progress_frame(model)
             backend = borrowing.result().value
-            async with aclosing(_in_thread(lambda: work(backend), self._pool)) as frames:
+            async with aclosing(drive(lambda: work(backend), self._pool)) as frames:
                 async for frame in frames:
                     yield frame
         except SpeechError as error:
@@ -138,25 +146,3 @@ class Host:
     def _progress_frame(self, model: str) -> Frame:
         progress = self._progress.get(model)
         return Frame(Kind.PROGRESS, b"{}" if progress is None else json.dumps(asdict(progress)).encode())
-
-
-async def _in_thread(make: Callable[[], Iterator[T]], pool: ThreadPoolExecutor) -> AsyncGenerator[T, None]:
-    """Drive a blocking iterator step by step in `pool`; closing this closes the iterator as soon as its running step ends."""
-
-    def drive() -> Generator[T, None, None]:
-        yield from make()
-
-    steps = drive()
-    step: Future[T] | None = None
-    try:
-        while True:
-            step = pool.submit(next, steps, _DONE)
-            item = await asyncio.wrap_future(step)
-            if item is _DONE:
-                return
-            yield item
-    finally:
-        if step is not None and not step.done():
-            step.add_done_callback(lambda _: steps.close())
-        else:
-            steps.close()

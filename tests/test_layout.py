@@ -28,6 +28,8 @@ TESTED_ELSEWHERE = {
     "runners/_bentoml.py": "tests/served/test_bentoml_cures.py",
     "runners/_device.py": "tests/cli/test_doctor.py",
     "runners/_parts.py": "tests/runners/test_topology.py",
+    "runners/_plan.py": "tests/runners/test_topology.py",
+    "runners/_threads.py": "tests/runners/test_host.py",
     "runners/_service.py": "tests/served",
 }
 """Modules whose tests do not carry their name -> where those are."""

@@ -137,22 +137,6 @@ def test_a_caller_who_leaves_during_the_load_does_not_keep_the_model_for_ever(
     assert still_loaded == {}
 
 
-def test_two_requests_share_one_thread_piece_by_piece(toy: type[Toy], tmp_path: Path) -> None:
-    async def finish(runner: Host, order: list[str], name: str) -> None:
-        async for _ in runner.synthesize(call()):
-            order.append(name)
-
-    async def scenario() -> list[str]:
-        runner = host(toy, tmp_path)
-        await frames_of(runner.load("toy"))
-        order: list[str] = []
-        await asyncio.gather(finish(runner, order, "a"), finish(runner, order, "b"))
-        return order
-
-    order = asyncio.run(scenario())
-    assert set(order[:4]) == {"a", "b"}, "the second request must not wait for the whole of the first"
-
-
 def test_no_more_calls_run_at_once_than_the_runner_has_threads(tmp_path: Path) -> None:
     running: list[int] = []
     peak: list[int] = []
@@ -183,6 +167,43 @@ def test_an_idle_model_is_let_go(toy: type[Toy], tmp_path: Path) -> None:
         return dict((await runner.status())["loaded"])
 
     assert asyncio.run(scenario()) == {}
+
+
+def test_a_listener_who_does_not_listen_holds_no_thread(toy: type[Toy], tmp_path: Path) -> None:
+    async def scenario() -> int:
+        runner = host(toy, tmp_path, threads=1)
+        async with aclosing(runner.synthesize(call())) as stalled:
+            await anext(stalled)
+            async with asyncio.timeout(2):
+                return len(await frames_of(runner.synthesize(call())))
+
+    assert asyncio.run(scenario()) == 11
+
+
+def test_a_short_file_does_not_wait_for_the_end_of_a_long_one(tmp_path: Path) -> None:
+    class Ear:
+        def __init__(self, setup: Setup) -> None: ...
+
+        def load(self) -> None: ...
+
+        def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
+            yield TranscriptInfo("en", 1.0, audio.seconds)
+            for second in range(round(audio.seconds)):
+                time.sleep(0.01)
+                yield Segment(second, second + 1, " word")
+
+    async def scenario() -> list[str]:
+        runner = host(Ear, tmp_path, threads=1)
+        order: list[str] = []
+
+        async def hear(name: str, seconds: float) -> None:
+            await frames_of(runner.transcribe(TranscribeCall.of("toy", silence(seconds, STT_RATE), TranscribeOptions())))
+            order.append(name)
+
+        await asyncio.gather(hear("long", 30), hear("short", 2))
+        return order
+
+    assert asyncio.run(scenario()) == ["short", "long"]
 
 
 def test_transcription_frames_are_info_then_segments(tmp_path: Path) -> None:
