@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol
 
 from open_speech.audio import Audio
+from open_speech.errors import SpeechError
 from open_speech.transcript import Segment, SpeechTask, TranscriptInfo
 
 STT_RATE = 16_000
@@ -133,6 +134,10 @@ class BackendEntry:
     """Speeds that the engine itself speaks at; what lies beyond is stretched afterwards, with the pitch kept."""
     piece_chars: int = 400
     """The longest text, in characters, that the engine speaks well in one call."""
+    batch: int = 0
+    """Windows of speech that the recogniser decodes in one call, of many requests at once; 0 for one that takes whole files."""
+    window_s: float = 15.0
+    """The longest window, in seconds, that it is given when `batch` is not 0."""
     openai_voices: Mapping[str, str] = field(default_factory=dict)
     """OpenAI's voice names -> ours. A name that is not here gives the model's default voice."""
 
@@ -173,6 +178,30 @@ class TranscribeOptions:
     condition_on_previous_text: bool = False
     word_times: bool = False
     vad: Vad | None = None
+    languages: tuple[str, ...] = ()
+    """ISO-639-1 codes among which the language is detected; empty means all."""
+    logprobs: bool = False
+    """Tell the log-probability of every token."""
+    sequential: bool = False
+    """Take the whole file in the engine's own way, window by window with no cutting at silences before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of speech cut out of a longer audio, and how to transcribe it."""
+
+    audio: Audio
+    """At STT_RATE, no longer than the backend's `window_s`."""
+    options: TranscribeOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was heard in one window; times count from the start of the window."""
+
+    language: str
+    language_probability: float
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +243,17 @@ class Transcriber(Protocol):
         """Yield one TranscriptInfo, then the segments in order, each as soon as it is final.
 
         `audio` is at STT_RATE. Raises InvalidRequest's children at the call, before the first item.
+        """
+        ...
+
+
+class WindowTranscriber(Transcriber, Protocol):
+    """A recogniser that also decodes many short windows in one call; its catalog entry has `batch` > 0."""
+
+    def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
+        """Decode windows, of whatever requests, together: one result each, in order; what is wrong with one is its own result.
+
+        Silence gives a Heard without segments.
         """
         ...
 

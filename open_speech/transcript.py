@@ -22,6 +22,15 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """One token of the text and how sure the engine was of it."""
+
+    text: str
+    logprob: float
+    """Natural logarithm of its probability; at most 0."""
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A sentence-like stretch of text with its time, and the decoder's own figures where it has them."""
 
@@ -39,6 +48,8 @@ class Segment:
     compression_ratio: float = 0.0
     no_speech_prob: float = 0.0
     speaker: str | None = None
+    """A label such as `A`, or a known speaker's name; None where nobody asked who spoke."""
+    logprobs: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
