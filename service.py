@@ -56,7 +56,6 @@ OpenSpeech = bentoml.asgi_app(create_app(settings, lifespan=lifespan), path="/")
     bentoml.service(
         name="open_speech",
         workers=1,
-        traffic={"timeout": settings.os_request_timeout_s},
         http={"host": settings.os_host, "port": settings.os_port},
         runner_connection=RUNNER_CONNECTION,
         runner_probe={"enabled": False},

@@ -21,6 +21,13 @@ class Task(StrEnum):
 
     STT = "speech-to-text"
     TTS = "text-to-speech"
+    DIARIZE = "diarization"
+    VAD = "voice-activity-detection"
+
+    @property
+    def setting(self) -> str:
+        """The setting that names the backends which do it."""
+        return {Task.STT: "STT_BACKENDS", Task.TTS: "TTS_BACKENDS", Task.DIARIZE: "STT_DIARIZE_BACKENDS"}[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +189,8 @@ class TranscribeOptions:
     """ISO-639-1 codes among which the language is detected; empty means all."""
     logprobs: bool = False
     """Tell the log-probability of every token."""
+    detect_only: bool = False
+    """Only name the language: no text."""
     sequential: bool = False
     """Take the whole file in the engine's own way, window by window with no cutting at silences before it."""
 
@@ -202,6 +211,28 @@ class Heard:
     language: str
     language_probability: float
     segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DiarizeOptions:
+    """How to tell speakers apart."""
+
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    references: tuple[tuple[str, Audio], ...] = ()
+    """Known speakers: a name, and 2 to 10 seconds of the voice at STT_RATE. Who matches none of them is A, B, C and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A stretch of speech by one speaker."""
+
+    start: float
+    """Seconds."""
+    end: float
+    """Seconds."""
+    speaker: str
+    """A known speaker's name, or else A, B, C and so on in the order of their first turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,5 +302,22 @@ class Synthesizer(Protocol):
         """Yield the sound of one speakable piece of text, in one or more pieces at the model's own rate.
 
         Raises InvalidRequest's children (UnknownVoice, UnsupportedLanguage, NothingToSpeak) at the call, before the first item.
+        """
+        ...
+
+
+class Diarizer(Protocol):
+    """Who spoke when. Blocking; loaded once; keeps no request state; safe to call from several threads after `load`."""
+
+    def __init__(self, setup: Setup) -> None: ...
+
+    def load(self) -> None:
+        """Bring the model into memory; slow, called once, before the first `diarize`."""
+        ...
+
+    def diarize(self, audio: Audio, options: DiarizeOptions) -> list[Turn]:
+        """Tell the turns in order of time, without overlap; silence has none.
+
+        `audio` is at STT_RATE. Raises InvalidRequest's children naming `min_speakers`, `max_speakers` or `known_speaker_references`.
         """
         ...

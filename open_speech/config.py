@@ -49,6 +49,7 @@ class Settings(BaseModel):
     os_models_dir: Path = Field(Path("~/.cache/open-speech/models"), description="Folder that holds the model weights.")
     os_offline: bool = Field(False, description="Never go to the network for weights: use what is in the models folder.")
     os_max_upload_mb: int = Field(100, ge=1, description="Largest request body, in MiB; more is refused while it is being read.")
+    os_max_raw_upload_mb: int = Field(2048, ge=1, description="The same for `/asr` and `/detect-language`, where a film comes as it is.")
     os_max_audio_s: int = Field(14_400, ge=1, description="Longest audio of one request, in seconds.")
     os_max_queue: int = Field(64, ge=1, description="Requests that may wait for one backend; more are answered 429.")
     os_request_timeout_s: float = Field(600.0, gt=0, description="Longest wait for the next piece of an answer, in seconds.")
@@ -64,10 +65,13 @@ class Settings(BaseModel):
     stt_device: Device = Field("auto", description="Where recognisers run: `auto`, `cpu`, `cuda` or `cuda:N`.")
     stt_compute_type: str = Field("auto", description="CTranslate2 number type (`int8`, `float16`, …); `auto` picks by device.")
     stt_preload_models: Names = Field((), description="Recognition models to load at start.")
+    stt_diarize_backends: Names = Field((), description="Backends that tell speakers apart, written as in `STT_BACKENDS`; empty: none.")
     stt_vad_enabled: bool = Field(True, description="Cut silence out of files before they are recognised.")
     stt_vad_threshold: float = Field(0.5, gt=0, lt=1, description="Speech probability above which a frame counts as speech.")
     stt_vad_min_speech_ms: int = Field(250, ge=0, description="Shorter bursts of speech are ignored, in milliseconds.")
     stt_vad_silence_ms: int = Field(800, ge=0, description="Silence that ends a stretch of speech, in milliseconds.")
+    stt_noise_reduce: bool = Field(False, description="Take steady noise (hiss, a fan, hum) out of files before they are recognised.")
+    stt_normalize: bool = Field(True, description="Make very quiet files louder before they are recognised.")
 
     tts_enabled: bool = Field(True, description="Serve speech synthesis.")
     tts_backends: Names = Field(

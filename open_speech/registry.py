@@ -74,11 +74,8 @@ class Registry:
             raise WrongTask(f"The model `{name}` does {entry.task}; this endpoint needs {task}.", param="model")
         if entry.backend not in self.served:
             extra = self.backends[entry.backend].extra
-            setting = "STT_BACKENDS" if entry.task is Task.STT else "TTS_BACKENDS"
-            raise NotInstalled(
-                f"The model `{name}` needs the backend `{entry.backend}`: install `open-speech[{extra}]` and name it in {setting}.",
-                param="model",
-            )
+            how = f"install `open-speech[{extra}]` and name it in {entry.task.setting}"
+            raise NotInstalled(f"The model `{name}` needs the backend `{entry.backend}`: {how}.", param="model")
         return entry
 
     def listed(self, name: str) -> ModelEntry:

@@ -9,10 +9,24 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from open_speech.audio import Audio
-from open_speech.backends import SpeechOptions, TranscribeOptions
+from open_speech.backends import DiarizeOptions, Heard, SpeechOptions, TranscribeOptions, Turn, Window
 from open_speech.errors import BackendFailed, BackendTimeout, BackendUnavailable
-from open_speech.transcript import Segment, Transcript, TranscriptInfo
-from open_speech.wire import BrokenStream, Decoder, Frame, Kind, SpeakCall, TranscribeCall, audio_of, error_of, heard_of
+from open_speech.transcript import Segment, TranscriptInfo
+from open_speech.wire import (
+    BrokenStream,
+    Decoder,
+    DiarizeCall,
+    Frame,
+    HearCall,
+    Kind,
+    SpeakCall,
+    TranscribeCall,
+    audio_of,
+    error_of,
+    heard_of,
+    turns_of,
+    window_of,
+)
 
 log = logging.getLogger("open_speech.remote")
 
@@ -34,6 +48,14 @@ class Link(Protocol):
 
     def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
         """Transcribe."""
+        ...
+
+    def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+        """Transcribe one window."""
+        ...
+
+    def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
+        """Tell who spoke when."""
         ...
 
     def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
@@ -62,18 +84,59 @@ class RunnerClient:
         self._link = link
         self._deadline_s = deadline_s
 
-    async def transcribe(self, model: str, audio: Audio, options: TranscribeOptions) -> Transcript:
-        """Transcribe; a call whose runner died is repeated, so nothing is lost.
+    async def hear(self, model: str, window: Window, *, asker: str, urgent: bool = False) -> Heard:
+        """Transcribe one window; repeated if its runner died, so nothing is lost.
 
-        Raises SpeechError's children: the backend's own, BackendTimeout, BackendUnavailable.
+        `asker` names the request, for its fair share of the runner. Raises as `transcribe`.
         """
-        call = TranscribeCall.of(model, audio, options)
+        call = HearCall.window(model, window, asker=asker, urgent=urgent)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._transcript(call)
+                async with aclosing(self._frames(lambda: self._link.hear(call))) as frames:
+                    async for frame in frames:
+                        return window_of(frame)
+                break
             except RunnerGone as gone:
                 await self._before_repeat(attempt, gone)
-        raise AssertionError("the last attempt raises")
+        raise BackendFailed(f"The backend {self.name} gave no result.")
+
+    async def transcribe(
+        self, model: str, audio: Audio, options: TranscribeOptions
+    ) -> AsyncGenerator[TranscriptInfo | Segment, None]:
+        """Transcribe a whole audio: one TranscriptInfo, then the segments in order, each as soon as it is final.
+
+        A call whose runner died is repeated, without what was given already. Raises SpeechError's children: the backend's own,
+        BackendTimeout, BackendUnavailable.
+        """
+        call = TranscribeCall.of(model, audio, options)
+        given = 0
+        for attempt in range(1, ATTEMPTS + 1):
+            seen = 0
+            try:
+                async with aclosing(self._frames(lambda: self._link.transcribe(call))) as frames:
+                    async for frame in frames:
+                        seen += 1
+                        if seen > given:
+                            given = seen
+                            yield heard_of(frame)
+                break
+            except RunnerGone as gone:
+                await self._before_repeat(attempt, gone)
+        if not given:
+            raise BackendFailed(f"The backend {self.name} gave no result.")
+
+    async def diarize(self, model: str, audio: Audio, options: DiarizeOptions) -> list[Turn]:
+        """Tell who spoke when; repeated if its runner died. Raises as `transcribe`."""
+        call = DiarizeCall.of(model, audio, options)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with aclosing(self._frames(lambda: self._link.diarize(call))) as frames:
+                    async for frame in frames:
+                        return turns_of(frame)
+                break
+            except RunnerGone as gone:
+                await self._before_repeat(attempt, gone)
+        raise BackendFailed(f"The backend {self.name} gave no result.")
 
     async def synthesize(self, model: str, text: str, options: SpeechOptions) -> AsyncGenerator[Audio, None]:
         """Speak one piece of text; repeated if the runner died before any of it was heard, after that an error, never a short success.
@@ -116,20 +179,6 @@ class RunnerClient:
                 return await self._link.status()
         except (RunnerGone, BackendFailed, TimeoutError):
             return None
-
-    async def _transcript(self, call: TranscribeCall) -> Transcript:
-        info: TranscriptInfo | None = None
-        segments: list[Segment] = []
-        async with aclosing(self._frames(lambda: self._link.transcribe(call))) as frames:
-            async for frame in frames:
-                item = heard_of(frame)
-                if isinstance(item, TranscriptInfo):
-                    info = item
-                else:
-                    segments.append(item)
-        if info is None:
-            raise BackendFailed(f"The backend {self.name} gave no result.")
-        return Transcript(info, tuple(segments))
 
     async def _frames(self, start: Callable[[], AsyncGenerator[bytes, None]]) -> AsyncGenerator[Frame, None]:
         """Yield the payload frames of one answer; returns only after END. Raises what an ERROR frame holds, RunnerGone, BackendTimeout."""

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from open_speech.audio import Audio
-from open_speech.backends import STT_RATE, SpeechOptions, TranscribeOptions
+from open_speech.backends import STT_RATE, DiarizeOptions, Heard, SpeechOptions, TranscribeOptions, Turn, Window
 from open_speech.errors import SpeechError, from_wire
 from open_speech.transcript import Segment, TranscriptInfo
 
@@ -125,6 +125,20 @@ class TranscribeCall(BaseModel):
         return Audio(np.frombuffer(self.pcm, "<f4"), STT_RATE), _TRANSCRIBE_OPTIONS.validate_json(self.options)
 
 
+class HearCall(TranscribeCall):
+    """One window of speech as it crosses to a runner, with what decides its turn there."""
+
+    asker: str
+    """The request it belongs to."""
+    urgent: bool = False
+
+    @classmethod
+    def window(cls, model: str, window: Window, *, asker: str, urgent: bool) -> HearCall:
+        """Pack a call."""
+        plain = TranscribeCall.of(model, window.audio, window.options)
+        return cls(**dict(plain), asker=asker, urgent=urgent)
+
+
 class SpeakCall(BaseModel):
     """One piece of text to speak, as it crosses to a runner; `options` is SpeechOptions as JSON."""
 
@@ -143,10 +157,56 @@ class SpeakCall(BaseModel):
         return self.text, _SPEECH_OPTIONS.validate_json(self.options)
 
 
+class DiarizeCall(BaseModel):
+    """One diarization as it crosses to a runner; `pcm` and each of `voices` are as in TranscribeCall."""
+
+    model_config = TranscribeCall.model_config
+    model: str
+    pcm: bytes
+    min_speakers: int | None
+    max_speakers: int | None
+    names: tuple[str, ...]
+    voices: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, model: str, audio: Audio, options: DiarizeOptions) -> DiarizeCall:
+        """Pack a call."""
+        pcm, *voices = (a.samples.astype("<f4", copy=False).tobytes() for a in (audio, *(voice for _, voice in options.references)))
+        names = tuple(name for name, _ in options.references)
+        return cls(
+            model=model, pcm=pcm, min_speakers=options.min_speakers, max_speakers=options.max_speakers, names=names, voices=tuple(voices)
+        )
+
+    def unpack(self) -> tuple[Audio, DiarizeOptions]:
+        """Give back the audio and the options."""
+        audio, *voices = (Audio(np.frombuffer(pcm, "<f4"), STT_RATE) for pcm in (self.pcm, *self.voices))
+        return audio, DiarizeOptions(self.min_speakers, self.max_speakers, tuple(zip(self.names, voices, strict=True)))
+
+
+def turns_frame(turns: list[Turn]) -> Frame:
+    """Pack who spoke when."""
+    return Frame(Kind.JSON, _TURNS.dump_json(turns))
+
+
+def turns_of(frame: Frame) -> list[Turn]:
+    """Unpack what `turns_frame` packed."""
+    return _TURNS.validate_json(frame.payload)
+
+
 def heard_frame(item: TranscriptInfo | Segment) -> Frame:
     """Pack one item of a transcription."""
     adapter = _INFO if isinstance(item, TranscriptInfo) else _SEGMENT
     return Frame(Kind.JSON, adapter.dump_json(item))  # type: ignore[arg-type]
+
+
+def window_frame(heard: Heard) -> Frame:
+    """Pack what was heard in one window."""
+    return Frame(Kind.JSON, _HEARD.dump_json(heard))
+
+
+def window_of(frame: Frame) -> Heard:
+    """Unpack what `window_frame` packed."""
+    return _HEARD.validate_json(frame.payload)
 
 
 def heard_of(frame: Frame) -> TranscriptInfo | Segment:
@@ -159,3 +219,5 @@ _TRANSCRIBE_OPTIONS = TypeAdapter(TranscribeOptions)
 _SPEECH_OPTIONS = TypeAdapter(SpeechOptions)
 _INFO = TypeAdapter(TranscriptInfo)
 _SEGMENT = TypeAdapter(Segment)
+_HEARD = TypeAdapter(Heard)
+_TURNS = TypeAdapter(list[Turn])

@@ -1,10 +1,14 @@
-"""What BentoML 1.4 needs to carry speech: two cures for its client, one for its arbiter. Import before a service is built.
+"""What BentoML 1.4 needs to carry speech: two cures for its client, one for its arbiter, one for its server.
+
+Import before a service is built.
 
 1. Its client never closes the response of an abandoned stream, so a runner would synthesise to the end for nobody.
    `_parse_stream_response` below closes the connection, and that cancels the runner's generator.
 2. Its client tears its session down every 100 requests or 300 seconds, under the calls that are in flight. RUNNER_CONNECTION
    switches that off; every dependency service must carry it.
 3. Its arbiter looks for dead processes every 10 seconds; a voice agent waits for none of them. It looks every second here.
+4. Its server answers 504 to whatever has not begun to answer after `traffic.timeout`, keeps a timer for every request until then, and
+   hangs as long when a handler raises first. A film takes hours, and every wait of ours has its own deadline: it is switched off.
 """
 
 from __future__ import annotations
@@ -19,12 +23,13 @@ from typing import Any
 import aiohttp
 from _bentoml_impl.client import proxy2  # noqa: TID251 - this file is the home of what we change in BentoML
 from _bentoml_impl.serde import Payload  # noqa: TID251
+from bentoml._internal.server.http import traffic  # noqa: TID251
 from bentoml._internal.utils import circus  # noqa: TID251
 from bentoml.exceptions import BentoMLException, ServiceUnavailable  # noqa: TID251
 
 from open_speech.errors import BackendFailed
 from open_speech.remote import RunnerGone
-from open_speech.wire import SpeakCall, TranscribeCall
+from open_speech.wire import DiarizeCall, HearCall, SpeakCall, TranscribeCall
 
 RUNNER_CONNECTION = {"max_requests": 1_000_000_000, "max_age": 1e9}
 ARBITER_CHECK_S = 1.0
@@ -44,10 +49,15 @@ async def _get_stream(self: Any, endpoint: Any, args: Any, kwargs: Any) -> Async
             yield data
 
 
+async def _no_timeout(self: Any, scope: Any, receive: Any, send: Any) -> None:
+    await self.app(scope, receive, send)
+
+
 def apply() -> None:
     """Put the cures in place; safe to call again. Raises AttributeError when a new BentoML has moved what they replace."""
     client = proxy2.AsyncClient
-    _ = client._parse_stream_response, client._get_stream, circus.create_standalone_arbiter
+    _ = client._parse_stream_response, client._get_stream, circus.create_standalone_arbiter, traffic.TimeoutMiddleware.__call__
+    traffic.TimeoutMiddleware.__call__ = _no_timeout  # type: ignore[method-assign]
     client._parse_stream_response = _parse_stream_response
     client._get_stream = _get_stream
     if not isinstance(circus.create_standalone_arbiter, functools.partial):
@@ -84,6 +94,18 @@ class ServiceLink:
     async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
         """Pass the call on; yields bytes of frames."""
         async with aclosing(_mapped(self._calls.transcribe(call=call))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+        """Pass the call on; yields bytes of frames."""
+        async with aclosing(_mapped(self._calls.hear(call=call))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
+        """Pass the call on; yields bytes of frames."""
+        async with aclosing(_mapped(self._calls.diarize(call=call))) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -10,21 +10,37 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from open_speech.backends import Setup, Synthesizer, Transcriber
+from open_speech.backends import Diarizer, Heard, Setup, Synthesizer, Transcriber, Window, WindowTranscriber
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.registry import Registry
 from open_speech.residency import Lease, Residency
+from open_speech.threads import at_a_stretch, step_by_step
 from open_speech.weights import Progress, Store
-from open_speech.wire import END, Frame, Kind, SpeakCall, TranscribeCall, audio_frame, error_frame, heard_frame
-from runners._threads import at_a_stretch, step_by_step
+from open_speech.wire import (
+    END,
+    DiarizeCall,
+    Frame,
+    HearCall,
+    Kind,
+    SpeakCall,
+    TranscribeCall,
+    audio_frame,
+    error_frame,
+    heard_frame,
+    turns_frame,
+    window_frame,
+)
+from runners._batches import Ask, Batches
 
 log = logging.getLogger("open_speech.runner")
+
+Backend = Transcriber | Synthesizer | Diarizer
 
 
 
@@ -41,26 +57,44 @@ class HostOptions:
     """Seconds between progress frames while a model is fetched and loaded: the caller's deadline counts from frame to frame."""
 
 
-class Driver(Protocol):
-    """One of the ways of `runners._threads` to run a blocking iterator."""
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What windows of one batch have in common: the loaded model, and nothing else of it is looked at."""
 
-    def __call__(self, make: Callable[[], Iterator[Frame]], pool: ThreadPoolExecutor) -> AsyncGenerator[Frame, None]: ...
+    backend: WindowTranscriber
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Kind) and other.backend is self.backend
+
+    def __hash__(self) -> int:
+        return id(self.backend)
+
+
+def _decode(kind: Hashable, windows: Sequence[Window]) -> Sequence[Heard | SpeechError]:
+    assert isinstance(kind, _Kind)
+    return kind.backend.hear(windows)
+
+
+async def _nothing(_: object) -> AsyncGenerator[Frame, None]:
+    return
+    yield
 
 
 class Host:
     """One backend class and its loaded models. Every method answers in frames; nothing raises but cancellation."""
 
     def __init__(
-        self, backend: type[Transcriber] | type[Synthesizer], registry: Registry, store: Store, options: HostOptions, *, threads: int
+        self, backend: type[Backend], registry: Registry, store: Store, options: HostOptions, *, threads: int, batch: int = 0
     ) -> None:
-        """`threads` calls run at once; more wait their turn."""
+        """`threads` calls run at once, more wait their turn; `batch` windows are decoded in one call, for a backend that takes them."""
         self._backend = backend
         self._registry = registry
         self._store = store
         self._options = options
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="model")
+        self._batches: Batches[Window, Heard | SpeechError] = Batches(_decode, size=max(1, batch), workers=threads)
         self._progress: dict[str, Progress] = {}
-        self._residency: Residency[Transcriber | Synthesizer] = Residency(
+        self._residency: Residency[Backend] = Residency(
             self._load, ttl_s=options.ttl_s, limit=options.limit, clock=time.monotonic
         )
 
@@ -68,11 +102,26 @@ class Host:
         """Answer with JSON frames, as Transcriber.transcribe yields them."""
         audio, options = call.unpack()
 
-        def work(backend: Transcriber) -> Iterator[Frame]:
-            return map(heard_frame, backend.transcribe(audio, options))
+        def work(backend: Transcriber) -> AsyncGenerator[Frame, None]:
+            # A whole file: a short clip that comes meanwhile must not wait for its end.
+            return step_by_step(lambda: map(heard_frame, backend.transcribe(audio, options)), self._pool)
 
-        # A whole file: a short clip that comes meanwhile must not wait for its end.
-        async with aclosing(self._answer(call.model, work, step_by_step)) as frames:
+        async with aclosing(self._answer(call.model, work)) as frames:
+            async for frame in frames:
+                yield frame.encode()
+
+    async def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+        """Answer with one JSON frame: what was heard in the window, which is decoded together with others that wait."""
+        audio, options = call.unpack()
+
+        async def work(backend: WindowTranscriber) -> AsyncGenerator[Frame, None]:
+            ask = Ask(Window(audio, options), audio.seconds, _Kind(backend), call.asker, call.urgent)
+            heard = await asyncio.wrap_future(self._batches.submit(ask))
+            if isinstance(heard, SpeechError):
+                raise heard
+            yield window_frame(heard)
+
+        async with aclosing(self._answer(call.model, work)) as frames:
             async for frame in frames:
                 yield frame.encode()
 
@@ -80,8 +129,25 @@ class Host:
         """Answer with AUDIO frames, as Synthesizer.synthesize yields them."""
         text, options = call.unpack()
 
-        def work(backend: Synthesizer) -> Iterator[Frame]:
-            return map(audio_frame, backend.synthesize(text, options))
+        def work(backend: Synthesizer) -> AsyncGenerator[Frame, None]:
+            return at_a_stretch(lambda: map(audio_frame, backend.synthesize(text, options)), self._pool)
+
+        async with aclosing(self._answer(call.model, work)) as frames:
+            async for frame in frames:
+                yield frame.encode()
+
+    async def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
+        """Answer with one JSON frame, as Diarizer.diarize tells; PROGRESS frames come until then, for it takes minutes on a long file."""
+        audio, options = call.unpack()
+
+        async def work(backend: Diarizer) -> AsyncGenerator[Frame, None]:
+            running = asyncio.get_running_loop().run_in_executor(self._pool, backend.diarize, audio, options)
+            try:
+                while not (await asyncio.wait({running}, timeout=self._options.heartbeat_s))[0]:
+                    yield Frame(Kind.PROGRESS, b"{}")
+                yield turns_frame(running.result())
+            finally:
+                running.cancel()  # one that waits for its turn never begins
 
         async with aclosing(self._answer(call.model, work)) as frames:
             async for frame in frames:
@@ -89,7 +155,7 @@ class Host:
 
     async def load(self, model: str) -> AsyncGenerator[bytes, None]:
         """Fetch and load a model, with PROGRESS frames on the way."""
-        async with aclosing(self._answer(model, lambda _: iter(()))) as frames:
+        async with aclosing(self._answer(model, _nothing)) as frames:
             async for frame in frames:
                 yield frame.encode()
 
@@ -101,16 +167,14 @@ class Host:
         """Tell the process id and, for each loaded model, the seconds since its last use."""
         return {"pid": os.getpid(), "loaded": self._residency.loaded()}
 
-    async def _answer(
-        self, model: str, work: Callable[[Any], Iterator[Frame]], drive: Driver = at_a_stretch
-    ) -> AsyncGenerator[Frame, None]:
+    async def _answer(self, model: str, work: Callable[[Any], AsyncGenerator[Frame, None]]) -> AsyncGenerator[Frame, None]:
         loop = asyncio.get_running_loop()
         borrowing = loop.run_in_executor(None, self._residency.acquire, model)
         try:
             while not (await asyncio.wait({borrowing}, timeout=self._options.heartbeat_s))[0]:
                 yield self._progress_frame(model)
             backend = borrowing.result().value
-            async with aclosing(drive(lambda: work(backend), self._pool)) as frames:
+            async with aclosing(work(backend)) as frames:
                 async for frame in frames:
                     yield frame
         except SpeechError as error:
@@ -124,14 +188,14 @@ class Host:
             # Also when the caller left while the model was still loading: what was borrowed is given back in any case.
             borrowing.add_done_callback(self._give_back)
 
-    def _give_back(self, borrowing: asyncio.Future[Lease[Transcriber | Synthesizer]]) -> None:
+    def _give_back(self, borrowing: asyncio.Future[Lease[Backend]]) -> None:
         if borrowing.cancelled() or borrowing.exception() is not None:
             return
         borrowing.result().release()
         if self._options.ttl_s:
             asyncio.get_running_loop().call_later(self._options.ttl_s + 0.1, self._residency.evict_idle)
 
-    def _load(self, model: str) -> Transcriber | Synthesizer:
+    def _load(self, model: str) -> Backend:
         entry = self._registry.find(model)
         folder = self._store.pull(entry, lambda progress: self._progress.__setitem__(model, progress))
         options = self._options

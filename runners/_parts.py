@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import importlib.util
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from open_speech.backends import Task
 from open_speech.config import Settings
 from open_speech.registry import Defaults, Registry
+from open_speech.vad import SpeechModel
 from open_speech.weights import Store
 from runners import catalog
 from runners._device import has_cuda
@@ -29,11 +34,32 @@ def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
     return Registry(catalog.BACKENDS, catalog.models(), served, Defaults(stt_model, settings.tts_model, settings.tts_voice))
 
 
+def speech_model(settings: Settings) -> Callable[[], SpeechModel]:
+    """Say how to open the speech detector; it is opened once, by whoever is first.
+
+    Its file is in the package of faster-whisper; where that is not installed it is fetched as any model's.
+    """
+    lock = threading.Lock()
+
+    @functools.cache
+    def opened() -> SpeechModel:
+        entry = catalog.speech_detector()
+        found = importlib.util.find_spec("faster_whisper")
+        shipped = Path(found.origin).parent / "assets" / entry.files[0].path if found and found.origin else None
+        return SpeechModel(shipped if shipped and shipped.is_file() else store(settings).pull(entry) / entry.files[0].path)
+
+    def open_once() -> SpeechModel:
+        with lock:
+            return opened()
+
+    return open_once
+
+
 def host_options(settings: Settings, backend: str) -> HostOptions:
     """Choose how a runner of `backend` works."""
-    stt = next(entry for entry in catalog.BACKENDS if entry.name == backend).task is Task.STT
+    speaks = next(entry for entry in catalog.BACKENDS if entry.name == backend).task is Task.TTS
     return HostOptions(
-        device=settings.stt_device if stt else settings.speech_device,
+        device=settings.speech_device if speaks else settings.stt_device,
         compute_type=settings.stt_compute_type,
         model_threads=settings.os_threads,
         ttl_s=settings.os_model_ttl,

@@ -30,25 +30,29 @@ def plan(settings: Settings) -> tuple[Placement, ...]:
 
     Raises SettingsError for an unknown backend, one of the wrong task, or an unknown place.
     """
-    wanted = [("STT_BACKENDS", Task.STT, item) for item in settings.stt_backends]
-    if settings.tts_enabled:
-        wanted += [("TTS_BACKENDS", Task.TTS, item) for item in settings.tts_backends]
-    placements = [_placement(variable, task, item) for variable, task, item in wanted]
+    placements = [_placement(task, item) for task, item in _wanted(settings)]
     return tuple(p for p in placements if p.where.startswith("http") or catalog.installed(p.backend))
 
 
 def left_out(settings: Settings) -> list[BackendEntry]:
     """List the backends that the settings name and that are not installed."""
     here = {placement.backend.name for placement in plan(settings)}
-    named = [item.partition("@")[0] for item in (*settings.stt_backends, *(settings.tts_backends if settings.tts_enabled else ()))]
+    named = [item.partition("@")[0] for _, item in _wanted(settings)]
     return [entry for entry in catalog.BACKENDS if entry.name in named and entry.name not in here]
 
 
-def _placement(variable: str, task: Task, item: str) -> Placement:
+def _wanted(settings: Settings) -> list[tuple[Task, str]]:
+    tasks = {Task.STT: settings.stt_backends, Task.DIARIZE: settings.stt_diarize_backends}
+    if settings.tts_enabled:
+        tasks[Task.TTS] = settings.tts_backends
+    return [(task, item) for task, items in tasks.items() for item in items]
+
+
+def _placement(task: Task, item: str) -> Placement:
     name, _, where = item.partition("@")
     known = {entry.name: entry for entry in catalog.BACKENDS if entry.task is task}
     if name not in known:
-        raise SettingsError(f"{variable}: unknown backend {name!r}; known are {', '.join(known)}")
+        raise SettingsError(f"{task.setting}: unknown backend {name!r}; known are {', '.join(known)}")
     if where not in ("", "process", "inproc") and not where.startswith(("http://", "https://")):
-        raise SettingsError(f"{variable}: {item!r}: a backend runs at `process`, `inproc` or `http://host:port`")
+        raise SettingsError(f"{task.setting}: {item!r}: a backend runs at `process`, `inproc` or `http://host:port`")
     return Placement(known[name], where or "process")

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 import bentoml  # noqa: TID251 - the home of the runner services
 
 from open_speech import config
-from open_speech.backends import Synthesizer, Transcriber
-from open_speech.wire import SpeakCall, TranscribeCall
+from open_speech.backends import Diarizer, Synthesizer, Transcriber
+from open_speech.wire import DiarizeCall, HearCall, SpeakCall, TranscribeCall
 from runners._bentoml import RUNNER_CONNECTION, quiet, share_log
 from runners._host import Host
 from runners._parts import host_options, registry, store
 
-CALL_TIMEOUT_S = 3600
-"""BentoML's limit on a whole answer, in seconds; our own deadlines, from frame to frame, are far shorter."""
+CALL_TIMEOUT_S = 86_400
+"""BentoML's limit on a whole answer of a runner, in seconds; our own deadlines, from frame to frame, are far shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,12 @@ class _Runner:
 
 
 class _Listener(_Runner):
-    apis = (*_Runner.apis, "transcribe")
+    apis = (*_Runner.apis, "transcribe", "hear")
+
+    async def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._host.hear(call)) as frames:
+            async for frame in frames:
+                yield frame
 
     async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._host.transcribe(call)) as frames:
@@ -72,6 +77,15 @@ class _Speaker(_Runner):
                 yield frame
 
 
+class _Diarizer(_Runner):
+    apis = (*_Runner.apis, "diarize")
+
+    async def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._host.diarize(call)) as frames:
+            async for frame in frames:
+                yield frame
+
+
 def stt_service(name: str, backend: type[Transcriber], resources: Resources) -> Any:
     """Make the BentoML service of a recogniser; `name` is its name in the catalog."""
     return _service(name, backend, resources, _Listener)
@@ -82,11 +96,17 @@ def tts_service(name: str, backend: type[Synthesizer], resources: Resources) -> 
     return _service(name, backend, resources, _Speaker)
 
 
+def diarize_service(name: str, backend: type[Diarizer], resources: Resources) -> Any:
+    """Make the BentoML service of a diarizer; `name` is its name in the catalog."""
+    return _service(name, backend, resources, _Diarizer)
+
+
 def _service(name: str, backend: type[Any], resources: Resources, shape: type[_Runner]) -> Any:
     def make_host() -> Host:
         settings = config.load()
         served = registry(settings, {name: "process"})
-        return Host(backend, served, store(settings), host_options(settings, name), threads=resources.threads)
+        batch = served.backends[name].batch
+        return Host(backend, served, store(settings), host_options(settings, name), threads=resources.threads, batch=batch)
 
     with quiet():
         apis = {method: bentoml.api(getattr(shape, method)) for method in shape.apis}

@@ -9,12 +9,13 @@ from typing import Any
 import bentoml  # noqa: TID251 - the composition of services
 
 from open_speech.backends import BackendEntry, Vad
+from open_speech.cleaning import Cleaning
 from open_speech.config import Settings
-from open_speech.engine import Engine, EngineLimits
+from open_speech.engine import Engine, EngineLimits, Habits
 from open_speech.remote import Link, RunnerClient
 from runners._bentoml import ServiceLink
 from runners._host import Host
-from runners._parts import host_options, registry, store
+from runners._parts import host_options, registry, speech_model, store
 from runners._plan import Placement, plan
 
 
@@ -53,7 +54,7 @@ def local_engine(settings: Settings) -> Engine:
 def _host(entry: BackendEntry, settings: Settings) -> Host:
     backend = getattr(importlib.import_module(entry.module), entry.target.partition(":")[2])
     served = registry(settings, {entry.name: "inproc"})
-    return Host(backend, served, store(settings), host_options(settings, entry.name), threads=2)
+    return Host(backend, served, store(settings), host_options(settings, entry.name), threads=2, batch=entry.batch)
 
 
 def _engine(settings: Settings, links: Mapping[str, Link], served: Mapping[str, str]) -> Engine:
@@ -63,7 +64,10 @@ def _engine(settings: Settings, links: Mapping[str, Link], served: Mapping[str, 
         max_queue=settings.os_max_queue,
         max_text_chars=settings.tts_max_input_length,
     )
-    clients = {name: RunnerClient(name, link, deadline_s=settings.os_request_timeout_s) for name, link in links.items()}
-    return Engine(
-        registry(settings, served), clients, limits, vad=vad if settings.stt_vad_enabled else None, speed=settings.tts_speed
+    habits = Habits(
+        vad=vad if settings.stt_vad_enabled else None,
+        cleaning=Cleaning(noise_reduce=settings.stt_noise_reduce, normalize=settings.stt_normalize),
+        speed=settings.tts_speed,
     )
+    clients = {name: RunnerClient(name, link, deadline_s=settings.os_request_timeout_s) for name, link in links.items()}
+    return Engine(registry(settings, served), clients, limits, speech=speech_model(settings), habits=habits)

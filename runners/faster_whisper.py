@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from open_speech.audio import Audio
-from open_speech.backends import Setup, TranscribeOptions
-from open_speech.errors import BackendFailed, UnsupportedValue
+from open_speech.backends import Heard, Setup, TranscribeOptions, Window
+from open_speech.errors import BackendFailed, SpeechError, UnsupportedValue
 from open_speech.languages import LANGUAGES
 from open_speech.transcript import Segment, TranscriptInfo
 from runners._service import Resources, stt_service
 from runners.whisper_options import Placement, check_files, decoder_options, fit_prompt, place, spoken_language, timed
+from runners.whisper_windows import SILENT, WindowDecoder
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel  # noqa: TID251 - its home; the real import is in load()
 
 CALLS = 2
 """Calls that decode at once. Four clips of 10 s, base, int8, two cores: 2.2 s one at a time, 1.5 s two at a time."""
-SILENT = 1e-4
-"""Peak amplitude (-80 dB) below which nobody spoke; Whisper hears " You" in digital silence."""
 SHORTEST_S = 0.1
 """Seconds of audio below which there is no word; OpenAI refuses such a clip, and Whisper raves about it."""
 _LOAD_ERRORS = (RuntimeError, ValueError, OSError, MemoryError)
@@ -40,6 +39,8 @@ class FasterWhisper:
 
         Raises BackendFailed if a file is missing or broken, or if the device or compute type does not exist here.
         """
+        # Threads that spin while they wait take the cores from the calls beside them: a third of the time of eight clips at once.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # noqa: TID251 - read by libgomp, which the next import loads
         # Every process imports every runner module; only this one pays for the engine.
         import ctranslate2  # noqa: PLC0415, TID251 - see above
         from faster_whisper import WhisperModel  # noqa: PLC0415, TID251 - see above
@@ -49,6 +50,7 @@ class FasterWhisper:
         try:
             where = place(self._setup, ctranslate2, cores=_cores())
             self._model = _with_its_own_features(_open(WhisperModel, self._setup, where))
+            self._windows = WindowDecoder(self._model, _languages(self._model))
         except _LOAD_ERRORS as error:
             raise BackendFailed(f"The model `{name}` cannot be loaded: {_without_path(error, self._setup)}") from error
 
@@ -67,6 +69,22 @@ class FasterWhisper:
         if audio.seconds < SHORTEST_S or max(audio.samples.max(), -audio.samples.min()) < SILENT:
             return iter([TranscriptInfo(language or "en", 1.0 if language else 0.0, audio.seconds, options.task)])
         return self._decode(model, audio, options, language)
+
+    def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
+        """Decode windows of at most 30 s together, each in no longer a context than its speech needs."""
+        if self._model is None:
+            return [BackendFailed("The model is not loaded.")] * len(windows)
+        return self._windows.hear(windows, [self._asked(window.options) for window in windows])
+
+    def _asked(self, options: TranscribeOptions) -> str | None | SpeechError:
+        """Check one window's options: its language, None to detect it, or what is wrong with them."""
+        assert self._model is not None
+        if options.task == "translate" and not (self._model.model.is_multilingual and self._setup.model.translates):
+            return UnsupportedValue(f"The model `{self._setup.model.id}` does not translate.", param="task")
+        try:
+            return spoken_language(options.language, self._setup.model.id, _languages(self._model))
+        except SpeechError as wrong:
+            return wrong
 
     def _decode(
         self, model: WhisperModel, audio: Audio, options: TranscribeOptions, language: str | None

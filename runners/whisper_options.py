@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -164,3 +164,64 @@ def timed(raw: Any, *, after: float, duration: float) -> Segment:
 
 def _within(value: float, low: float, high: float) -> float:
     return min(max(float(value), low), high)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Tokens between two timestamp tokens; times in seconds from the start of the window."""
+
+    start: float
+    end: float
+    tokens: list[int]
+
+
+TIME_STEP_S = 0.02
+"""Seconds between two timestamp tokens."""
+
+
+def split_at_times(tokens: Sequence[int], first_time: int, end_of_text: int, seconds: float) -> list[Piece]:
+    """Cut a window's tokens at its timestamp tokens, which are `first_time` and above; no text token is lost.
+
+    Text before the first time begins at 0, text after the last one ends with the window, and no time is beyond it.
+    """
+    pieces: list[Piece] = []
+    start, text = 0.0, list[int]()
+    for token in tokens:
+        if token < end_of_text:
+            text.append(token)
+        elif token >= first_time:
+            time = min((token - first_time) * TIME_STEP_S, seconds)
+            if text:
+                pieces.append(Piece(start, max(time, start), text))
+                text = []
+            start = max(time, start)
+    if text:
+        pieces.append(Piece(start, max(seconds, start), text))
+    return pieces
+
+
+MOST_COMPRESSION, LEAST_LOGPROB = 2.4, -1.0
+"""OpenAI's own thresholds."""
+LOOP_TOKENS, LOOP_TIMES = 12, 4
+
+
+def looks_bad(tokens: Sequence[int], end_of_text: int, logprob: float, compression: float) -> bool:
+    """Tell whether a result should be decoded again: too improbable, too repetitive, or ending in a loop of a few tokens."""
+    return compression > MOST_COMPRESSION or logprob < LEAST_LOGPROB or ends_in_loop([token for token in tokens if token < end_of_text])
+
+
+def ends_in_loop(tokens: Sequence[int]) -> bool:
+    """Tell whether tokens end in the same one to twelve, four times in a row."""
+    for length in range(1, min(LOOP_TOKENS, len(tokens) // LOOP_TIMES) + 1):
+        last = list(tokens[-length:])
+        if all(list(tokens[-length * n : len(tokens) - length * (n - 1)]) == last for n in range(1, LOOP_TIMES + 1)):
+            return True
+    return False
+
+
+def best_language(heard: Mapping[str, float], allowed: Sequence[str]) -> tuple[str, float]:
+    """Choose the most probable of the allowed languages; its probability is among them alone."""
+    known = {code: heard.get(code, 0.0) for code in allowed}
+    best = max(known, key=known.__getitem__)
+    total = sum(known.values())
+    return best, known[best] / total if total else 0.0

@@ -10,7 +10,7 @@ import pytest
 from open_speech.audio import Audio, concat
 from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions, Task, TranscribeOptions, Voice
 from open_speech.codecs import wav_bytes
-from open_speech.engine import Engine, EngineLimits, Speech
+from open_speech.engine import Engine, EngineLimits
 from open_speech.errors import (
     BackendFailed,
     InvalidAudio,
@@ -25,8 +25,10 @@ from open_speech.errors import (
 )  # fmt: skip
 from open_speech.registry import Defaults, Registry
 from open_speech.remote import RunnerClient, RunnerGone
+from open_speech.speaking import Speech
 from open_speech.transcript import Segment, TranscriptInfo
-from open_speech.wire import END, SpeakCall, TranscribeCall, audio_frame, heard_frame
+from open_speech.vad import SpeechModel
+from open_speech.wire import END, DiarizeCall, HearCall, SpeakCall, TranscribeCall, audio_frame, heard_frame
 
 RATE = 24_000
 MOUTH = BackendEntry("mouth", Task.TTS, "x:X", (), "", "MIT", speed_range=(0.5, 2.0), piece_chars=60, openai_voices={"alloy": "ann"})
@@ -60,6 +62,12 @@ class Runner:
         finally:
             self.abandoned += not finished
 
+    def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+        raise AssertionError("the ear of these tests takes whole files")
+
+    def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
+        raise AssertionError("nobody asked who spoke")
+
     async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
         audio, options = call.unpack()
         self.heard_s.append(audio.seconds)
@@ -83,7 +91,12 @@ def engine(runner: Runner, *, max_queue: int = 8, max_text_chars: int = 4096) ->
     served = {"mouth": "process", "ear": "process"}
     registry = Registry([MOUTH, EAR], MODELS, served, Defaults("ear/one", "mouth/one", "ann"))
     clients = {name: RunnerClient(name, runner, deadline_s=5) for name in served}
-    return Engine(registry, clients, EngineLimits(max_audio_s=60, max_queue=max_queue, max_text_chars=max_text_chars))
+    limits = EngineLimits(max_audio_s=60, max_queue=max_queue, max_text_chars=max_text_chars)
+    return Engine(registry, clients, limits, speech=no_detector)
+
+
+def no_detector() -> SpeechModel:
+    raise AssertionError("whole files are not cut")
 
 
 async def hear(speech: Speech) -> Audio:

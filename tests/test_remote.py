@@ -8,11 +8,23 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio, silence
-from open_speech.backends import STT_RATE, SpeechOptions, TranscribeOptions
+from open_speech.backends import STT_RATE, Heard, SpeechOptions, TranscribeOptions, Window
 from open_speech.errors import BackendFailed, BackendTimeout, BackendUnavailable, UnknownVoice
 from open_speech.remote import ATTEMPTS, RunnerClient, RunnerGone
 from open_speech.transcript import Segment, TranscriptInfo
-from open_speech.wire import END, Frame, Kind, SpeakCall, TranscribeCall, audio_frame, error_frame, heard_frame
+from open_speech.wire import (
+    END,
+    DiarizeCall,
+    Frame,
+    HearCall,
+    Kind,
+    SpeakCall,
+    TranscribeCall,
+    audio_frame,
+    error_frame,
+    heard_frame,
+    window_frame,
+)
 
 INFO = TranscriptInfo("en", 0.9, 1.0)
 SEGMENT = Segment(0.0, 1.0, " hello")
@@ -43,6 +55,12 @@ class ScriptedLink:
     def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
         return self._play()
 
+    def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+        return self._play()
+
+    def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
+        return self._play()
+
     def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
         return self._play()
 
@@ -63,8 +81,19 @@ def client(*answers: Script, deadline_s: float = 5) -> tuple[RunnerClient, Scrip
     return RunnerClient("toy", link, deadline_s=deadline_s), link
 
 
+async def _transcribe(runner: RunnerClient) -> str:
+    items = [item async for item in runner.transcribe("m", silence(0.1, STT_RATE), TranscribeOptions())]
+    assert items[0] == INFO
+    return "".join(item.text for item in items if isinstance(item, Segment))
+
+
 def transcribe(runner: RunnerClient) -> str:
-    return asyncio.run(runner.transcribe("m", silence(0.1, STT_RATE), TranscribeOptions())).text
+    return asyncio.run(_transcribe(runner))
+
+
+def hear(runner: RunnerClient) -> Heard:
+    window = Window(silence(0.1, STT_RATE), TranscribeOptions())
+    return asyncio.run(runner.hear("m", window, asker="me"))
 
 
 async def _speak(runner: RunnerClient, heard: list[Audio]) -> None:
@@ -78,13 +107,29 @@ def speak(runner: RunnerClient, heard: list[Audio]) -> None:
 
 def test_a_transcription_is_put_together_from_its_frames() -> None:
     runner, _ = client([heard_frame(INFO), heard_frame(SEGMENT), END])
-    assert transcribe(runner) == "hello"
+    assert transcribe(runner) == " hello"
 
 
 @pytest.mark.parametrize("death", [[RunnerGone("killed")], [heard_frame(INFO), RunnerGone("killed")], [heard_frame(INFO)]])
 def test_a_transcription_whose_runner_died_is_repeated(death: Script) -> None:
     runner, _ = client(death, [heard_frame(INFO), heard_frame(SEGMENT), END])
-    assert transcribe(runner) == "hello"
+    assert transcribe(runner) == " hello"
+
+
+def test_what_was_given_before_its_runner_died_is_not_given_again() -> None:
+    second = Segment(1.0, 2.0, " again")
+    runner, _ = client(
+        [heard_frame(INFO), heard_frame(SEGMENT), RunnerGone("killed")],
+        [heard_frame(INFO), heard_frame(SEGMENT), heard_frame(second), END],
+    )
+    assert transcribe(runner) == " hello again"
+
+
+@pytest.mark.parametrize("death", [[RunnerGone("killed")], []])
+def test_a_window_whose_runner_died_is_heard_again(death: Script) -> None:
+    heard = Heard("en", 0.9, (SEGMENT,))
+    runner, _ = client(death, [window_frame(heard), END])
+    assert hear(runner) == heard
 
 
 def test_a_call_that_kills_every_runner_is_given_up() -> None:

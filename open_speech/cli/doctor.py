@@ -17,7 +17,7 @@ import click
 from huggingface_hub import constants
 
 from open_speech import __version__
-from open_speech.backends import BackendEntry, Task
+from open_speech.backends import BackendEntry
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
 from open_speech.cli.serve import port_trouble
@@ -91,9 +91,8 @@ def _backends(placements: tuple[Placement, ...], missing: list[BackendEntry]) ->
     chosen = {placement.backend.name for placement in placements} | {entry.name for entry in missing}
     for entry in catalog.BACKENDS:
         if entry.name not in chosen and entry.extra:
-            setting = "STT_BACKENDS" if entry.task is Task.STT else "TTS_BACKENDS"
             have = "installed" if catalog.installed(entry) else f"needs open-speech[{entry.extra}]"
-            yield Finding(f"backend {entry.name}", State.OK, f"not in {setting}; {have}")
+            yield Finding(f"backend {entry.name}", State.OK, f"not in {entry.task.setting}; {have}")
 
 
 def _version(module: str) -> str:

@@ -18,7 +18,7 @@ from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
 from open_speech.codecs import encode_stream, wav_bytes
 from open_speech.config import AudioFormat, Settings
-from open_speech.engine import Speech
+from open_speech.speaking import Speech
 from runners import _parts as parts
 from runners._topology import local_engine
 

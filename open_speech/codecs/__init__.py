@@ -1,7 +1,8 @@
 """Sound in files: any upload -> Audio, Audio -> the six formats that clients ask for, and tempo. The only place that knows FFmpeg."""
 
-from open_speech.codecs.decode import decode, decode_pcm16
+from open_speech.codecs.decode import blocks, decode, decode_pcm16
 from open_speech.codecs.encode import MEDIA_TYPES, Encoder, encoder
+from open_speech.codecs.flow import collect
 from open_speech.codecs.stream import encode_stream
 from open_speech.codecs.stretch import Stretcher, stretch
 from open_speech.codecs.wav import wav_bytes
@@ -10,6 +11,8 @@ __all__ = [
     "MEDIA_TYPES",
     "Encoder",
     "Stretcher",
+    "blocks",
+    "collect",
     "decode",
     "decode_pcm16",
     "encode_stream",

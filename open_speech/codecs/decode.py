@@ -1,4 +1,4 @@
-"""Any upload -> mono Audio at the rate that is asked for. Blocking; memory is bounded by the result.
+"""Any upload -> mono Audio at the rate that is asked for, whole or piece by piece. Blocking.
 
 Uploads come from strangers. Only the listed demuxers and audio decoders run, on bytes that are already here: a playlist or a
 reference inside a file cannot make FFmpeg open another file or a URL.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from open_speech.audio import Audio
-from open_speech.codecs.collect import Collector, too_long
+from open_speech.codecs.flow import Flow, collect, too_long
 from open_speech.codecs.samples import to_mono
 from open_speech.codecs.wav import Pcm16, find_pcm16
 from open_speech.errors import InvalidAudio
@@ -51,13 +52,7 @@ def decode(source: bytes | Path, rate: int, *, max_seconds: float) -> Audio:
     Every channel count is mixed to mono, the best audio stream of a video is taken, and of a truncated file whatever is there.
     Raises AudioTooLong as soon as `max_seconds` of audio are exceeded, InvalidAudio for what is not audio; both name `file`.
     """
-    if isinstance(source, bytes):
-        return _decode_buffer(source, io.BytesIO(source), rate, max_seconds)
-    with source.open("rb") as file:
-        if not source.stat().st_size:
-            raise InvalidAudio("The file is empty.", param="file")
-        # Closed when the last array that looks into it is gone; closing it here would fail while an error still holds one.
-        return _decode_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), file, rate, max_seconds)
+    return collect(blocks(source, rate, max_seconds=max_seconds), rate)
 
 
 def decode_pcm16(source: bytes | Path, source_rate: int, rate: int, *, max_seconds: float) -> Audio:
@@ -65,37 +60,63 @@ def decode_pcm16(source: bytes | Path, source_rate: int, rate: int, *, max_secon
 
     Raises AudioTooLong beyond `max_seconds`, InvalidAudio if there is no sample or half a sample too much; both name `file`.
     """
-    data = source if isinstance(source, bytes) else np.memmap(source, np.uint8, "r").data if source.stat().st_size else b""
-    if len(data) % 2:
-        raise InvalidAudio("16-bit PCM must have an even number of bytes.", param="file")
-    return _read_pcm16(data, Pcm16(source_rate, channels=1, start=0, frames=len(data) // 2), rate, max_seconds)
+    return collect(blocks(source, rate, max_seconds=max_seconds, raw_rate=source_rate), rate)
 
 
-def _decode_buffer(data: bytes | mmap.mmap, file: io.BufferedIOBase, rate: int, max_seconds: float) -> Audio:
-    if not len(data):
-        raise InvalidAudio("The file is empty.", param="file")
-    view = memoryview(data)
-    found = find_pcm16(view)
+def blocks(source: bytes | Path, rate: int, *, max_seconds: float, raw_rate: int | None = None) -> Iterator[Audio]:
+    """Decode as `decode` does, but piece by piece, in memory that does not grow with the file; with `raw_rate` as `decode_pcm16` does.
+
+    Raises at the first piece, or at a later one where the limit is passed.
+    """
+    flow = Flow(rate, max_seconds=max_seconds)
+    empty = True
+    with _opened(source) as (data, file):
+        for block in _source_blocks(data, file, flow, raw_rate):
+            piece = flow.feed(block)
+            empty = empty and not len(piece.samples)
+            yield piece
+        last = flow.flush()
+    if empty and not len(last.samples):
+        raise InvalidAudio("The file holds no sound.", param="file")
+    yield last
+
+
+@contextmanager
+def _opened(source: bytes | Path) -> Iterator[tuple[memoryview, io.BufferedIOBase]]:
+    """Give the source as memory, a file mapped into it, and as a stream. Raises InvalidAudio if it is empty."""
+    if isinstance(source, bytes):
+        if not source:
+            raise InvalidAudio("The file is empty.", param="file")
+        yield memoryview(source), io.BytesIO(source)
+        return
+    with source.open("rb") as file:
+        if not source.stat().st_size:
+            raise InvalidAudio("The file is empty.", param="file")
+        # Closed when the last array that looks into it is gone; closing it here would fail while an error still holds one.
+        yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), file
+
+
+def _source_blocks(data: memoryview, file: io.BufferedIOBase, flow: Flow, raw_rate: int | None) -> Iterator[Audio]:
+    if raw_rate is not None:
+        if len(data) % 2:
+            raise InvalidAudio("16-bit PCM must have an even number of bytes.", param="file")
+        return _pcm16_blocks(data, Pcm16(raw_rate, channels=1, start=0, frames=len(data) // 2), flow)
+    found = find_pcm16(data)
     # The commonest upload of voice clients needs no codec: reading it here takes a seventh of FFmpeg's time.
-    if found is not None:
-        return _read_pcm16(view, found, rate, max_seconds)
-    return _decode_media(file, rate, max_seconds)
+    return _media_blocks(file, flow) if found is None else _pcm16_blocks(data, found, flow)
 
 
-def _read_pcm16(data: bytes | memoryview, pcm: Pcm16, rate: int, max_seconds: float) -> Audio:
-    collector = Collector(rate, max_seconds=max_seconds)
-    collector.expect(pcm.frames, pcm.rate)
+def _pcm16_blocks(data: memoryview, pcm: Pcm16, flow: Flow) -> Iterator[Audio]:
+    flow.expect(pcm.frames, pcm.rate)
     layout = ("FC",) if pcm.channels == 1 else ("FL", "FR")
     step = _PCM_BLOCK_SECONDS * pcm.rate
     for first in range(0, pcm.frames, step):
         count = min(step, pcm.frames - first) * pcm.channels
         block = np.frombuffer(data, "<i2", count, offset=pcm.start + 2 * first * pcm.channels)
-        collector.add(Audio(to_mono([block[np.newaxis]], layout), pcm.rate))
-    return collector.take()
+        yield Audio(to_mono([block[np.newaxis]], layout), pcm.rate)
 
 
-def _decode_media(file: io.BufferedIOBase, rate: int, max_seconds: float) -> Audio:
-    collector = Collector(rate, max_seconds=max_seconds)
+def _media_blocks(file: io.BufferedIOBase, flow: Flow) -> Iterator[Audio]:
     try:
         container = av.open(
             file,
@@ -113,10 +134,8 @@ def _decode_media(file: io.BufferedIOBase, rate: int, max_seconds: float) -> Aud
         raise InvalidAudio(UNKNOWN_FORMAT, param="file") from None
     with container:
         stream = _audio_stream(container)
-        _refuse_stated_duration(container, stream, max_seconds)
-        for block in _blocks(_frames(container, stream), collector):
-            collector.add(block)
-    return collector.take()
+        _refuse_stated_duration(container, stream, flow.max_seconds)
+        yield from _mixed(_frames(container, stream), flow)
 
 
 def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> Any:
@@ -161,13 +180,13 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
             continue
 
 
-def _blocks(frames: Iterator[AudioFrame], collector: Collector) -> Iterator[Audio]:
+def _mixed(frames: Iterator[AudioFrame], flow: Flow) -> Iterator[Audio]:
     """Mix frames to mono, many at a time; a block ends where the rate, the layout or the sample format changes."""
     pending: list[NDArray[Any]] = []
     shape: tuple[int, str, str] | None = None
     channels: tuple[str, ...] = ()
     for frame in frames:
-        collector.expect(frame.samples, frame.sample_rate)
+        flow.expect(frame.samples, frame.sample_rate)
         now = (frame.sample_rate, frame.layout.name, frame.format.name)
         if shape is not None and (now != shape or len(pending) == _BLOCK_FRAMES):
             yield Audio(to_mono(pending, channels), shape[0])

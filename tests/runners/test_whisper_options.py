@@ -9,6 +9,7 @@ import pytest
 
 from open_speech.backends import ModelEntry, Setup, Task, TranscribeOptions, Vad
 from open_speech.errors import BackendFailed, UnsupportedLanguage
+from runners import whisper_options
 from runners.whisper_options import (
     HOTWORD_TOKENS,
     PROMPT_TOKENS,
@@ -185,3 +186,53 @@ def test_a_segment_keeps_its_figures() -> None:
 def test_times_never_go_back_nor_beyond_the_audio(raw: SimpleNamespace, expected: tuple[float, float, list[tuple[float, float]]]) -> None:
     segment = timed(raw, after=2.0, duration=4.0)
     assert (segment.start, segment.end, [(word.start, word.end) for word in segment.words]) == expected
+
+
+TIMES, END = 100, 50
+"""In these tests tokens below 50 are text, 100 is the timestamp 0.00 and 150 is 1.00."""
+
+
+@pytest.mark.parametrize(
+    ("tokens", "pieces"),
+    [
+        ([], []),
+        ([100, 1, 2, 150], [(0.0, 1.0, [1, 2])]),
+        ([100, 1, 150, 150, 2, 200], [(0.0, 1.0, [1]), (1.0, 2.0, [2])]),
+        ([100, 1, 150, 175, 2], [(0.0, 1.0, [1]), (1.5, 3.0, [2])]),
+        ([1, 2], [(0.0, 3.0, [1, 2])]),
+        ([100, 1, 900], [(0.0, 3.0, [1])]),
+        ([150, 1, 120], [(1.0, 1.0, [1])]),
+        ([100, 150, 60, 1, 200], [(1.0, 2.0, [1])]),
+    ],
+)
+def test_tokens_are_cut_at_their_times_and_no_text_is_lost(tokens: list[int], pieces: list[tuple[float, float, list[int]]]) -> None:
+    found = whisper_options.split_at_times(tokens, TIMES, END, 3.0)
+    assert [(piece.start, piece.end, piece.tokens) for piece in found] == pieces
+
+
+@pytest.mark.parametrize(
+    ("tokens", "loops"),
+    [
+        ([], False),
+        ([1, 2, 3, 4, 5], False),
+        ([1, 1, 1, 1], True),
+        ([9, 1, 2, 1, 2, 1, 2, 1, 2], True),
+        ([1, 2, 1, 2, 1, 2, 3], False),
+        (list(range(12)) * 4, True),
+        (list(range(13)) * 4, False),
+    ],
+)
+def test_a_text_that_ends_in_a_loop_is_known(tokens: list[int], loops: bool) -> None:
+    assert whisper_options.ends_in_loop(tokens) is loops
+
+
+@pytest.mark.parametrize(("logprob", "compression", "bad"), [(-0.3, 1.2, False), (-1.1, 1.2, True), (-0.3, 2.5, True)])
+def test_an_improbable_or_repetitive_text_looks_bad(logprob: float, compression: float, bad: bool) -> None:
+    assert whisper_options.looks_bad([1, 2, 3], END, logprob, compression) is bad
+
+
+def test_the_best_language_is_one_of_those_allowed_and_its_share_among_them() -> None:
+    heard = {"en": 0.6, "de": 0.3, "nl": 0.1}
+    assert whisper_options.best_language(heard, ("de", "nl")) == ("de", pytest.approx(0.75))
+    assert whisper_options.best_language(heard, ("en",)) == ("en", 1.0)
+    assert whisper_options.best_language(heard, ("ko",)) == ("ko", 0.0)

@@ -13,7 +13,7 @@ PIECES = 50
 
 with quiet():
 
-    @bentoml.service(name="slow", workers=1)
+    @bentoml.service(name="slow", workers=1, traffic={"timeout": 1})
     class Slow:
         def __init__(self) -> None:
             self.made = 0
@@ -30,6 +30,11 @@ with quiet():
                     await asyncio.sleep(0.05)
             finally:
                 self.stopped = True
+
+        @bentoml.api
+        async def late(self) -> str:
+            await asyncio.sleep(1.5)
+            return "late"
 
         @bentoml.api
         async def progress(self) -> tuple[int, bool]:

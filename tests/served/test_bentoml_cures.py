@@ -72,6 +72,11 @@ def test_leaving_a_stream_stops_the_runner(slow_url: str) -> None:
     assert made < PIECES / 2
 
 
+def test_an_answer_that_begins_late_is_not_cut_off(slow_url: str) -> None:
+    answer = httpx.post(slow_url + "/late", json={}, timeout=10)
+    assert (answer.status_code, answer.text) == (200, "late")
+
+
 def test_the_cures_still_fit_this_bentoml() -> None:
     _bentoml.apply()
     assert AsyncClient._get_stream is _bentoml._get_stream

@@ -1,0 +1,180 @@
+"""Recordings made easier to recognise: noise taken out, very quiet ones made louder. Pure; works in blocks, whatever the length.
+
+Which of the two helps, and how much, was measured: docs/performance.md has the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.filter import Graph
+from numpy.typing import NDArray
+
+from open_speech.audio import Audio, concat
+
+FRAME_S = 0.03
+"""Seconds over which the level is taken: shorter than a syllable, longer than a click."""
+BLOCK_S = 10.0
+"""Seconds that are worked on at a time: a few hundred kilobytes beside the result, for an hour as for a minute."""
+STRETCH_S = 30.0
+"""Seconds of a stream that are judged together: long enough to hold speech, in most recordings."""
+QUIET_DB = -38.0
+"""dB below full scale of the loudest speech under which a recording is too quiet: the speech detector begins to miss words there."""
+TARGET_DB = -23.0
+"""dB below full scale that its loudest speech is brought to: where broadcasters put it."""
+MOST_GAIN_DB = 50.0
+"""What is quieter still is the noise of a microphone, or of its 16 bits, and stays as it is heard."""
+SPEECH_QUANTILE = 0.95
+"""The level of speech is the one that a twentieth of the frames exceed: neither a slammed door nor the silence decides."""
+NOISE_QUANTILE = 0.1
+"""The level of noise is the one that a tenth of the frames stay under: nobody speaks without a pause."""
+STANDS_OUT_DB = 6.0
+"""dB that speech rises above the noise. What does not, such as an empty room or a carrier, is nothing to be made louder."""
+NOISE_LESS_DB = 12
+"""How much quieter noise becomes: with 6 fewer words were won, with more the voice suffers."""
+NOISE_RANGE_DB = (-80.0, -20.0)
+"""Where FFmpeg's filter takes the floor to be. Left to find it by itself it changes next to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """What to do to a recording before it is recognised."""
+
+    noise_reduce: bool = False
+    """Take steady noise out."""
+    normalize: bool = True
+    """Make a very quiet recording louder."""
+
+
+def clean(audio: Audio, how: Cleaning) -> Audio:
+    """Clean a recording: same rate, same number of samples, nothing moved in time; `audio` itself where nothing is to be done.
+
+    Blocking. Needs memory for the result and a block of BLOCK_S seconds beside `audio`, which is not changed.
+    """
+    cleaned = reduce_noise(audio) if how.noise_reduce else audio
+    return amplify(cleaned, gain_db(speech_db(cleaned))) if how.normalize else cleaned
+
+
+def clean_blocks(pieces: Iterable[Audio], how: Cleaning) -> Iterator[Audio]:
+    """Clean a recording that comes piece by piece, STRETCH_S seconds at a time: its memory does not grow with the recording.
+
+    All pieces are at one rate; what comes out has as many samples as what went in. The gain is that of the loudest speech so far, so
+    that a pause in a recording that is loud enough stays quiet.
+    """
+    if how == Cleaning(noise_reduce=False, normalize=False):
+        yield from pieces
+        return
+    loudest = -np.inf
+    for stretch in _stretches(pieces):
+        cleaned = reduce_noise(stretch) if how.noise_reduce else stretch
+        if how.normalize:
+            loudest = max(loudest, speech_db(cleaned))
+            cleaned = amplify(cleaned, gain_db(loudest))
+        yield cleaned
+
+
+def speech_db(audio: Audio) -> float:
+    """Measure how loud the speech is, in dB below full scale; -inf where nothing stands out from the noise."""
+    level = level_db(audio, SPEECH_QUANTILE)
+    return level if level - level_db(audio, NOISE_QUANTILE) > STANDS_OUT_DB else -np.inf
+
+
+def gain_db(speech: float) -> float:
+    """Decide by how many dB to amplify speech of this level: 0 unless it is below QUIET_DB, and MOST_GAIN_DB at most."""
+    return 0.0 if speech >= QUIET_DB or speech == -np.inf else min(TARGET_DB - speech, MOST_GAIN_DB)
+
+
+def amplify(audio: Audio, gain: float) -> Audio:
+    """Amplify by `gain` dB; `audio` itself for 0.
+
+    Peaks beyond [-1, 1] are clipped: they are clicks, as speech at TARGET_DB has 23 dB of room.
+    """
+    if gain == 0:
+        return audio
+    louder = np.multiply(audio.samples, np.float32(10 ** (gain / 20)))
+    return Audio(np.clip(louder, -1, 1, out=louder), audio.rate)
+
+
+def level_db(audio: Audio, quantile: float) -> float:
+    """Measure the level that this part of the frames, in [0, 1], stay under, in dB below full scale; -inf for digital silence, or none."""
+    size = max(1, round(FRAME_S * audio.rate))
+    powers = [
+        np.square(block[: len(block) // size * size].reshape(-1, size)).mean(axis=1)
+        for block in _blocks(audio.samples, size * round(BLOCK_S / FRAME_S))
+    ]
+    power = np.quantile(np.concatenate(powers), quantile) if sum(map(len, powers)) else 0.0
+    return float(10 * np.log10(power)) if power > 0 else -np.inf
+
+
+def reduce_noise(audio: Audio) -> Audio:
+    """Take noise out that is there all the time, such as a fan, hiss or hum; voices in the background stay."""
+    graph = _denoiser(audio.rate, level_db(audio, NOISE_QUANTILE))
+    result = np.empty_like(audio.samples)
+    delay = 2 * (audio.rate // 80)
+    filled = -delay
+    for block in _blocks(audio.samples, round(BLOCK_S * audio.rate)):
+        graph.push(_frame(block, audio.rate))
+        filled = _drain(graph, result, filled)
+    # The filter answers a window of 25 ms late: silence after the end pushes the end out, and what came first is not kept.
+    graph.push(_frame(np.zeros(delay, np.float32), audio.rate))
+    graph.push(None)
+    filled = _drain(graph, result, filled)
+    result[filled:] = 0
+    return Audio(result, audio.rate)
+
+
+def _stretches(pieces: Iterable[Audio]) -> Iterator[Audio]:
+    waiting: list[Audio] = []
+    seconds = 0.0
+    for piece in pieces:
+        waiting.append(piece)
+        seconds += piece.seconds
+        if seconds >= STRETCH_S:
+            yield concat(waiting, piece.rate)
+            waiting, seconds = [], 0.0
+    if waiting:
+        yield concat(waiting, waiting[0].rate)
+
+
+def _blocks(samples: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:
+    return (samples[start : start + size] for start in range(0, len(samples), size))
+
+
+def _denoiser(rate: int, floor_db: float) -> Graph:
+    low, high = NOISE_RANGE_DB
+    graph = Graph()
+    graph.link_nodes(
+        graph.add_abuffer(sample_rate=rate, format="flt", layout="mono"),
+        graph.add("afftdn", f"noise_reduction={NOISE_LESS_DB}:noise_floor={min(max(floor_db, low), high)}"),
+        graph.add("aformat", "sample_fmts=flt"),
+        graph.add("abuffersink"),
+    )
+    graph.configure()
+    return graph
+
+
+def _frame(block: NDArray[np.float32], rate: int) -> AudioFrame:
+    frame = AudioFrame.from_ndarray(np.ascontiguousarray(block[np.newaxis]), format="flt", layout="mono")
+    frame.sample_rate = rate
+    return frame
+
+
+def _drain(graph: Graph, result: NDArray[np.float32], filled: int) -> int:
+    """Write what is ready behind the `filled` samples of the result, as far as there is room; gives the new count.
+
+    A negative count is of samples that are not wanted.
+    """
+    while True:
+        try:
+            ready = graph.pull().to_ndarray()[0]
+        except (av.BlockingIOError, av.EOFError):
+            return filled
+        end = min(filled + len(ready), len(result))
+        if end > 0:
+            first = max(filled, 0)
+            result[first:end] = ready[first - filled : end - filled]
+        filled = end

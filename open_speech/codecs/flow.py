@@ -1,0 +1,76 @@
+"""Decoded blocks at any rate -> one stream at one rate, bounded in length; and the stream -> one Audio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from open_speech.audio import Audio, StreamResampler
+from open_speech.errors import AudioTooLong, InvalidAudio
+
+_FIRST_SECONDS = 30.0
+_RATES = range(1000, 768_001)
+"""Hertz that a real file may have. A header is free to say 1 Hz or 2 GHz, and would make the resampler's filter explode."""
+
+
+def too_long(max_seconds: float) -> AudioTooLong:
+    """Make the error for audio longer than `max_seconds`."""
+    return AudioTooLong(f"The audio is longer than the limit of {max_seconds:g} seconds.", param="file")
+
+
+class Flow:
+    """Resample mono blocks to one rate as they come; the rate may change from block to block."""
+
+    def __init__(self, rate: int, *, max_seconds: float) -> None:
+        """Give `rate` Hertz, for up to `max_seconds` of audio."""
+        self.max_seconds = max_seconds
+        self._rate = rate
+        self._seconds = 0.0
+        self._source_rate = 0
+        self._resampler: StreamResampler | None = None
+
+    def expect(self, count: int, source_rate: int) -> None:
+        """Account for `count` samples that are about to come, before they cost memory. Raises AudioTooLong, InvalidAudio."""
+        if source_rate not in _RATES:
+            raise InvalidAudio(f"The audio claims a sample rate of {source_rate} Hz.", param="file")
+        self._seconds += count / source_rate
+        if self._seconds > self.max_seconds:
+            raise too_long(self.max_seconds)
+
+    def feed(self, block: Audio) -> Audio:
+        """Take a block that `expect` has accounted for, give what is ready."""
+        if self._resampler is not None and block.rate == self._source_rate:
+            return self._resampler.feed(block)
+        tail = self.flush()
+        self._source_rate = block.rate
+        self._resampler = StreamResampler(block.rate, self._rate)
+        ready = self._resampler.feed(block)
+        return Audio(np.concatenate([tail.samples, ready.samples]), self._rate) if len(tail.samples) else ready
+
+    def flush(self) -> Audio:
+        """Give the filter's tail; the next block starts a new filter."""
+        if self._resampler is None:
+            return Audio(np.zeros(0, np.float32), self._rate)
+        tail = self._resampler.feed(Audio(np.zeros(0, np.float32), self._source_rate), last=True)
+        self._resampler = None
+        return tail
+
+
+def collect(pieces: Iterable[Audio], rate: int) -> Audio:
+    """Lay pieces, all at `rate` Hertz, end to end.
+
+    The buffer is resized by the allocator (`mremap` for large ones), so a long file never exists twice in memory.
+    """
+    buffer: NDArray[np.float32] = np.empty(round(_FIRST_SECONDS * rate), np.float32)
+    filled = 0
+    for piece in pieces:
+        end = filled + len(piece.samples)
+        if end > len(buffer):
+            # No view of the buffer outlives a statement of this function: that is what makes `refcheck=False` safe.
+            buffer.resize(max(end, len(buffer) * 5 // 4), refcheck=False)
+        buffer[filled:end] = piece.samples
+        filled = end
+    buffer.resize(filled, refcheck=False)
+    return Audio(buffer, rate)

@@ -1,0 +1,43 @@
+"""Decoded audio -> windows of speech with their sound, in memory that does not grow with the file. Blocking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from open_speech.audio import Audio
+from open_speech.vad import VAD_RATE, SpeechStream
+from open_speech.windows import Cut, Cutter
+
+
+class Cutting:
+    """The windows of one audio as an iterator, and how far it has come."""
+
+    def __init__(self, blocks: Iterable[Audio], speech: SpeechStream, cutter: Cutter) -> None:
+        """`blocks` are at VAD_RATE and come one after the other; they are drawn as windows are asked for."""
+        self.seconds = 0.0
+        """Audio seen so far; the length of the whole once the iterator has ended."""
+        self._blocks = blocks
+        self._speech = speech
+        self._cutter = cutter
+        self._kept = np.zeros(0, np.float32)
+        self._kept_from = 0
+        """Sample at which what is kept begins."""
+
+    def __iter__(self) -> Iterator[tuple[Cut, Audio]]:
+        """Yield each window and its sound. Raises what drawing a block raises."""
+        for block in self._blocks:
+            yield from self._after(block.samples, self._cutter.feed(self._speech.feed(block.samples)))
+        nothing = np.zeros(0, np.float32)
+        rest = self._cutter.feed(self._speech.feed(nothing, last=True)) + self._cutter.finish()
+        yield from self._after(nothing, rest)
+
+    def _after(self, samples: np.ndarray[tuple[int], np.dtype[np.float32]], cuts: list[Cut]) -> Iterator[tuple[Cut, Audio]]:
+        self.seconds += len(samples) / VAD_RATE
+        self._kept = np.concatenate([self._kept, samples])
+        for cut in cuts:
+            first, last = (round(time * VAD_RATE) - self._kept_from for time in (cut.start, cut.end))
+            yield cut, Audio(self._kept[max(0, first) : last].copy(), VAD_RATE)
+        needed = max(0, int(self._cutter.settled_s * VAD_RATE) - self._kept_from)
+        self._kept, self._kept_from = self._kept[needed:], self._kept_from + min(needed, len(self._kept))

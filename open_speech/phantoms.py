@@ -1,0 +1,49 @@
+"""What Whisper writes when nobody speaks: closing words of the videos it learned from. Pure.
+
+A phrase alone is no proof, people do say "thank you"; it is dropped only when the decoder itself was unsure that anybody spoke.
+"""
+
+from __future__ import annotations
+
+import re
+
+from open_speech.transcript import Segment
+
+PHRASES = {
+    "en": (
+        "thank you", "thanks", "thanks for watching", "thank you for watching", "thank you very much", "thank you so much", "bye", "you",
+        "please subscribe", "subscribe", "like and subscribe", "see you in the next video", "ill see you next time", "music", "applause",
+        "silence", "the end", "subtitles by the amara org community", "so", "oh", "hmm", "i",
+    ),
+    "de": (
+        "vielen dank", "untertitel der amara org community", "untertitelung des zdf 2020", "untertitel im auftrag des zdf", "tschüss",
+        "musik",
+    ),
+    "fr": (
+        "merci", "merci davoir regardé cette vidéo", "soustitres réalisés par la communauté damara org", "soustitrage st 501", "musique",
+    ),
+    "es": ("gracias", "gracias por ver el video", "subtítulos realizados por la comunidad de amara org", "suscríbete", "música"),
+    "it": ("grazie", "grazie per la visione", "sottotitoli creati dalla comunità amara org", "sottotitoli e revisione a cura di qtss"),
+    "pt": ("obrigado", "obrigada", "legendas pela comunidade amara org", "inscrevase no canal", "tchau"),
+    "nl": ("dank u wel", "bedankt voor het kijken", "ondertiteling door de amara org gemeenschap", "tv gelderland 2021"),
+    "pl": ("dziękuję", "dziękuję za uwagę", "napisy stworzone przez społeczność amara org"),
+    "ru": ("спасибо", "спасибо за просмотр", "продолжение следует", "субтитры сделал dimatorzok", "субтитры создавал dimatorzok"),
+    "ja": ("ご視聴ありがとうございました", "ありがとうございました", "おやすみなさい", "字幕"),
+    "zh": ("谢谢", "谢谢观看", "谢谢大家", "請不吝點贊訂閱轉發打賞支持明鏡與點點欄目", "字幕由amaraorg社区提供"),
+    "ko": ("감사합니다", "시청해주셔서 감사합니다", "구독과 좋아요 부탁드립니다"),
+    "tr": ("teşekkürler", "izlediğiniz için teşekkür ederim", "altyazı mk"),
+}  # fmt: skip
+UNSURE_LOGPROB = -0.5
+UNSURE_NO_SPEECH = 0.3
+_LETTERS = re.compile(r"[^\w\s]", re.UNICODE)
+
+
+def is_phantom(segment: Segment, language: str) -> bool:
+    """Tell whether a segment is one of its language's phantom phrases, and the decoder doubted that anybody spoke."""
+    doubted = segment.no_speech_prob > UNSURE_NO_SPEECH or segment.avg_logprob < UNSURE_LOGPROB
+    return doubted and plain(segment.text) in PHRASES.get(language, ())
+
+
+def plain(text: str) -> str:
+    """Write text in lower case, without marks, with single spaces."""
+    return " ".join(_LETTERS.sub("", text.lower().replace(".org", " org")).split())

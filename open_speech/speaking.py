@@ -1,0 +1,82 @@
+"""A speech while it is made: the queue between the synthesis of one piece and the sending of the piece before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Self
+
+from open_speech.audio import Audio
+from open_speech.errors import BackendFailed, SpeechError
+
+LOOK_AHEAD = 2
+"""Pieces of sound that may wait for a slow listener; more are not made until it has caught up."""
+
+
+class Speech:
+    """Sound as it is made: an async iterator of Audio pieces, all at `rate` Hertz.
+
+    The next piece is synthesised while the last is encoded and sent; `aclose` stops the synthesis.
+    """
+
+    rate: int
+
+    def __init__(self, source: AsyncGenerator[Audio, None]) -> None:
+        """Use `begin`."""
+        self._queue: asyncio.Queue[Audio | SpeechError | None] = asyncio.Queue(LOOK_AHEAD)
+        self._task = asyncio.create_task(self._make(source))
+        self._next: Audio | SpeechError | None = None
+        self._ended = False
+
+    @classmethod
+    async def begin(cls, source: AsyncGenerator[Audio, None]) -> Self:
+        """Wait for the first piece; a failure before it is raised here."""
+        speech = cls(source)
+        try:
+            first = await speech._queue.get()
+        except asyncio.CancelledError:
+            await speech.aclose()
+            raise
+        if isinstance(first, SpeechError):
+            raise first
+        if first is None:
+            raise BackendFailed("The backend made no sound.")
+        speech.rate = first.rate
+        speech._next = first
+        return speech
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Audio:
+        item, self._next = self._next, None
+        if item is None and not self._ended:
+            item = await self._queue.get()
+        if isinstance(item, Audio):
+            return item
+        self._ended = True
+        if item is None:
+            raise StopAsyncIteration
+        raise item
+
+    async def aclose(self) -> None:
+        """Stop the synthesis; safe to call again, and after the end."""
+        self._ended = True
+        self._next = None
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _make(self, source: AsyncGenerator[Audio, None]) -> None:
+        # Stands unless a better ending is known: whatever happens here, the listener must not wait for ever.
+        end: SpeechError | None = BackendFailed("The speech could not be completed.")
+        try:
+            async with aclosing(source):
+                async for audio in source:
+                    await self._queue.put(audio)
+            end = None
+        except SpeechError as error:
+            end = error
+        finally:
+            if not self._ended:
+                await self._queue.put(end)

@@ -1,0 +1,72 @@
+"""Where there is speech: Silero's network on onnxruntime, in this process. A frame of 32 ms cannot afford a hop to another.
+
+The model is version 6 in the form that takes any number of frames and the state of its memory: the same file serves an hour of audio
+and a live stream. Blocking; a second of sound takes about a millisecond.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession  # noqa: TID251 - for the type checker; the real import is in SpeechModel
+
+VAD_RATE = 16_000
+"""Hertz."""
+FRAME = 512
+"""Samples that get one probability: 32 ms."""
+_CONTEXT = 64
+"""Samples before a frame that the network also looks at."""
+_MEMORY = (1, 1, 128)
+
+
+class SpeechModel:
+    """The network, loaded once; safe to use from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the model file. Raises onnxruntime's own errors if it is not one."""
+        import onnxruntime  # noqa: PLC0415, TID251 - 30 MB that a front which never listens does not need
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        self._session: InferenceSession = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def stream(self) -> SpeechStream:
+        """Start listening to one audio."""
+        return SpeechStream(self._session)
+
+
+class SpeechStream:
+    """The probabilities of one audio, fed piece by piece in pieces of any length."""
+
+    def __init__(self, session: InferenceSession) -> None:
+        """Use `SpeechModel.stream`."""
+        self._session = session
+        self._h = np.zeros(_MEMORY, np.float32)
+        self._c = np.zeros(_MEMORY, np.float32)
+        self._context = np.zeros(_CONTEXT, np.float32)
+        self._rest = np.zeros(0, np.float32)
+
+    def feed(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
+        """Give samples at VAD_RATE, shape (n,); get the speech probability of each frame that is complete, shape (m,), in [0, 1].
+
+        With `last` the frame that is begun is filled up with silence.
+        """
+        waiting = np.concatenate([self._rest, samples]) if len(self._rest) else samples
+        count = -(-len(waiting) // FRAME) if last else len(waiting) // FRAME
+        if last:
+            waiting = np.pad(waiting, (0, count * FRAME - len(waiting)))
+        frames = waiting[: count * FRAME].reshape(count, FRAME)
+        self._rest = waiting[count * FRAME :].copy()
+        if not count:
+            return np.zeros(0, np.float32)
+        before = np.concatenate([self._context[np.newaxis], frames[:-1, -_CONTEXT:]])
+        self._context = frames[-1, -_CONTEXT:].copy()
+        inputs = {"input": np.concatenate([before, frames], axis=1), "h": self._h, "c": self._c}
+        probabilities, self._h, self._c = self._session.run(None, inputs)
+        return np.asarray(probabilities, np.float32).reshape(-1)

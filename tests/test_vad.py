@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from open_speech import config
+from open_speech.codecs import decode
+from open_speech.vad import FRAME, VAD_RATE, SpeechModel
+from runners._parts import speech_model
+
+
+@pytest.fixture(scope="module")
+def model() -> SpeechModel:
+    if importlib.util.find_spec("faster_whisper") is None:
+        pytest.skip("faster-whisper, which ships the detector, is not installed")
+    return speech_model(config.load({"OS_OFFLINE": "true"}))()
+
+
+def test_silence_and_noise_are_not_speech(model: SpeechModel) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, VAD_RATE * 3).astype(np.float32)
+    for sound in (np.zeros(VAD_RATE * 3, np.float32), noise):
+        assert model.stream().feed(sound).max() < 0.5
+
+
+def test_each_frame_has_a_probability_and_the_last_one_is_filled_up(model: SpeechModel) -> None:
+    stream = model.stream()
+    assert len(stream.feed(np.zeros(FRAME * 3 + 1, np.float32))) == 3
+    assert len(stream.feed(np.zeros(FRAME - 2, np.float32))) == 0
+    assert len(stream.feed(np.zeros(0, np.float32), last=True)) == 1
+    assert len(model.stream().feed(np.zeros(0, np.float32), last=True)) == 0
+
+
+@pytest.mark.parametrize("step", [160, 511, 512, 5000])
+def test_however_the_audio_comes_its_probabilities_are_the_same(model: SpeechModel, step: int) -> None:
+    sound = (np.sin(np.arange(VAD_RATE * 2) / 20) * np.linspace(0, 0.5, VAD_RATE * 2)).astype(np.float32)
+    whole = model.stream().feed(sound, last=True)
+    stream = model.stream()
+    pieces = [stream.feed(sound[start : start + step]) for start in range(0, len(sound), step)]
+    pieces.append(stream.feed(np.zeros(0, np.float32), last=True))
+    assert np.allclose(np.concatenate(pieces), whole, atol=1e-4)
+
+
+@pytest.mark.weights
+def test_real_speech_is_found_where_it_is(model: SpeechModel, speech_clips: dict[str, Path]) -> None:
+    sound = decode(speech_clips["beckett"], VAD_RATE, max_seconds=60)
+    speech = model.stream().feed(sound.samples, last=True) > 0.5
+    assert 0.3 < speech.mean() < 0.8, "six short sentences with pauses"
+    assert not speech[-10:].any()
+
+
+def test_the_detector_is_opened_once(model: SpeechModel) -> None:
+    opened: Callable[[], SpeechModel] = speech_model(config.load({"OS_OFFLINE": "true"}))
+    assert opened() is opened()

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from open_speech.backends import Vad
+from open_speech.transcript import Segment, Word
+from open_speech.windows import LONGEST_GAP_S, Cut, Cutter, Span, cuts_of, placed
+
+FRAME_S = 0.032
+VAD = Vad(threshold=0.5, min_speech_ms=250, min_silence_ms=800, pad_ms=200)
+
+
+def frames(*stretches: tuple[float, float]) -> np.ndarray:
+    """Probabilities of stretches given as (seconds, probability)."""
+    return np.concatenate([np.full(round(seconds / FRAME_S), level, np.float32) for seconds, level in stretches])
+
+
+def cut(*stretches: tuple[float, float], longest_s: float = 15.0, vad: Vad = VAD) -> list[Cut]:
+    return cuts_of(frames(*stretches), vad, FRAME_S, longest_s=longest_s)
+
+
+def test_silence_gives_no_window() -> None:
+    assert cut((30, 0.01)) == []
+
+
+def test_speech_in_silence_is_one_window_with_padding() -> None:
+    (only,) = cut((2, 0), (3, 0.9), (4, 0))
+    assert only.start == pytest.approx(1.8, abs=0.05)
+    assert only.end == pytest.approx(5.2, abs=0.05)
+    assert only.spans == (Span(pytest.approx(2, abs=0.05), pytest.approx(5, abs=0.05)),)
+
+
+def test_a_click_is_not_speech() -> None:
+    assert cut((2, 0), (0.1, 0.99), (2, 0)) == []
+
+
+def test_a_short_silence_does_not_part_a_window_and_a_long_one_does() -> None:
+    assert len(cut((2, 0.9), (0.9, 0), (2, 0.9))) == 1
+    assert len(cut((2, 0.9), (LONGEST_GAP_S + 0.5, 0), (2, 0.9))) == 2
+
+
+def test_speech_that_fades_a_little_goes_on() -> None:
+    (only,) = cut((1, 0.9), (1.5, 0.4), (1, 0.9))
+    assert len(only.spans) == 1
+
+
+def test_spans_fill_a_window_up_to_its_limit_and_no_further() -> None:
+    windows = cut(*[(3, 0.9), (0.9, 0)] * 6, longest_s=10)
+    assert [len(window.spans) for window in windows] == [2, 2, 2]
+    assert all(window.end - window.start <= 10 for window in windows)
+
+
+def test_speech_without_a_pause_is_cut_where_it_is_quietest() -> None:
+    windows = cut((8, 0.9), (0.2, 0.55), (9, 0.9), longest_s=12)
+    assert len(windows) == 2
+    assert windows[0].end == pytest.approx(8.1, abs=0.15)
+    assert windows[1].start == windows[0].end
+
+
+def test_windows_come_as_soon_as_nothing_can_change_them() -> None:
+    cutter = Cutter(VAD, FRAME_S, longest_s=15)
+    assert cutter.feed(frames((2, 0.9))) == []
+    assert len(cutter.feed(frames((LONGEST_GAP_S + 1.2, 0.0)))) == 1
+    assert cutter.finish() == []
+
+
+def test_audio_before_the_settled_time_is_not_needed_any_more() -> None:
+    cutter = Cutter(VAD, FRAME_S, longest_s=15)
+    cutter.feed(frames((100, 0.0)))
+    assert cutter.settled_s > 99
+    cutter.feed(frames((5, 0.9)))
+    assert 99 < cutter.settled_s < 100
+
+
+probability_runs = st.lists(st.tuples(st.floats(0.04, 6), st.sampled_from([0.0, 0.3, 0.45, 0.55, 0.9])), min_size=1, max_size=25)
+
+
+@given(runs=probability_runs, longest=st.sampled_from([4.0, 10.0, 15.0, 30.0]), step=st.integers(1, 200))
+def test_windows_are_in_order_bounded_and_the_same_however_the_audio_comes(
+    runs: list[tuple[float, float]], longest: float, step: int
+) -> None:
+    probabilities = frames(*runs)
+    whole = cuts_of(probabilities, VAD, FRAME_S, longest_s=longest)
+    cutter = Cutter(VAD, FRAME_S, longest_s=longest)
+    pieces: list[Cut] = []
+    settled = 0.0
+    for start in range(0, len(probabilities), step):
+        done = cutter.feed(probabilities[start : start + step])
+        assert all(window.start >= settled - 1e-9 for window in done), "needed audio that was let go"
+        settled = cutter.settled_s
+        pieces += done
+    pieces += cutter.finish()
+    assert [(w.start, w.end) for w in pieces] == [(w.start, w.end) for w in whole]
+    for before, after in zip(whole, whole[1:], strict=False):
+        assert before.end <= after.start
+    for window in whole:
+        assert window.end - window.start <= longest + 2 * FRAME_S
+        assert all(span.end > span.start for span in window.spans)
+
+
+@given(runs=probability_runs)
+def test_all_long_speech_is_in_some_window(runs: list[tuple[float, float]]) -> None:
+    probabilities = frames(*runs)
+    windows = cuts_of(probabilities, Vad(min_speech_ms=0), FRAME_S, longest_s=15)
+    for at in np.flatnonzero(probabilities >= 0.5):
+        middle = (at + 0.5) * FRAME_S
+        assert any(window.start <= middle <= window.end for window in windows)
+
+
+WINDOW = Cut(10.0, 20.0, (Span(10.2, 13.0), Span(14.5, 19.8)))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0.0, 3.0, (10.2, 13.0)),
+        (0.0, 4.0, (10.2, 13.0)),
+        (3.5, 10.0, (14.5, 19.8)),
+        (0.25, 2.95, (10.25, 12.95)),
+        (0.0, 30.0, (10.2, 19.8)),
+        (3.2, 4.2, (13.2, 14.2)),
+    ],
+)
+def test_a_segment_s_times_are_those_of_the_speech_in_it(start: float, end: float, expected: tuple[float, float]) -> None:
+    moved = placed(Segment(start, end, " hi"), WINDOW)
+    assert (moved.start, moved.end) == (pytest.approx(expected[0]), pytest.approx(expected[1]))
+
+
+def test_words_move_with_their_window_and_bound_their_segment() -> None:
+    words = (Word(" a", 0.5, 0.9), Word(" b", 1.0, 99.0))
+    moved = placed(Segment(0, 5, " a b", words=words), WINDOW)
+    assert [(word.start, word.end) for word in moved.words] == [(10.5, 10.9), (11.0, 20.0)]
+    assert (moved.start, moved.end) == (10.5, 20.0)
