@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from open_speech import __version__
+from open_speech import __version__, bazarr
 from open_speech.auth import ApiKey
 from open_speech.config import Settings
 from open_speech.engine import Engine
@@ -49,8 +49,10 @@ def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifes
     app.state.engine = engine
     app.state.created = int(time.time())
     errors.install(app)
-    for router in (root, models.router, transcriptions.router, speech.router):
+    for router in (root, models.router, transcriptions.router, speech.router, bazarr.lists):
         app.include_router(router)
+    for prefix in ("", "/bazarr"):
+        app.include_router(bazarr.router, prefix=prefix)
     app.router.routes.append(Route("/{path:path}", _Unmatched(), include_in_schema=False))
     _add_middleware(app, settings)
     return app
@@ -58,7 +60,8 @@ def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifes
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Wrap the app; what is added last is outermost. A preflight carries no key, so CORS is outside of the key check."""
-    app.add_middleware(BodyLimit, max_bytes=settings.os_max_upload_mb * MIB)
+    films = dict.fromkeys(bazarr.RAW_PATHS, settings.os_max_raw_upload_mb * MIB)
+    app.add_middleware(BodyLimit, max_bytes=settings.os_max_upload_mb * MIB, other=films)
     if settings.os_api_key:
         app.add_middleware(ApiKey, key=settings.os_api_key)
     if settings.os_cors_origins:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,9 +20,11 @@ is reset, and the client then never sees the answer."""
 class BodyLimit:
     """ASGI middleware that answers 413 as soon as a body is, or says it is, larger than `max_bytes`."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, linger_s: float = LINGER_S) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, other: Mapping[str, int] | None = None, linger_s: float = LINGER_S) -> None:
+        """`other` maps paths that have a limit of their own to it, in bytes."""
         self._app = app
         self._max = max_bytes
+        self._other = dict(other or {})
         self._linger_s = linger_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,11 +32,12 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = self._other.get(scope["path"], self._max)
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._max:
-            await self._refuse(int(declared), scope, receive, send)
+        if declared.isdecimal() and int(declared) > limit:
+            await self._refuse(_too_large(limit, int(declared)), scope, receive, send)
             return
-        body = _CountedBody(receive, self._max)
+        body = _CountedBody(receive, limit)
 
         async def send_unless_refused(message: Message) -> None:
             # Whatever the app makes of a body that breaks off, the client is told the real reason.
@@ -43,11 +47,9 @@ class BodyLimit:
         with contextlib.suppress(UploadTooLarge):
             await self._app(scope, body.receive, send_unless_refused)
         if body.is_over:
-            await self._refuse(body.size, scope, body.rest, send)
+            await self._refuse(_too_large(limit, body.size), scope, body.rest, send)
 
-    async def _refuse(self, size: int, scope: Scope, receive: Receive, send: Send) -> None:
-        error = UploadTooLarge(f"Maximum content size limit ({self._max}) exceeded ({size} bytes read)")
-
+    async def _refuse(self, error: UploadTooLarge, scope: Scope, receive: Receive, send: Send) -> None:
         async def answer_then_drain(message: Message) -> None:
             if message["type"] != "http.response.body":
                 await send(message)
@@ -57,6 +59,10 @@ class BodyLimit:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         await error_response(error, {"Connection": "close"})(scope, receive, answer_then_drain)
+
+
+def _too_large(limit: int, size: int) -> UploadTooLarge:
+    return UploadTooLarge(f"Maximum content size limit ({limit}) exceeded ({size} bytes read)")
 
 
 class _CountedBody:

@@ -2,44 +2,87 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from open_speech.languages import language_name
-from open_speech.openai import sse
+from open_speech.openai.listen_requests import Granularity
 from open_speech.openai.schemas import (
+    AnswerFormat,
+    DiarizedBody,
+    DiarizedSegmentBody,
     DurationUsage,
-    Granularity,
+    LanguageBody,
     SegmentBody,
-    TokenUsage,
-    TranscriptFormat,
+    TokenBody,
     TranscriptionBody,
     VerboseBody,
     WordBody,
 )
+from open_speech.shaping import Shape
 from open_speech.subtitles import to_srt, to_text, to_vtt
 from open_speech.transcript import Segment, Transcript, Word
 
-_WRITERS = {"text": to_text, "srt": to_srt, "vtt": to_vtt}
+ONE_SPEAKER = "A"
+"""The label of a speaker whom the diarizer did not hear."""
 
 
-def answer(transcript: Transcript, form: TranscriptFormat, granularities: tuple[Granularity, ...] = ("segment",)) -> Response:
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What an answer shows beyond its format: the shape of subtitles, and more keys in `json`."""
+
+    shape: Shape | None = None
+    logprobs: bool = False
+    languages: bool = False
+
+
+def answer(
+    transcript: Transcript, form: AnswerFormat, granularities: tuple[Granularity, ...] = ("segment",), extras: Extras | None = None
+) -> Response:
     """Write a transcript as the whole answer; `granularities` matter to `verbose_json` only."""
-    if form == "json":
-        return _json(TranscriptionBody(text=transcript.text, usage=DurationUsage.of(transcript)))
-    if form == "verbose_json":
-        return _json(verbose(transcript, granularities))
-    return PlainTextResponse(_WRITERS[form](transcript))
+    extras = extras or Extras()
+    match form:
+        case "text":
+            return PlainTextResponse(to_text(transcript))
+        case "srt":
+            return PlainTextResponse(to_srt(transcript, extras.shape))
+        case "vtt":
+            return PlainTextResponse(to_vtt(transcript, extras.shape))
+    return Response(written(body_of(transcript, form, granularities, extras)), media_type=JSONResponse.media_type)
 
 
-def events(transcript: Transcript) -> Response:
-    """Write a transcript as server-sent events; the deltas, joined, are the text."""
-    text = transcript.text
-    deltas = [sse.event({"type": "transcript.text.delta", "delta": text})] if text else []
-    usage = {"type": "tokens", **TokenUsage.heard(transcript).model_dump()}
-    done = sse.event({"type": "transcript.text.done", "text": text, "usage": usage})
-    return Response(b"".join([*deltas, done]), media_type=sse.MEDIA_TYPE)
+def body_of(
+    transcript: Transcript,
+    form: Literal["json", "verbose_json", "diarized_json"],
+    granularities: tuple[Granularity, ...] = ("segment",),
+    extras: Extras | None = None,
+) -> BaseModel:
+    """Make the body of one of the formats that are JSON."""
+    match form:
+        case "verbose_json":
+            return verbose(transcript, granularities)
+        case "diarized_json":
+            return diarized(transcript)
+        case "json":
+            return _plain(transcript, extras or Extras())
+
+
+def written(body: BaseModel) -> str:
+    """Write a body as JSON, without the keys that have no value."""
+    return body.model_dump_json(exclude_none=True)
+
+
+def _plain(transcript: Transcript, extras: Extras) -> TranscriptionBody:
+    return TranscriptionBody(
+        text=transcript.text,
+        languages=languages(transcript) if extras.languages else None,
+        logprobs=tuple(token for segment in transcript.segments for token in tokens(segment)) if extras.logprobs else None,
+        usage=DurationUsage.of(transcript.info),
+    )
 
 
 def verbose(transcript: Transcript, granularities: tuple[Granularity, ...]) -> VerboseBody:
@@ -48,12 +91,50 @@ def verbose(transcript: Transcript, granularities: tuple[Granularity, ...]) -> V
     return VerboseBody(
         task=info.task,
         language="english" if info.task == "translate" else language_name(info.language),
+        language_probability=round(info.language_probability, 4),
         duration=round(info.duration, 3),
         text=transcript.text,
         segments=tuple(_segment(i, s) for i, s in enumerate(transcript.segments)) if "segment" in granularities else None,
-        words=tuple(_word(w) for w in transcript.words) if "word" in granularities else None,
-        usage=DurationUsage.of(transcript),
+        words=tuple(_word(w, s) for s in transcript.segments for w in s.words) if "word" in granularities else None,
+        usage=DurationUsage.of(info),
     )
+
+
+def diarized(transcript: Transcript) -> DiarizedBody:
+    """Make the `diarized_json` body."""
+    spoken = (segment for segment in transcript.segments if segment.text.strip())
+    return DiarizedBody(
+        duration=round(transcript.info.duration, 3),
+        text=transcript.text,
+        segments=tuple(diarized_segment(number, segment) for number, segment in enumerate(spoken, 1)),
+        usage=DurationUsage.of(transcript.info),
+    )
+
+
+def diarized_segment(number: int, segment: Segment) -> DiarizedSegmentBody:
+    """Say who spoke a segment; `number` counts from 1."""
+    return DiarizedSegmentBody(
+        id=segment_id(number),
+        start=round(segment.start, 3),
+        end=round(segment.end, 3),
+        text=segment.text.strip(),
+        speaker=segment.speaker or ONE_SPEAKER,
+    )
+
+
+def segment_id(number: int) -> str:
+    """Name a segment the way OpenAI does; `number` counts from 1."""
+    return f"seg_{number:03d}"
+
+
+def tokens(segment: Segment) -> tuple[TokenBody, ...]:
+    """Tell how sure the engine was of each token of a segment."""
+    return tuple(TokenBody(token=t.text, logprob=t.logprob, bytes=tuple(t.text.encode())) for t in segment.logprobs)
+
+
+def languages(transcript: Transcript) -> tuple[LanguageBody, ...]:
+    """List the language that was heard; none where nobody spoke."""
+    return (LanguageBody(code=transcript.info.language),) if transcript.text else ()
 
 
 def _segment(number: int, segment: Segment) -> SegmentBody:
@@ -68,12 +149,9 @@ def _segment(number: int, segment: Segment) -> SegmentBody:
         avg_logprob=segment.avg_logprob,
         compression_ratio=segment.compression_ratio,
         no_speech_prob=segment.no_speech_prob,
+        speaker=segment.speaker,
     )
 
 
-def _word(word: Word) -> WordBody:
-    return WordBody(word=word.text.strip(), start=round(word.start, 3), end=round(word.end, 3))
-
-
-def _json(body: BaseModel) -> Response:
-    return Response(body.model_dump_json(exclude_none=True), media_type=JSONResponse.media_type)
+def _word(word: Word, segment: Segment) -> WordBody:
+    return WordBody(word=word.text.strip(), start=round(word.start, 3), end=round(word.end, 3), speaker=segment.speaker)

@@ -14,18 +14,31 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartParser
 
 from open_speech.errors import InvalidRequest, InvalidValue, MissingField
 
 _FD = Path("/dev/fd")
+_FILES_OF_ONE = 16
+"""Files of a request that needs one; what else is sent is not looked at."""
+_FIELD_BYTES = 4 << 20
+"""A field that is no file is held in memory; the longest is a data URL with ten seconds of a known voice."""
 _NESTED = re.compile(r"(\w+)\[(\w+)\]")
 
 
 @dataclass(frozen=True, slots=True)
+class Media:
+    """One media file of a request."""
+
+    filename: str
+    source: bytes | Path
+    """A path is good only as long as the request's form is open."""
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
-    """The fields of an upload request, and the media file that came with it."""
+    """The fields of an upload request, those in its URL included, and the media file that came with it."""
 
     fields: dict[str, Any]
     source: bytes | Path
@@ -33,20 +46,51 @@ class Upload:
 
 
 @asynccontextmanager
-async def read_upload(request: Request) -> AsyncIterator[Upload]:
-    """Read a multipart form with a `file`, or JSON with base64 audio in `input_audio.data`.
+async def read_upload(request: Request, *names: str) -> AsyncIterator[Upload]:
+    """Read a multipart form with a file in one of the parts `names` (`file`), or JSON with base64 audio in `input_audio.data`.
 
     Raises MissingField, InvalidValue or InvalidRequest.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
+    if _content_type(request) == "application/json":
         yield await _from_json(request)
-    elif kind == "multipart/form-data":
-        async with request.form() as form:
-            parts = form.multi_items()
-            yield Upload(fields_of((name, value) for name, value in parts if isinstance(value, str)), await _source(form.get("file")))
-    else:
+        return
+    async with _form(request, max_files=_FILES_OF_ONE) as form:
+        file = next((form[name] for name in names or ("file",) if name in form), None)
+        yield Upload(_fields(request, form), await _source(file))
+
+
+@asynccontextmanager
+async def read_uploads(request: Request, limit: int) -> AsyncIterator[tuple[dict[str, Any], list[Media]]]:
+    """Read the fields and the files of a multipart form, at most `limit` of them, in parts named `file`, `files` or either with `[]`.
+
+    Raises MissingField, InvalidValue or InvalidRequest.
+    """
+    # One more than the limit is let in, so that the answer can name the field.
+    async with _form(request, max_files=limit + 1) as form:
+        files = [value for name, value in form.multi_items() if name in ("file", "files", "file[]", "files[]")]
+        if not files:
+            raise MissingField("The required parameter `file` is missing.", param="file")
+        if len(files) > limit:
+            raise InvalidValue(f"At most {limit} files can be sent at once.", param="file")
+        names = [file.filename or "" if isinstance(file, UploadFile) else "" for file in files]
+        yield _fields(request, form), [Media(name, await _source(file)) for name, file in zip(names, files, strict=True)]
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@asynccontextmanager
+async def _form(request: Request, *, max_files: int) -> AsyncIterator[FormData]:
+    if _content_type(request) != "multipart/form-data":
         raise InvalidRequest("Send the audio as `multipart/form-data`, with the media file in the part `file`.")
+    async with request.form(max_files=max_files, max_part_size=_FIELD_BYTES) as form:
+        yield form
+
+
+def _fields(request: Request, form: FormData) -> dict[str, Any]:
+    sent = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    return fields_of(request.query_params.multi_items()) | fields_of(sent)
 
 
 def fields_of(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -100,4 +144,5 @@ async def _from_json(request: Request) -> Upload:
         source = await asyncio.to_thread(base64.b64decode, data, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidValue("`input_audio.data` is not base64.", param="input_audio") from None
-    return Upload({name: value for name, value in body.items() if name != "input_audio"}, source)
+    fields = {name: value for name, value in body.items() if name != "input_audio"}
+    return Upload(fields_of(request.query_params.multi_items()) | fields, source)

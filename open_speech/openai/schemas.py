@@ -1,132 +1,19 @@
-"""Request and response bodies of the audio and model endpoints, after OpenAI's API reference (audio/*, models/*)."""
+"""Bodies of the audio and model endpoints, after OpenAI's API reference (audio/*, models/*); `listen_requests.py` has the rest."""
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
-from open_speech.backends import WHISPER_TEMPERATURES, TranscribeOptions, Vad
 from open_speech.config import AudioFormat
-from open_speech.errors import UnsupportedLanguage
-from open_speech.languages import language_code
-from open_speech.transcript import Transcript
+from open_speech.transcript import TranscriptInfo
 
 TranscriptFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
-Granularity = Literal["word", "segment"]
-
-
-def _as_list(value: object) -> object:
-    """Take a list written as JSON, separated by commas, or as one value."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        return _as_json(value)
-    return [part.strip() for part in value.split(",") if part.strip()]
-
-
-def _as_json(value: object) -> object:
-    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise ValueError("not valid JSON") from None
-
-
-def _null_word(value: object) -> object:
-    return None if value in ("null", "None", "") else value
-
-
-Words = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-Granularities = Annotated[tuple[Granularity, ...], BeforeValidator(_as_list)]
-
-
-class ServerVad(BaseModel):
-    """Voice activity detection as the request wants it."""
-
-    type: Literal["server_vad"]
-    prefix_padding_ms: int = Field(300, ge=0, le=10_000)
-    silence_duration_ms: int = Field(200, ge=0, le=60_000)
-    threshold: float = Field(0.5, gt=0, lt=1)
-
-    def vad(self) -> Vad:
-        """Give the engine's own value."""
-        return Vad(self.threshold, min_silence_ms=self.silence_duration_ms, pad_ms=self.prefix_padding_ms)
-
-
-ChunkingStrategy = Annotated[
-    Literal["auto"] | ServerVad,
-    BeforeValidator(_as_json),
-    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "object"}], "description": "`auto`, or a `server_vad` object."}),
-]
-
-
-class ListenRequest(BaseModel):
-    """The fields that transcription and translation share. What is unknown is ignored."""
-
-    model_config = ConfigDict(frozen=True)
-
-    model: str = Field(description="Model id, or one of OpenAI's names such as `whisper-1`.")
-    prompt: str | None = Field(None, description="Text that came before, or in the style that is wanted.")
-    response_format: TranscriptFormat = "json"
-    temperature: float = Field(0.0, ge=0, le=1, description="0 tries 0, 0.2 … 1 until the text looks right; else this one value.")
-
-    def temperatures(self) -> tuple[float, ...]:
-        """Give the decoder's ladder."""
-        return (self.temperature,) if self.temperature else WHISPER_TEMPERATURES
-
-
-class TranslationRequest(ListenRequest):
-    """Body of `POST /v1/audio/translations`."""
-
-    def options(self) -> TranscribeOptions:
-        """Say the same to the engine."""
-        return TranscribeOptions(task="translate", prompt=self.prompt, temperatures=self.temperatures())
-
-
-class TranscriptionRequest(ListenRequest):
-    """Body of `POST /v1/audio/transcriptions`."""
-
-    language: str | None = Field(None, description="ISO-639-1 code or English name of the language; unset detects it.")
-    languages: Words = Field((), description="Candidate languages; one candidate is the language.")
-    keywords: Words = Field((), description="Words that are likely to be said.")
-    timestamp_granularities: Granularities = Field(("segment",), description="What `verbose_json` lists with times.")
-    stream: Annotated[bool | None, BeforeValidator(_null_word)] = Field(None, description="Answer as server-sent events.")
-    chunking_strategy: ChunkingStrategy | None = None
-
-    @property
-    def word_times(self) -> bool:
-        """Whether times of words will be shown."""
-        return self.response_format == "verbose_json" and "word" in self.timestamp_granularities
-
-    def options(self) -> TranscribeOptions:
-        """Say the same to the engine. Raises UnsupportedLanguage for what is no language."""
-        chunking = self.chunking_strategy
-        return TranscribeOptions(
-            language=self._language(),
-            prompt=self.prompt,
-            hotwords=", ".join(self.keywords) or None,
-            temperatures=self.temperatures(),
-            word_times=self.word_times,
-            vad=Vad() if chunking == "auto" else chunking.vad() if chunking else None,
-        )
-
-    def _language(self) -> str | None:
-        if self.language:
-            return _known_language(self.language, "language")
-        candidates = [_known_language(name, "languages") for name in self.languages]
-        return candidates[0] if len(candidates) == 1 else None
-
-
-def _known_language(name: str, field: str) -> str:
-    code = language_code(name)
-    if code is None:
-        raise UnsupportedLanguage(f"`{name}` is not a language: give an ISO-639-1 code such as `en`.", param=field)
-    return code
-
+"""What every transcription can be written as."""
+AnswerFormat = TranscriptFormat | Literal["diarized_json"]
+"""The same, and the format that needs to know who spoke."""
 
 class VoiceReference(BaseModel):
     """A voice named by its id."""
@@ -161,9 +48,9 @@ class DurationUsage(BaseModel):
     seconds: int
 
     @classmethod
-    def of(cls, transcript: Transcript) -> Self:
+    def of(cls, info: TranscriptInfo) -> Self:
         """Round the duration up."""
-        return cls(seconds=math.ceil(transcript.info.duration))
+        return cls(seconds=math.ceil(info.duration))
 
 
 TEXT_CHARS_PER_TOKEN = 4
@@ -184,9 +71,9 @@ class TokenUsage(BaseModel):
         return cls._sum(_text_tokens(text), math.ceil(seconds * SPOKEN_TOKENS_PER_S))
 
     @classmethod
-    def heard(cls, transcript: Transcript) -> Self:
-        """Estimate for sound that became text."""
-        return cls._sum(math.ceil(transcript.info.duration * HEARD_TOKENS_PER_S), _text_tokens(transcript.text))
+    def heard(cls, seconds: float, text: str) -> Self:
+        """Estimate for `seconds` of sound that became text."""
+        return cls._sum(math.ceil(seconds * HEARD_TOKENS_PER_S), _text_tokens(text))
 
     @classmethod
     def _sum(cls, given: int, made: int) -> Self:
@@ -197,10 +84,47 @@ def _text_tokens(text: str) -> int:
     return math.ceil(len(text) / TEXT_CHARS_PER_TOKEN)
 
 
+class TokenBody(BaseModel):
+    """One token of the text; `bytes` are its text's in UTF-8."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...]
+
+
+class LanguageBody(BaseModel):
+    """A language that was heard."""
+
+    code: str
+
+
 class TranscriptionBody(BaseModel):
     """Answer in `json`."""
 
     text: str
+    languages: tuple[LanguageBody, ...] | None = None
+    logprobs: tuple[TokenBody, ...] | None = None
+    usage: DurationUsage
+
+
+class DiarizedSegmentBody(BaseModel):
+    """What one speaker said; times in seconds. It is an event too."""
+
+    type: Literal["transcript.text.segment"] = "transcript.text.segment"
+    id: str
+    start: float
+    end: float
+    text: str
+    speaker: str
+
+
+class DiarizedBody(BaseModel):
+    """Answer in `diarized_json`."""
+
+    task: Literal["transcribe"] = "transcribe"
+    duration: float
+    text: str
+    segments: tuple[DiarizedSegmentBody, ...]
     usage: DurationUsage
 
 
@@ -217,6 +141,7 @@ class SegmentBody(BaseModel):
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
+    speaker: str | None = None
 
 
 class WordBody(BaseModel):
@@ -225,6 +150,7 @@ class WordBody(BaseModel):
     word: str
     start: float
     end: float
+    speaker: str | None = None
 
 
 class VerboseBody(BaseModel):
@@ -232,11 +158,20 @@ class VerboseBody(BaseModel):
 
     task: Literal["transcribe", "translate"]
     language: str
+    language_probability: float
+    """In [0, 1], of the language that was spoken; not OpenAI's."""
     duration: float
     text: str
     segments: tuple[SegmentBody, ...] | None = None
     words: tuple[WordBody, ...] | None = None
     usage: DurationUsage
+
+
+class BatchBody(BaseModel):
+    """Answer to several files: for each, in order, its place, its name, and either the keys of its format or an `error`."""
+
+    object: Literal["list"] = "list"
+    data: list[dict[str, Any]]
 
 
 class VoiceBody(BaseModel):

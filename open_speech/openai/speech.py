@@ -13,13 +13,14 @@ from starlette.responses import Response
 from open_speech.audio import Audio
 from open_speech.codecs import MEDIA_TYPES, encode_stream
 from open_speech.config import AudioFormat
-from open_speech.engine import Engine, Speech
+from open_speech.engine import Engine
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.openai import sse
 from open_speech.openai.dependencies import EngineDep, SettingsDep
 from open_speech.openai.errors import envelope
 from open_speech.openai.live import LiveResponse, resumed, while_connected
 from open_speech.openai.schemas import ERRORS, SpeechRequest, TokenUsage
+from open_speech.speaking import Speech
 
 router = APIRouter(prefix="/v1/audio", tags=["speak"], responses=ERRORS)
 

@@ -1,30 +1,49 @@
-"""POST /v1/audio/transcriptions and /v1/audio/translations: speech to text."""
+"""POST /v1/audio/transcriptions, its `verbose` and `batch` forms, and /v1/audio/translations: speech to text."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from open_speech.errors import UnsupportedValue
-from open_speech.openai import answers
-from open_speech.openai.dependencies import EngineDep
-from open_speech.openai.errors import validated
-from open_speech.openai.forms import read_upload
-from open_speech.openai.live import while_connected
-from open_speech.openai.schemas import ERRORS, ListenRequest, TranscriptionBody, TranscriptionRequest, TranslationRequest, VerboseBody
+from open_speech.backends import DiarizeOptions, Task, TranscribeOptions
+from open_speech.cleaning import Cleaning
+from open_speech.config import Settings
+from open_speech.engine import Engine
+from open_speech.errors import SpeechError, UnsupportedValue
+from open_speech.openai import answers, sse
+from open_speech.openai.answers import Extras
+from open_speech.openai.dependencies import EngineDep, SettingsDep
+from open_speech.openai.errors import envelope, validated
+from open_speech.openai.forms import Media, read_upload, read_uploads
+from open_speech.openai.known_speakers import diarization
+from open_speech.openai.listen_requests import ListenRequest, TranscriptionRequest, TranslationRequest
+from open_speech.openai.live import LiveResponse, resumed, while_connected
+from open_speech.openai.schemas import ERRORS, BatchBody, DiarizedBody, TranscriptionBody, VerboseBody
+from open_speech.openai.transcript_events import EventWriter
+from open_speech.transcript import Transcript
 
 router = APIRouter(prefix="/v1/audio", tags=["listen"], responses=ERRORS)
 
-_IGNORES_STREAM = "whisper-1"
-"""OpenAI documents that this name answers whole, whatever `stream` says."""
+BATCH_FILES = 32
+"""Files of one batch."""
+BATCH_AT_ONCE = 4
+"""Files of one batch that are under way at once: the others leave room for other callers."""
+_LONG_S = 300.0
+"""Seconds of audio from which on the answer is written off the event loop: an hour's takes longer than a live caller may wait."""
+_BINARY = {"type": "string", "format": "binary"}
 
 
 def _body_schema(model: type[ListenRequest]) -> dict[str, Any]:
     """Describe both encodings of an upload, for the OpenAPI document: FastAPI cannot see them, as the route reads them by itself."""
     fields = model.model_json_schema()
-    form = {**fields, "properties": {"file": {"type": "string", "format": "binary"}, **fields["properties"]}}
+    form = {**fields, "properties": {"file": _BINARY, **fields["properties"]}}
     base64 = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string", "format": "byte"}}}
     body = {**fields, "properties": {"input_audio": base64, **fields["properties"]}}
     content = {
@@ -34,29 +53,140 @@ def _body_schema(model: type[ListenRequest]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def _batch_schema() -> dict[str, Any]:
+    fields = TranscriptionRequest.model_json_schema()
+    form = {**fields, "properties": {"file": {"type": "array", "items": _BINARY, "maxItems": BATCH_FILES}, **fields["properties"]}}
+    content = {"multipart/form-data": {"schema": {**form, "required": ["file", *fields["required"]]}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"model": TranscriptionBody | VerboseBody, "content": {"text/plain": {}}, "description": "The text, in `response_format`."}
+    200: {
+        "model": TranscriptionBody | VerboseBody | DiarizedBody,
+        "content": {"text/plain": {}, sse.MEDIA_TYPE: {}},
+        "description": "The text, in `response_format`; with `stream` as events.",
+    }
 }
 
 
 @router.post("/transcriptions", openapi_extra=_body_schema(TranscriptionRequest), responses=_ANSWERS)
-async def create_transcription(request: Request, engine: EngineDep) -> Response:
+async def create_transcription(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
     """Write down what is said in a media file, in its own language."""
-    async with read_upload(request) as upload:
+    async with AsyncExitStack() as stack:
+        upload = await stack.enter_async_context(read_upload(request))
         body = validated(TranscriptionRequest, upload.fields)
-        streams = bool(body.stream) and body.model != _IGNORES_STREAM
-        if streams and body.response_format not in ("json", "text"):
-            raise UnsupportedValue(f"`stream` cannot be combined with the format `{body.response_format}`.", param="stream")
-        transcript = await while_connected(request.receive, engine.transcribe(upload.source, body.model, body.options()))
-    if streams:
-        return answers.events(transcript)
-    return answers.answer(transcript, body.response_format, body.timestamp_granularities)
+        question = await _question(body, engine, settings)
+        if body.streams:
+            return await _streamed(request, question.events(engine, upload.source, _writer(body), stack.pop_all()))
+        transcript = await while_connected(request.receive, question.heard(engine, upload.source))
+    return await _answered(transcript, body)
+
+
+@router.post(
+    "/transcriptions/verbose", openapi_extra=_body_schema(TranscriptionRequest), responses={200: {"model": VerboseBody}}
+)
+async def create_verbose_transcription(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
+    """Write down what is said as `verbose_json`, with segments, and with words where the model can time them."""
+    async with read_upload(request) as upload:
+        body = validated(TranscriptionRequest, {**upload.fields, "response_format": "verbose_json", "stream": None})
+        if "timestamp_granularities" not in upload.fields and engine.registry.find(body.model, Task.STT).word_times:
+            body = body.model_copy(update={"timestamp_granularities": ("segment", "word")})
+        question = await _question(body, engine, settings)
+        transcript = await while_connected(request.receive, question.heard(engine, upload.source))
+    return await _answered(transcript, body)
+
+
+@router.post("/transcriptions/batch", openapi_extra=_batch_schema(), responses={200: {"model": BatchBody}})
+async def create_transcriptions(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
+    """Write down what is said in several files; one that fails has an `error` in its place and does not fail the others."""
+    async with read_uploads(request, BATCH_FILES) as (fields, files):
+        body = validated(TranscriptionRequest, fields)
+        question = await _question(body, engine, settings)
+        return JSONResponse(await while_connected(request.receive, _batch(engine, question, body, files)))
 
 
 @router.post("/translations", openapi_extra=_body_schema(TranslationRequest), responses=_ANSWERS)
-async def create_translation(request: Request, engine: EngineDep) -> Response:
+async def create_translation(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
     """Write down in English what is said in a media file, in whatever language."""
     async with read_upload(request) as upload:
         body = validated(TranslationRequest, upload.fields)
-        transcript = await while_connected(request.receive, engine.transcribe(upload.source, body.model, body.options()))
-    return answers.answer(transcript, body.response_format)
+        question = await _question(body, engine, settings)
+        transcript = await while_connected(request.receive, question.heard(engine, upload.source))
+    return await _answered(transcript, body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a request asks of the engine, apart from the file."""
+
+    model: str
+    options: TranscribeOptions
+    diarize: DiarizeOptions | None
+    clean: Cleaning | None
+
+    async def heard(self, engine: Engine, source: bytes | Path) -> Transcript:
+        return await engine.transcribe(source, self.model, self.options, diarize=self.diarize, clean=self.clean)
+
+    async def events(
+        self, engine: Engine, source: bytes | Path, writer: EventWriter, upload: AsyncExitStack
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Give the events of a transcription while it is made; `upload`, which keeps the source open, is closed at the end."""
+        async with upload, aclosing(await engine.listen(source, self.model, self.options, diarize=self.diarize, clean=self.clean)) as heard:
+            async for segment in heard:
+                for event in writer.segment(segment):
+                    yield event
+            yield writer.done(heard.info)
+
+
+async def _question(body: TranscriptionRequest | TranslationRequest, engine: Engine, settings: Settings) -> _Question:
+    times_words = engine.registry.find(body.model, Task.STT).word_times
+    options = body.options()
+    diarize = await diarization(body) if isinstance(body, TranscriptionRequest) else None
+    # Neither needs the times of words, but both are exact with them: a subtitle's cuts, and where one speaker ends.
+    gains = diarize is not None or (body.shape is not None and body.response_format in ("srt", "vtt"))
+    options = replace(options, word_times=options.word_times or (gains and times_words))
+    return _Question(body.model, options, diarize, body.cleaning(settings))
+
+
+def _extras(body: TranscriptionRequest | TranslationRequest) -> Extras:
+    if isinstance(body, TranscriptionRequest):
+        return Extras(body.shape, logprobs=body.wants_logprobs, languages=body.wants_languages)
+    return Extras(body.shape)
+
+
+def _writer(body: TranscriptionRequest) -> EventWriter:
+    return EventWriter(_extras(body), speakers=body.diarizes)
+
+
+async def _streamed(request: Request, events: AsyncGenerator[dict[str, Any], None]) -> Response:
+    """Answer with events. The answer begins with the first of them; a failure before that has its own status."""
+    stream = sse.stream(events)
+    first = await while_connected(request.receive, anext(stream))
+    return LiveResponse(resumed(first, stream), sse.MEDIA_TYPE)
+
+
+async def _answered(transcript: Transcript, body: TranscriptionRequest | TranslationRequest) -> Response:
+    granularities = body.timestamp_granularities if isinstance(body, TranscriptionRequest) else ("segment",)
+    if transcript.info.duration < _LONG_S:
+        return answers.answer(transcript, body.response_format, granularities, _extras(body))
+    return await asyncio.to_thread(answers.answer, transcript, body.response_format, granularities, _extras(body))
+
+
+async def _batch(engine: Engine, question: _Question, body: TranscriptionRequest, files: list[Media]) -> dict[str, Any]:
+    form = body.response_format
+    if form not in ("json", "verbose_json", "diarized_json"):
+        raise UnsupportedValue(f"A batch is answered in JSON; `{form}` is not.", param="response_format")
+    turns = asyncio.Semaphore(BATCH_AT_ONCE)
+
+    async def item(index: int, file: Media) -> dict[str, Any]:
+        head = {"index": index, "filename": file.filename}
+        try:
+            async with turns:
+                transcript = await question.heard(engine, file.source)
+        except SpeechError as error:
+            return head | envelope(error)
+        return head | answers.body_of(transcript, form, body.timestamp_granularities, _extras(body)).model_dump(exclude_none=True)
+
+    async with asyncio.TaskGroup() as group:
+        items = [group.create_task(item(index, file)) for index, file in enumerate(files)]
+    return {"object": "list", "data": [item.result() for item in items]}

@@ -18,10 +18,12 @@ from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.config import Settings
 from open_speech.engine import Engine, EngineLimits
+from open_speech.errors import BackendFailed
 from open_speech.registry import Defaults, Registry
 from open_speech.remote import RunnerClient, RunnerGone
 from open_speech.transcript import Segment, TranscriptInfo
-from open_speech.wire import END, SpeakCall, TranscribeCall, audio_frame, heard_frame
+from open_speech.vad import SpeechModel
+from open_speech.wire import END, SpeakCall, TranscribeCall, audio_frame, error_frame, heard_frame
 from runners._topology import local_engine
 
 
@@ -63,7 +65,9 @@ class Moody:
         self.left = threading.Event()
         """Set when an answer was abandoned before its end."""
         self.hears = threading.Event()
-        """Set when a transcription has begun; it takes for ever."""
+        """Set when a transcription has begun."""
+        self.go_on = threading.Event()
+        """Lets a transcription that waits come to its end."""
 
     async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
         try:
@@ -78,11 +82,20 @@ class Moody:
             raise
 
     async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
+        """Give one segment to whom the prompt is more than nothing, and then do what it says: `break`, `hang`, or `wait` for `go_on`."""
+        prompt = call.unpack()[1].prompt
         self.hears.set()
         try:
-            await asyncio.sleep(3600)
-            for item in (TranscriptInfo("en", 1.0, 1.0), Segment(0, 1, " heard")):
-                yield heard_frame(item).encode()
+            if prompt is None:
+                await asyncio.sleep(3600)
+            yield heard_frame(TranscriptInfo("en", 1.0, 1.0)).encode()
+            yield heard_frame(Segment(0, 1, " heard")).encode()
+            if prompt == "break":
+                yield error_frame(BackendFailed("The engine broke.")).encode()
+            if prompt == "hang":
+                await asyncio.sleep(3600)
+            await asyncio.to_thread(self.go_on.wait, 10)
+            yield heard_frame(Segment(1, 2, " more")).encode() + END.encode()
         except asyncio.CancelledError:
             self.left.set()
             raise
@@ -97,6 +110,10 @@ class Moody:
         return {"loaded": {}}
 
 
+def no_detector() -> SpeechModel:
+    raise AssertionError("this server takes whole files")
+
+
 @pytest.fixture(scope="session")
 def moody_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Moody]]:
     """The app on a runner that breaks when it is told to, behind a real socket."""
@@ -108,6 +125,6 @@ def moody_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str
     runner = Moody()
     registry = Registry(backends, models, {"mouth": "process", "ear": "process"}, Defaults("ear", "mouth", "ann"))
     clients = {name: RunnerClient(name, runner, deadline_s=30) for name in registry.served}
-    engine = Engine(registry, clients, EngineLimits(max_audio_s=60, max_queue=8, max_text_chars=4096))
+    engine = Engine(registry, clients, EngineLimits(max_audio_s=60, max_queue=8, max_text_chars=4096), speech=no_detector)
     with serve(create_app(Settings(os_models_dir=tmp_path_factory.mktemp("models")), engine)) as url:
         yield url, runner

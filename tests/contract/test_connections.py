@@ -7,13 +7,18 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from openai import OpenAI
+from openai import APIError, OpenAI
+
+from open_speech.audio import silence
+from open_speech.backends import STT_RATE
+from open_speech.codecs import wav_bytes
 
 GOOD_THEN = "This first sentence is spoken without any trouble at all, as it should be. And here we "
 HEAD = (
@@ -88,6 +93,52 @@ def test_a_caller_that_leaves_stops_the_transcription(moody_server: tuple[str, A
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{url}/v1/audio/transcriptions", data={"model": "ear"}, files={"file": clip}, timeout=1)
     assert runner.hears.is_set()
+    assert runner.left.wait(2)
+
+
+@contextmanager
+def listening(server: str, prompt: str) -> Iterator[httpx.Response]:
+    """Have a second of silence transcribed as events."""
+    data = {"model": "ear", "stream": "true", "prompt": prompt}
+    files = {"file": wav_bytes(silence(1.0, STT_RATE))}
+    with httpx.stream("POST", f"{server}/v1/audio/transcriptions", data=data, files=files, timeout=10) as answer:
+        yield answer
+
+
+def test_what_was_heard_first_arrives_before_the_rest_is_heard(moody_server: tuple[str, Any]) -> None:
+    url, runner = moody_server
+    runner.go_on.clear()
+    with listening(url, "wait") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = (line for line in answer.iter_lines() if line)
+        assert json.loads(next(lines).removeprefix("data: "))["delta"] == "heard"
+        runner.go_on.set()
+        rest = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert [event.get("delta") or event["text"] for event in rest] == [" more", "heard more"]
+
+
+def test_a_transcription_that_fails_on_the_way_ends_in_an_error_event(moody_server: tuple[str, Any]) -> None:
+    with listening(moody_server[0], "break") as answer:
+        delta, error = (json.loads(line.removeprefix("data: ")) for line in answer.iter_lines() if line)
+    assert answer.status_code == 200
+    assert delta["delta"] == "heard"
+    assert error["error"]["code"] == "backend_failed"
+
+
+def test_the_sdk_sees_a_transcription_that_fails_on_the_way(moody_server: tuple[str, Any]) -> None:
+    with OpenAI(base_url=f"{moody_server[0]}/v1", api_key="x", max_retries=0) as sdk:
+        file = ("a.wav", wav_bytes(silence(1.0, STT_RATE)))
+        events = sdk.audio.transcriptions.create(model="ear", file=file, stream=True, prompt="break")
+        assert next(iter(events)).type == "transcript.text.delta"
+        with pytest.raises(APIError, match="The engine broke"):
+            list(events)
+
+
+def test_a_listener_that_leaves_stops_the_transcription(moody_server: tuple[str, Any]) -> None:
+    url, runner = moody_server
+    runner.left.clear()
+    with listening(url, "hang") as answer:
+        next(answer.iter_lines())
     assert runner.left.wait(2)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openai import APIStatusError, AsyncOpenAI, AuthenticationError, BadRequestError, NotFoundError, OpenAI
 from openai.types import Model
-from openai.types.audio import Transcription, TranscriptionVerbose
+from openai.types.audio import Transcription, TranscriptionTextDeltaEvent, TranscriptionTextDoneEvent, TranscriptionVerbose
 
 from open_speech.codecs import decode
 
@@ -76,6 +76,25 @@ def test_the_newest_fields_are_taken(sdk: OpenAI, clip: bytes) -> None:
         extra_body={"languages": ["en"], "keywords": ["world"]},
     )
     assert isinstance(heard, Transcription)
+    assert heard.logprobs is not None
+    assert heard.languages is not None
+    assert [language.code for language in heard.languages] == ["en"]
+
+
+def test_a_stream_with_everything_on_is_the_sdks_types(sdk: OpenAI, clip: bytes) -> None:
+    events = list(
+        sdk.audio.transcriptions.create(model="gpt-transcribe", file=("clip.flac", clip), stream=True, include=["logprobs"])
+    )
+    done = events[-1]
+    assert [type(event) for event in events] == [TranscriptionTextDeltaEvent] * (len(events) - 1) + [TranscriptionTextDoneEvent]
+    assert isinstance(done, TranscriptionTextDoneEvent)
+    assert done.languages is not None
+    assert done.logprobs is not None
+
+
+def test_diarization_that_is_not_installed_is_a_bad_request(sdk: OpenAI, clip: bytes) -> None:
+    with pytest.raises(BadRequestError):
+        sdk.audio.transcriptions.create(model="gpt-4o-transcribe-diarize", file=("clip.flac", clip), response_format="diarized_json")
 
 
 def test_a_translation_is_refused_by_an_engine_that_cannot(sdk: OpenAI, clip: bytes) -> None:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import srt
 from starlette.testclient import TestClient
 
 PATH = "/v1/audio/transcriptions"
@@ -125,25 +125,6 @@ def test_an_upload_larger_than_memory_keeps_goes_over_the_disk(client: TestClien
     assert post(client, long).json()["text"] == SENTENCE
 
 
-@pytest.mark.parametrize("value", ["true", "True", "1"])
-def test_a_stream_of_events_adds_up_to_the_text(client: TestClient, clip: bytes, value: str) -> None:
-    answer = post(client, clip, model="gpt-4o-transcribe", stream=value)
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
-    assert [event["type"] for event in events] == ["transcript.text.delta", "transcript.text.done"]
-    assert events[0]["delta"] == events[-1]["text"] == SENTENCE
-    assert events[-1]["usage"]["total_tokens"] > 0
-
-
-def test_whisper_1_answers_whole_even_when_asked_to_stream(client: TestClient, clip: bytes) -> None:
-    assert post(client, clip, stream="true").json()["text"] == SENTENCE
-
-
-def test_subtitles_cannot_be_streamed(client: TestClient, clip: bytes) -> None:
-    error = post(client, clip, model="tones/listen", stream="true", response_format="srt").json()["error"]
-    assert (error["param"], error["code"]) == ("stream", "unsupported_value")
-
-
 @pytest.mark.parametrize(
     ("data", "status", "param", "code"),
     [
@@ -151,7 +132,10 @@ def test_subtitles_cannot_be_streamed(client: TestClient, clip: bytes) -> None:
         ({"model": "tts-1"}, 400, "model", "model_wrong_task"),
         ({"model": ""}, 400, "model", "missing_required_parameter"),
         ({"response_format": "xml"}, 400, "response_format", "invalid_value"),
-        ({"response_format": "diarized_json"}, 400, "response_format", "invalid_value"),
+        ({"include[]": "secrets"}, 400, "include", "invalid_value"),
+        ({"max_line_width": "2"}, 400, "max_line_width", "decimal_out_of_range"),
+        ({"diarize": "true", "max_speakers": "1", "min_speakers": "2"}, 400, "max_speakers", "invalid_value"),
+        ({"diarize": "true", "known_speaker_names[]": "Ann"}, 400, "known_speaker_references", "invalid_value"),
         ({"temperature": "2"}, 400, "temperature", "decimal_out_of_range"),
         ({"temperature": "-0.1"}, 400, "temperature", "decimal_out_of_range"),
         ({"temperature": "nan"}, 400, "temperature", "decimal_out_of_range"),
@@ -206,3 +190,53 @@ def test_a_body_of_the_wrong_kind_is_a_bad_request(client: TestClient, body: byt
 def test_a_translation_asks_for_the_translate_task(client: TestClient, clip: bytes) -> None:
     error = post(client, clip, "/v1/audio/translations").json()["error"]
     assert error["code"] == "unsupported_value"  # tones are no language to translate; the engine says so itself
+
+
+def test_the_language_and_its_probability_are_told(client: TestClient, clip: bytes) -> None:
+    body = post(client, clip, response_format="verbose_json").json()
+    assert (body["language"], body["language_probability"]) == ("english", 1.0)
+
+
+def test_gpt_transcribe_lists_the_languages_that_were_heard(client: TestClient, clip: bytes) -> None:
+    assert post(client, clip, model="gpt-transcribe").json()["languages"] == [{"code": "en"}]
+    assert post(client, clip, **{"languages[]": ["en", "de"]}).json()["languages"] == [{"code": "en"}]
+
+
+def test_logprobs_are_a_list_when_they_are_asked_for(client: TestClient, clip: bytes) -> None:
+    assert post(client, clip, **{"include[]": "logprobs"}).json()["logprobs"] == []  # tones leave no doubt to tell of
+
+
+def test_fields_may_stand_in_the_url_and_those_in_the_form_win(client: TestClient, clip: bytes) -> None:
+    assert post(client, clip, f"{PATH}?response_format=text").text == f"{SENTENCE}\n"
+    assert post(client, clip, f"{PATH}?response_format=text", response_format="json").json()["text"] == SENTENCE
+
+
+def test_subtitles_take_a_shape_cut_at_the_times_of_the_words(client: TestClient, clip: bytes) -> None:
+    words = post(client, clip, response_format="verbose_json", **{"timestamp_granularities[]": "word"}).json()["words"]
+    cues = list(srt.parse(post(client, clip, response_format="srt", max_line_width="12", max_line_count="1").text))
+    assert [cue.content for cue in cues] == ["Hello there", "world."]
+    assert cues[1].start.total_seconds() == pytest.approx(words[2]["start"], abs=0.002)
+
+
+@pytest.mark.parametrize("fields", [{"diarize": "true"}, {"response_format": "diarized_json"}], ids=str)
+def test_speakers_that_nobody_here_can_tell_apart_are_an_error(client: TestClient, clip: bytes, fields: dict[str, str]) -> None:
+    answer = post(client, clip, **fields)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_the_verbose_path_lists_words_and_segments(client: TestClient, clip: bytes) -> None:
+    body = post(client, clip, f"{PATH}/verbose").json()
+    assert [word["word"] for word in body["words"]] == SENTENCE.split()
+    assert [segment["text"] for segment in body["segments"]] == [f" {SENTENCE}"]
+    assert "segments" not in post(client, clip, f"{PATH}/verbose", **{"timestamp_granularities[]": "word"}).json()
+
+
+def test_the_verbose_path_is_verbose_json_whatever_else_is_said(client: TestClient, clip: bytes) -> None:
+    body = post(client, clip, f"{PATH}/verbose", model="gpt-4o-transcribe", response_format="srt", stream="true").json()
+    assert body["task"] == "transcribe"
+
+
+def test_a_translation_has_its_shape_checked_too(client: TestClient, clip: bytes) -> None:
+    error = post(client, clip, "/v1/audio/translations", max_line_count="99").json()["error"]
+    assert error["param"] == "max_line_count"

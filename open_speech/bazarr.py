@@ -1,0 +1,153 @@
+"""The doors of whisper-asr-webservice, at the root and under /bazarr: what Bazarr and its like ask for subtitles.
+
+Bazarr sends a whole film as headerless PCM in one body and saves whatever comes back: an error is never a 200.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from open_speech import __version__
+from open_speech.backends import STT_RATE, Task, TranscribeOptions, Vad
+from open_speech.engine import Engine
+from open_speech.languages import language_name
+from open_speech.openai.dependencies import EngineDep, SettingsDep
+from open_speech.openai.errors import validated
+from open_speech.openai.forms import read_upload
+from open_speech.openai.known_speakers import diarization
+from open_speech.openai.listen_requests import CleaningFields, OptionalBool, SpeakerFields, SubtitleFields, known_language
+from open_speech.openai.live import while_connected
+from open_speech.openai.schemas import ERRORS
+from open_speech.shaping import Shape
+from open_speech.subtitles import to_json, to_jsonl, to_lines, to_lrc, to_srt, to_tsv, to_vtt
+from open_speech.transcript import SpeechTask, Transcript
+
+router = APIRouter(tags=["subtitles"], responses=ERRORS)
+lists = APIRouter(tags=["subtitles"], responses=ERRORS)
+
+RAW_PATHS = ("/asr", "/detect-language", "/bazarr/asr", "/bazarr/detect-language")
+"""Where a whole film may come in one body."""
+FILE_PARTS = ("audio_file", "file")
+"""Names of the part that holds the sound; Bazarr uses the first."""
+
+Output = Literal["txt", "json", "jsonl", "srt", "vtt", "tsv", "lrc"]
+_WRITERS: dict[Output, tuple[Callable[[Transcript], str], str]] = {
+    "txt": (to_lines, "text/plain"),
+    "json": (to_json, "application/json"),
+    "jsonl": (to_jsonl, "application/jsonl"),
+    "srt": (to_srt, "text/plain"),
+    "vtt": (to_vtt, "text/vtt"),
+    "tsv": (to_tsv, "text/tab-separated-values"),
+    "lrc": (to_lrc, "text/plain"),
+}
+
+
+class FilmRequest(BaseModel):
+    """What both questions about a film hold. It comes in the URL or in the form; what is unknown is ignored, as `video_file` is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str = Field("whisper-1", description="Model id; the server's default unless given. Not of the dialect.")
+    encode: bool = Field(True, description="`false`: the body is 16-bit mono PCM at 16 kHz, without a header. Else any media file.")
+
+    @property
+    def raw_rate(self) -> int | None:
+        """Hertz of headerless sound; None for a media file."""
+        return None if self.encode else STT_RATE
+
+
+class AsrRequest(FilmRequest, SubtitleFields, SpeakerFields, CleaningFields):
+    """The fields of `POST /asr`."""
+
+    task: SpeechTask = "transcribe"
+    language: str | None = Field(None, description="Code or English name of the language; unset detects it.")
+    output: Output = "txt"
+    initial_prompt: str | None = None
+    vad_filter: OptionalBool = Field(None, description="`false` is Whisper's own way through the whole file.")
+    word_timestamps: bool = Field(False, description="List words with their times in `json` and `jsonl`.")
+
+    def options(self) -> TranscribeOptions:
+        """Say the same to the engine. Raises UnsupportedLanguage for what is no language."""
+        return TranscribeOptions(
+            task=self.task,
+            language=known_language(self.language, "language") if self.language else None,
+            prompt=self.initial_prompt,
+            word_times=self.word_timestamps and self.output in ("json", "jsonl"),
+            vad=Vad() if self.vad_filter else None,
+            sequential=self.vad_filter is False,
+        )
+
+
+def _described(model: type[FilmRequest]) -> dict[str, Any]:
+    """Describe a request for the OpenAPI document; the route reads it by itself."""
+    fields = model.model_json_schema()["properties"].items()
+    part = {"type": "object", "required": ["audio_file"], "properties": {"audio_file": {"type": "string", "format": "binary"}}}
+    return {
+        "parameters": [{"name": name, "in": "query", "schema": schema} for name, schema in fields],
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": part}}},
+    }
+
+
+_TEXTS: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for _, kind in _WRITERS.values()}, "description": "In `output`."}}
+
+
+@router.post("/asr", openapi_extra=_described(AsrRequest), responses=_TEXTS, response_class=Response)
+async def transcribe_film(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
+    """Write down what is said in a film, as the file that `output` names. The connection says nothing until it is done."""
+    async with read_upload(request, *FILE_PARTS) as upload:
+        body = validated(AsrRequest, upload.fields)
+        options = _with_words(body, engine)
+        work = engine.transcribe(
+            upload.source, body.model, options,
+            diarize=await diarization(body), clean=body.cleaning(settings), raw_rate=body.raw_rate,
+        )  # fmt: skip
+        transcript = await while_connected(request.receive, work)
+    text = await asyncio.to_thread(written, transcript, body.output, body.shape)
+    return Response(text, media_type=_WRITERS[body.output][1])
+
+
+@router.post("/detect-language", openapi_extra=_described(FilmRequest))
+async def detect_language(request: Request, engine: EngineDep) -> dict[str, str | float]:
+    """Name the language that is spoken in a film."""
+    async with read_upload(request, *FILE_PARTS) as upload:
+        body = validated(FilmRequest, upload.fields)
+        work = engine.detect_language(upload.source, body.model, raw_rate=body.raw_rate)
+        code, probability = await while_connected(request.receive, work)
+    return {"detected_language": language_name(code), "language_code": code, "confidence": round(probability, 4)}
+
+
+@router.get("/status")
+async def status() -> dict[str, str]:
+    """Say that somebody is here: Bazarr shows the version."""
+    return {"version": f"Open Speech {__version__}"}
+
+
+@lists.get("/bazarr/models")
+async def list_film_models(engine: EngineDep) -> dict[str, Any]:
+    """List the models that transcribe, and the one that does when a request names none."""
+    return {"models": [model.id for model in engine.registry.models(Task.STT)], "default": engine.registry.defaults.stt_model}
+
+
+def written(transcript: Transcript, output: Output, shape: Shape | None = None) -> str:
+    """Write a transcript as `output`; the shape matters to subtitles only."""
+    match output:
+        case "srt":
+            return to_srt(transcript, shape)
+        case "vtt":
+            return to_vtt(transcript, shape)
+    return _WRITERS[output][0](transcript)
+
+
+def _with_words(body: AsrRequest, engine: Engine) -> TranscribeOptions:
+    """Ask for the times of words where they make the cuts exact and the model tells them."""
+    gains = body.diarizes or (body.shape is not None and body.output in ("srt", "vtt"))
+    times_words = engine.registry.find(body.model, Task.STT).word_times
+    options = body.options()
+    return replace(options, word_times=options.word_times or (gains and times_words))

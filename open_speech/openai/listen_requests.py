@@ -1,0 +1,230 @@
+"""The fields of a request to transcribe, in every spelling that clients use, after OpenAI's API reference (audio/createTranscription)."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from open_speech.backends import WHISPER_TEMPERATURES, TranscribeOptions, Vad
+from open_speech.cleaning import Cleaning
+from open_speech.config import Settings
+from open_speech.errors import UnsupportedLanguage, UnsupportedValue
+from open_speech.languages import language_code
+from open_speech.openai.schemas import AnswerFormat, TranscriptFormat
+from open_speech.shaping import Shape
+
+Granularity = Literal["word", "segment"]
+
+IGNORES_STREAM = "whisper-1"
+"""OpenAI documents that this name answers whole, whatever `stream` says."""
+TELLS_LANGUAGES = ("gpt-transcribe", "gpt-live-transcribe")
+"""OpenAI's names whose answers list the languages that were heard."""
+MAX_KNOWN_SPEAKERS = 4
+"""As many as OpenAI takes."""
+_USUAL_WIDTH = 42
+"""Characters of a subtitle's line, as television has them, where a request only says how many lines it wants."""
+
+
+def _as_list(value: object) -> object:
+    """Take a list written as JSON, separated by commas, or as one value."""
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return _as_json(value)
+
+
+def _as_whole_values(value: object) -> object:
+    """Take a list written as JSON or as one value, which may hold commas."""
+    return [value] if isinstance(value, str) and not value.lstrip().startswith("[") else _as_json(value)
+
+
+def _as_json(value: object) -> object:
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("not valid JSON") from None
+
+
+def _null_word(value: object) -> object:
+    return None if value in ("null", "None", "") else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+WholeValues = Annotated[tuple[str, ...], BeforeValidator(_as_whole_values)]
+OptionalBool = Annotated[bool | None, BeforeValidator(_null_word)]
+
+
+class ServerVad(BaseModel):
+    """Voice activity detection as the request wants it."""
+
+    type: Literal["server_vad"]
+    prefix_padding_ms: int = Field(300, ge=0, le=10_000)
+    silence_duration_ms: int = Field(200, ge=0, le=60_000)
+    threshold: float = Field(0.5, gt=0, lt=1)
+
+    def vad(self) -> Vad:
+        """Give the engine's own value."""
+        return Vad(self.threshold, min_silence_ms=self.silence_duration_ms, pad_ms=self.prefix_padding_ms)
+
+
+ChunkingStrategy = Annotated[
+    Literal["auto"] | ServerVad,
+    BeforeValidator(_as_json),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "object"}], "description": "`auto`, or a `server_vad` object."}),
+]
+
+
+class SubtitleFields(BaseModel):
+    """How subtitles should look; not OpenAI's. They stay as they were heard while no field is given."""
+
+    max_line_width: int | None = Field(None, ge=8, le=200, description="Subtitles: characters of a line.")
+    max_line_count: int | None = Field(None, ge=1, le=4, description="Subtitles: lines shown at once; 2 unless given.")
+    max_chars_per_second: float | None = Field(None, gt=0, le=100, description="Subtitles: how fast they may have to be read.")
+    min_gap_ms: int | None = Field(None, ge=0, le=2000, description="Subtitles: time between two of them.")
+
+    @property
+    def shape(self) -> Shape | None:
+        """What the fields ask for; None when they ask for nothing."""
+        if all(value is None for value in (self.max_line_width, self.max_line_count, self.max_chars_per_second, self.min_gap_ms)):
+            return None
+        return Shape(
+            line_width=self.max_line_width or (_USUAL_WIDTH if self.max_line_count else None),
+            line_count=self.max_line_count or 2,
+            reading_speed=self.max_chars_per_second or 0.0,
+            gap=(self.min_gap_ms or 0) / 1000,
+        )
+
+
+class SpeakerFields(BaseModel):
+    """Who spoke. Only the known speakers are OpenAI's."""
+
+    diarize: OptionalBool = Field(None, description="Tell speakers apart.")
+    min_speakers: int | None = Field(None, ge=1, le=50)
+    max_speakers: int | None = Field(None, ge=1, le=50)
+    known_speaker_names: WholeValues = Field((), max_length=MAX_KNOWN_SPEAKERS, description="Names for voices that are known.")
+    known_speaker_references: WholeValues = Field(
+        (), max_length=MAX_KNOWN_SPEAKERS, description="Data URL of 2 to 10 seconds of each of these voices."
+    )
+
+    @property
+    def diarizes(self) -> bool:
+        """Whether the answer tells speakers apart."""
+        return bool(self.diarize)
+
+
+class CleaningFields(BaseModel):
+    """What is done to the sound before it is recognised; not OpenAI's. What is not given is as the server's settings say."""
+
+    noise_reduce: OptionalBool = Field(None, description="Take steady noise out.")
+    normalize: OptionalBool = Field(None, description="Make a very quiet recording louder.")
+
+    def cleaning(self, settings: Settings) -> Cleaning | None:
+        """Say the same to the engine; None where the request says nothing."""
+        if self.noise_reduce is None and self.normalize is None:
+            return None
+        return Cleaning(
+            noise_reduce=settings.stt_noise_reduce if self.noise_reduce is None else self.noise_reduce,
+            normalize=settings.stt_normalize if self.normalize is None else self.normalize,
+        )
+
+
+class ListenRequest(SubtitleFields, CleaningFields):
+    """The fields that transcription and translation share. What is unknown is ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str = Field(description="Model id, or one of OpenAI's names such as `whisper-1`.")
+    prompt: str | None = Field(None, description="Text that came before, or in the style that is wanted.")
+    temperature: float = Field(0.0, ge=0, le=1, description="0 tries 0, 0.2 … 1 until the text looks right; else this one value.")
+
+    def temperatures(self) -> tuple[float, ...]:
+        """Give the decoder's ladder."""
+        return (self.temperature,) if self.temperature else WHISPER_TEMPERATURES
+
+
+class TranslationRequest(ListenRequest):
+    """Body of `POST /v1/audio/translations`."""
+
+    response_format: TranscriptFormat = "json"
+
+    def options(self) -> TranscribeOptions:
+        """Say the same to the engine."""
+        return TranscribeOptions(task="translate", prompt=self.prompt, temperatures=self.temperatures())
+
+
+class TranscriptionRequest(ListenRequest, SpeakerFields):
+    """Body of `POST /v1/audio/transcriptions`."""
+
+    response_format: AnswerFormat = "json"
+    language: str | None = Field(None, description="ISO-639-1 code or English name of the language; unset detects it.")
+    languages: Words = Field((), max_length=100, description="Candidate languages; one candidate is the language.")
+    keywords: Words = Field((), description="Words that are likely to be said.")
+    hotwords: str | None = Field(None, description="The same in one text; not OpenAI's.")
+    timestamp_granularities: Annotated[tuple[Granularity, ...], BeforeValidator(_as_list)] = Field(
+        ("segment",), description="What `verbose_json` lists with times."
+    )
+    include: Annotated[tuple[Literal["logprobs"], ...], BeforeValidator(_as_list)] = Field((), description="More for the format `json`.")
+    stream: OptionalBool = Field(None, description="Answer as server-sent events.")
+    chunking_strategy: ChunkingStrategy | None = None
+    vad_filter: OptionalBool = Field(
+        None, description="Leave out what is not speech. `false`, without a chunking strategy, is Whisper's own way through the whole file."
+    )
+    condition_on_previous_text: OptionalBool = Field(None, description="Let the model read what it wrote before; not OpenAI's.")
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is events. Raises UnsupportedValue for a format that cannot be."""
+        if not self.stream or self.model == IGNORES_STREAM:
+            return False
+        if self.response_format not in ("json", "text", "diarized_json"):
+            raise UnsupportedValue(f"`stream` cannot be combined with the format `{self.response_format}`.", param="stream")
+        return True
+
+    @property
+    def diarizes(self) -> bool:
+        """Whether the answer tells speakers apart."""
+        return bool(self.diarize) or self.response_format == "diarized_json"
+
+    @property
+    def wants_logprobs(self) -> bool:
+        """Whether the answer shows how sure the engine was of each token; only `json` can."""
+        return "logprobs" in self.include and self.response_format == "json"
+
+    @property
+    def wants_languages(self) -> bool:
+        """Whether the answer lists the languages that were heard."""
+        return self.model in TELLS_LANGUAGES or bool(self.languages)
+
+    @property
+    def word_times(self) -> bool:
+        """Whether times of words will be shown."""
+        return self.response_format == "verbose_json" and "word" in self.timestamp_granularities
+
+    def options(self) -> TranscribeOptions:
+        """Say the same to the engine. Raises UnsupportedLanguage for what is no language."""
+        candidates = tuple(known_language(name, "languages") for name in self.languages)
+        language = known_language(self.language, "language") if self.language else candidates[0] if len(candidates) == 1 else None
+        chunking = self.chunking_strategy
+        return TranscribeOptions(
+            language=language,
+            languages=() if language else candidates,
+            prompt=self.prompt,
+            hotwords=", ".join([*filter(None, [self.hotwords]), *self.keywords]) or None,
+            temperatures=self.temperatures(),
+            word_times=self.word_times,
+            logprobs=self.wants_logprobs,
+            condition_on_previous_text=bool(self.condition_on_previous_text),
+            vad=chunking.vad() if isinstance(chunking, ServerVad) else Vad() if chunking or self.vad_filter else None,
+            sequential=chunking is None and self.vad_filter is False,
+        )
+
+
+def known_language(name: str, field: str) -> str:
+    """Find the code of a language that the request names in `field`. Raises UnsupportedLanguage."""
+    code = language_code(name)
+    if code is None:
+        raise UnsupportedLanguage(f"`{name}` is not a language: give an ISO-639-1 code such as `en`.", param=field)
+    return code
