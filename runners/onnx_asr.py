@@ -1,0 +1,238 @@
+"""NVIDIA's Parakeet and Canary on ONNX Runtime, through onnx-asr: no torch, no NeMo."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from open_speech.audio import Audio
+from open_speech.backends import Heard, Setup, TranscribeOptions, Window
+from open_speech.errors import BackendFailed, SpeechError, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
+from open_speech.languages import language_code
+from open_speech.transcript import Segment, Token, TranscriptInfo, Word
+from runners._pieces import pieces
+from runners._service import Resources, stt_service
+from runners.token_words import mean_logprob, sentences, spoken_words
+
+if TYPE_CHECKING:
+    from onnx_asr.adapters import TimestampedResultsAsrAdapter  # noqa: TID251 - its home; the real import is in load()
+    from onnx_asr.asr import TimestampedResult  # noqa: TID251 - as above
+
+CALLS = 2
+"""Calls that run at once: one is encoding on the CPU's cores while another decodes, which is a loop of small steps."""
+PIECE_S = 20.0
+"""Seconds of audio in one call when a whole file is given: the models were taught on clips of up to 20 to 30 s."""
+SILENT = 1e-4
+"""Peak amplitude (-80 dB) below which nobody spoke."""
+SHORTEST_S = 0.1
+"""Seconds of audio below which there is no word, and too few frames to normalise."""
+MAX_THREADS = 4
+"""CPU threads per call when the settings leave it open."""
+_TRANSDUCERS = ("nemo-conformer-ctc", "nemo-conformer-rnnt", "nemo-conformer-tdt")
+"""Kinds that tell when each token begins, hear any language they know, and decode a batch item by item."""
+_CANARY = "nemo-conformer-aed"
+"""The kind that is told the language, may write in another, and knows no times."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What one request asks of the model, checked."""
+
+    language: str
+    language_probability: float
+    options: TranscribeOptions
+
+
+class OnnxAsr:
+    """A NeMo model in ONNX: Parakeet with a CTC, RNN-T or TDT decoder, or Canary."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Remember where the model is; nothing is read before `load`."""
+        self._setup = setup
+        self._kind = ""
+        self._model: TimestampedResultsAsrAdapter | None = None
+
+    def load(self) -> None:
+        """Open the model's sessions, in 8 bits if the folder holds such files, on the device it was given.
+
+        Raises WeightsUnavailable if a file is missing, WeightsCorrupt if one cannot be read, BackendFailed if the device is not here.
+        """
+        # Every process imports every runner module; only this one pays for the engine.
+        import onnx_asr  # noqa: PLC0415, TID251 - see above
+        import onnxruntime  # noqa: PLC0415, TID251 - see above
+        from onnx_asr.utils import ModelFileNotFoundError  # noqa: PLC0415, TID251 - see above
+        from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415, TID251 - see above
+
+        name, folder = self._setup.model.id, self._setup.folder
+        broken = (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.InvalidArgument, state.RuntimeException)
+        providers = execution_providers(self._setup.device, onnxruntime.get_available_providers())
+        self._kind = _kind(folder, name)
+        try:
+            model = onnx_asr.load_model(
+                self._kind,
+                folder,
+                quantization="int8" if any(folder.glob("*.int8.onnx")) else None,
+                sess_options=_session_options(onnxruntime, self._setup.threads),
+                providers=providers,
+                # What we give it is at its rate already; these sessions, one per rate, never run and shall have no threads.
+                resampler_config={"sess_options": _session_options(onnxruntime, 1), "providers": ["CPUExecutionProvider"]},
+            )
+        except (ModelFileNotFoundError, state.NoSuchFile):
+            raise WeightsUnavailable(f"A file of the model `{name}` is missing: delete the model and pull it again.") from None
+        except (*broken, ValueError, KeyError, OSError) as error:
+            raise WeightsCorrupt(f"The model `{name}` cannot be read: delete the model and pull it again.") from error
+        self._model = model.with_timestamps()
+
+    def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
+        """Yield the info, then the segments of each piece of up to PIECE_S, cut where the audio is quietest.
+
+        The decoder is greedy and takes no text along: beam size, temperatures, prompt and hotwords change nothing. Without a language
+        Parakeet finds its own way, and Canary takes the speech for English; neither tells, so the probability is 0. Raises
+        UnsupportedLanguage, and UnsupportedValue for a translation or word times that the model does not have.
+        """
+        model, ask = self._loaded(), self._ask(options)
+        return self._run(model, audio, ask)
+
+    def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
+        """Decode windows together, each with its own options; what is wrong with one is its own result."""
+        model = self._loaded()
+        results: list[Heard | SpeechError] = []
+        heard: list[tuple[int, Audio, _Ask]] = []
+        for window in windows:
+            try:
+                ask = self._ask(window.options)
+            except SpeechError as error:
+                results.append(error)
+                continue
+            if _says_something(window.audio, ask):
+                heard.append((len(results), window.audio, ask))
+            results.append(Heard(ask.language, ask.language_probability))
+        found = self._recognize(model, [(audio, ask) for _, audio, ask in heard])
+        for (place, _, ask), segments in zip(heard, found, strict=True):
+            results[place] = Heard(ask.language, ask.language_probability, segments)
+        return results
+
+    def _loaded(self) -> TimestampedResultsAsrAdapter:
+        if self._model is None:
+            raise BackendFailed("The model is not loaded.")
+        return self._model
+
+    def _ask(self, options: TranscribeOptions) -> _Ask:
+        model = self._setup.model
+        language, sure = settle_language(options, model.id, model.languages)
+        if options.task == "translate" and not model.translates:
+            raise UnsupportedValue(f"The model `{model.id}` does not translate.", param="task")
+        if options.word_times and not model.word_times:
+            raise UnsupportedValue(f"The model `{model.id}` tells no times of words.", param="timestamp_granularities")
+        if options.detect_only and not sure:
+            raise UnsupportedValue(f"The model `{model.id}` does not tell which language it hears.", param="model")
+        return _Ask(language, sure, options)
+
+    def _run(self, model: TimestampedResultsAsrAdapter, audio: Audio, ask: _Ask) -> Iterator[TranscriptInfo | Segment]:
+        yield TranscriptInfo(ask.language, ask.language_probability, audio.seconds, ask.options.task)
+        for start, piece in pieces(audio, PIECE_S):
+            if _says_something(piece, ask):
+                (segments,) = self._recognize(model, [(piece, ask)])
+                yield from (_later(segment, start) for segment in segments)
+
+    def _recognize(self, model: TimestampedResultsAsrAdapter, asked: Sequence[tuple[Audio, _Ask]]) -> list[tuple[Segment, ...]]:
+        """Run the model: Parakeet on all of them at once, Canary on one after the other."""
+        if not asked:
+            return []
+        if self._kind == _CANARY:
+            # Each has its language, and of a batch onnx-asr lets a text that has ended go on until the last one ends.
+            return [_whole(_written(model, audio, ask), audio.seconds, ask.options) for audio, ask in asked]
+        found = model.recognize([audio.samples for audio, _ in asked])
+        return [_timed(result, audio.seconds, ask.options) for result, (audio, ask) in zip(found, asked, strict=True)]
+
+
+def execution_providers(device: str, available: Sequence[str]) -> list[Any]:
+    """Say in ONNX Runtime's words where to run: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises BackendFailed if the device does not exist, or the installed onnxruntime cannot use it.
+    """
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise BackendFailed(f"There is no device `{device}`; use auto, cpu, cuda or cuda:N.")
+    cuda = "CUDAExecutionProvider" in available
+    if kind == "cuda" and not cuda:
+        raise BackendFailed("The device `cuda` needs the package `onnxruntime-gpu` in place of `onnxruntime`.")
+    gpu = [("CUDAExecutionProvider", {"device_id": int(index or 0)})] if cuda and kind != "cpu" else []
+    return [*gpu, "CPUExecutionProvider"]
+
+
+def settle_language(options: TranscribeOptions, model: str, known: Sequence[str]) -> tuple[str, float]:
+    """Settle the language: `(code, 1.0)` if it was named or there is no choice, else `(code, 0.0)`, English where the model knows it.
+
+    Raises UnsupportedLanguage naming the field at fault.
+    """
+    field, wanted = ("language", (options.language,)) if options.language else ("languages", options.languages)
+    codes = [code for code in (language_code(value) for value in wanted) if code in known]
+    if wanted and not codes:
+        only = "English only" if list(known) == ["en"] else f"{len(known)} languages"
+        raise UnsupportedLanguage(f"The model `{model}` knows {only}, and not {', '.join(f'`{value}`' for value in wanted)}.", param=field)
+    choice = [code for code in codes if code is not None] or list(known)
+    return ("en" if "en" in choice else choice[0]), float(len(choice) == 1)
+
+
+def _kind(folder: Path, name: str) -> str:
+    """Read from the model's own settings which decoder it has."""
+    try:
+        kind = json.loads((folder / "config.json").read_bytes())["model_type"]
+    except FileNotFoundError:
+        raise WeightsUnavailable(f"The model `{name}` has no file `config.json`: delete the model and pull it again.") from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise WeightsCorrupt(f"The file `config.json` of the model `{name}` cannot be read.") from error
+    if kind not in (*_TRANSDUCERS, _CANARY):
+        raise BackendFailed(f"The model `{name}` is of the kind `{kind}`, and this backend runs NeMo's.")
+    return str(kind)
+
+
+def _session_options(onnxruntime: Any, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
+    # As in runners/_onnx.py: no memory plan for each length of audio, and no idle threads that spin.
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _says_something(audio: Audio, ask: _Ask) -> bool:
+    """Tell whether text is wanted and there is any sound to find it in."""
+    return not ask.options.detect_only and audio.seconds >= SHORTEST_S and max(audio.samples.max(), -audio.samples.min()) >= SILENT
+
+
+def _written(model: TimestampedResultsAsrAdapter, audio: Audio, ask: _Ask) -> TimestampedResult:
+    """Let Canary write in the language that is spoken, or in English."""
+    target = "en" if ask.options.task == "translate" else ask.language
+    return model.recognize(audio.samples, language=ask.language, target_language=target)
+
+
+def _tokens(result: TimestampedResult) -> list[Token]:
+    """Pair tokens with their figures; Canary's may lack some, and then none can be told apart."""
+    tokens, logprobs = result.tokens or [], result.logprobs or []
+    return [Token(text, min(0.0, logprob)) for text, logprob in zip(tokens, logprobs, strict=True)] if len(tokens) == len(logprobs) else []
+
+
+def _timed(result: TimestampedResult, seconds: float, options: TranscribeOptions) -> tuple[Segment, ...]:
+    words = spoken_words(_tokens(result), result.timestamps or [], seconds)
+    return sentences(words, word_times=options.word_times, logprobs=options.logprobs)
+
+
+def _whole(result: TimestampedResult, seconds: float, options: TranscribeOptions) -> tuple[Segment, ...]:
+    text, tokens = result.text.strip(), _tokens(result)
+    if not text:
+        return ()
+    return (Segment(0.0, seconds, " " + text, avg_logprob=mean_logprob(tokens), logprobs=tuple(tokens) if options.logprobs else ()),)
+
+
+def _later(segment: Segment, by: float) -> Segment:
+    words = tuple(Word(word.text, word.start + by, word.end + by, word.probability) for word in segment.words)
+    return replace(segment, start=segment.start + by, end=segment.end + by, words=words, seek=round(by * 100))
+
+
+Runner = stt_service("onnx-asr", OnnxAsr, Resources(gpu=0.5, threads=CALLS))
