@@ -171,6 +171,19 @@ def recognised(heard: Mapping[str, Voiceprint], known: Sequence[tuple[str, Voice
     return names
 
 
+def fewer(turns: Sequence[Turn], heard: Mapping[str, Voiceprint], most: int) -> list[Turn]:
+    """Keep the `most` speakers who speak longest; the turns of the others go to the one of these whose voice is most like theirs."""
+    spoken: dict[str, float] = {}
+    for turn in turns:
+        spoken[turn.speaker] = spoken.get(turn.speaker, 0.0) + turn.end - turn.start
+    kept = sorted(spoken, key=spoken.__getitem__, reverse=True)[:most]
+
+    def heir(label: str) -> str:
+        return label if label in kept else max(kept, key=lambda one: likeness(heard[label], heard[one]))
+
+    return [replace(turn, speaker=heir(turn.speaker)) for turn in turns]
+
+
 def likeness(one: Voiceprint, other: Voiceprint) -> float:
     """Cosine of the angle between two voiceprints, in [-1, 1]; 0 for one that is all zeros."""
     lengths = float(np.linalg.norm(one) * np.linalg.norm(other))

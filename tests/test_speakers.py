@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from open_speech.backends import Turn
-from open_speech.speakers import SLACK_S, assign, joined, likeness, named, recognised, within
+from open_speech.speakers import SLACK_S, assign, fewer, joined, likeness, named, recognised, within
 from open_speech.transcript import Segment, Token, Transcript, TranscriptInfo, Word
 
 INFO = TranscriptInfo("en", 1.0, 60.0)
@@ -132,6 +132,14 @@ def test_a_voice_gets_the_name_of_the_reference_it_is_most_like() -> None:
     heard = {"0": voice(9, 5), "1": voice(-1, 1), "2": voice(5, 0.1)}
     assert recognised(heard, known, 0.65) == {"0": "Bob", "2": "Ann"}
     assert recognised(heard, [], 0.65) == {}
+
+
+def test_of_too_many_speakers_those_who_speak_least_go_to_whom_they_sound_like() -> None:
+    turns = [Turn(0, 9, "0"), Turn(9, 10, "1"), Turn(10, 14, "2"), Turn(14, 15, "3"), Turn(15, 16, "1")]
+    heard = {"0": voice(1, 0), "1": voice(0.1, 1), "2": voice(0, 1), "3": voice(1, 0.2)}
+    assert [turn.speaker for turn in fewer(turns, heard, 2)] == ["0", "2", "2", "0", "2"]
+    assert fewer(turns, heard, 4) == turns
+    assert fewer([], {}, 1) == []
 
 
 def test_likeness_is_of_direction_and_not_of_length() -> None:
