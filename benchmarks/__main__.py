@@ -1,17 +1,29 @@
-"""`python -m benchmarks`: every table from one run. `python -m benchmarks overhead` prints one of them."""
+"""`python -m benchmarks`: every table from one run. `python -m benchmarks stt overhead` prints some of them."""
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Collection
+from pathlib import Path
 
-from benchmarks import first_byte, load, overhead
+from benchmarks import first_byte, load, overhead, stt
 from benchmarks.served import serve
 
 RUNNERS = ("faster_whisper", "kokoro", "piper")
-NAMES = ("idle", "overhead", "first-byte", "load", "kill")
+NAMES = ("stt", "idle", "overhead", "first-byte", "load", "kill")
 
 
-def main(names: list[str]) -> int:
+def main(names: Collection[str], options: stt.Options) -> int:
+    """Run the named benchmarks; 1 if a call was lost."""
+    if "stt" in names:
+        print("\nspeech to text against its peers")
+        stt.run(options)
+    on_our_server = set(names) - {"stt"}
+    return run_on_our_server(on_our_server) if on_our_server else 0
+
+
+def run_on_our_server(names: Collection[str]) -> int:
     """Start one server and run the named benchmarks on it; 1 if a call was lost."""
     failed = 0
     with serve({"OS_OFFLINE": "true"}) as served:
@@ -34,8 +46,19 @@ def main(names: list[str]) -> int:
     return 1 if failed else 0
 
 
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=f"what to run: {', '.join(NAMES)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="stt: fewer rounds and levels")
+    parser.add_argument("--corpus", type=Path, metavar="DIR", help="stt: a folder of audio with a transcripts.tsv, or texts beside it")
+    parser.add_argument(
+        "--long", type=float, nargs="?", const=60.0, default=0.0, metavar="MINUTES", help="stt: one long recording instead (60 minutes)"
+    )
+    parser.add_argument("--save", action="store_true", help="stt: write the tables into benchmarks/results")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    wanted = sys.argv[1:] or list(NAMES)
-    if unknown := set(wanted) - set(NAMES):
-        sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    sys.exit(main(wanted))
+    given = arguments()
+    sys.exit(main(given.names or NAMES, stt.Options(given.quick, given.corpus, given.long, given.save)))

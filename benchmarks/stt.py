@@ -1,0 +1,195 @@
+"""Speech to text against its peers, turn by turn in one run: errors, CPU seconds, latency, throughput, memory. One table at the end."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CalledProcessError
+from typing import TypeVar
+
+import httpx
+
+from benchmarks import peers
+from benchmarks.clips import model_folder
+from benchmarks.corpus import Clip, collect, long_recording, word_errors
+from benchmarks.peers import Contender, Ours
+from benchmarks.served import Served, serve
+from benchmarks.stt_report import Cost, LongResult, Result, long_table, tables
+from open_speech import config
+from open_speech.backends import ModelEntry, Task
+from open_speech.weights import Store
+from runners import catalog
+
+T = TypeVar("T")
+MODEL = "Systran/faster-whisper-base"
+"""The model that the peers run, on the same files."""
+LATENCY_CLIPS = ("two_cities 1", "two_cities 4", "beckett", "two_cities")
+"""3, 8, 10 and 44 s."""
+SHORT_S = 16.0
+CALLERS = (1, 4, 8, 16)
+LEAST_JOBS = 12
+RESULTS = Path(__file__).parent / "results" / "stt.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure."""
+
+    quick: bool = False
+    """Fewer rounds and levels."""
+    corpus: Path | None = None
+    """A folder of audio and texts to hear as well."""
+    long_minutes: float = 0.0
+    """Measure one recording of so many minutes, instead of everything else."""
+    save: bool = False
+
+
+def run(options: Options) -> None:
+    """Measure and print; with `save` the report is written to benchmarks/results as well."""
+    with tempfile.TemporaryDirectory(prefix="open-speech-stt-") as folder, ExitStack() as stack:
+        clips = collect(Path(folder), options.corpus)
+        served, models = stack.enter_context(_server())
+        ours = [stack.enter_context(_ours(served, model)) for model in models]
+        others = list(_others(stack, sequential=not options.long_minutes))
+        for contender in (*ours, *others):
+            contender.hear(clips[0])  # loads the model; it does not count
+        if options.long_minutes:
+            clip = long_recording(Path(folder), [c for c in clips if c.seconds <= SHORT_S], options.long_minutes)
+            first = next(one for one in ours if one.model == MODEL)
+            report = long_table([hear_long(one, clip) for one in (first, *others)])
+        else:
+            report = tables(measure(ours, others, clips, options), clips)
+    print(report)
+    if options.save:
+        RESULTS.parent.mkdir(exist_ok=True)
+        name = "stt-long.md" if options.long_minutes else "stt.md"
+        RESULTS.with_name(name).write_text(report + "\n", encoding="utf-8")
+
+
+def measure(ours: list[Ours], others: list[Contender], clips: list[Clip], options: Options) -> list[Result]:
+    """Run every measurement; the first result is ours on the peers' model, then the peers, then our other models."""
+    first, *rest = ours
+    race: list[Contender] = [first, *others]
+    results = {one.name: Result(one.name) for one in (*race, *rest)}
+    _note("every clip once")
+    for clip in clips:
+        for one in (*race, *rest):
+            text, cost = timed(one, clip)
+            results[one.name].errors[clip.name] = word_errors(clip.text, text)
+            results[one.name].hearing.append(cost)
+    _note("latency")
+    for clip in (clip for name in LATENCY_CLIPS for clip in clips if clip.name == name):
+        for _ in range(2 if options.quick else 4):
+            for one in (*race, *rest):
+                results[one.name].latency.setdefault(clip.name, []).append(timed(one, clip)[1])
+    jobs = [clip for clip in clips if clip.seconds <= SHORT_S]
+    for callers in CALLERS[-1:] if options.quick else CALLERS:
+        _note(f"{callers} callers")
+        for one in (*race, *rest):
+            results[one.name].throughput[callers] = crowd(one, jobs, callers)
+            results[one.name].memory_mb = max(results[one.name].memory_mb, one.memory_mb())
+    return list(results.values())
+
+
+def timed(one: Contender, clip: Clip) -> tuple[str, Cost]:
+    """Hear a clip once."""
+    return _cost(one, lambda: one.hear(clip), clip.seconds)
+
+
+def crowd(one: Contender, clips: list[Clip], callers: int) -> Cost:
+    """Let so many callers hear clips of mixed length, each the next one as soon as it has an answer."""
+    dice = random.Random(callers)
+    jobs = [dice.choice(clips) for _ in range(max(LEAST_JOBS, 2 * callers))]
+    with ThreadPoolExecutor(callers) as pool:
+        return _cost(one, lambda: list(pool.map(one.hear, jobs)), sum(job.seconds for job in jobs))[1]
+
+
+def hear_long(one: Contender, clip: Clip) -> LongResult:
+    """Hear a long recording once, its memory watched; ours is streamed."""
+    _note(f"{clip.name}: {one.name}")
+    first: float | None = None
+
+    def hear() -> str:
+        nonlocal first
+        if not isinstance(one, Ours):
+            return one.hear(clip)
+        first, text = one.hear_streamed(clip)
+        return text
+
+    with _watched(one) as seen:
+        text, cost = _cost(one, hear, clip.seconds)
+    return LongResult(one.name, cost, word_errors(clip.text, text), clip.words, max(seen), first)
+
+
+def _cost(one: Contender, work: Callable[[], T], audio_s: float) -> tuple[T, Cost]:
+    used, started = one.cpu_s(), time.perf_counter()
+    result = work()
+    wall = time.perf_counter() - started
+    return result, Cost(wall, one.cpu_s() - used, audio_s)
+
+
+@contextmanager
+def _watched(one: Contender) -> Iterator[list[float]]:
+    seen = [one.memory_mb()]
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1):
+            seen.append(one.memory_mb())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
+
+
+@contextmanager
+def _server() -> Iterator[tuple[Served, list[ModelEntry]]]:
+    """Run our server with every recogniser that is installed; gives those of its models whose weights are here, the peers' first."""
+    model_folder(MODEL)
+    store = Store(config.load().models_dir)
+    installed = {b.name for b in catalog.BACKENDS if b.task is Task.STT and b.requires and catalog.installed(b)}
+    models = [model for model in catalog.models() if model.backend in installed and store.is_complete(model)]
+    settings = {
+        "OS_OFFLINE": "true",
+        "OS_MAX_UPLOAD_MB": "600",
+        "OS_MODEL_TTL": "0",
+        "TTS_ENABLED": "false",
+        "STT_BACKENDS": ",".join(sorted({model.backend for model in models})),
+    }
+    with serve(settings) as served:
+        yield served, sorted(models, key=lambda model: model.id != MODEL)
+
+
+@contextmanager
+def _ours(served: Served, model: ModelEntry) -> Iterator[Ours]:
+    limits = httpx.Limits(max_connections=max(CALLERS))
+    with httpx.Client(base_url=served.url, timeout=peers.ANSWER_S, limits=limits) as client:
+        name = f"Open Speech, {model.id.removeprefix('Systran/')}"
+        yield Ours(name, model.id, model.backend.replace("-", "_"), served, client)
+
+
+def _others(stack: ExitStack, *, sequential: bool) -> Iterator[Contender]:
+    folder = model_folder(MODEL)
+    if sequential:
+        yield stack.enter_context(peers.library("faster-whisper", "sequential", folder))
+    yield stack.enter_context(peers.library("faster-whisper, batched", "batched", folder))
+    if sequential:
+        try:
+            yield stack.enter_context(peers.wyoming(folder))
+        except (CalledProcessError, ChildProcessError, TimeoutError) as missing:
+            _note(f"without wyoming-faster-whisper: {missing}")
+
+
+def _note(text: str) -> None:
+    print(f"... {text}", flush=True)
