@@ -4,12 +4,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NAME ?= senko
+PORT_qwen := 3161
+PORT ?= $(or $(PORT_$(NAME)),3160)
 PYTEST := $(BIN)/pytest
 
-.PHONY: help serve check test bench bento clean
+.PHONY: help serve runner check test bench bento clean
 
 help:
 	@echo "make serve   make $(VENV), pull the default weights, serve on http://127.0.0.1:8100"
+	@echo "make runner  serve a backend that lives apart, in its own .venv-NAME: make runner NAME=senko, or NAME=qwen"
 	@echo "make check   ruff and mypy"
 	@echo "make test    every test that needs no GPU; pulls the default weights first"
 	@echo "make bench   what the server adds to the engines"
@@ -35,6 +39,14 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 serve: $(VENV)/.serve
 	@exec $(BIN)/open-speech serve
 
+.venv-%/.ready: runners/%-requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+runner: .venv-$(NAME)/.ready
+	@BENTOML_DO_NOT_TRACK=True exec .venv-$(NAME)/bin/bentoml serve runners.$(NAME):Runner --host 127.0.0.1 --port $(PORT)
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -53,4 +65,4 @@ bento: $(VENV)/.serve
 	BENTOML_DO_NOT_TRACK=True $(BIN)/bentoml build
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

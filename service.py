@@ -14,6 +14,7 @@ from open_speech import config
 from open_speech.app import create_app
 from open_speech.engine import Engine
 from open_speech.errors import SpeechError
+from runners import _parts as parts
 from runners import _topology as topology
 from runners._bentoml import RUNNER_CONNECTION, share_log
 from runners._plan import plan
@@ -21,6 +22,8 @@ from runners._plan import plan
 log = logging.getLogger("open_speech")
 settings = config.load()
 placements = plan(settings)
+# Only looked at here: a wrong file has to end the start, where in the worker it would end one worker after the other.
+parts.presets(settings)
 
 
 @asynccontextmanager

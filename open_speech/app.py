@@ -17,15 +17,17 @@ from open_speech import __version__, bazarr
 from open_speech.auth import ApiKey
 from open_speech.config import Settings
 from open_speech.engine import Engine
-from open_speech.openai import errors, models, speech, transcriptions
+from open_speech.live_speech import router as live_speech
+from open_speech.openai import cloning, consents, errors, models, speech, transcriptions, voices
 from open_speech.openai.dependencies import EngineDep
 from open_speech.openai.trace import Trace
+from open_speech.sockets import Seats
 from open_speech.uploads import BodyLimit
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 MIB = 1 << 20
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_EXPOSED = ("x-request-id", "openai-processing-ms", "openai-version", "retry-after")
+_EXPOSED = ("x-request-id", "openai-processing-ms", "openai-version", "retry-after", "x-cache")
 
 root = APIRouter()
 
@@ -48,8 +50,10 @@ def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifes
     app.state.settings = settings
     app.state.engine = engine
     app.state.created = int(time.time())
+    app.state.seats = Seats(settings.os_stream_max_connections)
     errors.install(app)
-    for router in (root, models.router, transcriptions.router, speech.router, bazarr.lists):
+    speaking = (speech.router, cloning.router, voices.router, consents.router, live_speech)
+    for router in (root, models.router, transcriptions.router, *speaking, bazarr.lists):
         app.include_router(router)
     for prefix in ("", "/bazarr"):
         app.include_router(bazarr.router, prefix=prefix)

@@ -12,7 +12,7 @@ from open_speech.openai.errors import error_response
 
 OPEN_PATHS = frozenset({"/", "/health", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
 """What a probe or a reader of the documentation may see without a key."""
-_BROWSER_PROTOCOL = "openai-insecure-api-key."
+BROWSER_PROTOCOL = "openai-insecure-api-key."
 """Prefix of the WebSocket subprotocol in which a browser, which cannot set headers there, hands over the key."""
 
 
@@ -22,7 +22,7 @@ def presented_keys(headers: Headers) -> list[str]:
     keys = [token.strip()] if scheme.lower() == "bearer" else []
     keys += [headers[name] for name in ("x-api-key", "api-key") if name in headers]
     protocols = (name.strip() for name in headers.get("sec-websocket-protocol", "").split(","))
-    keys += [name.removeprefix(_BROWSER_PROTOCOL) for name in protocols if name.startswith(_BROWSER_PROTOCOL)]
+    keys += [name.removeprefix(BROWSER_PROTOCOL) for name in protocols if name.startswith(BROWSER_PROTOCOL)]
     return [key for key in keys if key]
 
 

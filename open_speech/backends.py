@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from open_speech.audio import Audio
+from open_speech.audio import Audio, from_pcm16, resample, to_pcm16
 from open_speech.errors import SpeechError
 from open_speech.transcript import Segment, SpeechTask, TranscriptInfo
 
 STT_RATE = 16_000
 """Hertz: the rate at which every Transcriber takes its audio."""
+REFERENCE_RATE = 24_000
+"""Hertz: the rate at which a voice to clone is kept and handed to a Synthesizer."""
 
 
 class Task(StrEnum):
@@ -110,15 +112,34 @@ class ModelEntry:
     """Hertz of the sound it makes; None for a model that listens."""
     word_times: bool = False
     translates: bool = False
+    clones: bool = False
+    designs: bool = False
+    instructs: bool = False
+    """These three: it takes `reference`, `design` and `instructions` of SpeechOptions."""
     files: tuple[WeightFile, ...] = ()
     sources: tuple[Source, ...] = ()
+    parts: tuple[ModelEntry, ...] = ()
+    """Checkpoints of which each speaks one kind of request, where one does not speak them all; the first takes what is left."""
+
+    @property
+    def whole(self) -> tuple[ModelEntry, ...]:
+        """The entries that have the files: its parts, or itself."""
+        return self.parts or (self,)
+
+    def part_for(self, options: SpeechOptions | None = None) -> ModelEntry:
+        """Choose the entry that speaks a request: a part that clones, one that designs, or else the first; itself if it has none."""
+        if options is not None and options.reference is not None:
+            return next((part for part in self.whole if part.clones), self.whole[0])
+        if options is not None and options.design is not None:
+            return next((part for part in self.whole if part.designs), self.whole[0])
+        return self.whole[0]
 
     @property
     def size_bytes(self) -> int | None:
         """Sum of the file sizes in bytes, or None while one of them (or the list of them) is unknown."""
         if self.sources and not self.files:
             return None
-        sizes = [file.size for file in self.files]
+        sizes = [file.size for part in self.whole for file in part.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
@@ -142,11 +163,22 @@ class BackendEntry:
     piece_chars: int = 400
     """The longest text, in characters, that the engine speaks well in one call."""
     batch: int = 0
-    """Windows of speech that the recogniser decodes in one call, of many requests at once; 0 for one that takes whole files."""
+    """Windows of speech, or pieces of text, that go into one call, of many requests at once; 0 for one that takes one request a call."""
     window_s: float = 15.0
     """The longest window, in seconds, that it is given when `batch` is not 0."""
+    phonemes: bool = False
+    """Speaks phonemes that stand in a text (ipa.py)."""
     openai_voices: Mapping[str, str] = field(default_factory=dict)
     """OpenAI's voice names -> ours. A name that is not here gives the model's default voice."""
+    apart: bool = False
+    """Its packages go with no other's, so no extra brings them: it lives in an environment of its own."""
+    settings: tuple[str, ...] = ()
+    """Settings that are for this backend alone; it finds them in its Setup."""
+
+    @property
+    def remedy(self) -> str:
+        """The command that brings it to a machine that has not got it."""
+        return f"make runner NAME={self.name}" if self.apart else f"pip install 'open-speech[{self.extra}]'"
 
     @property
     def module(self) -> str:
@@ -236,6 +268,26 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceReference:
+    """A recording of the voice to speak in. A value: two are equal, and hash alike, when sound and text are the same."""
+
+    pcm: bytes
+    """Little-endian 16-bit mono PCM at REFERENCE_RATE."""
+    text: str | None = None
+    """What is said in it, where that is known."""
+
+    @classmethod
+    def of(cls, audio: Audio, text: str | None = None) -> VoiceReference:
+        """Keep a recording of any rate."""
+        return cls(to_pcm16(resample(audio, REFERENCE_RATE)), text)
+
+    @property
+    def audio(self) -> Audio:
+        """The recording, at REFERENCE_RATE."""
+        return from_pcm16(self.pcm, REFERENCE_RATE)
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechOptions:
     """How to speak one piece of text."""
 
@@ -245,6 +297,12 @@ class SpeechOptions:
     """1.0 is the voice's own speed; within the backend's `speed_range`."""
     language: str | None = None
     """ISO-639-1 code or BCP-47 tag; None speaks the voice's own language."""
+    reference: VoiceReference | None = None
+    """The voice to clone instead of `voice`; given only to a model whose entry says `clones`."""
+    design: str | None = None
+    """Description of a voice to make up instead of `voice`; given only to a model whose entry says `designs`."""
+    instructions: str | None = None
+    """How to speak, in words; given only to a model whose entry says `instructs`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +317,8 @@ class Setup:
     compute_type: str = "auto"
     """CTranslate2's name (`int8`, `float16`, …) or `auto`; other engines ignore it."""
     threads: int = 0
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """The values of the settings that the backend's entry names in `settings`."""
 
 
 class Transcriber(Protocol):
@@ -303,6 +363,22 @@ class Synthesizer(Protocol):
 
         Raises InvalidRequest's children (UnknownVoice, UnsupportedLanguage, NothingToSpeak) at the call, before the first item.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A piece of text and how to speak it."""
+
+    text: str
+    options: SpeechOptions
+
+
+class BatchSynthesizer(Synthesizer, Protocol):
+    """A synthesiser that also speaks many pieces in one call; its catalog entry has `batch` > 0."""
+
+    def speak(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
+        """Speak pieces, of whatever requests, together: one result each, in order; what is wrong with one is its own result."""
         ...
 
 

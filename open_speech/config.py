@@ -1,6 +1,6 @@
 """Every setting: an environment variable with a type, a range and one sentence. Built once, handed down, never read again.
 
-The field `os_port` is the variable `OS_PORT`. The names are public API (`OS_*`, `STT_*`, `TTS_*`).
+The field `os_port` is the variable `OS_PORT`. The names are public API (`OS_*`, `STT_*`, `TTS_*`, `OPENAUDIO_*`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-PREFIXES = ("OS_", "STT_", "TTS_")
+PREFIXES = ("OS_", "STT_", "TTS_", "OPENAUDIO_")
 
 
 class SettingsError(ValueError):
@@ -31,6 +31,7 @@ def _optional(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_optional)]
+OptionalFloat = Annotated[float | None, BeforeValidator(_optional)]
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
@@ -57,6 +58,15 @@ class Settings(BaseModel):
     os_max_loaded_models: int = Field(0, ge=0, description="Models one backend keeps in memory, longest unused out first; 0: no limit.")
     os_threads: int = Field(0, ge=0, description="CPU threads of one model call; 0 lets the backend choose.")
 
+    os_stream_max_connections: int = Field(10, ge=1, description="WebSockets that may be open at once; more are turned away.")
+    os_stream_idle_timeout_s: float = Field(
+        120.0, gt=0, description="Seconds without a word from either side after which a WebSocket is closed."
+    )
+    os_voice_library_path: Path = Field(
+        Path("~/.local/share/open-speech/voices"), description="Folder that keeps the voices and consents which clients upload."
+    )
+    os_voice_library_max_count: int = Field(100, ge=0, description="Voices, and consents, that it keeps at most; 0 takes none.")
+
     stt_backends: Names = Field(
         ("faster-whisper",),
         description="Recognisers to run: `name`, `name@inproc` or `name@http://host:port`, separated by commas.",
@@ -81,9 +91,35 @@ class Settings(BaseModel):
     tts_voice: str = Field("af_heart", description="Voice of the default model when a request names none.")
     tts_speed: float = Field(1.0, ge=0.25, le=4.0, description="Speed when a request names none.")
     tts_device: Device | Literal[""] = Field("", description="Where synthesisers run; empty follows `STT_DEVICE`.")
+    tts_voices_config: OptionalPath = Field(None, description="YAML file of voice presets, and of what OpenAI's voice names mean.")
+    tts_voice_dir: OptionalPath = Field(None, description="Folder of recordings to clone, `{speaker}_{language}.wav`; read only.")
     tts_max_input_length: int = Field(4096, ge=1, description="Longest text of one request, in characters.")
     tts_default_format: AudioFormat = Field("mp3", description="Format when a request names none.")
+    tts_trim_silence: bool = Field(True, description="Cut the silence before the first word of a speech and after its last one.")
+    tts_normalize_output: bool = Field(True, description="Make all voices equally loud, -19 LUFS, and hold peaks below full scale.")
+    tts_cache_enabled: bool = Field(False, description="Keep speech on disk, and answer from there what was asked for before.")
+    tts_cache_max_mb: int = Field(500, ge=8, description="Size of that cache in MiB; what was not used for longest goes first.")
+    tts_cache_dir: Path = Field(Path("~/.cache/open-speech/speech"), description="Folder of that cache.")
     tts_preload_models: Names = Field((), description="Synthesis models to load at start.")
+    tts_pronunciation_dict: OptionalPath = Field(None, description="YAML file of words and how to say them; read again when it changes.")
+    tts_qwen3_size: Literal["0.6B", "1.7B"] = Field("1.7B", description="Which Qwen3-TTS the name `qwen3-tts` stands for.")
+    tts_qwen3_device: Device | Literal[""] = Field("", description="Where Qwen3-TTS runs; empty follows `TTS_DEVICE`.")
+    tts_qwen3_flash_attn: bool = Field(False, description="Have Qwen3-TTS use FlashAttention 2 on a GPU; needs the package `flash-attn`.")
+
+    openaudio_api_base: str = Field(
+        "http://127.0.0.1:8080", pattern=r"^https?://[^\s/]+", description="Address of the fish-speech server that the backend `fish` asks."
+    )
+    openaudio_api_key: str = Field("", repr=False, description="Token that it wants (`Authorization: Bearer …`); empty sends none.")
+    openaudio_tts_path: str = Field("/v1/tts", pattern=r"^/", description="Path of its speech endpoint.")
+    openaudio_default_format: Literal["wav", "pcm"] = Field("wav", description="Form in which it sends sound.")
+    openaudio_default_reference_id: str = Field("", description="Its voice when a request names none; empty leaves that to the server.")
+    openaudio_default_normalize: bool = Field(True, description="Have it write out numbers and the like; good for English and Chinese.")
+    openaudio_chunk_length: int = Field(200, ge=100, le=300, description="Length at which it cuts the text of one call.")
+    openaudio_latency: Literal["normal", "balanced"] = Field("normal", description="`balanced` answers sooner where the server knows it.")
+    openaudio_temperature: OptionalFloat = Field(None, ge=0.1, le=1.0, description="How freely it chooses; empty: as it likes.")
+    openaudio_top_p: OptionalFloat = Field(None, ge=0.1, le=1.0, description="Nucleus it chooses from; empty: as it likes.")
+    openaudio_timeout_seconds: float = Field(120.0, gt=0, description="Longest time for one piece of text, repeats included, in seconds.")
+    openaudio_max_retries: int = Field(3, ge=0, le=10, description="Repeats when it is busy, broken or not there, before any sound came.")
 
     @property
     def models_dir(self) -> Path:

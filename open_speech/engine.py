@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Unpack
 
-import numpy as np
-
+from open_speech import script, ssml
 from open_speech.audio import Audio
 from open_speech.backends import (
     STT_RATE,
-    BackendEntry,
     DiarizeOptions,
     ModelEntry,
     SpeechOptions,
@@ -26,25 +24,36 @@ from open_speech.backends import (
     Vad,
     Window,
 )
+from open_speech.cache import Place, SpeechCache
 from open_speech.cleaning import Cleaning, clean_blocks
-from open_speech.codecs import Stretcher, blocks, collect
+from open_speech.codecs import blocks, collect
 from open_speech.cutting import Cutting
-from open_speech.errors import MissingField, NothingToSpeak, OutOfRange, Overloaded, TextTooLong, UnsupportedValue
+from open_speech.delivery import Director
+from open_speech.errors import MissingField, OutOfRange, Overloaded, TextTooLong, UnsupportedValue
 from open_speech.listening import Hear, Items, Listening, by_windows, vote
+from open_speech.performing import Part, Piece, PieceCutting, Sound, Synthesize, one_by_one, parts_of, tagged
+from open_speech.polish import Finish, polished, prepared
+from open_speech.pronunciation import Pronunciation, Rules
+from open_speech.reading import MAX_RATE, MIN_RATE, Reading, Wishes
 from open_speech.registry import Registry
 from open_speech.remote import RunnerClient
+from open_speech.script import Flush, Say, Step
 from open_speech.speakers import assign
-from open_speech.speaking import Speech
-from open_speech.text import pieces, speakable
+from open_speech.speaking import Cue, Speech
+from open_speech.spoken import spoken
 from open_speech.transcript import Transcript
 from open_speech.vad import FRAME, VAD_RATE, SpeechModel
+from open_speech.voices import Casting, Manner, Role
 from open_speech.windows import Cutter
 
 FIRST_PIECE_CHARS = 80
 """Characters of the first piece of a text at most, where a clause ends in time: sound should start soon."""
 DECODERS = 2
 """Uploads decoded at once."""
-MIN_SPEED, MAX_SPEED = 0.25, 4.0
+LONGEST_TEXT_CHARS = 1_000_000
+"""Characters of one text, for callers that may bring long ones."""
+LONG_TEXT_CHARS = 20_000
+"""Longer ones are read off the event loop."""
 DETECT_WINDOWS, DETECT_APART_S = 4, 45.0
 """Windows by which a language is told, and the seconds between the beginnings of two of them."""
 
@@ -66,12 +75,13 @@ class Habits:
     """None takes whole files, with the silence in them."""
     cleaning: Cleaning = Cleaning()
     speed: float = 1.0
+    finish: Finish = Finish()
 
 
 class Engine:
     """Audio to text and text to sound, over whichever backends this server runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each part that a server may have or not
         self,
         registry: Registry,
         runners: Mapping[str, RunnerClient],
@@ -79,9 +89,18 @@ class Engine:
         *,
         speech: Callable[[], SpeechModel],
         habits: Habits | None = None,
+        casting: Casting | None = None,
+        cache: SpeechCache | None = None,
+        pronunciation: Pronunciation | None = None,
     ) -> None:
-        """`speech` opens the speech detector; it blocks, and is called when the first file comes."""
+        """`speech` opens the speech detector; it blocks, and is called when the first file comes.
+
+        `casting` knows voices beyond those of the models; without it there are none. Without `cache` all speech is made anew.
+        """
+        self.cache = cache
+        self.pronunciation = pronunciation or Pronunciation()
         self.registry = registry
+        self.casting = casting or Casting(registry)
         self._runners = dict(runners)
         self._limits = limits
         self._speech = speech
@@ -143,22 +162,60 @@ class Engine:
             heard = await asyncio.gather(*(hear(Window(sound, options)) for sound in windows))
         return vote((sound.seconds, result) for sound, result in zip(windows, heard, strict=True)) or ("en", 0.0)
 
-    async def speak(
-        self, model: str, text: str, *, voice: str | None = None, speed: float | None = None, language: str | None = None
-    ) -> Speech:
+    async def speak(self, model: str, text: str, **wishes: Unpack[Wishes]) -> Speech:
         """Speak a text: the answer is an iterator of sound, begun before this returns, so errors come first.
 
-        Raises SpeechError's children, each naming the field at fault.
+        The text may hold tags (script.py), or be SSML. Raises SpeechError's children, each naming the field at fault.
         """
-        entry = self.registry.find(model, Task.TTS)
-        backend = self.registry.backends[entry.backend]
-        wanted = self._habits.speed if speed is None else speed
-        if not MIN_SPEED <= wanted <= MAX_SPEED:
-            raise OutOfRange(f"speed must be between {MIN_SPEED} and {MAX_SPEED}.", param="speed")
-        low, high = backend.speed_range
-        options = SpeechOptions(self.registry.voice(entry, voice), min(max(wanted, low), high), language)
-        parts = self._parts(text, backend)
-        return await Speech.begin(self._sound(entry, parts, options, wanted / options.speed))
+        return await self.perform(await self.read(model, text, **wishes))
+
+    async def read(self, model: str, text: str, **wishes: Unpack[Wishes]) -> Reading:
+        """Decide how a text is spoken, and speak nothing yet; takes and raises what `speak` does, but for what comes of the speaking."""
+        role = await self.casting.role(
+            model,
+            wishes.get("voice"),
+            wishes.get("manner") or Manner(),
+            speed=wishes.get("speed"),
+            language=wishes.get("language"),
+        )
+        limit = LONGEST_TEXT_CHARS if wishes.get("long") else self._limits.max_text_chars
+        director = await self._director(role)
+        steps = await self._steps(role, director, text, wishes.get("input_type"), limit)
+        for step in {replace(step, text="") for step in steps if isinstance(step, Say)}:
+            director.delivery(step)  # an error in the midst of the text comes before its first sound, too
+        return Reading(role, director, steps, self._finish(wishes.get("rate")), wishes.get("cache", True))
+
+    async def perform(self, reading: Reading) -> Speech:
+        """Speak what was read; returns with the first sound. Raises SpeechError's children."""
+        steps = one_by_one(reading.steps)
+        return await self._perform(reading.role, reading.director, steps, reading.finish, cached=reading.cached)
+
+    async def place(self, reading: Reading, form: str) -> Place | None:
+        """Tell where the cache has the whole speech in a form, or will have it; None if it is not to be kept, or nothing is."""
+        if self.cache is None or not reading.cached:
+            return None
+        cutting = self._cutting_of(reading.role.model, reading.director)
+        parts = await asyncio.to_thread(lambda: [part for step in (*reading.steps, Flush()) for part in cutting.feed(step)])
+        options = [part.delivery.options for part in parts if isinstance(part, Piece)]
+        return await self.cache.place(reading.role.model, options, form, reading.finish, parts)
+
+    async def speak_stream(  # noqa: PLR0913 - as above
+        self,
+        model: str,
+        fragments: AsyncIterator[str | None],
+        *,
+        voice: str | None = None,
+        speed: float | None = None,
+        language: str | None = None,
+        rate: int | None = None,
+    ) -> Speech:
+        """Speak a text while it is written: each sentence as soon as it is complete; returns with the first sound.
+
+        Fragments are cut anywhere, even within tags; None speaks what is there. Closing the speech leaves the iterator where it is.
+        Raises as `speak`.
+        """
+        role = await self.casting.role(model, voice, Manner(), speed=speed, language=language)
+        return await self._perform(role, await self._director(role), tagged(fragments), self._finish(rate), cached=True)
 
     async def load(self, model: str) -> None:
         """Have a model fetched and loaded. Raises SpeechError's children."""
@@ -241,30 +298,51 @@ class Engine:
         runner, asker = self._runners[entry.backend], f"file-{next(self._askers)}"
         return lambda window: runner.hear(entry.id, window, asker=asker)
 
-    def _parts(self, text: str, backend: BackendEntry) -> list[str]:
+    async def _steps(self, role: Role, director: Director, text: str, kind: Literal["text", "ssml"] | None, limit: int) -> list[Step]:
         if not text.strip():
             raise MissingField("input must not be empty.", param="input")
-        if len(text) > self._limits.max_text_chars:
-            raise TextTooLong(f"input has {len(text)} characters; the limit is {self._limits.max_text_chars}.", param="input")
-        longest = backend.piece_chars
-        parts = pieces(speakable(text), first_chars=min(FIRST_PIECE_CHARS, longest), piece_chars=longest)
-        if not parts:
-            raise NothingToSpeak("input holds nothing that can be spoken.", param="input")
-        return parts
+        if len(text) > limit:
+            raise TextTooLong(f"input has {len(text)} characters; the limit is {limit}.", param="input")
+        read = script.steps_of
+        if kind == "ssml" or (kind is None and ssml.is_ssml(text)):
+            phonemes = self.registry.backends[role.model.backend].phonemes
+            read = partial(ssml.steps_of, phonemes=phonemes, language=director.language)
+        return read(text) if len(text) < LONG_TEXT_CHARS else await asyncio.to_thread(read, text)
 
-    async def _sound(self, entry: ModelEntry, parts: list[str], options: SpeechOptions, stretch: float) -> AsyncGenerator[Audio, None]:
+    async def _director(self, role: Role) -> Director:
+        rules = await self.pronunciation.rules()
+        speed = self._habits.speed if role.speed is None else role.speed
+        options = SpeechOptions(role.voice, speed, role.language, role.reference, role.design, role.instructions)
+        backend = self.registry.backends[role.model.backend]
+        voice, rewrite = partial(self.casting.voice, role.model), partial(_as_said, rules, backend.phonemes)
+        return Director(role.model, backend, options, voice=voice, rewrite=rewrite)
+
+    def _finish(self, rate: int | None) -> Finish:
+        if rate is not None and not MIN_RATE <= rate <= MAX_RATE:
+            raise OutOfRange(f"sample_rate must be between {MIN_RATE} and {MAX_RATE}.", param="sample_rate")
+        return replace(self._habits.finish, rate=rate)
+
+    def _cutting_of(self, entry: ModelEntry, director: Director) -> PieceCutting:
+        longest = self.registry.backends[entry.backend].piece_chars
+        return PieceCutting(director.delivery, first_chars=min(FIRST_PIECE_CHARS, longest), piece_chars=longest)
+
+    async def _perform(
+        self, role: Role, director: Director, steps: AsyncGenerator[Step, None], finish: Finish, *, cached: bool
+    ) -> Speech:
+        cues: list[Cue] = []
+        parts = parts_of(steps, self._cutting_of(role.model, director))
+        return await Speech.begin(self._sound(role.model, parts, cues, finish, cached=cached), cues)
+
+    async def _sound(
+        self, entry: ModelEntry, parts: AsyncGenerator[Part, None], cues: list[Cue], finish: Finish, *, cached: bool
+    ) -> AsyncGenerator[Audio, None]:
+        synthesize: Synthesize = partial(self._runners[entry.backend].synthesize, entry.id)
+        if self.cache is not None and cached:
+            synthesize = self.cache.recalled(entry, synthesize)
         with self._admitted(entry.backend):
-            stretcher: Stretcher | None = None
-            for part in parts:
-                async with aclosing(self._runners[entry.backend].synthesize(entry.id, part, options)) as sound:
-                    async for audio in sound:
-                        if stretch == 1.0:
-                            yield audio
-                            continue
-                        stretcher = stretcher or Stretcher(audio.rate, stretch)
-                        yield await asyncio.to_thread(stretcher.feed, audio)
-            if stretcher is not None:
-                yield await asyncio.to_thread(stretcher.feed, Audio(np.zeros(0, np.float32), stretcher.rate), last=True)
+            async with aclosing(polished(Sound(prepared(synthesize, finish), cues).of(parts), finish)) as made:
+                async for audio in made:
+                    yield audio
 
     @contextmanager
     def _admitted(self, backend: str) -> Iterator[None]:
@@ -276,6 +354,11 @@ class Engine:
             yield
         finally:
             self._under_way[backend] -= 1
+
+
+def _as_said(rules: Rules, phonemes: bool, text: str, language: str) -> str:
+    """Rewrite a sentence as it is said: what the dictionary knows first, then numbers and the like."""
+    return spoken(rules.rewrite(text, language, phonemes=phonemes), language)
 
 
 def _far_apart(cutting: Cutting) -> list[Audio]:

@@ -90,6 +90,19 @@ class WrongTask(InvalidRequest):
     code = "model_wrong_task"
 
 
+class UnknownItem(InvalidRequest):
+    """Nothing that is stored here has this id."""
+
+    status = 404
+    code = "not_found"
+
+
+class LibraryFull(InvalidRequest):
+    """The voice library holds as much as it may; something must be deleted first."""
+
+    code = "library_full"
+
+
 class NotInstalled(InvalidRequest):
     """The model or language needs an extra that this server was installed without."""
 
@@ -166,6 +179,12 @@ class BackendTimeout(SpeechError):
 
     status = 504
     code = "backend_timeout"
+
+
+class StorageFailed(SpeechError):
+    """The disk took or gave no file: it is full, or the server may not write there."""
+
+    code = "storage_failed"
 
 
 class WeightsUnavailable(SpeechError):

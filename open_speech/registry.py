@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from open_speech.backends import BackendEntry, HubSource, ModelEntry, Task, Voice
 from open_speech.errors import NotInstalled, UnknownModel, UnknownVoice, WrongTask
@@ -30,6 +30,8 @@ class Defaults:
     stt_model: str
     tts_model: str
     tts_voice: str
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Other names that stand for a model."""
 
 
 class Registry:
@@ -47,7 +49,9 @@ class Registry:
         self.served = dict(served)
         self.defaults = defaults
         self._models = {entry.id: entry for entry in models}
-        self._aliases = dict.fromkeys(OPENAI_STT, defaults.stt_model) | dict.fromkeys(OPENAI_TTS, defaults.tts_model)
+        self._parts = {part.id: part for entry in self._models.values() for part in entry.parts}
+        openai = dict.fromkeys(OPENAI_STT, defaults.stt_model) | dict.fromkeys(OPENAI_TTS, defaults.tts_model)
+        self._aliases = openai | dict(defaults.aliases)
 
     @property
     def aliases(self) -> Mapping[str, str]:
@@ -67,14 +71,16 @@ class Registry:
 
         Raises UnknownModel, NotInstalled (a model of a backend that is not served) or WrongTask, all naming the field `model`.
         """
-        entry = self._models.get(self._aliases.get(name, name)) or self._from_hub(self._aliases.get(name, name))
+        known = self._aliases.get(name, name)
+        entry = self._models.get(known) or self._parts.get(known) or self._from_hub(known)
         if entry is None:
             raise UnknownModel(self._unknown(name), param="model")
         if task is not None and entry.task is not task:
             raise WrongTask(f"The model `{name}` does {entry.task}; this endpoint needs {task}.", param="model")
         if entry.backend not in self.served:
-            extra = self.backends[entry.backend].extra
-            how = f"install `open-speech[{extra}]` and name it in {entry.task.setting}"
+            backend = self.backends[entry.backend]
+            install = f"install `open-speech[{backend.extra}]` and " if backend.extra else ""
+            how = (f"run `{backend.remedy}` and " if backend.apart else install) + f"name it in {entry.task.setting}"
             raise NotInstalled(f"The model `{name}` needs the backend `{entry.backend}`: {how}.", param="model")
         return entry
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Self
 
 from open_speech.audio import Audio
@@ -14,6 +15,17 @@ LOOK_AHEAD = 2
 """Pieces of sound that may wait for a slow listener; more are not made until it has caught up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """What is heard from a moment on."""
+
+    at_s: float
+    """Seconds of sound before it."""
+    text: str
+    """The piece as it is spoken, or the name of a mark."""
+    is_mark: bool = False
+
+
 class Speech:
     """Sound as it is made: an async iterator of Audio pieces, all at `rate` Hertz.
 
@@ -21,6 +33,8 @@ class Speech:
     """
 
     rate: int
+    cues: list[Cue]
+    """What was made so far: a piece is here before its sound is."""
 
     def __init__(self, source: AsyncGenerator[Audio, None]) -> None:
         """Use `begin`."""
@@ -30,9 +44,10 @@ class Speech:
         self._ended = False
 
     @classmethod
-    async def begin(cls, source: AsyncGenerator[Audio, None]) -> Self:
-        """Wait for the first piece; a failure before it is raised here."""
+    async def begin(cls, source: AsyncGenerator[Audio, None], cues: list[Cue] | None = None) -> Self:
+        """Wait for the first piece; a failure before it is raised here. The source fills `cues`."""
         speech = cls(source)
+        speech.cues = [] if cues is None else cues
         try:
             first = await speech._queue.get()
         except asyncio.CancelledError:

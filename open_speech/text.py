@@ -1,4 +1,4 @@
-"""Text -> what can be spoken, cut into pieces that start early and sound whole. Pure: no model, no language data."""
+"""Written text -> what can be spoken: markdown, emoji and control characters are gone. Pure: no model, no language data."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from sentence_stream import stream_to_sentences
-
-TINY_CHARS = 24
-"""A sentence shorter than this sounds clipped when it is spoken by itself, so it is joined with the next."""
+from open_speech.ipa import MARKS as IPA_MARKS
 
 _BREAK = "\u2028"
 """Stands, while text is cleaned, for the end of a heading, item or paragraph: a sentence even without a full stop."""
@@ -28,20 +25,24 @@ _MARKDOWN = tuple(
         (r"(?<![\w*])(\*{1,3})(?=\S)([^*\n]+)(?<=\S)\1(?![\w*])", r"\2"),  # *emphasis*
         (r"(?<!\w)(_{1,3})(?=\S)([^_\n]+)(?<=\S)\1(?!\w)", r"\2"),  # _emphasis_, but not snake_case
         (r"~~(?=\S)([^~\n]+)(?<=\S)~~", r"\1"),  # struck out
+        (r"(?<![\w*])\*{2,3}(?=[^\s*])|(?<=[^\s*])\*{2,3}(?![\w*])", ""),  # the half of a pair whose other half is far away
         (r"\n[ \t]*\n", _BREAK),  # paragraph
     )
 )
+_SENTENCE_END = frozenset(".!?…。！？؟।॥")
 _CLOSED = frozenset(".!?…:;,。！？؟।॥，；：、")
-_CLOSERS = "\"'”’»)]」』）】"
-_CLAUSE_END = re.compile(
-    rf"(?:[,;:،؛…!?]|(?<=[^\W\d_]{{2}})\.)[{re.escape(_CLOSERS)}]*\s|\s(?=[—–(])|[—–]\s"
-    rf"|[，、；：。！？][{re.escape(_CLOSERS)}]*"
-)
-"""A full stop counts after two letters only: `p.m.` and `3.` do not end a clause."""
-_SHORTENED = re.compile(r"(?:^|\s)(?:Prof|Capt|Gen|Sen|Gov|Sgt|Rev|Hon|vs|etc|approx|[ap]\.m|e\.g|i\.e|z\.B)\.$")
-"""Longer than the three letters by which the library knows an abbreviation."""
-_ASTERISK = "\ue000"
-"""The library strips asterisks as markdown, but here they are text, and none may be lost."""
+CLOSERS = "\"'”’»)]」』）】"
+_MIDLINE = "\ue001"
+"""Stands before a stretch of text that does not begin a line; it is dropped with all that is not written."""
+HELD_CHARS = 1000
+"""Text is cleaned in stretches of about this length at most, whatever marks it holds: no pattern sees more."""
+_SURE_CHARS = 12
+"""A line is judged by this many characters: by then it is known whether it begins as a list item."""
+_WHOLE_LINE = re.compile(r"[ \t]*(?:#|`{3}|~{3})")
+"""What can be told only when the line is there: a heading, a code fence."""
+_OPENS = re.compile(r"(?<![\w*])\*{1,3}(?=[^\s*])|(?<!\w)_{1,3}(?=[^\s_])|~~(?=\S)")
+_CLOSES = re.compile(r"(?<=[^\s*])\*{1,3}(?![\w*])|(?<=[^\s_])_{1,3}(?!\w)|(?<=\S)~~")
+_SPACES = re.compile(" +")
 
 
 def speakable(text: str) -> str:
@@ -49,13 +50,98 @@ def speakable(text: str) -> str:
 
     A heading, list item or paragraph that ends without a mark gets a full stop. Empty when there is nothing to say.
     """
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace(_BREAK, "\n"))
-    for mark, replacement in _MARKDOWN:
-        text = mark.sub(replacement, text)
-    lines = [" ".join(line.split()) for line in "".join(_readable(text)).split(_BREAK)]
+    cleaner = Cleaner()
+    lines = [" ".join(line.split()) for line in joined(cleaner.feed(text), cleaner.finish())]
     spoken = [line for line in lines if says_something(line)]
-    closed = [line if line.rstrip(_CLOSERS)[-1:] in _CLOSED else f"{line}." for line in spoken[:-1]]
-    return " ".join([*closed, *spoken[-1:]])
+    return " ".join([*map(closed, spoken[:-1]), *spoken[-1:]])
+
+
+def closed(line: str) -> str:
+    """End a line with a full stop, unless it ends with a mark already."""
+    return line if line.rstrip(CLOSERS)[-1:] in _CLOSED else f"{line}."
+
+
+def ends_sentence(text: str) -> bool:
+    """Tell whether a new sentence would begin after a text; true of no text."""
+    written = text.rstrip()
+    return not written or "\n\n" in text[len(written) :] or written.rstrip(CLOSERS)[-1:] in _SENTENCE_END
+
+
+class Cleaner:
+    """The same for text as it comes, however it is chopped.
+
+    Each call gives lines, as parts: the first goes on where the call before ended, and each further one begins a new line. White
+    space at the ends of a part counts.
+    """
+
+    def __init__(self) -> None:
+        self._raw = ""
+        self._within_line = False
+
+    @property
+    def waiting(self) -> str:
+        """What was fed and is not clear yet."""
+        return self._raw
+
+    def feed(self, text: str) -> list[str]:
+        """Add text, take what is clear already: a word, or marks that are not closed yet, may wait for more."""
+        lines = [""]
+        for start in range(0, len(text), HELD_CHARS):
+            self._raw = (self._raw + text[start : start + HELD_CHARS]).replace("\r\n", "\n").replace(_BREAK, "\n")
+            lines = joined(lines, self._cleaned(_safe_end(self._raw, self._within_line)))
+        return lines
+
+    def finish(self) -> list[str]:
+        """Take the rest; the cleaner is as new."""
+        lines = self._cleaned(len(self._raw))
+        self._within_line = False
+        return lines
+
+    def _cleaned(self, end: int) -> list[str]:
+        text, self._raw = self._raw[:end], self._raw[end:]
+        if not text:
+            return [""]
+        text = unicodedata.normalize("NFC", f"{_MIDLINE}{text}" if self._within_line else text)
+        self._within_line = not self._raw.startswith("\n")
+        for mark, replacement in _MARKDOWN:
+            text = mark.sub(replacement, text)
+        return [_SPACES.sub(" ", line) for line in "".join(_readable(text)).split(_BREAK)]
+
+
+def joined(lines: list[str], more: list[str]) -> list[str]:
+    """Put the parts of two calls of a Cleaner together."""
+    return [*lines[:-1], lines[-1] + more[0], *more[1:]]
+
+
+def _safe_end(raw: str, within_line: bool) -> int:
+    """Find how much of `raw` means the same whatever follows it."""
+    newline = raw.rfind("\n")
+    line = raw[newline + 1 :]
+    if newline >= 0:
+        within_line = False
+    last = line.rstrip()
+    end = max(last.rfind(" "), last.rfind("\t"), *(last.rfind(mark, 0, -1) for mark in "。！？")) + 1
+    if len(raw) > HELD_CHARS:
+        return newline + 1 + end if end else _between(raw)
+    begun = within_line or (end >= _SURE_CHARS and not _WHOLE_LINE.match(line))
+    if end and begun and not _is_open(line[:end]):
+        return newline + 1 + end
+    return len(raw[: max(newline, 0)].rstrip())
+
+
+def _between(raw: str) -> int:
+    """Find the last place between two characters, not before an accent."""
+    end = len(raw) - 1
+    while end > 1 and (unicodedata.combining(raw[end]) or raw[end] in "\u200c\u200d\ufe0f"):
+        end -= 1
+    return end
+
+
+def _is_open(text: str) -> bool:
+    """Tell whether text holds a mark whose other half is still to come."""
+    if text.count("`") % 2 or text.rfind("[") > text.rfind("]") or text.rfind("](") > text.rfind(")"):
+        return True
+    return len(_OPENS.findall(text)) > len(_CLOSES.findall(text))
 
 
 def says_something(text: str) -> bool:
@@ -63,37 +149,12 @@ def says_something(text: str) -> bool:
     return any(unicodedata.category(char)[0] in "LN" or char in "%&@+=" or unicodedata.category(char) == "Sc" for char in text)
 
 
-def pieces(text: str, *, first_chars: int, piece_chars: int) -> list[str]:
-    """Cut text at sentence ends into pieces of at most `piece_chars` characters; no word is lost, and none is cut unless it is longer.
-
-    The first piece is cut at a clause near `first_chars`, and the limit doubles with every piece: each is ready before the one ahead
-    of it has been heard. Tiny sentences are joined with the next. Empty when the text says nothing. Raises ValueError unless
-    0 < first_chars <= piece_chars.
-    """
-    if not 0 < first_chars <= piece_chars:
-        raise ValueError(f"first_chars {first_chars} is not in [1, {piece_chars}]")
-    found: list[str] = []
-    rest = ""
-    for sentence in _sentences(text):
-        tiny = len(rest)
-        rest = f"{rest} {sentence}" if rest else sentence
-        while len(rest) > (limit := min(piece_chars, first_chars << min(len(found), 16))):
-            # Nothing has been heard yet: a tiny sentence goes out by itself rather than wait for a long one.
-            place = _clause(rest, limit) or (0 if found else tiny) or _later(rest, limit, piece_chars)
-            found.append(rest[:place].rstrip())
-            rest, tiny = rest[place:].lstrip(), 0
-        if len(rest) >= TINY_CHARS:
-            found.append(rest)
-            rest = ""
-    return [piece for piece in (*found, rest) if says_something(piece)]
-
-
 def _readable(text: str) -> Iterator[str]:
     """Drop emoji and what is not written; white space of any kind becomes a space."""
     before = ""
     for char in text:
         category = unicodedata.category(char)
-        if char == _BREAK:
+        if char == _BREAK or char in IPA_MARKS:
             yield char
         elif char.isspace():
             yield " "
@@ -105,44 +166,3 @@ def _readable(text: str) -> Iterator[str]:
         elif not (category[0] == "C" or category == "Me" or char == "`" or "\ufe00" <= char <= "\ufe0f" or "🏻" <= char <= "🏿"):
             yield char
         before = char
-
-
-def _sentences(text: str) -> Iterator[str]:
-    held = ""
-    for sentence in stream_to_sentences([" ".join(text.split()).replace("*", _ASTERISK)]):
-        held = f"{held} {sentence}" if held else sentence
-        if not _SHORTENED.search(held):
-            yield held.replace(_ASTERISK, "*")
-            held = ""
-    if held:
-        yield held.replace(_ASTERISK, "*")
-
-
-def _clauses(text: str) -> Iterator[int]:
-    """Yield the places where a clause ends and more text follows."""
-    for found in _CLAUSE_END.finditer(text):
-        place = found.end()
-        # A full stop before a capital was judged already, by whoever cut the sentences: this one belongs to an abbreviation.
-        if place < len(text) and not (found[0][0] == "." and text[place].isupper()):
-            yield place
-
-
-def _clause(text: str, limit: int) -> int:
-    """Find the last end of a clause within `limit` characters that leaves no tiny piece; 0 if there is none."""
-    return max((place for place in _clauses(text) if TINY_CHARS <= place <= limit), default=0)
-
-
-def _later(text: str, limit: int, piece_chars: int) -> int:
-    """Find the next best place after `limit`: a clause, the end of the text, a space; failing all, between two characters."""
-    clause = next((place for place in _clauses(text) if limit < place <= piece_chars), 0)
-    if clause:
-        return clause
-    if len(text) <= piece_chars:
-        return len(text)
-    space = text.rfind(" ", 1, piece_chars + 1)
-    if space > 0:
-        return space
-    place = piece_chars
-    while place > 1 and unicodedata.combining(text[place]):
-        place -= 1
-    return place

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from open_speech.audio import Audio
-from open_speech.backends import STT_RATE, DiarizeOptions, Heard, SpeechOptions, TranscribeOptions, Turn, Window
+from open_speech.backends import STT_RATE, DiarizeOptions, Heard, SpeechOptions, TranscribeOptions, Turn, VoiceReference, Window
 from open_speech.errors import SpeechError, from_wire
 from open_speech.transcript import Segment, TranscriptInfo
 
@@ -140,21 +140,32 @@ class HearCall(TranscribeCall):
 
 
 class SpeakCall(BaseModel):
-    """One piece of text to speak, as it crosses to a runner; `options` is SpeechOptions as JSON."""
+    """One piece of text to speak, as it crosses to a runner.
 
-    model_config = ConfigDict(frozen=True)
+    `options` is SpeechOptions as JSON, but for a voice to clone: `reference` is its PCM and `reference_text` what is said in it.
+    """
+
+    model_config = TranscribeCall.model_config
     model: str
     text: str
     options: str
+    reference: bytes | None = None
+    reference_text: str | None = None
 
     @classmethod
     def of(cls, model: str, text: str, options: SpeechOptions) -> SpeakCall:
         """Pack a call."""
-        return cls(model=model, text=text, options=_SPEECH_OPTIONS.dump_json(options).decode())
+        plain = _SPEECH_OPTIONS.dump_json(replace(options, reference=None)).decode()
+        if options.reference is None:
+            return cls(model=model, text=text, options=plain)
+        return cls(model=model, text=text, options=plain, reference=options.reference.pcm, reference_text=options.reference.text)
 
     def unpack(self) -> tuple[str, SpeechOptions]:
         """Give back the text and the options."""
-        return self.text, _SPEECH_OPTIONS.validate_json(self.options)
+        options = _SPEECH_OPTIONS.validate_json(self.options)
+        if self.reference is None:
+            return self.text, options
+        return self.text, replace(options, reference=VoiceReference(self.reference, self.reference_text))
 
 
 class DiarizeCall(BaseModel):

@@ -10,13 +10,25 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from open_speech.backends import Diarizer, Heard, Setup, Synthesizer, Transcriber, Window, WindowTranscriber
+from open_speech.audio import Audio
+from open_speech.backends import (
+    BatchSynthesizer,
+    Diarizer,
+    Heard,
+    Setup,
+    SpeechOptions,
+    Synthesizer,
+    Transcriber,
+    Utterance,
+    Window,
+    WindowTranscriber,
+)
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.registry import Registry
 from open_speech.residency import Lease, Residency
@@ -41,7 +53,8 @@ from runners._batches import Ask, Batches
 log = logging.getLogger("open_speech.runner")
 
 Backend = Transcriber | Synthesizer | Diarizer
-
+_SECONDS_PER_CHAR = 0.06
+"""By which it is guessed whether two pieces of text are alike enough to be spoken together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +66,17 @@ class HostOptions:
     model_threads: int = 0
     ttl_s: float = 300.0
     limit: int = 0
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """The settings that are for this backend alone."""
     heartbeat_s: float = 1.0
     """Seconds between progress frames while a model is fetched and loaded: the caller's deadline counts from frame to frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What windows of one batch have in common: the loaded model, and nothing else of it is looked at."""
+    """What windows, or utterances, of one batch have in common: the loaded model, and nothing else of it is looked at."""
 
-    backend: WindowTranscriber
+    backend: Any
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Kind) and other.backend is self.backend
@@ -72,7 +87,14 @@ class _Kind:
 
 def _decode(kind: Hashable, windows: Sequence[Window]) -> Sequence[Heard | SpeechError]:
     assert isinstance(kind, _Kind)
-    return kind.backend.hear(windows)
+    backend: WindowTranscriber = kind.backend
+    return backend.hear(windows)
+
+
+def _speak(kind: Hashable, utterances: Sequence[Utterance]) -> Sequence[Audio | SpeechError]:
+    assert isinstance(kind, _Kind)
+    backend: BatchSynthesizer = kind.backend
+    return backend.speak(utterances)
 
 
 async def _nothing(_: object) -> AsyncGenerator[Frame, None]:
@@ -93,6 +115,8 @@ class Host:
         self._options = options
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="model")
         self._batches: Batches[Window, Heard | SpeechError] = Batches(_decode, size=max(1, batch), workers=threads)
+        self._utterances: Batches[Utterance, Audio | SpeechError] = Batches(_speak, size=max(1, batch), workers=threads)
+        self._many = batch > 0
         self._progress: dict[str, Progress] = {}
         self._residency: Residency[Backend] = Residency(
             self._load, ttl_s=options.ttl_s, limit=options.limit, clock=time.monotonic
@@ -132,7 +156,15 @@ class Host:
         def work(backend: Synthesizer) -> AsyncGenerator[Frame, None]:
             return at_a_stretch(lambda: map(audio_frame, backend.synthesize(text, options)), self._pool)
 
-        async with aclosing(self._answer(call.model, work)) as frames:
+        async def together(backend: BatchSynthesizer) -> AsyncGenerator[Frame, None]:
+            ask = Ask(Utterance(text, options), len(text) * _SECONDS_PER_CHAR, _Kind(backend), "")
+            sound = await asyncio.wrap_future(self._utterances.submit(ask))
+            if isinstance(sound, SpeechError):
+                raise sound
+            yield audio_frame(sound)
+
+        model = self._part(call.model, options)
+        async with aclosing(self._answer(model, together if self._many else work)) as frames:
             async for frame in frames:
                 yield frame.encode()
 
@@ -154,14 +186,18 @@ class Host:
                 yield frame.encode()
 
     async def load(self, model: str) -> AsyncGenerator[bytes, None]:
-        """Fetch and load a model, with PROGRESS frames on the way."""
-        async with aclosing(self._answer(model, _nothing)) as frames:
+        """Fetch and load a model, with PROGRESS frames on the way; of one in several parts that which speaks what asks for nothing else."""
+        async with aclosing(self._answer(self._part(model), _nothing)) as frames:
             async for frame in frames:
                 yield frame.encode()
 
     async def unload(self, model: str) -> bool:
-        """Let go of a model; False if it was not loaded."""
-        return await asyncio.to_thread(self._residency.unload, model)
+        """Let go of a model, in all its parts; False if nothing of it was loaded."""
+        try:
+            names = [part.id for part in self._registry.find(model).whole]
+        except SpeechError:
+            names = [model]
+        return any([await asyncio.to_thread(self._residency.unload, name) for name in names])
 
     async def status(self) -> dict[str, Any]:
         """Tell the process id and, for each loaded model, the seconds since its last use."""
@@ -195,11 +231,20 @@ class Host:
         if self._options.ttl_s:
             asyncio.get_running_loop().call_later(self._options.ttl_s + 0.1, self._residency.evict_idle)
 
+    def _part(self, model: str, options: SpeechOptions | None = None) -> str:
+        """Name the model that has the weights for a request. One that does not exist keeps its name: loading it will say so."""
+        try:
+            return self._registry.find(model).part_for(options).id
+        except SpeechError:
+            return model
+
     def _load(self, model: str) -> Backend:
         entry = self._registry.find(model)
         folder = self._store.pull(entry, lambda progress: self._progress.__setitem__(model, progress))
         options = self._options
-        setup = Setup(entry, folder, device=options.device, compute_type=options.compute_type, threads=options.model_threads)
+        setup = Setup(
+            entry, folder, device=options.device, compute_type=options.compute_type, threads=options.model_threads, own=options.own
+        )
         backend = self._backend(setup)
         started = time.monotonic()
         backend.load()

@@ -8,10 +8,13 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from open_speech.backends import Task
+from open_speech.backends import ModelEntry, Task
+from open_speech.cache import SpeechCache, Stamp, digest
 from open_speech.config import Settings
+from open_speech.pronunciation import Pronunciation
 from open_speech.registry import Defaults, Registry
 from open_speech.vad import SpeechModel
+from open_speech.voices import Casting, Library, Presets, VoiceFolder, read_presets
 from open_speech.weights import Store
 from runners import catalog
 from runners._device import has_cuda
@@ -31,7 +34,49 @@ def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
     stt_model = settings.stt_model
     if stt_model == "auto":
         stt_model = GPU_MODEL if _on_gpu(settings.stt_device) else CPU_MODEL
-    return Registry(catalog.BACKENDS, catalog.models(), served, Defaults(stt_model, settings.tts_model, settings.tts_voice))
+    aliases = {"qwen3-tts": f"qwen3-tts-{settings.tts_qwen3_size.lower()}"}
+    return Registry(catalog.BACKENDS, catalog.models(), served, Defaults(stt_model, settings.tts_model, settings.tts_voice, aliases))
+
+
+def presets(settings: Settings) -> Presets:
+    """Read the file of voice presets. Raises SettingsError naming what is wrong in it."""
+    path = settings.tts_voices_config
+    return Presets() if path is None else read_presets(path.expanduser())
+
+
+def casting(settings: Settings, registry: Registry) -> Casting:
+    """Gather every voice that can be asked for by name. Raises SettingsError for a wrong file of presets."""
+    library = Library(settings.os_voice_library_path.expanduser(), limit=settings.os_voice_library_max_count)
+    folder = settings.tts_voice_dir
+    return Casting(registry, presets(settings), library, VoiceFolder(folder.expanduser() if folder else None))
+
+
+def pronunciation(settings: Settings) -> Pronunciation:
+    """Read the pronunciation dictionary. Raises SettingsError naming what is wrong in it."""
+    path = settings.tts_pronunciation_dict
+    return Pronunciation(path.expanduser() if path else None)
+
+
+def speech_cache(settings: Settings) -> SpeechCache | None:
+    """Open the cache of speech, if there is to be one."""
+    if not settings.tts_cache_enabled:
+        return None
+    return SpeechCache(settings.tts_cache_dir.expanduser(), settings.tts_cache_max_mb << 20, stamp(settings))
+
+
+def stamp(settings: Settings) -> Stamp:
+    """Say how to tell what a model's sound depends on beside the request."""
+    models = store(settings)
+    backends = {entry.name: entry for entry in catalog.BACKENDS}
+
+    def told(model: ModelEntry) -> str | None:
+        files = models.files(model)
+        if any(file.sha256 is None for file in files) or (model.sources and not files):
+            return None
+        own = [(name, repr(getattr(settings, name))) for name in backends[model.backend].settings]
+        return digest((model.id, settings.speech_device, [(file.path, file.sha256) for file in files], own))
+
+    return told
 
 
 def speech_model(settings: Settings) -> Callable[[], SpeechModel]:
@@ -57,13 +102,14 @@ def speech_model(settings: Settings) -> Callable[[], SpeechModel]:
 
 def host_options(settings: Settings, backend: str) -> HostOptions:
     """Choose how a runner of `backend` works."""
-    speaks = next(entry for entry in catalog.BACKENDS if entry.name == backend).task is Task.TTS
+    entry = next(entry for entry in catalog.BACKENDS if entry.name == backend)
     return HostOptions(
-        device=settings.speech_device if speaks else settings.stt_device,
+        device=settings.speech_device if entry.task is Task.TTS else settings.stt_device,
         compute_type=settings.stt_compute_type,
         model_threads=settings.os_threads,
         ttl_s=settings.os_model_ttl,
         limit=settings.os_max_loaded_models,
+        own={name: getattr(settings, name) for name in entry.settings},
     )
 
 

@@ -12,10 +12,11 @@ from open_speech.backends import BackendEntry, Vad
 from open_speech.cleaning import Cleaning
 from open_speech.config import Settings
 from open_speech.engine import Engine, EngineLimits, Habits
+from open_speech.polish import Finish
 from open_speech.remote import Link, RunnerClient
 from runners._bentoml import ServiceLink
 from runners._host import Host
-from runners._parts import host_options, registry, speech_model, store
+from runners._parts import casting, host_options, pronunciation, registry, speech_cache, speech_model, store
 from runners._plan import Placement, plan
 
 
@@ -68,6 +69,17 @@ def _engine(settings: Settings, links: Mapping[str, Link], served: Mapping[str, 
         vad=vad if settings.stt_vad_enabled else None,
         cleaning=Cleaning(noise_reduce=settings.stt_noise_reduce, normalize=settings.stt_normalize),
         speed=settings.tts_speed,
+        finish=Finish(trim=settings.tts_trim_silence, normalize=settings.tts_normalize_output),
     )
     clients = {name: RunnerClient(name, link, deadline_s=settings.os_request_timeout_s) for name, link in links.items()}
-    return Engine(registry(settings, served), clients, limits, speech=speech_model(settings), habits=habits)
+    known = registry(settings, served)
+    return Engine(
+        known,
+        clients,
+        limits,
+        speech=speech_model(settings),
+        habits=habits,
+        casting=casting(settings, known),
+        cache=speech_cache(settings),
+        pronunciation=pronunciation(settings),
+    )

@@ -35,6 +35,12 @@ KOKORO_VOICES = {
 }  # fmt: skip
 """OpenAI's voices -> the Kokoro voice of the same name, or else of the same gender and a like character."""
 
+QWEN_VOICES = {
+    "alloy": "Vivian", "ash": "Ryan", "ballad": "Eric", "coral": "Serena", "echo": "Aiden", "fable": "Dylan", "onyx": "Uncle_Fu",
+    "nova": "Vivian", "sage": "Sohee", "shimmer": "Ono_Anna", "verse": "Ryan", "marin": "Serena", "cedar": "Aiden",
+}  # fmt: skip
+"""OpenAI's voices -> a Qwen speaker of the same gender and a like character; there are only nine."""
+
 BACKENDS: tuple[BackendEntry, ...] = (
     BackendEntry(
         name="faster-whisper",
@@ -44,6 +50,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         extra="faster-whisper",
         licence="MIT",
         open_ended=True,
+        batch=4,
     ),
     BackendEntry(
         name="kokoro",
@@ -55,6 +62,27 @@ BACKENDS: tuple[BackendEntry, ...] = (
         speed_range=(0.5, 2.0),
         piece_chars=250,  # 400 take it up to 7 s on two cores, and a piece that is begun cannot be cancelled
         openai_voices=KOKORO_VOICES,
+        phonemes=True,
+    ),
+    BackendEntry(
+        name="onnx-asr",
+        task=Task.STT,
+        target="runners.onnx_asr:OnnxAsr",
+        requires=("onnx_asr", "onnxruntime"),
+        extra="onnx-asr",
+        licence="MIT",
+        batch=4,
+        window_s=20.0,
+    ),
+    BackendEntry(
+        name="openai-whisper",
+        task=Task.STT,
+        target="runners.openai_whisper:OpenAIWhisper",
+        requires=("whisper", "torch"),
+        extra="openai-whisper",
+        licence="MIT",
+        batch=1,
+        window_s=30.0,
     ),
     BackendEntry(
         name="piper",
@@ -64,6 +92,58 @@ BACKENDS: tuple[BackendEntry, ...] = (
         extra="piper",
         licence="GPL-3.0-or-later",
         speed_range=(0.25, 4.0),
+        phonemes=True,
+    ),
+    BackendEntry(
+        name="senko",
+        task=Task.DIARIZE,
+        target="runners.senko:Senko",
+        requires=("senko",),
+        extra="diarize",
+        licence="MIT",
+    ),
+    BackendEntry(
+        name="moonshine",
+        task=Task.STT,
+        target="runners.moonshine:Moonshine",
+        requires=("onnxruntime",),
+        extra="moonshine",
+        licence="MIT",
+        batch=8,
+        window_s=15.0,
+    ),
+    BackendEntry(
+        name="vosk",
+        task=Task.STT,
+        target="runners.vosk:Vosk",
+        requires=("vosk",),
+        extra="vosk",
+        licence="Apache-2.0",
+    ),
+    BackendEntry(
+        name="qwen",
+        task=Task.TTS,
+        target="runners.qwen:Qwen",
+        requires=("qwen_tts",),
+        extra="",
+        apart=True,
+        licence="Apache-2.0",
+        batch=4,
+        openai_voices=QWEN_VOICES,
+        settings=("tts_qwen3_device", "tts_qwen3_flash_attn"),
+    ),
+    BackendEntry(
+        name="fish",
+        task=Task.TTS,
+        target="runners.fish:Fish",
+        requires=(),
+        extra="",
+        licence="MIT",
+        settings=(
+            "openaudio_api_base", "openaudio_api_key", "openaudio_tts_path", "openaudio_default_format", "openaudio_default_reference_id",
+            "openaudio_default_normalize", "openaudio_chunk_length", "openaudio_latency", "openaudio_temperature", "openaudio_top_p",
+            "openaudio_timeout_seconds", "openaudio_max_retries",
+        ),
     ),
     BackendEntry(
         name="tones-stt",
@@ -96,6 +176,13 @@ def models() -> tuple[ModelEntry, ...]:
     return tuple(model for path in sorted(MODELS_FOLDER.glob("*.toml")) for model in read_models(path))
 
 
+@cache
+def speech_detector() -> ModelEntry:
+    """The network that tells speech from the rest. It is no model that a request can name."""
+    (entry,) = read_models(MODELS_FOLDER / "front" / "silero.toml")
+    return entry
+
+
 def read_models(path: Path) -> tuple[ModelEntry, ...]:
     """Read the models of one file. Raises TypeError, KeyError or ValueError if a row is not written as it should be."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -104,12 +191,19 @@ def read_models(path: Path) -> tuple[ModelEntry, ...]:
 
 
 def _model(row: dict[str, Any]) -> ModelEntry:
-    """Build one entry; a key that ModelEntry does not have is a TypeError, so a slip of the pen cannot pass unseen."""
+    """Build one entry; a key that ModelEntry does not have is a TypeError, so a slip of the pen cannot pass unseen.
+
+    A row's parts have all that it has and they do not say otherwise; the files are theirs, and what one of them can do it can do.
+    """
+    parts = tuple(_model({**row, **part}) for part in row.pop("part", ()))
+    if parts:
+        del row["file"]
+        row |= {ability: any(getattr(part, ability) for part in parts) for ability in ("clones", "designs", "instructs")}
     sources = tuple(_source(source) for source in row.pop("source", ()))
     files = tuple(WeightFile(**file) for file in row.pop("file", ()))
     voices = tuple(Voice(**voice) for voice in row.pop("voice", ()))
     languages = (*row.pop("languages"), *row.pop("more_languages", ()))
-    return ModelEntry(task=Task(row.pop("task")), languages=languages, voices=voices, files=files, sources=sources, **row)
+    return ModelEntry(task=Task(row.pop("task")), languages=languages, voices=voices, files=files, sources=sources, parts=parts, **row)
 
 
 def _source(row: Mapping[str, Any]) -> Source:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from open_speech.errors import NotInstalled, UnsupportedLanguage
+from open_speech.ipa import split
 
 VOICE_LANGUAGES = {
     "a": "en-us", "b": "en-gb", "e": "es", "f": "fr-fr", "h": "hi", "i": "it", "j": "ja", "p": "pt-br", "z": "zh",
@@ -57,14 +58,21 @@ def language_for(voice: str, asked: str | None) -> str:
 
 
 def phonemes(text: str, language: str) -> str:
-    """Write text as phonemes with stress and punctuation; `language` is one of VOICE_LANGUAGES' values.
+    """Write text as phonemes with stress and punctuation; those that stand in it already (ipa.py) stay.
 
+    `language` is one of VOICE_LANGUAGES' values.
     espeak-ng's library must have been set up. Raises NotInstalled naming the extra that brings what the language needs.
     """
-    written = _misaki(language, text) if language in ("ja", "zh") else _espeak(language, text)
+    read = _misaki if language in ("ja", "zh") else _espeak
+    written = "".join(part if are_phonemes else _spaced(part, read(language, part)) for part, are_phonemes in split(text))
     for theirs, ours in _SIGNS.get(language, {}).items():
         written = written.replace(theirs, ours)
     return " ".join(written.split())
+
+
+def _spaced(text: str, written: str) -> str:
+    """Put back the white space around a stretch of text, which the readers drop: phonemes stand next to it."""
+    return f"{' ' if text[:1].isspace() else ''}{written}{' ' if text[-1:].isspace() else ''}"
 
 
 def with_short_words(text: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import numpy as np
 from open_speech.audio import Audio
 from open_speech.backends import Setup, SpeechOptions
 from open_speech.errors import NothingToSpeak, OutOfRange, UnknownVoice, UnsupportedLanguage, WeightsCorrupt, WeightsUnavailable
+from open_speech.ipa import split
 from open_speech.text import says_something
 from runners._onnx import cpu_session
 from runners._pauses import pause_after, settle
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 SPEEDS = (0.25, 4.0)
 _SPEAKER_DIGITS = 4
+_BRACKETS = re.compile(r"([\[\]])\1+")
 
 
 class Piper:
@@ -53,9 +57,7 @@ class Piper:
             raise UnsupportedLanguage(f"The voice `{options.voice}` speaks {known}, not `{options.language}`.", param="language")
         if not SPEEDS[0] <= options.speed <= SPEEDS[1]:
             raise OutOfRange(f"Piper speaks at a speed from {SPEEDS[0]} to {SPEEDS[1]}.", param="speed")
-        # Double brackets would be read as raw phonemes.
-        plain = with_short_words(text.replace("[[", "[").replace("]]", "]"))
-        sentences = self._voice.phonemize(plain) if says_something(text) else []
+        sentences = self._voice.phonemize(_as_piper_reads(text)) if says_something(text) else []
         if not any(sentences):
             raise NothingToSpeak("The text has nothing that this voice can speak.", param="input")
         return self._speak(sentences, speaker, options.speed)
@@ -96,6 +98,14 @@ class Piper:
                 return int(speaker)
         known_names = ", ".join([*ids, *list(named)[:5]])
         raise UnknownVoice(f"The model `{self._setup.model.id}` has no voice `{voice}`. It has: {known_names}.", param="voice")
+
+
+def _as_piper_reads(text: str) -> str:
+    """Put phonemes into the double brackets that piper reads as such, and leave no others."""
+    return "".join(
+        f"[[{unicodedata.normalize('NFD', part)}]]" if are_phonemes else with_short_words(_BRACKETS.sub(r"\1", part))
+        for part, are_phonemes in split(text)
+    )
 
 
 Runner = tts_service("piper", Piper, Resources(threads=2))

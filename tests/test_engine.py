@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from open_speech.errors import (
     UnknownVoice,
     WrongTask,
 )  # fmt: skip
+from open_speech.pronunciation import Pronunciation
 from open_speech.registry import Defaults, Registry
 from open_speech.remote import RunnerClient, RunnerGone
 from open_speech.speaking import Speech
@@ -87,12 +89,12 @@ class Runner:
         return {"loaded": {}}
 
 
-def engine(runner: Runner, *, max_queue: int = 8, max_text_chars: int = 4096) -> Engine:
+def engine(runner: Runner, *, max_queue: int = 8, max_text_chars: int = 4096, pronunciation: Pronunciation | None = None) -> Engine:
     served = {"mouth": "process", "ear": "process"}
     registry = Registry([MOUTH, EAR], MODELS, served, Defaults("ear/one", "mouth/one", "ann"))
     clients = {name: RunnerClient(name, runner, deadline_s=5) for name in served}
     limits = EngineLimits(max_audio_s=60, max_queue=max_queue, max_text_chars=max_text_chars)
-    return Engine(registry, clients, limits, speech=no_detector)
+    return Engine(registry, clients, limits, speech=no_detector, pronunciation=pronunciation)
 
 
 def no_detector() -> SpeechModel:
@@ -233,6 +235,112 @@ def test_an_unforeseen_failure_still_ends_the_stream() -> None:
 
     with pytest.raises(BackendFailed):
         asyncio.run(run())
+
+
+def test_a_dialogue_of_several_voices_is_one_request() -> None:
+    runner = Runner()
+    audio = speak(runner, "[voice:ann]Who is it? [pause:0.5][voice:bob]It is me. [voice:]Come in.")
+    assert [(options.voice, text) for text, options in runner.asked] == [("ann", "Who is it?"), ("bob", "It is me."), ("ann", "Come in.")]
+    assert audio.seconds == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("input_type", [None, "ssml"])
+def test_ssml_is_spoken_with_its_breaks_voices_and_speeds(input_type: Literal["ssml"] | None) -> None:
+    runner = Runner()
+    text = "<speak>One.<break time='1s'/><voice name='bob'><prosody rate='200%'>Two.</prosody></voice></speak>"
+    audio = speak(runner, text, input_type=input_type)
+    assert [(options.voice, options.speed, said) for said, options in runner.asked] == [("ann", 1.0, "One."), ("bob", 2.0, "Two.")]
+    assert audio.seconds == pytest.approx(1.2)
+
+
+def test_ssml_is_text_when_the_request_says_so() -> None:
+    runner = Runner()
+    speak(runner, "<speak>hi</speak>", input_type="text")
+    assert runner.asked[0][0] == "<speak>hi</speak>"
+
+
+@pytest.mark.parametrize("text", ["Hello. [voice:nobody]Hello.", "<speak>Hello. <voice name='nobody'>Hello.</voice></speak>"])
+def test_an_unknown_voice_in_the_midst_of_a_text_reaches_no_runner(text: str) -> None:
+    runner = Runner()
+    with pytest.raises(UnknownVoice):
+        speak(runner, text)
+    assert runner.asked == []
+
+
+def test_numbers_are_put_into_words_and_the_dictionary_goes_first(tmp_path: Path) -> None:
+    (tmp_path / "words.yaml").write_text("words: {SQL: 2 quills}", encoding="utf-8")
+    runner = Runner()
+
+    async def run() -> None:
+        await hear(await engine(runner, pronunciation=Pronunciation(tmp_path / "words.yaml")).speak("tts-1", "SQL cost $5."))
+
+    asyncio.run(run())
+    assert runner.asked[0][0] == "two quills cost five dollars."
+
+
+def test_a_long_text_is_spoken_piece_by_piece() -> None:
+    runner = Runner()
+    text = "This is one of the many sentences here. " * 2500
+
+    async def run() -> int:
+        speech = await engine(runner).speak("tts-1", text, long=True)
+        asked = len(runner.asked)
+        assert sum([1 async for _ in speech]) == len(runner.asked)
+        return asked
+
+    assert asyncio.run(run()) <= 4
+    assert " ".join(said for said, _ in runner.asked) == text.strip()
+
+
+def test_a_text_is_spoken_while_it_is_written() -> None:
+    runner = Runner()
+
+    async def run() -> list[int]:
+        more = asyncio.Event()
+
+        async def fragments() -> AsyncIterator[str | None]:
+            for word in "This sentence is all there. And the ".split(" "):
+                yield f"{word} "
+            await more.wait()
+            yield "next one is [voice:bob]not."
+
+        speech = await engine(runner).speak_stream("tts-1", fragments())
+        await anext(speech)
+        before = len(runner.asked)
+        more.set()
+        await hear(speech)
+        return [before, len(runner.asked)]
+
+    assert asyncio.run(run()) == [1, 3]
+    assert [(options.voice, text) for text, options in runner.asked] == [
+        ("ann", "This sentence is all there."), ("ann", "And the next one is"), ("bob", "not.")
+    ]  # fmt: skip
+
+
+def test_a_flush_speaks_what_is_there() -> None:
+    runner = Runner()
+
+    async def run() -> None:
+        never = asyncio.Event()
+
+        async def fragments() -> AsyncIterator[str | None]:
+            yield "Half a"
+            yield None
+            await never.wait()
+
+        speech = await engine(runner).speak_stream("tts-1", fragments())
+        assert [cue.text for cue in speech.cues] == ["Half a"]
+        await speech.aclose()
+
+    asyncio.run(asyncio.wait_for(run(), 5))
+
+
+def test_a_stream_that_ends_without_a_word_is_refused() -> None:
+    async def fragments() -> AsyncIterator[str | None]:
+        yield " \n"
+
+    with pytest.raises(NothingToSpeak):
+        asyncio.run(engine(Runner()).speak_stream("tts-1", fragments()))
 
 
 def test_an_upload_is_decoded_and_transcribed_at_the_recogniser_s_rate() -> None:

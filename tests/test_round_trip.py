@@ -11,7 +11,8 @@ import pytest
 
 from open_speech.audio import concat, resample
 from open_speech.backends import STT_RATE, Setup, SpeechOptions, Synthesizer, TranscribeOptions
-from open_speech.text import pieces, speakable
+from open_speech.pieces import pieces
+from open_speech.text import speakable
 from open_speech.transcript import Segment
 from runners import catalog
 from runners.faster_whisper import FasterWhisper

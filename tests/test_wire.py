@@ -1,5 +1,6 @@
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from open_speech.audio import Audio
+from open_speech.backends import SpeechOptions, VoiceReference
 from open_speech.errors import BackendFailed, Overloaded, UnknownVoice
-from open_speech.wire import END, MAX_PAYLOAD, BrokenStream, Decoder, Frame, Kind, audio_frame, audio_of, error_frame, error_of
+from open_speech.wire import END, MAX_PAYLOAD, BrokenStream, Decoder, Frame, Kind, SpeakCall, audio_frame, audio_of, error_frame, error_of
 
 FRAMES = st.builds(Frame, st.sampled_from(Kind), st.binary(max_size=60))
 
@@ -66,3 +68,16 @@ def test_an_error_of_a_newer_version_is_a_failed_backend() -> None:
     crossed = error_of(Frame(Kind.ERROR, json.dumps({"kind": "FromTheFuture", "message": "?"}).encode()))
     assert type(crossed) is BackendFailed
     assert crossed.message == "?"
+
+
+def test_a_voice_to_clone_crosses_bit_by_bit_with_its_words() -> None:
+    sound = np.random.default_rng(0).uniform(-1, 1, 1000).astype(np.float32)
+    wishes = SpeechOptions("v", 1.5, "de", VoiceReference.of(Audio(sound, 24_000), "Guten Tag."), instructions="Sing.")
+    for options in (wishes, replace(wishes, reference=None, design="Deep.")):
+        call = SpeakCall.of("model", "Hello.", options)
+        assert SpeakCall.model_validate_json(call.model_dump_json()).unpack() == call.unpack() == ("Hello.", options)
+
+
+def test_a_reference_of_another_rate_is_kept_at_the_one_that_models_take() -> None:
+    reference = VoiceReference.of(Audio(np.zeros(8000, np.float32), 8000))
+    assert (reference.audio.rate, reference.audio.seconds) == (24_000, pytest.approx(1, abs=0.001))

@@ -66,6 +66,7 @@ def examine() -> Iterator[Finding]:
         settings = terminal.settings()
         placements = plan(settings)
         missing = left_out(settings)
+        parts.presets(settings)
         yield Finding("settings", State.OK, "all known and in range")
     except SettingsError as wrong:
         yield Finding("settings", State.BAD, str(wrong))
@@ -87,7 +88,7 @@ def _backends(placements: tuple[Placement, ...], missing: list[BackendEntry]) ->
     served = {placement.backend.task for placement in placements}
     for entry in missing:
         state = State.WORSE if entry.task in served else State.BAD
-        yield Finding(f"backend {entry.name}", state, f"not installed: pip install 'open-speech[{entry.extra}]'")
+        yield Finding(f"backend {entry.name}", state, f"not installed: {entry.remedy}")
     chosen = {placement.backend.name for placement in placements} | {entry.name for entry in missing}
     for entry in catalog.BACKENDS:
         if entry.name not in chosen and entry.extra:

@@ -46,7 +46,7 @@ def pull(models: tuple[str, ...]) -> None:
     """
     settings = terminal.settings()
     registry = weights.whole_catalog(settings)
-    wanted = [registry.find(name) for name in models] if models else weights.needed(settings)
+    wanted = [part for name in models for part in registry.find(name).whole] if models else weights.needed(settings)
     store = parts.store(settings)
     weights.pull(store, wanted)
     for model in wanted:
@@ -61,7 +61,7 @@ def rm(models: tuple[str, ...]) -> None:
     registry = weights.whole_catalog(settings)
     store = parts.store(settings)
     for model in [registry.find(name) for name in models]:
-        freed = store.remove(model)
+        freed = sum(store.remove(part) for part in model.whole)
         if not freed:
             raise UnknownModel(f"The weights of `{model.id}` are not here.", param="model")
         click.echo(f"{model.id}: {terminal.megabytes(freed)} freed")
@@ -88,14 +88,15 @@ def show(model: str) -> None:
         ("size", terminal.megabytes(entry.size_bytes)),
         ("weights", _state(store, entry)),
         ("folder", str(store.folder(entry)) if entry.sources else ""),
+        ("in parts", " ".join(part.id for part in entry.parts)),
     ]
     terminal.table(("", ""), [(name, value) for name, value in rows if value])
 
 
 def _state(store: Store, model: ModelEntry) -> str:
-    if not model.sources:
+    if not any(part.sources for part in model.whole):
         return "none needed"
-    return "here" if store.is_complete(model) else "not here"
+    return "here" if all(store.is_complete(part) for part in model.whole) else "not here"
 
 
 def _yes(answer: bool) -> str:

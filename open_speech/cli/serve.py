@@ -32,6 +32,7 @@ def command(host: str | None, port: str | None, no_pull: bool) -> None:
     """Start the server, after pulling the weights that it needs."""
     settings = terminal.settings(OS_HOST=host, OS_PORT=port)
     require_backends(settings)
+    parts.presets(settings)
     if busy := port_trouble(settings.os_host, settings.os_port):
         raise click.ClickException(busy)
     if not no_pull:
@@ -46,11 +47,11 @@ def require_backends(settings: Settings) -> None:
     """Name the backends that are left out because they are not installed; raise WrongUse if nothing is left of a task."""
     missing = left_out(settings)
     for entry in missing:
-        terminal.note(f"{entry.name} is not installed and is left out: pip install 'open-speech[{entry.extra}]'")
+        terminal.note(f"{entry.name} is not installed and is left out: {entry.remedy}")
     there = {placement.backend.task for placement in plan(settings)}
     for entry in missing:
         if entry.task not in there:
-            raise WrongUse(f"No backend for {entry.task} is installed: pip install 'open-speech[{entry.extra}]'")
+            raise WrongUse(f"No backend for {entry.task} is installed: {entry.remedy}")
 
 
 def port_trouble(host: str, port: int) -> str:

@@ -1,14 +1,16 @@
 """Sound in files: any upload -> Audio, Audio -> the six formats that clients ask for, and tempo. The only place that knows FFmpeg."""
 
 from open_speech.codecs.decode import blocks, decode, decode_pcm16
-from open_speech.codecs.encode import MEDIA_TYPES, Encoder, encoder
+from open_speech.codecs.encode import MEDIA_TYPES, PCM_RATE, Encoder, encoder
 from open_speech.codecs.flow import collect
+from open_speech.codecs.loudness import loudness
 from open_speech.codecs.stream import encode_stream
 from open_speech.codecs.stretch import Stretcher, stretch
 from open_speech.codecs.wav import wav_bytes
 
 __all__ = [
     "MEDIA_TYPES",
+    "PCM_RATE",
     "Encoder",
     "Stretcher",
     "blocks",
@@ -17,6 +19,7 @@ __all__ = [
     "decode_pcm16",
     "encode_stream",
     "encoder",
+    "loudness",
     "stretch",
     "wav_bytes",
 ]

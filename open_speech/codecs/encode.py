@@ -25,7 +25,7 @@ MEDIA_TYPES: Mapping[AudioFormat, str] = {
     "pcm": "audio/pcm",
 }
 PCM_RATE = 24_000
-"""Hertz of `pcm`: a stream without a header has no place to say another."""
+"""Hertz of `pcm` unless another was asked for: a stream without a header has no place to say it."""
 
 
 class Encoder(Protocol):
@@ -50,10 +50,10 @@ class Encoder(Protocol):
         ...
 
 
-def encoder(format: AudioFormat, rate: int) -> Encoder:
-    """Start a file in `format` from pieces at `rate` Hertz."""
+def encoder(format: AudioFormat, rate: int, *, pcm_rate: int = PCM_RATE) -> Encoder:
+    """Start a file in `format` from pieces at `rate` Hertz; `pcm_rate` is the rate of `pcm`, the other formats say theirs themselves."""
     if format == "pcm":
-        return _Plain(MEDIA_TYPES[format], rate, PCM_RATE)
+        return _Plain(MEDIA_TYPES[format], rate, pcm_rate)
     if format == "wav":
         return _Plain(MEDIA_TYPES[format], rate, rate, header=wav_header(rate))
     return _Encoded(MEDIA_TYPES[format], rate, _RECIPES[format])

@@ -6,19 +6,22 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from open_speech.audio import Audio
-from open_speech.codecs.encode import encoder
+from open_speech.codecs.encode import PCM_RATE, encoder
 from open_speech.config import AudioFormat
 
 _FIRST_SECONDS = 0.1
 _LONGEST_SECONDS = 2.0
 
 
-async def encode_stream(pieces: AsyncIterator[Audio], format: AudioFormat, rate: int) -> AsyncGenerator[bytes, None]:
+async def encode_stream(
+    pieces: AsyncIterator[Audio], format: AudioFormat, rate: int, *, pcm_rate: int = PCM_RATE
+) -> AsyncGenerator[bytes, None]:
     """Encode pieces at `rate` Hertz as they come; yield chunks, none empty, that joined are one file in `format`.
 
-    Without any piece the file is valid and silent where the format allows it. When the consumer leaves, `pieces` is closed.
+    `pcm_rate` is as in `encoder`. Without any piece the file is valid and silent where the format allows it. When the consumer
+    leaves, `pieces` is closed.
     """
-    file = encoder(format, rate)
+    file = encoder(format, rate, pcm_rate=pcm_rate)
     step = _FIRST_SECONDS
     try:
         async for piece in pieces:

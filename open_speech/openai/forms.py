@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import Request
+from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartParser
 
-from open_speech.errors import InvalidRequest, InvalidValue, MissingField
+from open_speech.errors import InvalidRequest, InvalidValue, MissingField, UploadTooLarge
 
 _FD = Path("/dev/fd")
 _FILES_OF_ONE = 16
@@ -76,14 +77,36 @@ async def read_uploads(request: Request, limit: int) -> AsyncIterator[tuple[dict
         yield _fields(request, form), [Media(name, await _source(file)) for name, file in zip(names, files, strict=True)]
 
 
+async def read_sample(request: Request, name: str, *, max_bytes: int) -> tuple[dict[str, Any], bytes | None]:
+    """Read the fields of a multipart form, and the file in its part `name`: None where there is none.
+
+    Raises InvalidRequest, or UploadTooLarge naming the part.
+    """
+    async with _form(request, max_files=_FILES_OF_ONE, part=name) as form:
+        file = form.get(name)
+        if not isinstance(file, UploadFile):
+            return _fields(request, form), None
+        if (file.size or 0) > max_bytes:
+            raise UploadTooLarge(f"`{name}` has {file.size} bytes; the limit is {max_bytes}.", param=name)
+        return _fields(request, form), await file.read()
+
+
+def form_schema(model: type[BaseModel], name: str, *, required: bool = True) -> dict[str, Any]:
+    """Describe the form that `read_sample` reads, for the OpenAPI document."""
+    fields = model.model_json_schema()
+    form = {**fields, "properties": {**fields["properties"], name: {"type": "string", "format": "binary"}}}
+    form["required"] = [*fields.get("required", []), *([name] if required else [])]
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
+
+
 def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 @asynccontextmanager
-async def _form(request: Request, *, max_files: int) -> AsyncIterator[FormData]:
+async def _form(request: Request, *, max_files: int, part: str = "file") -> AsyncIterator[FormData]:
     if _content_type(request) != "multipart/form-data":
-        raise InvalidRequest("Send the audio as `multipart/form-data`, with the media file in the part `file`.")
+        raise InvalidRequest(f"Send the audio as `multipart/form-data`, with the media file in the part `{part}`.")
     async with request.form(max_files=max_files, max_part_size=_FIELD_BYTES) as form:
         yield form
 

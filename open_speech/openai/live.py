@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from open_speech.errors import SpeechError
 
 T = TypeVar("T")
+UNSTORED = {"Cache-Control": "no-store"}
+"""Headers of an answer that no proxy may keep."""
 STALLED_S = 600.0
 """Seconds a client may stop reading: a player that has buffered enough does so for minutes, one that hangs does so for ever."""
 
@@ -59,12 +61,12 @@ class LiveResponse(Response):
     An abort is the only way to tell a client that audio in chunks is not complete: a last chunk would call it whole.
     """
 
-    def __init__(self, body: AsyncGenerator[bytes, None], media_type: str) -> None:
+    def __init__(self, body: AsyncGenerator[bytes, None], media_type: str, headers: Mapping[str, str] | None = None) -> None:
         self._body = body
         self.status_code = 200
         self.media_type = media_type
         self.background = None
-        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self.init_headers({**UNSTORED, "X-Accel-Buffering": "no", **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the body chunk by chunk. Raises AnswerCutShort, or ClientDisconnect."""

@@ -1,16 +1,17 @@
-"""GET /v1/models, /v1/models/{id}, /v1/audio/models and /v1/audio/voices: what this server can do."""
+"""GET /v1/models, /v1/models/{id} and /v1/audio/models: what this server can do."""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 from fastapi import APIRouter, Request
 
-from open_speech.backends import ModelEntry, Task, Voice
+from open_speech.backends import ModelEntry, Task
 from open_speech.config import AudioFormat
 from open_speech.errors import SpeechError
 from open_speech.openai.dependencies import EngineDep
-from open_speech.openai.schemas import ERRORS, ModelBody, ModelList, TranscriptFormat, VoiceBody
+from open_speech.openai.schemas import ERRORS, ModelBody, ModelList, TranscriptFormat
+from open_speech.openai.voice_list import voice_of
 from open_speech.registry import Registry
 
 router = APIRouter(prefix="/v1", tags=["models"], responses=ERRORS)
@@ -34,17 +35,6 @@ async def list_audio_models(request: Request, engine: EngineDep) -> dict[str, li
     models = listed(engine.registry, request.app.state.created)
     models.sort(key=lambda model: model.task != Task.TTS)
     return {"models": [{"id": model.id, "task": model.task} for model in models]}
-
-
-@router.get("/audio/voices")
-async def list_voices(engine: EngineDep, model: str | None = None, legacy: bool = False) -> dict[str, Any]:
-    """List the voices of all models or of one; `legacy` gives bare names, as older clients of Kokoro servers read them."""
-    entries = engine.registry.models(Task.TTS) if model is None else [engine.registry.find(model, Task.TTS)]
-    voices = [voice_of(entry, voice) for entry in entries for voice in entry.voices]
-    if legacy:
-        return {"voices": list(dict.fromkeys(voice.id for voice in voices))}
-    data = [voice.model_dump(exclude_none=True) for voice in voices]
-    return {"object": "list", "data": data, "voices": data}
 
 
 def listed(registry: Registry, created: int) -> list[ModelBody]:
@@ -78,16 +68,7 @@ def describe(entry: ModelEntry, name: str, created: int) -> ModelBody:
         default_voice=entry.default_voice or None,
         word_times=None if speaks else entry.word_times,
         translates=None if speaks else entry.translates,
-    )
-
-
-def voice_of(entry: ModelEntry, voice: Voice) -> VoiceBody:
-    """Describe a voice of a model."""
-    return VoiceBody(
-        id=voice.id,
-        name=voice.id,
-        display_name=voice.name or None,
-        language=voice.language,
-        gender=voice.gender,
-        model=entry.id,
+        clones=entry.clones if speaks else None,
+        designs=entry.designs if speaks else None,
+        instructs=entry.instructs if speaks else None,
     )

@@ -15,7 +15,7 @@ TranscriptFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 AnswerFormat = TranscriptFormat | Literal["diarized_json"]
 """The same, and the format that needs to know who spoke."""
 
-class VoiceReference(BaseModel):
+class VoiceName(BaseModel):
     """A voice named by its id."""
 
     id: str
@@ -27,18 +27,34 @@ class SpeechRequest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     model: str = Field(description="Model id, or one of OpenAI's names such as `tts-1`.")
-    input: str = Field(description="The text to speak.")
-    voice: str | VoiceReference | None = Field(None, description="Voice id, one of OpenAI's voices, or unset for the default.")
-    instructions: str | None = Field(None, description="Accepted for OpenAI's sake; no backend follows instructions yet.")
+    input: str = Field(description="The text to speak; it may hold `[pause:0.5]` and `[voice:af_sky]`.")
+    input_type: Literal["text", "ssml"] | None = Field(
+        None, description="Not OpenAI's: unset takes text that begins with `<speak` as SSML."
+    )
+    voice: str | VoiceName | None = Field(None, description="Voice id, one of OpenAI's voices, or unset for the default.")
+    instructions: str | None = Field(None, max_length=4096, description="How to speak; a model that follows none ignores them.")
     response_format: AudioFormat | None = Field(None, description="Unset is the server's default, mp3 unless it says otherwise.")
     speed: float | None = Field(None, ge=0.25, le=4)
-    stream_format: Literal["audio", "sse"] | None = "audio"
+    stream_format: Literal["audio", "sse", "json"] | None = Field("audio", description="`json`, one object with all of it, is ours.")
+    timestamps: Literal["word"] | None = Field(None, description="Not OpenAI's: when each word is said, in the events or the JSON.")
+    captions: Literal["vtt", "srt"] | None = Field(None, description="Not OpenAI's: subtitles, in the last event or the JSON.")
+    progress: bool = Field(False, description="Not OpenAI's: events that tell how much of the text was spoken.")
     language: str | None = Field(None, description="Not OpenAI's: language of the text, where the voice can speak several.")
+    sample_rate: int | None = Field(
+        None, ge=8_000, le=48_000, description="Not OpenAI's: Hertz of the sound; unset is the voice's own, and 24000 for `pcm`."
+    )
+    cache: bool = Field(True, description="Not OpenAI's: false has the speech made anew where the server keeps speech; also as a query.")
+    reference_audio: str | None = Field(
+        None, description="Not OpenAI's: a recording of the voice to clone, 1 to 60 s, in base64 or as a data URL."
+    )
+    reference_text: str | None = Field(None, max_length=4096, description="What is said in `reference_audio`; some models need it.")
+    voice_design: str | None = Field(None, max_length=4096, description="Not OpenAI's: description of a voice to make up.")
+    ignore_unsupported: bool = Field(False, description="Not OpenAI's: leave out what the model cannot do, instead of an error.")
 
     @property
     def voice_id(self) -> str | None:
         """The voice's name, in whichever way it was given."""
-        return self.voice.id if isinstance(self.voice, VoiceReference) else self.voice
+        return self.voice.id if isinstance(self.voice, VoiceName) else self.voice
 
 
 class DurationUsage(BaseModel):
@@ -180,10 +196,60 @@ class VoiceBody(BaseModel):
     id: str
     name: str
     object: Literal["audio.voice"] = "audio.voice"
+    kind: Literal["builtin", "preset", "library", "alias"] = "builtin"
+    """A model's own, a name from the file of presets, a recording to clone, or one of OpenAI's names."""
     display_name: str | None = None
-    language: str
+    description: str | None = None
+    language: str | None = None
     gender: str | None = None
-    model: str
+    model: str | None = None
+    """None for a recording where no model clones."""
+    engine: str | None = None
+    licence: str | None = None
+    """The model's."""
+    voice: str | None = None
+    """What stands behind a preset or an alias."""
+    sample: str
+    """Path at which it can be heard."""
+    created_at: int | None = None
+    """Unix seconds at which a recording was stored."""
+    type: Literal["audio_sample"] | None = None
+
+
+class DeletedVoiceBody(BaseModel):
+    """A voice that is gone."""
+
+    id: str
+    object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
+    deleted: Literal[True] = True
+
+
+class ConsentBody(BaseModel):
+    """Somebody's agreement that a voice is used."""
+
+    id: str
+    object: Literal["audio.voice_consent"] = "audio.voice_consent"
+    name: str
+    language: str
+    created_at: int
+
+
+class ConsentList(BaseModel):
+    """One page of consents."""
+
+    object: Literal["list"] = "list"
+    data: list[ConsentBody]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class DeletedConsentBody(BaseModel):
+    """A consent that is gone."""
+
+    id: str
+    object: Literal["audio.voice_consent"] = "audio.voice_consent"
+    deleted: Literal[True] = True
 
 
 class ModelBody(BaseModel):
@@ -207,6 +273,9 @@ class ModelBody(BaseModel):
     default_voice: str | None = None
     word_times: bool | None = None
     translates: bool | None = None
+    clones: bool | None = None
+    designs: bool | None = None
+    instructs: bool | None = None
 
 
 class ModelList(BaseModel):

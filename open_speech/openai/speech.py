@@ -2,88 +2,105 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from open_speech.audio import Audio
-from open_speech.codecs import MEDIA_TYPES, encode_stream
-from open_speech.config import AudioFormat
+from open_speech.cache import Answer
+from open_speech.codecs import MEDIA_TYPES, PCM_RATE, encode_stream
+from open_speech.config import AudioFormat, Settings
 from open_speech.engine import Engine
-from open_speech.errors import BackendFailed, SpeechError
+from open_speech.errors import BackendFailed
 from open_speech.openai import sse
 from open_speech.openai.dependencies import EngineDep, SettingsDep
-from open_speech.openai.errors import envelope
-from open_speech.openai.live import LiveResponse, resumed, while_connected
-from open_speech.openai.schemas import ERRORS, SpeechRequest, TokenUsage
-from open_speech.speaking import Speech
+from open_speech.openai.following import Follower, captioner_for
+from open_speech.openai.live import UNSTORED, LiveResponse, resumed, while_connected
+from open_speech.openai.manners import manner_of
+from open_speech.openai.schemas import ERRORS, SpeechRequest
+from open_speech.reading import Reading
+from open_speech.voices import Manner
 
 router = APIRouter(prefix="/v1/audio", tags=["speak"], responses=ERRORS)
 
-_ANSWERS: dict[int | str, dict[str, Any]] = {
+ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES.values()} | {sse.MEDIA_TYPE: {}},
-        "description": "The sound, in `response_format`; with `stream_format=sse` as events that carry it in base64.",
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES.values()}
+        | {sse.MEDIA_TYPE: {}, "application/json": {}},
+        "description": "The sound, in `response_format`; with `stream_format` `sse` or `json` as events or an object with it in base64.",
     }
 }
+"""What a route that speaks answers, for the OpenAPI document."""
+_HIT, _MISS = {"X-Cache": "HIT"}, {"X-Cache": "MISS"}
+_NO = ("false", "0", "no", "off")
+_CHUNK_BYTES = 1 << 15
+"""Sound in one event of a speech that was made before."""
 
 
-@router.post("/speech", responses=_ANSWERS, response_class=Response)
+@router.post("/speech", responses=ANSWERS, response_class=Response)
 async def create_speech(body: SpeechRequest, request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
     """Speak a text. The answer begins when the first sound is there; a failure before that has its own status."""
+    return await spoken(body, await manner_of(body), request, engine, settings)
+
+
+async def spoken(body: SpeechRequest, manner: Manner, request: Request, engine: Engine, settings: Settings) -> Response:
+    """Speak a text in a manner that may have come another way than in the body."""
     form = body.response_format or settings.tts_default_format
-    meter = _Meter()
-    sound = _encoded(engine, body, form, meter)
+    reading = await engine.read(
+        body.model,
+        body.input,
+        voice=body.voice_id,
+        speed=body.speed,
+        language=body.language,
+        manner=manner,
+        input_type=body.input_type,
+        rate=body.sample_rate,
+        cache=body.cache and request.query_params.get("cache", "").lower() not in _NO,
+    )
+    captioner = captioner_for(body, engine, reading.role)
+    # What was kept is sound alone: words are timed anew.
+    place = await engine.place(reading, form) if captioner is None else None
+    kept = None if place is None else await place.find()
+    if kept is not None:
+        return _kept(kept, body, form)
+    follower = Follower(body, captioner)
+    sound = _encoded(engine, reading, form, follower)
+    if place is not None:
+        sound = place.keeping(sound, lambda: follower.seconds)
     first = await while_connected(request.receive, anext(sound, None))
     if first is None:
         raise BackendFailed("The backend made no sound.")
     sound = resumed(first, sound)
-    if body.stream_format == "sse":
-        return LiveResponse(_events(sound, body.input, meter), sse.MEDIA_TYPE)
-    return LiveResponse(sound, MEDIA_TYPES[form])
+    headers = None if place is None else _MISS
+    if body.stream_format in ("sse", "json"):
+        return _told(follower, sound, form, headers)
+    return LiveResponse(sound, MEDIA_TYPES[form], headers)
 
 
-class _Meter:
-    """An iterator over a speech that sums up how long it was."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._speech: Speech | None = None
-
-    def over(self, speech: Speech) -> Self:
-        self._speech = speech
-        return self
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Audio:
-        if self._speech is None:
-            raise StopAsyncIteration
-        piece = await self._speech.__anext__()
-        self.seconds += piece.seconds
-        return piece
+def _told(follower: Follower, sound: AsyncGenerator[bytes, None], form: AudioFormat, headers: Mapping[str, str] | None) -> Response:
+    """Send sound with what is known beside it."""
+    if follower.body.stream_format == "sse":
+        return LiveResponse(sse.stream(follower.events(sound)), sse.MEDIA_TYPE, headers)
+    return LiveResponse(follower.as_json(sound, form), "application/json", headers)
 
 
-async def _encoded(engine: Engine, body: SpeechRequest, form: AudioFormat, meter: _Meter) -> AsyncGenerator[bytes, None]:
-    speech = await engine.speak(body.model, body.input, voice=body.voice_id, speed=body.speed, language=body.language)
+def _kept(answer: Answer, body: SpeechRequest, form: AudioFormat) -> Response:
+    """Send a speech that was made before."""
+    if body.stream_format in ("sse", "json"):
+        return _told(Follower(body, seconds=answer.seconds), _chunks(answer), form, _HIT)
+    return Response(answer.data, media_type=MEDIA_TYPES[form], headers={**UNSTORED, **_HIT})
+
+
+async def _encoded(engine: Engine, reading: Reading, form: AudioFormat, follower: Follower) -> AsyncGenerator[bytes, None]:
+    speech = await engine.perform(reading)
     async with aclosing(speech):
-        async with aclosing(encode_stream(meter.over(speech), form, speech.rate)) as chunks:
+        async with aclosing(encode_stream(follower.over(speech), form, speech.rate, pcm_rate=reading.finish.rate or PCM_RATE)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
 
-async def _events(sound: AsyncGenerator[bytes, None], text: str, meter: _Meter) -> AsyncGenerator[bytes, None]:
-    """Carry sound in events; a failure is an event too, as the status went out with the first one."""
-    async with aclosing(sound):
-        try:
-            async for chunk in sound:
-                yield sse.event({"type": "speech.audio.delta", "audio": base64.b64encode(chunk).decode()})
-        except SpeechError as error:
-            yield sse.event(envelope(error))
-            return
-        yield sse.event({"type": "speech.audio.done", "usage": TokenUsage.spoken(text, meter.seconds).model_dump()})
+async def _chunks(answer: Answer) -> AsyncGenerator[bytes, None]:
+    for start in range(0, len(answer.data), _CHUNK_BYTES):
+        yield answer.data[start : start + _CHUNK_BYTES]

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from open_speech.backends import ModelEntry
+from open_speech.backends import ModelEntry, WeightFile
 from open_speech.errors import UnknownModel, WeightsUnavailable
 from open_speech.weights import manifest
 from open_speech.weights.hub import Hub
@@ -68,6 +68,13 @@ class Store:
         folder = self.folder(model)
         known = manifest.read(folder)
         return known is not None and known.is_whole(folder, model)
+
+    def files(self, model: ModelEntry) -> tuple[WeightFile, ...]:
+        """List a model's files, with the hashes recorded when they were pulled where the catalog does not know them."""
+        if model.files and all(file.sha256 for file in model.files):
+            return model.files
+        known = manifest.read(self.folder(model))
+        return manifest.merge(model.files, known.files if known else ())
 
     def pull(self, model: ModelEntry, on_progress: OnProgress | None = None) -> Path:
         """Make sure that all files of a model are here and have the right content; returns its folder.

@@ -36,6 +36,15 @@ def test_show_tells_what_a_model_can_do(run: Run) -> None:
     assert shown["weights"] == "none needed"
 
 
+def test_a_model_in_parts_is_here_when_all_of_them_are(run: Run) -> None:
+    shown = dict(line.split("\t") for line in run("models", "show", "qwen3-tts-0.6b").stdout.splitlines())
+    assert shown["weights"] == "not here"
+    assert shown["in parts"] == "Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice Qwen/Qwen3-TTS-12Hz-0.6B-Base"
+    assert "size" not in shown
+    assert "config.json" in run("models", "pull", "qwen3-tts-0.6b").stderr
+    assert run("models", "rm", "qwen3-tts-0.6b").stderr == "Error: model: The weights of `qwen3-tts-0.6b` are not here.\n"
+
+
 def test_an_alias_of_openai_shows_the_model_behind_it(run: Run) -> None:
     assert "id\ttones/listen\n" in run("models", "show", "whisper-1").stdout
 

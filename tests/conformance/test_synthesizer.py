@@ -98,14 +98,21 @@ def test_longer_text_sounds_longer(tts: Synthesizer, options: SpeechOptions) -> 
     assert 2.2 * one < three < 3.8 * one
 
 
-def test_twice_the_speed_is_about_half_as_long(tts: Synthesizer, options: SpeechOptions) -> None:
-    plain, fast, slow = (say(tts, SENTENCE, replace(options, speed=speed)).seconds for speed in (1.0, 2.0, 0.5))
+@pytest.fixture
+def paced(tts: Synthesizer, tts_entry: ModelEntry) -> Synthesizer:
+    if SPEEDS[tts_entry.backend] == (1.0, 1.0):
+        pytest.skip(f"{tts_entry.backend} speaks at its own speed only; the engine stretches what it says")
+    return tts
+
+
+def test_twice_the_speed_is_about_half_as_long(paced: Synthesizer, options: SpeechOptions) -> None:
+    plain, fast, slow = (say(paced, SENTENCE, replace(options, speed=speed)).seconds for speed in (1.0, 2.0, 0.5))
     assert 0.4 * plain < fast < 0.65 * plain
     assert 1.6 * plain < slow < 2.4 * plain
 
 
-def test_both_ends_of_its_speed_range_are_spoken(tts: Synthesizer, tts_entry: ModelEntry, options: SpeechOptions) -> None:
-    slow, fast = (say(tts, "Go on.", replace(options, speed=speed)).seconds for speed in SPEEDS[tts_entry.backend])
+def test_both_ends_of_its_speed_range_are_spoken(paced: Synthesizer, tts_entry: ModelEntry, options: SpeechOptions) -> None:
+    slow, fast = (say(paced, "Go on.", replace(options, speed=speed)).seconds for speed in SPEEDS[tts_entry.backend])
     assert fast < slow
 
 

@@ -4,8 +4,8 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -47,12 +47,18 @@ def serve(app: FastAPI) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def serving() -> Callable[[FastAPI], AbstractContextManager[str]]:
+    """`serve`, for tests that need an app of their own."""
+    return serve
+
+
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app on the tones pair, with a key and a small upload limit, behind a real socket."""
     settings = Settings(
         os_models_dir=tmp_path_factory.mktemp("models"), os_api_key="sesame", os_max_upload_mb=1, os_offline=True,
         stt_backends=("tones-stt",), tts_backends=("tones-tts",), stt_model="tones/listen", tts_model="tones/speak", tts_voice="tone",
-        stt_vad_enabled=False,
+        stt_vad_enabled=False, os_voice_library_path=tmp_path_factory.mktemp("library"),
     )  # fmt: skip
     with serve(create_app(settings, local_engine(settings))) as url:
         yield url

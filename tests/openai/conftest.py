@@ -18,6 +18,7 @@ SENTENCE = "Hello there world."
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
         os_models_dir=Path(tmp_path_factory.mktemp("models")),
+        os_voice_library_path=Path(tmp_path_factory.mktemp("library")),
         os_max_upload_mb=4,
         stt_backends=("tones-stt",),
         tts_backends=("tones-tts",),

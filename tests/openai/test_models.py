@@ -42,22 +42,6 @@ def test_an_unknown_model_is_not_found(client: TestClient, name: str) -> None:
     assert error["message"].startswith(f"The model `{name}` does not exist or you do not have access to it.")
 
 
-def test_voices_come_in_every_shape_that_clients_read(client: TestClient) -> None:
-    body = client.get("/v1/audio/voices").json()
-    assert body["object"] == "list"
-    assert body["data"] == body["voices"]
-    voice = body["voices"][0]
-    assert (voice["id"], voice["name"], voice["object"], voice["model"]) == ("tone", "tone", "audio.voice", "tones/speak")
-    assert client.get("/v1/audio/voices?legacy=true").json() == {"voices": ["tone"]}
-
-
-def test_voices_can_be_asked_of_one_model(client: TestClient) -> None:
-    assert len(client.get("/v1/audio/voices?model=tts-1").json()["data"]) == 1
-    assert client.get("/v1/audio/voices?model=nobody").status_code == 404
-    assert client.get("/v1/audio/voices?model=whisper-1").json()["error"]["code"] == "model_wrong_task"
-    assert client.get("/v1/audio/voices?legacy=perhaps").json()["error"]["param"] == "legacy"
-
-
 def test_open_webui_finds_the_models_that_speak_first(client: TestClient) -> None:
     models = client.get("/v1/audio/models").json()["models"]
     assert models[0]["id"] == "tones/speak"

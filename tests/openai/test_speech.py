@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from typing import Any
 
+import av
 import pytest
 from starlette.testclient import TestClient
 
-from open_speech.codecs import MEDIA_TYPES, decode
+from open_speech.audio import from_pcm16
+from open_speech.codecs import MEDIA_TYPES, decode, loudness
 from open_speech.config import AudioFormat
+from open_speech.polish import TARGET_LUFS
 
 PATH = "/v1/audio/speech"
 SENTENCE = "Hello there world."
@@ -148,3 +152,40 @@ def test_events_carry_the_same_sound_and_end_with_usage(client: TestClient) -> N
     assert events[-1]["type"] == "speech.audio.done"
     assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
     assert usage["output_tokens"] == pytest.approx(20 * len(plain.content) / 48_000, abs=1)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 48000])
+@pytest.mark.parametrize("form", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
+def test_a_rate_that_is_asked_for_is_the_rate_of_the_sound(client: TestClient, form: AudioFormat, rate: int) -> None:
+    plain = client.post(PATH, json=BODY | {"response_format": "pcm"})
+    content = client.post(PATH, json=BODY | {"response_format": form, "sample_rate": rate}).content
+    if form == "pcm":
+        sound = from_pcm16(content, rate)
+    else:
+        sound = decode(content, rate, max_seconds=60)
+        with av.open(io.BytesIO(content)) as file:
+            assert file.streams.audio[0].rate == (48_000 if form == "opus" else rate)  # Opus is always decoded to 48 kHz
+    # A codec's frames are longer at a low rate: 128 ms of AAC at 8 kHz.
+    assert sound.seconds == pytest.approx(len(plain.content) / 48_000, abs=0.3)
+
+
+@pytest.mark.parametrize("rate", [7999, 48_001, 0, -1])
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+def test_a_rate_out_of_range_is_named(client: TestClient, rate: int, stream_format: str) -> None:
+    answer = client.post(PATH, json=BODY | {"sample_rate": rate, "stream_format": stream_format})
+    assert (answer.status_code, error_of(answer)["param"]) == (400, "sample_rate")
+
+
+def test_speech_is_as_loud_as_the_target_and_nothing_is_louder_than_full_scale(client: TestClient) -> None:
+    content = client.post(PATH, json=BODY | {"response_format": "pcm", "input": " ".join([SENTENCE] * 5)}).content
+    assert loudness(from_pcm16(content, 24_000)) == pytest.approx(TARGET_LUFS, abs=1.0)
+
+
+def test_ssml_is_spoken_and_what_is_not_well_formed_is_refused(client: TestClient) -> None:
+    request = {"model": "tts-1", "input": "<speak>Room <say-as interpret-as='digits'>12</say-as></speak>", "response_format": "wav"}
+    sound = client.post("/v1/audio/speech", json=request).content
+    heard = client.post("/v1/audio/transcriptions", files={"file": ("a.wav", sound)}, data={"model": "whisper-1"}).json()
+    assert heard["text"] == "Room one two"
+    refused = client.post("/v1/audio/speech", json=request | {"input": "a < b", "input_type": "ssml"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input")
+    assert client.post("/v1/audio/speech", json=request | {"input_type": "html"}).status_code == 400

@@ -27,7 +27,7 @@ def test_a_model_fits_its_backend_and_itself(model: ModelEntry, tmp_path: Path) 
     assert Store(tmp_path, offline=True).folder(model).is_relative_to(tmp_path)
     if model.task is Task.TTS:
         assert model.sample_rate and model.default_voice in {voice.id for voice in model.voices}
-        assert {voice.language[:2] for voice in model.voices} == set(model.languages)
+        assert {voice.language[:2] for voice in model.voices} <= set(model.languages)
     else:
         assert model.sample_rate is None and not model.voices
 
@@ -116,4 +116,5 @@ def test_a_slip_of_the_pen_in_a_row_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_file_of_models_is_read() -> None:
-    assert {path.name for path in MODELS_FOLDER.iterdir()} == {"faster_whisper.toml", "kokoro.toml", "piper.toml", "tones.toml"}
+    runners = {entry.module.rpartition(".")[2] for entry in BACKENDS}
+    assert {path.stem for path in MODELS_FOLDER.glob("*.toml")} == runners

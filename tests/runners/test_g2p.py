@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from open_speech.errors import NotInstalled, UnsupportedLanguage
+from open_speech.ipa import marked
 from runners import g2p
 
 pytest.importorskip("kokoro_onnx", reason="needs open-speech[kokoro]")
@@ -32,6 +33,11 @@ def espeak() -> None:
 )
 def test_the_voice_decides_the_language_unless_another_is_asked_for(voice: str, asked: str | None, expected: str) -> None:
     assert g2p.language_for(voice, asked) == expected
+
+
+def test_phonemes_in_a_text_stay_and_have_their_space() -> None:
+    text = f"You say {marked('təˈmɑː toʊ')}, I say{marked('wɪn')}."
+    assert g2p.phonemes(text, "en-us") == "ju sˈA təˈmɑ tO, I sˈAwɪn."
 
 
 def test_a_language_kokoro_does_not_speak_is_refused_by_name() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from open_speech.backends import Setup, SpeechOptions
 from open_speech.errors import OutOfRange, UnknownVoice, WeightsCorrupt, WeightsUnavailable
+from open_speech.ipa import marked
 from runners import catalog
-from runners.piper import Piper
+from runners.piper import Piper, _as_piper_reads
 
 pytest.importorskip("piper", reason="needs open-speech[piper]")
 
@@ -43,6 +44,18 @@ def crowd(model_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPath
 def test_a_folder_without_the_voice_says_which_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(WeightsUnavailable, match=VOICE):
         Piper(Setup(ENTRY, tmp_path)).load()
+
+
+def test_phonemes_stand_in_double_brackets_and_nothing_else_does() -> None:
+    assert _as_piper_reads(f"say [[it]] {marked('wɪn tˈu')}]]]") == "say [it] [[wɪn tˈu]]]"
+
+
+@pytest.mark.weights
+def test_phonemes_sound_like_the_word_they_write(piper: Piper) -> None:
+    def seconds(text: str) -> float:
+        return sum(audio.seconds for audio in piper.synthesize(text, SpeechOptions(VOICE)))
+
+    assert seconds(f"I say {marked('təmˈɑːɾoʊ')} twice.") == pytest.approx(seconds("I say tomato twice."), rel=0.25)
 
 
 @pytest.mark.weights

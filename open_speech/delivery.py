@@ -1,0 +1,83 @@
+"""How each stretch of a text is spoken: the request's voice and speed, and what the text itself says about them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions
+from open_speech.errors import OutOfRange, UnsupportedLanguage
+from open_speech.script import Say
+
+MIN_SPEED, MAX_SPEED = 0.25, 4.0
+Rewrite = Callable[[str, str], str]
+"""A sentence and its language (a BCP-47 tag, empty when unknown) -> the sentence as it is to be spoken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a stretch of text is spoken."""
+
+    options: SpeechOptions
+    stretch: float = 1.0
+    """Factor of speed that the engine does not give by itself."""
+    gain: float = 1.0
+    """Factor on the samples."""
+    say: Callable[[str], str] = str
+    """Rewrites a sentence as it is to be spoken."""
+
+
+class Director:
+    """Decides, for one request, how each stretch of its text is spoken."""
+
+    def __init__(
+        self, entry: ModelEntry, backend: BackendEntry, options: SpeechOptions, *, voice: Callable[[str], str], rewrite: Rewrite
+    ) -> None:
+        """`options` are what the request says, its speed not yet bounded to what the engine can do; `voice` resolves a name.
+
+        Raises OutOfRange naming `speed`.
+        """
+        if not MIN_SPEED <= options.speed <= MAX_SPEED:
+            raise OutOfRange(f"speed must be between {MIN_SPEED} and {MAX_SPEED}.", param="speed")
+        self._entry = entry
+        self._speed_range = backend.speed_range
+        self._options = options
+        self._voice = voice
+        self._rewrite = rewrite
+
+    @property
+    def language(self) -> str:
+        """The language of text that names none, as a BCP-47 tag; empty when unknown."""
+        return self._options.language or self._language_of(self._options.voice)
+
+    def delivery(self, step: Say) -> Delivery:
+        """Decide for one step. Raises UnknownVoice, and UnsupportedLanguage naming `input`."""
+        options = self._options
+        if step.voice is not None:
+            options = replace(options, voice=self._voice(step.voice), reference=None, design=None)
+        own = self._language_of(options.voice)
+        if step.language is not None and (options.language or _primary(step.language) != _primary(own)):
+            options = replace(options, language=self._checked(step.language))
+        wanted = min(max(options.speed * step.speed, MIN_SPEED), MAX_SPEED)
+        low, high = self._speed_range
+        speed = min(max(wanted, low), high)
+        language = step.language or options.language or own
+        return Delivery(
+            replace(options, speed=speed), wanted / speed, 10 ** (step.volume_db / 20), lambda text: self._rewrite(text, language)
+        )
+
+    def _language_of(self, voice: str) -> str:
+        """Tell the language that a voice speaks by itself; a blend speaks that of its first voice."""
+        names = (voice, voice.partition("#")[0], voice.partition("+")[0].partition("(")[0])
+        known = {known.id: known.language for known in self._entry.voices}
+        alone = self._entry.languages[0] if len(self._entry.languages) == 1 else ""
+        return next((known[name] for name in names if name in known), alone)
+
+    def _checked(self, language: str) -> str:
+        if self._entry.languages and _primary(language) not in self._entry.languages:
+            raise UnsupportedLanguage(f"The model `{self._entry.id}` does not speak `{language[:40]}`, as the text asks.", param="input")
+        return language
+
+
+def _primary(language: str) -> str:
+    return language.lower().replace("_", "-").partition("-")[0]

@@ -1,0 +1,213 @@
+"""One connection of a live speech: performs what the session decides, and tells it what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
+from typing import Any, Self
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from open_speech.audio import Audio
+from open_speech.codecs import PCM_RATE, encode_stream
+from open_speech.engine import Engine
+from open_speech.errors import BackendFailed, SpeechError
+from open_speech.live_speech import messages
+from open_speech.live_speech.messages import Config
+from open_speech.live_speech.outbox import Outbox
+from open_speech.live_speech.session import (
+    Close,
+    Effect,
+    Failed,
+    Feed,
+    Finish,
+    Finished,
+    Heading,
+    Prepare,
+    Report,
+    Send,
+    SendAudio,
+    Session,
+    Sound,
+    Start,
+    Stop,
+)
+from open_speech.narration import narrated
+from open_speech.speaking import Cue, Speech
+from open_speech.text import HELD_CHARS
+from open_speech.voices import Manner
+
+log = logging.getLogger("open_speech.live_speech")
+
+FRAME_BYTES = 32_768
+"""Sound is sent in frames of this size at most: a cancel drops whole frames only."""
+
+
+class Conversation:
+    """A connection from its first message to its last.
+
+    The reader, the writer and what is spoken are tasks of one event loop, so each of them may call the session.
+    """
+
+    def __init__(self, socket: WebSocket, engine: Engine, *, idle_s: float) -> None:
+        """It is closed when for `idle_s` seconds the client says nothing and nothing is sent to it."""
+        self._socket = socket
+        self._engine = engine
+        self._idle_s = idle_s
+        self._session = Session()
+        self._outbox = Outbox()
+        self._fragments = Fragments()
+        self._utterance: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until one side closes the connection; nothing that was begun here outlives it."""
+        writing = self._begin(self._outbox.write(self._socket))
+        reading = self._begin(self._read())
+        try:
+            done, _ = await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                failure = task.exception()
+                if failure is not None and not isinstance(failure, (WebSocketDisconnect, TimeoutError)):
+                    raise failure
+        finally:
+            left = list(self._tasks)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    async def _read(self) -> None:
+        """Take messages until the client leaves; the end of a session is the writer's to bring about."""
+        while (data := await self._next()) is not None:
+            await self._outbox.calm()
+            try:
+                message = messages.parse(data)
+            except SpeechError as error:
+                self._perform(self._session.misread(error))
+            else:
+                self._perform(self._session.receive(message))
+        self._perform(self._session.idle())
+        await asyncio.Event().wait()
+
+    async def _next(self) -> str | None:
+        """Wait for a message; None if nothing happens in either direction for too long. Raises WebSocketDisconnect."""
+        receiving = asyncio.ensure_future(self._socket.receive())
+        try:
+            while not receiving.done():
+                sent = self._outbox.sent
+                await asyncio.wait({receiving}, timeout=self._idle_s)
+                if not receiving.done() and self._outbox.sent == sent and not self._session.is_finishing:
+                    return None
+        finally:
+            receiving.cancel()
+        event = receiving.result()
+        if event["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(event.get("code", 1005))
+        return event.get("text") or ""
+
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send() | SendAudio() | Close():
+                    self._outbox.put(effect)
+                case Prepare(config):
+                    self._begin(self._prepare(config))
+                case Start(number, config):
+                    self._fragments = Fragments()
+                    self._utterance = self._begin(self._speak(number, config, self._fragments))
+                case Feed(text):
+                    self._fragments.put(text)
+                case Finish():
+                    self._fragments.end()
+                case Stop():
+                    self._outbox.drop_sound()
+                    if self._utterance is not None:
+                        self._utterance.cancel()
+
+    async def _prepare(self, config: Config) -> None:
+        casting = self._engine.casting
+        try:
+            role = await casting.role(config.model, config.voice, Manner(), speed=config.speed, language=config.language)
+        except SpeechError as error:
+            self._perform(self._session.refused(error))
+            return
+        rate = config.sample_rate or (PCM_RATE if config.response_format == "pcm" else role.model.sample_rate)
+        self._perform(self._session.prepared(config, model=role.model.id, voice=role.voice, sample_rate=rate))
+
+    async def _speak(self, number: int, config: Config, fragments: Fragments) -> None:
+        try:
+            speech = await self._engine.speak_stream(
+                config.model, fragments, voice=config.voice, speed=config.speed, language=config.language, rate=config.sample_rate
+            )
+            async with aclosing(speech):
+                seconds = await self._send(number, config, speech)
+            self._report(Finished(number, seconds))
+        except SpeechError as error:
+            self._report(Failed(number, error))
+        except Exception:  # noqa: BLE001 - the boundary of this connection: nothing but an envelope may reach the client
+            log.exception("a live speech failed")
+            self._report(Failed(number, BackendFailed("The speech could not be completed.")))
+
+    async def _send(self, number: int, config: Config, speech: Speech) -> float:
+        """Encode a speech and hand it to the session frame by frame, as fast as the client takes it; give its seconds."""
+        seconds = 0.0
+
+        async def heard() -> AsyncGenerator[Audio, None]:
+            nonlocal seconds
+            async for item in narrated(speech):
+                if isinstance(item, Cue):
+                    self._report(Heading(number, item))
+                else:
+                    seconds += item.seconds
+                    yield item
+
+        rate = config.sample_rate or PCM_RATE
+        async with aclosing(encode_stream(heard(), config.response_format, speech.rate, pcm_rate=rate)) as chunks:
+            async for chunk in chunks:
+                for start in range(0, len(chunk), FRAME_BYTES):
+                    await self._outbox.room()
+                    self._report(Sound(number, chunk[start : start + FRAME_BYTES]))
+        return seconds
+
+    def _report(self, report: Report) -> None:
+        self._perform(self._session.report(report))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+class Fragments:
+    """The text of one utterance as an async iterator, in short pieces: no turn of the event loop is long, whatever comes at once."""
+
+    def __init__(self) -> None:
+        self._texts: deque[str] = deque()
+        self._ended = False
+        self._changed = asyncio.Event()
+
+    def put(self, text: str) -> None:
+        """Add text."""
+        self._texts.extend(text[start : start + HELD_CHARS] for start in range(0, len(text), HELD_CHARS))
+        self._changed.set()
+
+    def end(self) -> None:
+        """Tell that there is no more."""
+        self._ended = True
+        self._changed.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        await asyncio.sleep(0)
+        while not self._texts:
+            if self._ended:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return self._texts.popleft()

@@ -1,0 +1,55 @@
+"""POST /v1/audio/speech/clone: speak in the voice of a recording that comes along, or of a stored one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from fastapi import APIRouter, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from open_speech.errors import InvalidValue, MissingField, UnknownVoice
+from open_speech.openai import speech
+from open_speech.openai.dependencies import EngineDep, SettingsDep
+from open_speech.openai.errors import validated
+from open_speech.openai.forms import form_schema, read_sample
+from open_speech.openai.manners import manner_of
+from open_speech.openai.schemas import ERRORS, SpeechRequest
+from open_speech.voices import SAMPLE_BYTES
+
+router = APIRouter(prefix="/v1/audio", tags=["speak"], responses=ERRORS)
+_STORED = "voice_library_ref"
+
+
+class CloneRequest(SpeechRequest):
+    """Fields of `POST /v1/audio/speech/clone`, besides the file `reference_audio`."""
+
+    voice: str | None = Field(None, description="Not looked at: the recording is the voice.")
+    transcript: str | None = Field(None, max_length=4096, description="The same as `reference_text`.")
+    voice_library_ref: str | None = Field(None, description="Id or name of a stored voice, instead of `reference_audio`.")
+
+
+@router.post(
+    "/speech/clone",
+    responses=speech.ANSWERS,
+    response_class=Response,
+    openapi_extra=form_schema(CloneRequest, "reference_audio", required=False),
+)
+async def clone_speech(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
+    """Speak a text in the voice of `reference_audio`, 1 to 60 seconds in any format, or of `voice_library_ref`."""
+    fields, file = await read_sample(request, "reference_audio", max_bytes=SAMPLE_BYTES)
+    body = validated(CloneRequest, fields)
+    recorded = file is not None or body.reference_audio is not None
+    if recorded == (body.voice_library_ref is not None):
+        if recorded:
+            raise InvalidValue(f"Send `reference_audio` or `{_STORED}`, not both.", param=_STORED)
+        raise MissingField(f"The voice to clone is missing: send `reference_audio` or `{_STORED}`.", param="reference_audio")
+    said = body.reference_text or body.transcript
+    manner = await manner_of(body.model_copy(update={"reference_text": said if recorded else None}), file)
+    if body.voice_library_ref is not None:
+        stored = await asyncio.to_thread(engine.casting.reference, body.voice_library_ref, _STORED)
+        if stored is None:
+            raise UnknownVoice(f"There is no stored voice `{body.voice_library_ref[:64]}`.", param=_STORED)
+        manner = replace(manner, reference=replace(stored, text=said or stored.text), field=_STORED)
+    return await speech.spoken(body, manner, request, engine, settings)

@@ -1,0 +1,46 @@
+"""What a speech request says about a voice to clone or to make up -> Manner."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+
+from open_speech.backends import VoiceReference
+from open_speech.errors import InvalidValue, MissingField, UploadTooLarge
+from open_speech.openai.schemas import SpeechRequest
+from open_speech.voices import SAMPLE_BYTES, Manner, sample_of
+
+_FIELD = "reference_audio"
+
+
+async def manner_of(body: SpeechRequest, file: bytes | None = None) -> Manner:
+    """Read the wishes of a request; `file` is a recording that came beside its fields.
+
+    Raises InvalidValue, MissingField or UploadTooLarge naming the field.
+    """
+    reference = None
+    if file is not None or body.reference_audio:
+        reference = await asyncio.to_thread(_reference, file, body.reference_audio or "", body.reference_text)
+    elif body.reference_text:
+        raise MissingField("`reference_text` says what is said in `reference_audio`, which is missing.", param=_FIELD)
+    return Manner(reference, body.voice_design or None, body.instructions or None, lenient=body.ignore_unsupported)
+
+
+def _reference(file: bytes | None, written: str, text: str | None) -> VoiceReference:
+    return VoiceReference.of(sample_of(_bytes_of(written) if file is None else file, _FIELD), text or None)
+
+
+def _bytes_of(written: str) -> bytes:
+    """Decode base64, bare or in a data URL."""
+    data = written
+    if written[:5].lower() == "data:":
+        head, _, data = written.partition(",")
+        if not head.lower().endswith(";base64"):
+            raise InvalidValue("`reference_audio` must be base64 or a data URL: `data:audio/wav;base64,…`.", param=_FIELD)
+    if len(data) * 3 // 4 > SAMPLE_BYTES + 2:
+        raise UploadTooLarge(f"`reference_audio` is larger than the limit of {SAMPLE_BYTES} bytes.", param=_FIELD)
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidValue("`reference_audio` is not base64.", param=_FIELD) from None

@@ -1,0 +1,101 @@
+"""Every voice that can be asked for, described: those of the models, presets, recordings, OpenAI's names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from open_speech.backends import ModelEntry, Task, Voice
+from open_speech.errors import SpeechError
+from open_speech.openai.schemas import VoiceBody
+from open_speech.registry import OPENAI_TTS, OPENAI_VOICES
+from open_speech.voices import Casting, FolderVoice, Preset, StoredVoice
+
+PATH = "/v1/audio/voices"
+_FIRST_OF_BLEND = re.compile(r"[^(+#]*")
+
+
+def listed(casting: Casting, model: str | None = None) -> Iterator[VoiceBody]:
+    """Describe every voice of every model that is served, or of one model. Blocking, for recordings are looked up on disk.
+
+    Raises what `Registry.find` does for a model that is not there.
+    """
+    registry = casting.registry
+    entries = registry.models(Task.TTS) if model is None else [registry.find(model, Task.TTS)]
+    for entry in entries:
+        for voice in entry.voices:
+            yield voice_of(entry, voice)
+    asked = OPENAI_TTS[0] if model is None else model
+    for name in casting.presets.voices:
+        yield from _named(casting, asked, name, entries)
+    if model is None or entries[0].clones:
+        for stored in casting.recordings():
+            yield recorded(casting, stored, entries)
+    for name in OPENAI_VOICES:
+        yield from _named(casting, asked, name, entries)
+
+
+def voice_of(entry: ModelEntry, voice: Voice) -> VoiceBody:
+    """Describe a voice of a model."""
+    return VoiceBody(
+        id=voice.id,
+        name=voice.id,
+        display_name=voice.name or None,
+        language=voice.language,
+        gender=voice.gender,
+        model=entry.id,
+        engine=entry.backend,
+        licence=entry.licence,
+        sample=_sample(voice.id, entry),
+    )
+
+
+def recorded(casting: Casting, voice: StoredVoice | FolderVoice, entries: list[ModelEntry] | None = None) -> VoiceBody:
+    """Describe a recording, with the first of `entries`, or else of all models here, that clones."""
+    served = casting.registry.models(Task.TTS) if entries is None else entries
+    entry = next((entry for entry in served if entry.clones), None)
+    stored = voice if isinstance(voice, StoredVoice) else None
+    name = stored.id if stored else voice.name
+    return VoiceBody(
+        id=name,
+        name=voice.name,
+        kind="library",
+        language=voice.language,
+        model=entry.id if entry else None,
+        engine=entry.backend if entry else None,
+        sample=_sample(name, None),
+        created_at=stored.created_at if stored else None,
+        type="audio_sample",
+    )
+
+
+def _named(casting: Casting, asked: str, name: str, entries: list[ModelEntry]) -> Iterator[VoiceBody]:
+    """Describe a preset or one of OpenAI's names, unless it is of a model that is not among `entries`, or not served."""
+    try:
+        entry, preset = casting.behind(asked, name)
+        voice = preset.voice if preset and preset.voice else casting.registry.voice(entry, None if preset else name)
+    except SpeechError:
+        return
+    if entry.id not in [known.id for known in entries]:
+        return
+    preset = preset or Preset()
+    first = _FIRST_OF_BLEND.match(voice)
+    own = next((known for known in entry.voices if first and known.id == first[0]), None)
+    yield VoiceBody(
+        id=name,
+        name=name,
+        kind="alias" if name in OPENAI_VOICES else "preset",
+        description=preset.description or None,
+        language=preset.language or (own.language if own else None),
+        gender=preset.gender or (own.gender if own else None),
+        model=entry.id,
+        engine=entry.backend,
+        licence=entry.licence,
+        voice=voice,
+        sample=_sample(name, entry),
+    )
+
+
+def _sample(name: str, entry: ModelEntry | None) -> str:
+    return f"{PATH}/{quote(name, safe='')}/sample" + (f"?model={quote(entry.id, safe='')}" if entry else "")

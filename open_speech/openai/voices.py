@@ -1,0 +1,129 @@
+"""/v1/audio/voices and /api/voice-presets: who can speak here, how each one sounds, and voices that clients bring."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.responses import FileResponse, Response
+
+from open_speech.config import AudioFormat
+from open_speech.errors import InvalidRequest, InvalidValue, LibraryFull, MissingField, UnknownItem
+from open_speech.openai import speech
+from open_speech.openai.dependencies import EngineDep, SettingsDep
+from open_speech.openai.errors import validated
+from open_speech.openai.forms import form_schema, read_sample
+from open_speech.openai.schemas import ERRORS, DeletedVoiceBody, SpeechRequest, VoiceBody
+from open_speech.openai.voice_list import PATH, listed, recorded
+from open_speech.voices import SAMPLE_BYTES, Casting, Library, Manner, NewVoice, StoredVoice, greeting, sample_of
+
+router = APIRouter(tags=["voices"], responses=ERRORS)
+
+
+class NewVoiceRequest(BaseModel):
+    """Fields of `POST /v1/audio/voices`, besides the file `audio_sample`."""
+
+    name: str = Field(description="What requests will call it.")
+    consent: str = Field(min_length=1, max_length=4096, description="Id of a consent, or the words in which the speaker agrees.")
+    type: Literal["audio_sample"] = "audio_sample"
+    language: str | None = Field(None, description="Not OpenAI's: BCP-47 tag of what is said in the recording.")
+    transcript: str | None = Field(None, max_length=4096, description="Not OpenAI's: what is said in the recording.")
+
+
+@router.get(PATH)
+async def list_voices(engine: EngineDep, model: str | None = None, legacy: bool = False) -> dict[str, Any]:
+    """List the voices of all models or of one; `legacy` gives bare names, as older clients of Kokoro servers read them."""
+    voices = await asyncio.to_thread(lambda: list(listed(engine.casting, model)))
+    if legacy:
+        return {"voices": list(dict.fromkeys(voice.id for voice in voices if voice.kind != "alias"))}
+    data = [voice.model_dump(exclude_none=True) for voice in voices]
+    return {"object": "list", "data": data, "voices": data}
+
+
+@router.post(PATH, openapi_extra=form_schema(NewVoiceRequest, "audio_sample"), response_model_exclude_none=True)
+async def create_voice(request: Request, engine: EngineDep) -> VoiceBody:
+    """Store a recording as a voice to clone: 1 to 60 seconds, 10 MiB, any format that can be decoded."""
+    fields, sample = await read_sample(request, "audio_sample", max_bytes=SAMPLE_BYTES)
+    body = validated(NewVoiceRequest, fields)
+    if sample is None:
+        raise MissingField("The required parameter `audio_sample` is missing.", param="audio_sample")
+    new = NewVoice(body.name, body.consent, body.language, body.transcript)
+    return await asyncio.to_thread(_stored, engine.casting, new, sample)
+
+
+@router.get(PATH + "/{voice_id}", response_model_exclude_none=True)
+async def get_voice(voice_id: str, engine: EngineDep, model: str | None = None) -> VoiceBody:
+    """Describe one voice by its id or its name."""
+    return await asyncio.to_thread(_found, engine.casting, voice_id, model)
+
+
+@router.delete(PATH + "/{voice_id}")
+async def delete_voice(voice_id: str, engine: EngineDep) -> DeletedVoiceBody:
+    """Delete a stored voice and its recording."""
+    return DeletedVoiceBody(id=await asyncio.to_thread(_deleted, engine.casting, voice_id))
+
+
+@router.get(PATH + "/{voice_id}/sample", responses=speech.ANSWERS, response_class=Response)
+async def hear_voice(  # noqa: PLR0913 - the route's parameters
+    voice_id: str,
+    request: Request,
+    engine: EngineDep,
+    settings: SettingsDep,
+    model: str | None = None,
+    response_format: AudioFormat | None = None,
+) -> Response:
+    """Let a voice be heard: a recording as it is stored, any other saying a short sentence in its language."""
+    voice = await asyncio.to_thread(_found, engine.casting, voice_id, model)
+    if voice.kind == "library":
+        recording = await asyncio.to_thread(engine.casting.recording, voice.id)
+        if recording is None:
+            raise _unknown(voice_id)
+        path = engine.casting.path(recording)
+        return FileResponse(path, media_type="audio/wav" if path.suffix.lower() == ".wav" else None)
+    assert voice.model is not None
+    body = SpeechRequest(model=voice.model, input=greeting(voice.language), voice=voice.id, response_format=response_format)
+    return await speech.spoken(body, Manner(), request, engine, settings)
+
+
+@router.get("/api/voice-presets")
+async def list_presets(engine: EngineDep) -> dict[str, Any]:
+    """List the presets of `TTS_VOICES_CONFIG`, and what it makes of OpenAI's names."""
+    presets = engine.casting.presets
+    data = [{"name": name, **preset.model_dump(exclude_defaults=True)} for name, preset in presets.voices.items()]
+    return {"presets": data, "openai": dict(presets.openai)}
+
+
+def library_of(casting: Casting) -> Library:
+    """Give the library. Raises LibraryFull where the server keeps none."""
+    if casting.library is None:
+        raise LibraryFull("This server keeps no voices.")
+    return casting.library
+
+
+def _found(casting: Casting, name: str, model: str | None) -> VoiceBody:
+    found = next((voice for voice in listed(casting, model) if name in (voice.id, voice.name)), None)
+    if found is None:
+        raise _unknown(name)
+    return found
+
+
+def _stored(casting: Casting, new: NewVoice, sample: bytes) -> VoiceBody:
+    if casting.is_taken(new.name):
+        raise InvalidValue(f"There is a voice called `{new.name}` already.", param="name")
+    voice = library_of(casting).add(new, sample_of(sample, "audio_sample"))
+    return recorded(casting, voice)
+
+
+def _deleted(casting: Casting, name: str) -> str:
+    voice = casting.recording(name)
+    if isinstance(voice, StoredVoice) and library_of(casting).remove(voice):
+        return voice.id
+    if voice is not None or casting.is_taken(name):
+        raise InvalidRequest(f"The voice `{name}` cannot be deleted: only stored voices can.", param="voice_id")
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UnknownItem:
+    return UnknownItem(f"There is no voice `{name[:64]}`.", param="voice_id")

@@ -1,0 +1,111 @@
+"""A text as steps: what to say and how, where to be silent. Pure.
+
+Plain text may hold the tags `[pause:0.5]` (seconds) and `[voice:af_sky]` (from here on; `[voice:]` is the request's own voice again), so a
+dialogue of several voices is one request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from open_speech.ipa import without_private
+
+LONGEST_PAUSE_S = 30.0
+"""Seconds; a longer pause is cut to this."""
+_TAG = re.compile(r"\[pause:[ \t]?(\d{1,4}(?:\.\d{1,4})?)[ \t]?s?\]|\[voice:[ \t]?([\w.()+#-]{0,200})[ \t]?\]", re.ASCII | re.IGNORECASE)
+_HEADS = ("[pause:", "[voice:")
+_LONGEST_TAG = 220
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Text to speak; neighbours that are spoken alike make one text."""
+
+    text: str
+    voice: str | None = None
+    """None is the request's own."""
+    speed: float = 1.0
+    """A factor on the request's own."""
+    volume_db: float = 0.0
+    language: str | None = None
+    """ISO-639-1 code or BCP-47 tag; None is the request's own."""
+
+    def is_like(self, other: Say) -> bool:
+        """Tell whether two texts are spoken in the same way."""
+        return replace(self, text="") == replace(other, text="")
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Silence."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place with a name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Speak what is there: the text that follows comes later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lull:
+    """Nothing came for a moment: a sentence that looks complete need not wait for the next."""
+
+
+Step = Say | Pause | Mark | Flush | Lull
+
+
+class TagReader:
+    """Plain text with tags -> steps, however the text is chopped."""
+
+    def __init__(self) -> None:
+        self._voice: str | None = None
+        self._held = ""
+
+    def feed(self, text: str) -> Iterator[Step]:
+        """Add text, take the steps; a tag that may not be complete waits."""
+        text = self._held + without_private(text)
+        self._held = _begun_tag(text)
+        yield from self._steps(text[: len(text) - len(self._held)])
+
+    def finish(self) -> Iterator[Step]:
+        """Take what waited."""
+        held, self._held = self._held, ""
+        yield from self._steps(held)
+
+    def _steps(self, text: str) -> Iterator[Step]:
+        place = 0
+        for tag in _TAG.finditer(text):
+            if tag.start() > place:
+                yield Say(text[place : tag.start()], self._voice)
+            place = tag.end()
+            if tag[1] is not None:
+                yield Pause(min(float(tag[1]), LONGEST_PAUSE_S))
+            else:
+                self._voice = tag[2] or None
+        if place < len(text):
+            yield Say(text[place:], self._voice)
+
+
+def steps_of(text: str) -> list[Step]:
+    """Read a whole text with its tags."""
+    reader = TagReader()
+    return [*reader.feed(text), *reader.finish()]
+
+
+def _begun_tag(text: str) -> str:
+    """Give the end of a text that may be the beginning of a tag."""
+    tail = text[max(text.rfind("["), 0) :]
+    if not tail.startswith("[") or "]" in tail or len(tail) > _LONGEST_TAG:
+        return ""
+    head = tail[: len(_HEADS[0])].lower()
+    return tail if any(known.startswith(head) for known in _HEADS) else ""

@@ -1,0 +1,42 @@
+"""A short sentence in each language, by which a voice is judged."""
+
+from __future__ import annotations
+
+_SENTENCES = {
+    "ar": "مرحبا، هكذا يبدو صوتي.",
+    "ca": "Hola, així sona la meva veu.",
+    "cs": "Dobrý den, takhle zní můj hlas.",
+    "da": "Hej, sådan lyder min stemme.",
+    "de": "Guten Tag, so klingt meine Stimme.",
+    "el": "Γεια σας, έτσι ακούγεται η φωνή μου.",
+    "en": "Hello, this is how my voice sounds.",
+    "es": "Hola, así suena mi voz.",
+    "fa": "سلام، صدای من این‌طور است.",
+    "fi": "Hei, tältä ääneni kuulostaa.",
+    "fr": "Bonjour, voici comment sonne ma voix.",
+    "hi": "नमस्ते, मेरी आवाज़ ऐसी है।",
+    "hu": "Jó napot, így szól a hangom.",
+    "it": "Ciao, ecco come suona la mia voce.",
+    "ja": "こんにちは、これが私の声です。",
+    "ko": "안녕하세요, 제 목소리는 이렇습니다.",
+    "nl": "Hallo, zo klinkt mijn stem.",
+    "no": "Hei, slik høres stemmen min ut.",
+    "pl": "Dzień dobry, tak brzmi mój głos.",
+    "pt": "Olá, é assim que soa a minha voz.",
+    "ro": "Bună, așa sună vocea mea.",
+    "ru": "Здравствуйте, так звучит мой голос.",
+    "sk": "Dobrý deň, takto znie môj hlas.",
+    "sv": "Hej, så här låter min röst.",
+    "tr": "Merhaba, sesim böyle.",
+    "uk": "Добрий день, так звучить мій голос.",
+    "vi": "Xin chào, đây là giọng nói của tôi.",
+    "zh": "你好，这就是我的声音。",
+}
+_ELSEWHERE = "1, 2, 3, 4, 5."
+"""Digits are read in the voice's own language, whichever that is."""
+
+
+def greeting(language: str | None) -> str:
+    """Choose the sentence for a BCP-47 tag; None is a voice of no known language, and taken for English."""
+    code = (language or "en").lower().replace("_", "-").partition("-")[0]
+    return _SENTENCES.get({"nb": "no", "nn": "no"}.get(code, code), _ELSEWHERE)

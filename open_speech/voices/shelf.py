@@ -1,0 +1,142 @@
+"""A bounded folder of records, each with a recording: `<id>/record.json` and `<id>/sound.wav`. Blocking.
+
+A record appears and goes as a whole, also when the machine loses power. One process writes; its threads take turns.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from open_speech.audio import Audio
+from open_speech.codecs import wav_bytes
+from open_speech.errors import StorageFailed
+
+_ID_DIGITS = 24
+_STALE_S = 3600
+"""Seconds after which what a crash left half-done is swept away."""
+
+
+class Record(BaseModel, frozen=True):
+    """What every record has."""
+
+    id: str
+    created_at: int
+    """Unix seconds."""
+
+
+R = TypeVar("R", bound=Record)
+
+
+class Shelf(Generic[R]):
+    """Records of one kind, by id, newest first. The folder is made when the first one is put there."""
+
+    def __init__(self, folder: Path, kind: type[R], prefix: str, *, clock: Callable[[], int] = time.time_ns) -> None:
+        """Ids are `prefix` and hexadecimal digits that grow with time; `clock` tells nanoseconds."""
+        self._folder = folder
+        self._kind = kind
+        self._prefix = prefix
+        self._id = re.compile(rf"{prefix}[0-9a-f]{{{_ID_DIGITS}}}\Z")
+        self._clock = clock
+        self.lock = threading.RLock()
+        """Hold it to look and then put: what was seen still holds."""
+
+    def new_id(self) -> tuple[str, int]:
+        """Make an id that sorts after the ones before it, and tell the Unix seconds that go with it."""
+        now = self._clock()
+        return f"{self._prefix}{now:016x}{secrets.token_hex(4)}", now // 1_000_000_000
+
+    def all(self) -> list[R]:
+        """Read every record, newest first; what cannot be read is left out."""
+        try:
+            names = sorted((name for name in os.listdir(self._folder) if self._id.match(name)), reverse=True)
+        except FileNotFoundError:
+            return []
+        return [record for name in names if (record := self.get(name)) is not None]
+
+    def get(self, name: str) -> R | None:
+        """Read the record of an id; None for one that is not there, or is no id."""
+        if not self._id.match(name):
+            return None
+        try:
+            return self._kind.model_validate_json((self._folder / name / "record.json").read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    def sound(self, name: str) -> Path:
+        """Tell where the recording of an id is."""
+        assert self._id.match(name)
+        return self._folder / name / "sound.wav"
+
+    def put(self, record: R, sound: Audio) -> None:
+        """Add a record with its recording. Raises StorageFailed if it cannot be written."""
+        assert self._id.match(record.id)
+        part = self._folder / f".{record.id}"
+        with self.lock:
+            try:
+                self._sweep()
+                part.mkdir(parents=True)
+                _write(part / "sound.wav", wav_bytes(sound))
+                _write(part / "record.json", record.model_dump_json().encode())
+                _sync(part)
+                part.rename(self._folder / record.id)
+                _sync(self._folder)
+            except OSError as error:
+                shutil.rmtree(part, ignore_errors=True)
+                raise StorageFailed(f"The recording cannot be stored: {error.strerror}.") from error
+
+    def change(self, record: R) -> None:
+        """Replace the record of an id that is there; its recording stays. Raises StorageFailed if it cannot be written."""
+        place = self._folder / record.id
+        with self.lock:
+            try:
+                _write(place / ".record.json", record.model_dump_json().encode())
+                (place / ".record.json").replace(place / "record.json")
+                _sync(place)
+            except OSError as error:
+                raise StorageFailed(f"The record cannot be stored: {error.strerror}.") from error
+
+    def remove(self, name: str) -> bool:
+        """Delete a record and its recording; False if it was not there. Raises StorageFailed if it cannot be deleted."""
+        with self.lock:
+            if self.get(name) is None:
+                return False
+            gone = self._folder / f".{name}"
+            try:
+                (self._folder / name).rename(gone)
+                _sync(self._folder)
+                shutil.rmtree(gone)
+            except OSError as error:
+                raise StorageFailed(f"The recording cannot be deleted: {error.strerror}.") from error
+        return True
+
+    def _sweep(self) -> None:
+        if not self._folder.is_dir():
+            return
+        for path in self._folder.glob(f".{self._prefix}*"):
+            if path.stat().st_mtime < time.time() - _STALE_S:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

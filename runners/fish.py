@@ -1,0 +1,216 @@
+"""Fish Speech and OpenAudio: speech by a fish-speech server (`POST /v1/tts`) that runs elsewhere; the weights are there, not here."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import random
+import re
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from open_speech.audio import Audio
+from open_speech.backends import Setup, SpeechOptions
+from open_speech.codecs import wav_bytes
+from open_speech.errors import (
+    BackendFailed,
+    BackendTimeout,
+    BackendUnavailable,
+    NothingToSpeak,
+    OutOfRange,
+    Overloaded,
+    SpeechError,
+    UnknownVoice,
+    UnsupportedLanguage,
+)
+from open_speech.text import says_something
+from runners._service import Resources, tts_service
+from runners._wav_stream import WavStream
+
+log = logging.getLogger("open_speech.fish")
+
+DEFAULT_VOICE = "default"
+CONNECT_S = 5.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
+"""Seconds before the first repeat, doubled with each; a server that says how long to wait is believed up to the longest."""
+CHUNK_BYTES = 16_384
+"""Of sound at a time: 0.19 s."""
+ANSWER_CHARS = 500
+"""Of what the server says about a failure, in our log."""
+_REFERENCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,254}")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One fish-speech server and how it is asked, from the settings of the same names."""
+
+    openaudio_api_base: str
+    openaudio_api_key: str
+    openaudio_tts_path: str
+    openaudio_default_format: str
+    openaudio_default_reference_id: str
+    openaudio_default_normalize: bool
+    openaudio_chunk_length: int
+    openaudio_latency: str
+    openaudio_temperature: float | None
+    openaudio_top_p: float | None
+    openaudio_timeout_seconds: float
+    openaudio_max_retries: int
+
+    @property
+    def url(self) -> str:
+        """Where speech is asked for."""
+        return self.openaudio_api_base.rstrip("/") + self.openaudio_tts_path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"Authorization": f"Bearer {self.openaudio_api_key}"} if self.openaudio_api_key else {}
+
+    def body(self, text: str, options: SpeechOptions) -> dict[str, Any]:
+        """Write the request: a recording to clone, or a voice that the server knows, or neither."""
+        body: dict[str, Any] = {
+            "text": text,
+            "format": self.openaudio_default_format,
+            "streaming": self.openaudio_default_format == "wav",  # the only form that a fish-speech server streams
+            "normalize": self.openaudio_default_normalize,
+            "chunk_length": self.openaudio_chunk_length,
+            "latency": self.openaudio_latency,
+        }
+        body |= {"temperature": self.openaudio_temperature} if self.openaudio_temperature is not None else {}
+        body |= {"top_p": self.openaudio_top_p} if self.openaudio_top_p is not None else {}
+        if options.reference:
+            audio = base64.b64encode(wav_bytes(options.reference.audio)).decode()
+            return body | {"references": [{"audio": audio, "text": options.reference.text or ""}], "use_memory_cache": "on"}
+        voice = reference_id(options.voice) or self.openaudio_default_reference_id
+        return body | ({"reference_id": voice, "use_memory_cache": "on"} if voice else {})
+
+
+class Busy(Exception):
+    """The server did not speak, and may if asked again: `error` is what it comes to if it never does."""
+
+    def __init__(self, error: SpeechError, wait_s: float = 0.0) -> None:
+        """`wait_s`: how long, in seconds, the server wants to be left alone."""
+        super().__init__(error.message)
+        self.error = error
+        self.wait_s = wait_s
+
+
+class Fish:
+    """Whatever a fish-speech server has loaded."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Take the setup; its folder is empty, and its own settings are those of Server."""
+        self._setup = setup
+        self._server = Server(**setup.own)
+
+    def load(self) -> None:
+        """Open a client. The server is not asked yet: it may still be starting."""
+        self._client = httpx.Client(headers=self._server.headers)
+        weakref.finalize(self, self._client.close)  # a model is let go of by forgetting it
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        """Yield the sound as the server sends it.
+
+        Raises UnknownVoice, UnsupportedLanguage, OutOfRange (a speed that is not 1) and NothingToSpeak at the call; later what became of
+        the server: Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
+        """
+        if options.reference is None:
+            reference_id(options.voice)
+        code = (options.language or "en").lower().replace("_", "-").partition("-")[0]
+        if code not in self._setup.model.languages:
+            raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not speak `{options.language}`.", param="language")
+        if options.speed != 1.0:
+            raise OutOfRange("A fish-speech server speaks at its own speed only.", param="speed")
+        if not says_something(text):
+            raise NothingToSpeak("The text has nothing that can be spoken.", param="input")
+        return self._speak(self._server.body(text, options))
+
+    def _speak(self, body: dict[str, Any]) -> Iterator[Audio]:
+        deadline = time.monotonic() + self._server.openaudio_timeout_seconds
+        for attempt in range(self._server.openaudio_max_retries + 1):
+            sound = self._ask(body, deadline)
+            try:
+                first = next(sound, None)
+            except Busy as busy:
+                wait = max(busy.wait_s, FIRST_PAUSE_S * 2**attempt * random.uniform(0.8, 1.2))
+                if attempt == self._server.openaudio_max_retries or wait > LONGEST_PAUSE_S or time.monotonic() + wait > deadline:
+                    raise busy.error from busy
+                log.warning("%s, attempt %d: once more in %.1f s", busy, attempt + 1, wait)
+                time.sleep(wait)
+                continue
+            if first is None:
+                raise BackendFailed("The fish-speech server sent no sound.")
+            yield first
+            yield from sound
+            return
+
+    def _ask(self, body: dict[str, Any], deadline: float) -> Iterator[Audio]:
+        """Ask once. Raises Busy for what may pass, as long as no sound came."""
+        stream = WavStream(self._setup.model.sample_rate or 0)
+        heard = False
+        try:
+            left = max(deadline - time.monotonic(), 0.1)
+            timeout = httpx.Timeout(left, connect=min(CONNECT_S, left))
+            with self._client.stream("POST", self._server.url, json=body, timeout=timeout) as answer:
+                _accept(answer)
+                for chunk in answer.iter_bytes(CHUNK_BYTES):
+                    for audio in stream.feed(chunk):
+                        heard = True
+                        yield audio
+                    if time.monotonic() > deadline:
+                        raise BackendTimeout("The fish-speech server did not finish in time.")
+            stream.close()
+        except httpx.ConnectTimeout as late:
+            raise Busy(BackendUnavailable("The fish-speech server does not answer.", retry_after_s=5)) from late
+        except httpx.TimeoutException as late:
+            raise BackendTimeout("The fish-speech server did not answer in time.") from late
+        except httpx.TransportError as gone:
+            if heard:
+                raise BackendFailed("The fish-speech server broke off in the midst of its answer.") from gone
+            raise Busy(BackendUnavailable("The fish-speech server is not there.", retry_after_s=5)) from gone
+
+
+def reference_id(voice: str) -> str:
+    """Read the server's own name of a voice out of `default#name`; empty for `default`. Raises UnknownVoice for anything else."""
+    known, mark, name = voice.partition("#")
+    if known != DEFAULT_VOICE or (mark and not _REFERENCE_ID.fullmatch(name)):
+        raise UnknownVoice(
+            f"There is no voice `{voice[:100]}`. Voices are `{DEFAULT_VOICE}`, and `{DEFAULT_VOICE}#id` for a reference of the server.",
+            param="voice",
+        )
+    return name
+
+
+def _accept(answer: httpx.Response) -> None:
+    """Raise what the answer's head tells: Busy for what may pass, BackendFailed for what will not."""
+    kind = answer.headers.get("content-type", "")
+    if answer.is_success and kind.startswith(("audio/", "application/octet-stream")):
+        return
+    status = answer.status_code
+    log.warning("the fish-speech server answered %d, %s: %s", status, kind, next(answer.iter_text(ANSWER_CHARS), ""))
+    if status == 429:
+        wait_s = _seconds(answer.headers.get("retry-after", ""))
+        raise Busy(Overloaded("The fish-speech server has too much to do.", retry_after_s=wait_s or 1), wait_s)
+    if status in (502, 503, 504):
+        raise Busy(BackendUnavailable("The fish-speech server cannot speak at the moment.", retry_after_s=5))
+    if status >= 500 or status == 408:
+        raise Busy(BackendFailed("The fish-speech server failed on this request."))
+    if status in (401, 403):
+        raise BackendFailed("The fish-speech server refuses OPENAUDIO_API_KEY.")
+    if status in (200, 404, 405):
+        raise BackendFailed("What answers at OPENAUDIO_API_BASE and OPENAUDIO_TTS_PATH does not speak.")
+    raise BackendFailed("The fish-speech server refuses the request.")
+
+
+def _seconds(header: str) -> float:
+    """Read a Retry-After in seconds; 0 for none, and for a date."""
+    return float(header) if header.isascii() and header.isdecimal() else 0.0
+
+
+Runner = tts_service("fish", Fish, Resources(threads=4))

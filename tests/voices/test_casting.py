@@ -1,0 +1,171 @@
+"""Who speaks, decided on values: models that can and cannot clone, presets, recordings."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from open_speech.audio import Audio
+from open_speech.backends import BackendEntry, ModelEntry, Task, Voice, VoiceReference
+from open_speech.codecs import wav_bytes
+from open_speech.errors import InvalidRequest, InvalidValue, UnknownModel, UnknownVoice, UnsupportedValue
+from open_speech.registry import OPENAI_VOICES, Defaults, Registry
+from open_speech.voices import Casting, Library, Manner, NewVoice, Preset, Presets, Role, VoiceFolder
+
+BACKENDS = (BackendEntry("mouth", Task.TTS, "m:C", (), "", "MIT", openai_voices={"alloy": "ann", "nova": "bea"}),)
+PLAIN = ModelEntry(
+    "plain", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("ann", "en-US"), Voice("bea", "en-GB")), default_voice="ann"
+)
+OTHER = ModelEntry("other", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("cid", "en"),), default_voice="cid")
+PARROT = ModelEntry(
+    "parrot", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("own", "en"),), default_voice="own",
+    clones=True, designs=True, instructs=True,
+)  # fmt: skip
+PRESETS = Presets(
+    voices={
+        "narrator": Preset(voice="ann(2)+bea(1)", speed=0.9, instructions="Slowly."),
+        "other man": Preset(model="other", voice="cid", language="en-GB"),
+        "made up": Preset(model="parrot", design="A deep voice."),
+        "copied": Preset(model="parrot", voice="Eve"),
+    },
+    openai={"alloy": "bea", "echo": "other man", "fable": "narrator"},
+)
+RECORDED = VoiceReference(b"\x01\x02" * 10, "Hello.")
+
+
+@pytest.fixture
+def casting(tmp_path: Path, murmur: Audio) -> Casting:
+    registry = Registry(BACKENDS, (PLAIN, OTHER, PARROT), {"mouth": "inproc"}, Defaults("", "plain", "bea"))
+    library = Library(tmp_path / "library", limit=9)
+    library.add(NewVoice("Eve", "Yes, you may.", transcript="I am Eve."), murmur)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "dora_fr.wav").write_bytes(wav_bytes(murmur))
+    (folder / "noise_xx.wav").write_bytes(b"no sound")
+    return Casting(registry, PRESETS, library, VoiceFolder(folder))
+
+
+def role(casting: Casting, model: str = "tts-1", voice: str | None = None, manner: Manner | None = None, **wishes: Any) -> Role:
+    return asyncio.run(casting.role(model, voice, manner or Manner(), **{"speed": None, "language": None, **wishes}))
+
+
+def test_a_models_own_voice_is_just_that(casting: Casting) -> None:
+    assert role(casting, "other", "cid") == Role(OTHER, "cid")
+    assert role(casting) == Role(PLAIN, "bea")
+
+
+def test_a_preset_is_a_voice_with_its_habits(casting: Casting) -> None:
+    assert role(casting, voice="narrator") == Role(PLAIN, "ann(2)+bea(1)", speed=0.9)
+    assert role(casting, voice="other man") == Role(OTHER, "cid", language="en-GB")
+
+
+def test_what_the_request_says_counts_more_than_the_preset(casting: Casting) -> None:
+    assert role(casting, voice="narrator", speed=1.5, language="en").speed == 1.5
+    assert role(casting, voice="other man", language="en").language == "en"
+
+
+def test_a_preset_of_another_model_than_the_request_insists_on_is_refused(casting: Casting) -> None:
+    with pytest.raises(UnknownVoice, match="`other`") as refused:
+        role(casting, "plain", "other man")
+    assert refused.value.param == "voice"
+
+
+def test_the_table_says_what_openais_names_mean(casting: Casting) -> None:
+    assert role(casting, voice="alloy").voice == "bea"
+    assert role(casting, voice="echo") == Role(OTHER, "cid", language="en-GB")
+    assert role(casting, voice="nova").voice == "bea"
+
+
+@pytest.mark.parametrize("model", ["plain", "other", "parrot"])
+@pytest.mark.parametrize("name", OPENAI_VOICES)
+def test_openais_names_are_some_voice_of_every_model(casting: Casting, model: str, name: str) -> None:
+    assert role(casting, model, name).model.id == model
+
+
+def test_a_recording_is_cloned_by_a_model_that_can(casting: Casting) -> None:
+    found = role(casting, "parrot", "Eve")
+    assert found.reference is not None
+    assert (found.voice, found.reference.text, found.reference.audio.seconds) == ("own", "I am Eve.", 2.0)
+    assert role(casting, voice="copied").reference == found.reference
+    dora = role(casting, "parrot", "dora_fr").reference
+    assert dora is not None
+    assert dora.text is None
+
+
+@pytest.mark.parametrize(
+    ("voice", "manner", "field"),
+    [
+        ("Eve", Manner(), "voice"),
+        ("dora_fr", Manner(), "voice"),
+        (None, Manner(reference=RECORDED), "reference_audio"),
+        (None, Manner(reference=RECORDED, field="voice_library_ref"), "voice_library_ref"),
+        ("ann", Manner(design="A deep voice."), "voice_design"),
+    ],
+)
+def test_a_model_that_cannot_says_so_and_names_the_field_and_who_can(
+    casting: Casting, voice: str | None, manner: Manner, field: str
+) -> None:
+    with pytest.raises(UnsupportedValue, match=r"`plain`.*parrot") as refused:
+        role(casting, "plain", voice, manner)
+    assert refused.value.param == field
+
+
+@pytest.mark.parametrize("manner", [Manner(reference=RECORDED, lenient=True), Manner(design="Deep.", lenient=True)])
+def test_a_request_may_take_what_it_gets(casting: Casting, manner: Manner) -> None:
+    assert role(casting, "plain", "ann", manner) == Role(PLAIN, "ann")
+
+
+def test_a_lenient_request_for_a_recording_gets_the_default_voice(casting: Casting) -> None:
+    assert role(casting, "plain", "Eve", Manner(lenient=True)) == Role(PLAIN, "bea")
+
+
+def test_a_model_that_can_gets_everything(casting: Casting) -> None:
+    assert role(casting, "parrot", "alloy", Manner(RECORDED, instructions="Sing.")) == Role(
+        PARROT, "own", reference=RECORDED, instructions="Sing."
+    )
+    assert role(casting, voice="made up") == Role(PARROT, "own", design="A deep voice.")
+
+
+def test_instructions_are_dropped_without_a_word(casting: Casting) -> None:
+    assert role(casting, "plain", "ann", Manner(instructions="Sing.")) == Role(PLAIN, "ann")
+
+
+def test_a_recording_in_the_request_counts_more_than_a_presets_design(casting: Casting) -> None:
+    assert role(casting, voice="made up", manner=Manner(RECORDED)) == Role(PARROT, "own", reference=RECORDED)
+
+
+def test_a_voice_is_not_cloned_and_made_up_at_once(casting: Casting) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        role(casting, "parrot", None, Manner(RECORDED, "A deep voice."))
+    assert refused.value.param == "voice_design"
+
+
+@pytest.mark.parametrize(
+    ("model", "voice", "kind"),
+    [("nobody", "ann", UnknownModel), ("plain", "nobody", UnknownVoice), ("parrot", "../folder/dora_fr", UnknownVoice)],
+)
+def test_what_is_not_there_is_named(casting: Casting, model: str, voice: str, kind: type[InvalidRequest]) -> None:
+    with pytest.raises(kind):
+        role(casting, model, voice)
+
+
+def test_a_file_in_the_folder_that_is_no_sound_names_the_voice(casting: Casting) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        role(casting, "parrot", "noise_xx")
+    assert refused.value.param == "voice"
+
+
+def test_in_the_midst_of_a_text_a_preset_is_a_voice_of_its_model_too(casting: Casting) -> None:
+    assert casting.voice(PLAIN, "narrator") == "ann(2)+bea(1)"
+    assert casting.voice(PLAIN, "bea") == "bea"
+    assert casting.voice(OTHER, "other man") == "cid"
+    with pytest.raises(UnknownVoice):
+        casting.voice(PLAIN, "other man")
+
+
+@pytest.mark.parametrize(("name", "taken"), [("ann", True), ("narrator", True), ("nova", True), ("dora_fr", True), ("Eve", False)])
+def test_names_that_cannot_be_given_away(casting: Casting, name: str, taken: bool) -> None:
+    assert casting.is_taken(name) is taken
