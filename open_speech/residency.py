@@ -49,8 +49,8 @@ class Residency(Generic[T]):
         try:
             with slot.lock:
                 if slot.value is None:
+                    self._make_room()  # before the load: two models at once may be more than there is memory for
                     slot.value = self._load(key)
-                    self._make_room()
                 return Lease(slot.value, lambda: self._release(slot))
         except BaseException:
             self._release(slot)
@@ -88,5 +88,5 @@ class Residency(Generic[T]):
         with self._lock:
             held = [(slot.last_use, key) for key, slot in self._slots.items() if slot.value is not None]
             idle = sorted((last, key) for last, key in held if not self._slots[key].users)
-            for _, key in idle[: max(0, len(held) - self._limit)]:
+            for _, key in idle[: max(0, len(held) + 1 - self._limit)]:
                 del self._slots[key]

@@ -70,7 +70,7 @@ def stamp(settings: Settings) -> Stamp:
     backends = {entry.name: entry for entry in catalog.BACKENDS}
 
     def told(model: ModelEntry) -> str | None:
-        files = models.files(model)
+        files = [file for part in model.whole for file in models.files(part)]
         if any(file.sha256 is None for file in files) or (model.sources and not files):
             return None
         own = [(name, repr(getattr(settings, name))) for name in backends[model.backend].settings]

@@ -119,3 +119,12 @@ def test_a_model_unloaded_while_in_use_can_still_be_released(clock: Clock) -> No
     models.unload("a")
     lease.release()
     assert models.loaded() == {}
+
+
+def test_room_is_made_before_a_load_so_two_models_never_overlap(clock: Clock) -> None:
+    held: list[dict[str, float]] = []
+    models: Residency[object] = residency(clock, lambda key: held.append(models.loaded()) or key, limit=1)
+    models.acquire("a").release()
+    models.acquire("b").release()
+    assert held == [{}, {}]
+    assert set(models.loaded()) == {"b"}

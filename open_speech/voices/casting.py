@@ -67,6 +67,8 @@ class Casting:
         wanted = voice if preset is None else preset.voice
         preset = preset or Preset()
         reference, design = manner.reference, manner.design or preset.design
+        if not (wanted or reference or design) and entry.designs:
+            design = manner.instructions  # who names no voice but says what it should be like wants one made up
         if reference and manner.design:
             raise InvalidValue(f"A voice is either cloned or made up: send `{manner.field}` or `voice_design`.", param="voice_design")
         if reference and not entry.clones:

@@ -133,6 +133,12 @@ def test_instructions_are_dropped_without_a_word(casting: Casting) -> None:
     assert role(casting, "plain", "ann", Manner(instructions="Sing.")) == Role(PLAIN, "ann")
 
 
+def test_instructions_without_a_voice_make_one_up(casting: Casting) -> None:
+    told = Manner(instructions="A deep, slow voice.")
+    assert role(casting, model="parrot", manner=told).design == "A deep, slow voice."
+    assert role(casting, model="parrot", voice="own", manner=told).design is None
+
+
 def test_a_recording_in_the_request_counts_more_than_a_presets_design(casting: Casting) -> None:
     assert role(casting, voice="made up", manner=Manner(RECORDED)) == Role(PARROT, "own", reference=RECORDED)
 
