@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from faster_whisper import WhisperModel  # noqa: TID251 - its home; the real import is in load()
 
 CALLS = 2
-"""Calls that decode at once. Four clips of 10 s, base, int8, two cores: 2.2 s one at a time, 1.5 s two at a time."""
+"""Calls that decode at once. Four clips of 10 s, base, int8, two cores: 2.2 s one at a time, 1.5 s two at a time.
+
+They share the cores: on two of them each call has one thread. A call of two threads takes more CPU and is later done: the steps
+of its decoder are too small to share."""
 SHORTEST_S = 0.1
 """Seconds of audio below which there is no word; OpenAI refuses such a clip, and Whisper raves about it."""
 _LOAD_ERRORS = (RuntimeError, ValueError, OSError, MemoryError)
@@ -39,7 +42,7 @@ class FasterWhisper:
 
         Raises BackendFailed if a file is missing or broken, or if the device or compute type does not exist here.
         """
-        # Threads that spin while they wait take the cores from the calls beside them: a third of the time of eight clips at once.
+        # Threads that spin while they wait take the cores from the calls beside them: nearly twice the CPU for eight clips at once.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # noqa: TID251 - read by libgomp, which the next import loads
         # Every process imports every runner module; only this one pays for the engine.
         import ctranslate2  # noqa: PLC0415, TID251 - see above
@@ -48,7 +51,7 @@ class FasterWhisper:
         name = self._setup.model.id
         check_files(self._setup.folder, name)
         try:
-            where = place(self._setup, ctranslate2, cores=_cores())
+            where = place(self._setup, ctranslate2, cores=_cores() // CALLS)
             self._model = _with_its_own_features(_open(WhisperModel, self._setup, where))
             self._windows = WindowDecoder(self._model, _languages(self._model))
         except _LOAD_ERRORS as error:
