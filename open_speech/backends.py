@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from open_speech.audio import Audio, from_pcm16, resample, to_pcm16
 from open_speech.errors import SpeechError
+from open_speech.sources import Source, WeightFile
 from open_speech.transcript import Segment, SpeechTask, TranscriptInfo
 
 STT_RATE = 16_000
@@ -41,58 +42,6 @@ class Voice:
     """BCP-47 tag, for example `en-US`."""
     name: str = ""
     gender: Literal["female", "male"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WeightFile:
-    """One file of a model, identified by its content.
-
-    `sha256` and `size` (bytes) are None only for a hub model that was never pulled: its first pull records them.
-    """
-
-    path: str
-    """Relative to the model's folder, with `/`."""
-    sha256: str | None = None
-    size: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HubSource:
-    """A repository on the Hugging Face hub, at a pinned revision; `paths` maps a file's path to its path there where they differ."""
-
-    repo: str
-    revision: str = "main"
-    paths: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class UrlSource:
-    """Plain downloads: file path -> https URL."""
-
-    urls: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """A wheel or sdist on a Python package index, read as data and never installed."""
-
-    project: str
-    version: str
-    filename: str
-    sha256: str
-    size: int | None = None
-    """Bytes; only a progress bar and the check for free space need it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveSource:
-    """Files inside package archives: file path -> the members that give it when joined, as (archive index, path inside)."""
-
-    archives: tuple[Archive, ...]
-    members: Mapping[str, tuple[tuple[int, str], ...]]
-
-
-Source = HubSource | UrlSource | ArchiveSource
 
 
 @dataclass(frozen=True, slots=True)

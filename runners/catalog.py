@@ -13,18 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from open_speech.backends import (
-    Archive,
-    ArchiveSource,
-    BackendEntry,
-    HubSource,
-    ModelEntry,
-    Source,
-    Task,
-    UrlSource,
-    Voice,
-    WeightFile,
-)
+from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
+from open_speech.sources import Archive, ArchiveSource, HubSource, Source, UrlSource, WeightFile
 
 MODELS_FOLDER = Path(__file__).parent / "models"
 

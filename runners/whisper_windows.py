@@ -43,6 +43,9 @@ SPARE_S = 2.0
 FULL_FRAMES = 3000
 """Ten milliseconds each: Whisper's own 30 seconds."""
 BEST_OF = 5
+PATIENCE = 0.6
+"""The beam search ends with 3 of 5 texts complete. Waiting for all 5 lets it run on past the end of the speech: up to a fifth of its steps
+for texts that did not win, and now and then for a loop that did (48 clips with noise: 127 word errors against 134)."""
 NO_SPEECH = 0.6
 LEAST_LOGPROB = -1.0
 _UNHEARD_S = 2.0
@@ -292,7 +295,7 @@ def _search(options: TranscribeOptions) -> dict[str, Any]:
     temperature = options.temperatures[0]
     if temperature > 0:
         return {"beam_size": 1, "num_hypotheses": BEST_OF, "sampling_topk": 0, "sampling_temperature": temperature}
-    return {"beam_size": options.beam_size, "patience": 1}
+    return {"beam_size": options.beam_size, "patience": PATIENCE}
 
 
 def _ladder(options: TranscribeOptions, seconds: float, suppressed: list[int]) -> Any:

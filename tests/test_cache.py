@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio
-from open_speech.backends import HubSource, ModelEntry, SpeechOptions, Task, VoiceReference, WeightFile
+from open_speech.backends import ModelEntry, SpeechOptions, Task, VoiceReference
 from open_speech.cache import Answer, Place, SpeechCache, Stamp, digest
 from open_speech.config import Settings
 from open_speech.errors import BackendFailed
 from open_speech.performing import Synthesize
+from open_speech.sources import HubSource, WeightFile
 from open_speech.weights.manifest import Manifest
 from runners._parts import stamp
 

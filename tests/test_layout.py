@@ -30,6 +30,7 @@ TESTED_ELSEWHERE = {
     "open_speech/cutting.py": "tests/test_listening.py",
     "open_speech/reading.py": "tests/test_engine.py",
     "open_speech/speaking.py": "tests/test_engine.py",
+    "open_speech/sources.py": "tests/weights",
     "runners/_bentoml.py": "tests/served/test_bentoml_cures.py",
     "runners/_device.py": "tests/cli/test_doctor.py",
     "runners/_parts.py": "tests/runners/test_topology.py",
@@ -121,7 +122,7 @@ def test_a_runner_knows_no_door() -> None:
 
 VALUES = (
     "audio transcript errors backends wire registry text subtitles shaping speakers windows phantoms g711 limiter"
-    " ipa pieces script ssml said_as spoken numerals delivery"
+    " ipa pieces script ssml said_as spoken numerals delivery sources"
 )
 
 

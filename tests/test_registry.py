@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from open_speech.backends import BackendEntry, HubSource, ModelEntry, Task, Voice
+from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.errors import NotInstalled, UnknownModel, UnknownVoice, WrongTask
 from open_speech.registry import OPENAI_STT, OPENAI_TTS, OPENAI_VOICES, Defaults, Registry
+from open_speech.sources import HubSource
 
 BACKENDS = (
     BackendEntry("ears", Task.STT, "m:C", (), "ears", "MIT", open_ended=True),

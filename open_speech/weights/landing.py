@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-from open_speech.backends import WeightFile
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
+from open_speech.sources import WeightFile
 from open_speech.weights.progress import Meter
 
 CHUNK = 1 << 20

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from open_speech.backends import HubSource, ModelEntry, Source, WeightFile
+from open_speech.backends import ModelEntry
 from open_speech.errors import WeightsUnavailable
+from open_speech.sources import HubSource, Source, WeightFile
 from open_speech.weights.landing import sync_folder
 
 NAME = ".open-speech.json"

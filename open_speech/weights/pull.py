@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from open_speech.backends import HubSource, ModelEntry, WeightFile
+from open_speech.backends import ModelEntry
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
+from open_speech.sources import HubSource, WeightFile
 from open_speech.weights import manifest
 from open_speech.weights.hub import Hub, Listing, whisper_files
 from open_speech.weights.landing import sha256_of

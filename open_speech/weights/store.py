@@ -7,8 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from open_speech.backends import ModelEntry, WeightFile
+from open_speech.backends import ModelEntry
 from open_speech.errors import UnknownModel, WeightsUnavailable
+from open_speech.sources import WeightFile
 from open_speech.weights import manifest
 from open_speech.weights.hub import Hub
 from open_speech.weights.index import PackageIndex

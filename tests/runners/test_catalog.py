@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from open_speech.backends import ArchiveSource, BackendEntry, HubSource, ModelEntry, Task, UrlSource
+from open_speech.backends import BackendEntry, ModelEntry, Task
 from open_speech.registry import OPENAI_VOICES
+from open_speech.sources import ArchiveSource, HubSource, UrlSource
 from open_speech.weights import Store
 from runners.catalog import BACKENDS, MODELS_FOLDER, installed, models, read_models
 

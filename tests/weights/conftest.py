@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from open_speech.backends import ModelEntry, Source, Task, WeightFile
+from open_speech.backends import ModelEntry, Task
+from open_speech.sources import Source, WeightFile
 from open_speech.weights import Hub, PackageIndex, Reach, Store
 from open_speech.weights.pip_config import PipConfig
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from open_speech.backends import UrlSource
+from open_speech.sources import UrlSource
 from open_speech.weights import Progress
 from open_speech.weights.lock import pull_lock
 

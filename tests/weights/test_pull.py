@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from open_speech.backends import Archive, ArchiveSource, HubSource, UrlSource
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
+from open_speech.sources import Archive, ArchiveSource, HubSource, UrlSource
 from open_speech.weights.reach import Reach
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from open_speech.backends import Archive, ArchiveSource
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
+from open_speech.sources import Archive, ArchiveSource
 from open_speech.weights import Hub, PackageIndex, Reach, Store
 from open_speech.weights.pip_config import PipConfig
 

