@@ -12,6 +12,8 @@ from open_speech.text import CLOSERS, closed, says_something
 
 TINY_CHARS = 24
 """A sentence shorter than this sounds clipped when it is spoken by itself, so it is joined with the next."""
+SLICE_CHARS = 4096
+"""A longer line is read in slices: the time to find its sentences grows with the square of what is looked at."""
 
 _CLAUSE_END = re.compile(
     rf"(?:[,;:،؛…!?]|(?<=[^\W\d_]{{2}})\.)[{re.escape(CLOSERS)}]*\s|\s(?=[—–(])|[—–]\s"
@@ -63,9 +65,10 @@ class Cutter:
         for number, line in enumerate(lines):
             if number:
                 yield from self._end_line()
-            for sentence in self._detector.add_chunk(line.replace("*", _ASTERISK)):
-                yield from self._sentence(sentence)
-        yield from self._too_long()
+            for start in range(0, len(line), SLICE_CHARS):
+                for sentence in self._detector.add_chunk(line[start : start + SLICE_CHARS].replace("*", _ASTERISK)):
+                    yield from self._sentence(sentence)
+                yield from self._too_long()
 
     def flush(self) -> Iterator[str]:
         """Take the rest: what follows begins a sentence of its own."""

@@ -167,3 +167,8 @@ def test_a_hundred_thousand_characters_without_a_mark_are_cut_in_time() -> None:
     found = streamed("word " * 20_000, 4, first_chars=80, piece_chars=400)
     assert sum(len(piece.split()) for piece in found) == 20_000
     assert time.process_time() - started < 4
+
+
+def test_a_very_long_line_is_cut_without_loss_in_time_that_grows_with_its_length() -> None:
+    line = "word, and another one; " * 20_000
+    assert "".join("".join(piece.split()) for piece in pieces(line, first_chars=80, piece_chars=400)) == "".join(line.split())
