@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -154,15 +155,15 @@ def wyoming(folder: Path) -> Iterator[Peer]:
 
     Raises CalledProcessError if it cannot be installed, TimeoutError if it does not listen.
     """
-    python, port = _environment(), free_port()
+    python, port = environment(WYOMING, "wyoming-faster-whisper") / "python", free_port()
     options = {
         "uri": f"tcp://127.0.0.1:{port}", "model": str(folder), "stt-library": "faster-whisper", "language": "en", "device": "cpu",
         "compute-type": "int8", "beam-size": "5", "cpu-threads": str(cores()), "data-dir": str(folder), "download-dir": str(folder),
     }  # fmt: skip
     command = [str(python), "-m", "wyoming_faster_whisper", "--local-files-only", *(f"--{key}={value}" for key, value in options.items())]
     with ExitStack() as stack:
-        server = stack.enter_context(_ended(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)))
-        _wait_listening(server, port)
+        server = stack.enter_context(ended(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)))
+        wait_listening(server, port, WYOMING)
         worker = stack.enter_context(_worker(str(python), "wyoming", options["uri"]))
         yield _listening(Peer("wyoming-faster-whisper", worker, psutil.Process(server.pid)))
 
@@ -172,20 +173,24 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _environment() -> Path:
-    folder = config.load().models_dir.parent / "benchmarks" / WYOMING
-    python = folder / "bin" / "python"
-    if not (folder / "bin" / "wyoming-faster-whisper").exists():
+def environment(package: str, program: str) -> Path:
+    """Make, at the first run, an environment that holds a package from the index and is kept; gives its folder of programs.
+
+    `program` is there when the installation is whole. Raises CalledProcessError if it cannot be installed.
+    """
+    folder = config.load().models_dir.parent / "benchmarks" / re.sub(r"\[.*\]", "", package)
+    programs = folder / "bin"
+    if not (programs / program).exists():
         venv.create(folder, with_pip=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", WYOMING], check=True)
-    return python
+        subprocess.run([str(programs / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check", package], check=True)
+    return programs
 
 
 @contextmanager
 def _worker(python: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     # -P: the folder of the script is no place to import from.
     command = [python, "-P", str(SCRIPT), *arguments]
-    with _ended(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as worker:
+    with ended(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as worker:
         yield worker
 
 
@@ -195,7 +200,8 @@ def _listening(peer: Peer) -> Peer:
 
 
 @contextmanager
-def _ended(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
+def ended(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
+    """End a process with the block, kindly first."""
     try:
         yield process
     finally:
@@ -205,12 +211,13 @@ def _ended(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnySt
         process.kill()
 
 
-def _wait_listening(server: subprocess.Popen[bytes], port: int) -> None:
+def wait_listening(server: subprocess.Popen[bytes], port: int, name: str) -> None:
+    """Wait until a server listens. Raises ChildProcessError if it ends before, TimeoutError if it takes too long."""
     end = time.monotonic() + START_S
     while time.monotonic() < end:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         if server.poll() is not None:
-            raise ChildProcessError(f"{WYOMING} ended with {server.returncode}")
+            raise ChildProcessError(f"{name} ended with {server.returncode}")
         time.sleep(0.1)
-    raise TimeoutError(f"{WYOMING} does not listen")
+    raise TimeoutError(f"{name} does not listen")

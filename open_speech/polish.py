@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ LEAD_S, TAIL_S = 0.04, 0.2
 """Seconds of silence kept before the first sound and after the last one."""
 PAUSE_S = 0.1
 """Seconds of the shortest piece of silence that counts as a pause by itself; the silence of an engine comes with its sound."""
+_SHORT_S = 5.0
+"""Seconds of sound that are worked on at once: half a millisecond's work."""
 _FRAME_S = 0.005
 _FADE_S = 0.005
 _QUIET = 10 ** (-50 / 20)
@@ -107,11 +110,11 @@ class Leveller:
         slope = math.copysign(SLEW_DB_PER_S / self._rate, wanted - before)
         moving = min(len(samples), math.floor((wanted - before) / slope))
         after = wanted if moving < len(samples) else before + moving * slope
-        gain = np.full(len(samples), 10 ** (after / 20), np.float32)
-        gain[:moving] = np.power(10.0, (before + slope * np.arange(1, moving + 1)) / 20)
+        levelled = samples * np.float32(_factor(after))
+        levelled[:moving] = samples[:moving] * np.power(10.0, (before + slope * np.arange(1, moving + 1)) / 20)
         self._gain_db = after
         self._given = np.concatenate([self._given, blocks + after])[-_MEMORY:]
-        return gain * samples
+        return levelled
 
 
 class Onset:
@@ -225,6 +228,8 @@ class Polish:
         self._ending = Ending(rate) if finish.trim else None
         self._limiter = Limiter(rate) if finish.normalize else None
         self._resampler = StreamResampler(rate, finish.rate or rate)
+        self.is_quick = finish.rate in (None, rate)
+        """Resampling takes longer than all the rest together."""
 
     def feed(self, audio: Audio, *, last: bool = False) -> Audio:
         """Give the next piece, get what is ready; with `last` the rest comes out too. Raises ValueError for another rate."""
@@ -246,9 +251,9 @@ def prepared(synthesize: Synthesize, finish: Finish) -> Synthesize:
         async with aclosing(synthesize(text, options)) as sound:
             async for audio in sound:
                 rate = audio.rate
-                if len((ready := await asyncio.to_thread(preparation.feed, audio, options)).samples):
+                if len((ready := await _worked_off(partial(preparation.feed, options=options), audio)).samples):
                     yield ready
-        if rate and len((rest := await asyncio.to_thread(preparation.feed, Audio(_NOTHING, rate), options, last=True)).samples):
+        if rate and len((rest := preparation.feed(Audio(_NOTHING, rate), options, last=True)).samples):
             yield rest
 
     return speak
@@ -262,10 +267,15 @@ async def polished(sound: AsyncGenerator[Audio, None], finish: Finish) -> AsyncG
         async for audio in sound:
             rate = audio.rate
             polish = polish or Polish(rate, finish)
-            if len((ready := await asyncio.to_thread(polish.feed, audio)).samples):
+            if len((ready := await _worked_off(polish.feed, audio, quick=polish.is_quick)).samples):
                 yield ready
-    if polish is not None and len((rest := await asyncio.to_thread(polish.feed, Audio(_NOTHING, rate), last=True)).samples):
+    if polish is not None and len((rest := polish.feed(Audio(_NOTHING, rate), last=True)).samples):
         yield rest
+
+
+async def _worked_off(work: Callable[[Audio], Audio], audio: Audio, *, quick: bool = True) -> Audio:
+    """Work on a piece, off the event loop unless it is `quick` work on a short one: a thread would take longer to wake up."""
+    return work(audio) if quick and audio.seconds < _SHORT_S else await asyncio.to_thread(work, audio)
 
 
 def _factor(db: float) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 import jiwer
 import pytest
 
+from benchmarks import tts_voices
 from open_speech.audio import concat, resample
 from open_speech.backends import STT_RATE, Setup, SpeechOptions, Synthesizer, TranscribeOptions
 from open_speech.pieces import pieces
@@ -69,3 +70,29 @@ def test_what_is_spoken_is_heard_back_with_at_most_ten_percent_word_errors(
     errors = jiwer.wer(said, heard)
     different = [pair for pair in zip(said, heard, strict=True) if pair[0] != pair[1]]
     assert errors <= MAX_WER, f"{errors:.1%}: {different}"
+
+
+@pytest.mark.weights
+def test_every_english_voice_of_kokoro_is_understood(ear: FasterWhisper, model_folder: Callable[[str], Path]) -> None:
+    mouth = Kokoro(Setup(ENTRIES["kokoro"], model_folder("kokoro"), device="cpu", threads=2))
+    mouth.load()
+    voices = [voice.id for voice in ENTRIES["kokoro"].voices if voice.language.startswith("en")]
+    assert len(voices) == 28
+    errors = {}
+    for number, voice in enumerate(voices):
+        sentence = tts_voices.SENTENCES[number % len(tts_voices.SENTENCES)]
+        heard = tts_voices.heard(ear, tts_voices.said(mouth, sentence, voice))
+        errors[voice] = jiwer.wer(words_of(sentence), words_of(heard))
+    assert sum(errors.values()) / len(errors) <= MAX_WER, {voice: wrong for voice, wrong in errors.items() if wrong}
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("language", sorted(tts_voices.TEXTS))
+def test_a_voice_of_another_language_takes_a_sane_time_for_its_own_text(model_folder: Callable[[str], Path], language: str) -> None:
+    mouth = Kokoro(Setup(ENTRIES["kokoro"], model_folder("kokoro"), device="cpu", threads=2))
+    mouth.load()
+    voice = next(voice for voice in ENTRIES["kokoro"].voices if voice.language.partition("-")[0] == language)
+    seconds = tts_voices.pace(mouth, voice)
+    if seconds is None:
+        pytest.skip(f"needs open-speech[kokoro-{language}]")
+    assert tts_voices.PACE_S[0] <= seconds <= tts_voices.PACE_S[1]

@@ -41,6 +41,11 @@ class Encoder(Protocol):
         """Hertz of the sound in the file; the source's own rate unless the format cannot take it."""
         ...
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether encoding takes next to no time: nothing is won by doing it in small parts, or in a thread."""
+        ...
+
     def encode(self, audio: Audio) -> bytes:
         """Give the next piece, at the source's rate; get the bytes that are ready, perhaps none."""
         ...
@@ -65,6 +70,7 @@ class _Plain:
     def __init__(self, media_type: str, source_rate: int, rate: int, *, header: bytes = b"") -> None:
         self.media_type = media_type
         self.rate = rate
+        self.is_quick = source_rate == rate
         self._resampler = StreamResampler(source_rate, rate)
         self._source_rate = source_rate
         self._header = header
@@ -135,6 +141,8 @@ class _Sink:
 
 class _Encoded:
     """A codec and a container of FFmpeg. Nothing to close: an encoder that is dropped frees both."""
+
+    is_quick = False
 
     def __init__(self, media_type: str, source_rate: int, recipe: _Recipe) -> None:
         self.media_type = media_type

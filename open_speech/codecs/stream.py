@@ -1,4 +1,4 @@
-"""A stream of audio -> a stream of encoded bytes, off the event loop."""
+"""A stream of audio -> a stream of encoded bytes; what takes time is done off the event loop."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ async def encode_stream(
     leaves, `pieces` is closed.
     """
     file = encoder(format, rate, pcm_rate=pcm_rate)
-    step = _FIRST_SECONDS
+    step = _LONGEST_SECONDS if file.is_quick else _FIRST_SECONDS
     try:
         async for piece in pieces:
             for part in _cut(piece, step):
-                if chunk := await asyncio.to_thread(file.encode, part):
+                if chunk := file.encode(part) if file.is_quick else await asyncio.to_thread(file.encode, part):
                     yield chunk
             step = _LONGEST_SECONDS
-        if chunk := await asyncio.to_thread(file.finish):
+        if chunk := file.finish() if file.is_quick else await asyncio.to_thread(file.finish):
             yield chunk
     finally:
         if isinstance(pieces, AsyncGenerator):

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
+from av.audio.frame import AudioFrame
+from av.filter import Graph
 
 from open_speech.audio import Audio, silence
 from open_speech.codecs import loudness
@@ -10,6 +13,36 @@ from open_speech.codecs.loudness import LoudnessMeter, integrated
 
 def tone(seconds: float, rate: int, peak: float, hertz: float = 997.0) -> Audio:
     return Audio((peak * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32), rate)
+
+
+def by_ffmpeg(audio: Audio) -> list[float]:
+    """The loudness of each block as FFmpeg's filter measures it."""
+    graph = Graph()
+    source = graph.add_abuffer(sample_rate=audio.rate, format="flt", layout="mono")
+    graph.link_nodes(source, graph.add("ebur128", "metadata=1:framelog=quiet"), graph.add("abuffersink")).configure()
+    frame = AudioFrame.from_ndarray(audio.samples[np.newaxis], "flt", "mono")
+    frame.sample_rate = audio.rate
+    graph.push(frame)
+    found = []
+    while True:
+        try:
+            found.append(float(graph.pull().metadata["lavfi.r128.M"]))
+        except (av.BlockingIOError, av.EOFError):
+            return found
+
+
+def test_it_measures_what_ffmpeg_measures() -> None:
+    rng = np.random.default_rng(3)
+    strength = np.repeat(rng.uniform(0.01, 0.3, 60), 2400)
+    sound = Audio((strength * rng.standard_normal(len(strength))).astype(np.float32), 48_000)
+    ours = LoudnessMeter(48_000).feed(sound)
+    np.testing.assert_allclose(ours, by_ffmpeg(sound)[-len(ours) :], atol=0.02)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 44100])
+@pytest.mark.parametrize("hertz", [40, 100, 500, 3000])
+def test_a_note_is_as_loud_at_every_rate(rate: int, hertz: float) -> None:
+    assert loudness(tone(3, rate, 0.5, hertz)) == pytest.approx(loudness(tone(3, 48_000, 0.5, hertz)), abs=0.02)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 44100, 48000])

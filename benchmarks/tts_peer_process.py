@@ -1,0 +1,92 @@
+"""The other side of a text-to-speech peer: one text a line on standard input, one answer a line on standard output.
+
+`kokoro` and `piper` call the library here, so that this process's CPU time is theirs. `wyoming` only carries text to a wyoming-piper
+server. Run by path, in whichever environment has the package: nothing of ours is imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+Speak = Callable[[str], Iterator[float]]
+"""Speaks a text; yields, as each stretch of sound is there, its seconds."""
+
+
+def kokoro(model: str, voices: str, voice: str) -> Speak:
+    """The library as everybody uses it: its defaults, the whole text in one call."""
+    from kokoro_onnx import Kokoro
+
+    engine = Kokoro(model, voices)
+
+    def speak(text: str) -> Iterator[float]:
+        samples, rate = engine.create(text, voice)
+        yield len(samples) / rate
+
+    return speak
+
+
+def piper(model: str) -> Speak:
+    """The library as everybody uses it: its defaults, which give the sound sentence by sentence."""
+    from piper import PiperVoice
+
+    voice = PiperVoice.load(model)
+
+    def speak(text: str) -> Iterator[float]:
+        for chunk in voice.synthesize(text):
+            yield len(chunk.audio_int16_bytes) / 2 / chunk.sample_rate
+
+    return speak
+
+
+def wyoming(uri: str, voice: str) -> Speak:
+    """The protocol of Home Assistant, through its own client, with text as it streams it: the server speaks sentence by sentence."""
+    from wyoming.audio import AudioChunk
+    from wyoming.client import AsyncClient
+    from wyoming.tts import SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
+
+    def speak(text: str) -> Iterator[float]:
+        loop = asyncio.new_event_loop()
+        client = AsyncClient.from_uri(uri)
+        try:
+            loop.run_until_complete(client.connect())
+            for event in (SynthesizeStart(voice=SynthesizeVoice(name=voice)), SynthesizeChunk(text=text), SynthesizeStop()):
+                loop.run_until_complete(client.write_event(event.event()))
+            while (event := loop.run_until_complete(client.read_event())) is not None:
+                if SynthesizeStopped.is_type(event.type):
+                    return
+                if AudioChunk.is_type(event.type):
+                    yield AudioChunk.from_event(event).seconds
+            raise ConnectionError("the server closed without an answer")
+        finally:
+            loop.run_until_complete(client.disconnect())
+            loop.close()
+
+    return speak
+
+
+def timed(speak: Speak, text: str) -> dict[str, float]:
+    """Speak a text; gives the seconds to its first sound, those to its end, and those of the sound."""
+    started = time.perf_counter()
+    first, audio = 0.0, 0.0
+    for seconds in speak(text):
+        first = first or time.perf_counter() - started
+        audio += seconds
+    return {"first": first, "whole": time.perf_counter() - started, "audio": audio}
+
+
+def serve(speak: Speak) -> None:
+    """Answer each line, a text in JSON, with what `timed` gives, or `{error}`, until standard input ends."""
+    for line in sys.stdin:
+        try:
+            answer: dict[str, object] = dict(timed(speak, json.loads(line)))
+        except Exception as failure:  # noqa: BLE001 - the end of this process: whoever asked must not wait for ever
+            answer = {"error": f"{type(failure).__name__}: {failure}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    serve({"kokoro": kokoro, "piper": piper, "wyoming": wyoming}[sys.argv[1]](*sys.argv[2:]))

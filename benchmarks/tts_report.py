@@ -1,0 +1,97 @@
+"""What the text-to-speech benchmark measured, as values, and the tables made of them. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Length = Literal["sentence", "paragraph", "clause"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """How one text was spoken, in seconds."""
+
+    first: float
+    """To the first byte of sound."""
+    whole: float
+    audio: float
+    """Length of the sound."""
+    cpu: float = 0.0
+    """User and system time of all processes of whoever spoke."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What one contender did."""
+
+    name: str
+    spoken: dict[Length, list[Spoken]] = field(default_factory=dict)
+
+    def first(self, length: Length) -> float:
+        """Median seconds to the first byte."""
+        return statistics.median(one.first for one in self.spoken[length])
+
+    def whole(self, length: Length) -> float:
+        """Median seconds to the last byte."""
+        return statistics.median(one.whole for one in self.spoken[length])
+
+    def cpu(self, length: Length) -> float:
+        """CPU seconds of one call, over all calls: a clock that ticks every 10 ms is right in the sum."""
+        return statistics.fmean(one.cpu for one in self.spoken[length])
+
+    def cpu_per_audio_s(self, length: Length) -> float:
+        """CPU seconds for a second of sound."""
+        return self.cpu(length) / statistics.fmean(one.audio for one in self.spoken[length])
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Everyone on the same weights: ours first, then the raw library, then the others."""
+
+    title: str
+    clause: str
+    """What our first piece of the paragraph is; the raw library also speaks it alone."""
+    results: Sequence[Result]
+
+
+def tables(races: Sequence[Race], words: tuple[int, int]) -> str:
+    """Write everything as Markdown; `words` are those of the sentence and of the paragraph."""
+    return "\n\n".join(table(race, words) for race in races)
+
+
+def table(race: Race, words: tuple[int, int]) -> str:
+    """Write one race, and how it stands with the goals."""
+    ours, raw, *_ = race.results
+    lengths: tuple[Length, Length] = ("sentence", "paragraph")
+    head = ["", *(f"{count} words: {what}" for count in words for what in ("first sound, s", "whole, s", "CPU s per audio s"))]
+    rows = [
+        [
+            one.name,
+            *(
+                f"{value(one, length):.3f} ({value(one, length) / value(raw, length):.2f})"
+                for length in lengths
+                for value in (Result.first, Result.whole, Result.cpu_per_audio_s)
+            ),
+        ]
+        for one in race.results
+    ]
+    rows.append([f"{raw.name}, first clause alone", "", "", "", f"{raw.first('clause'):.3f}", "", ""])
+    goals = (
+        f"First sound of the paragraph: {ours.first('paragraph') / raw.first('clause'):.2f} × the raw engine's time for its first clause "
+        f"({len(race.clause.split())} words). CPU seconds for the same text: "
+        + ", ".join(f"{ours.cpu(length) / raw.cpu(length):.2f} × for the {length}" for length in lengths)
+        + "."
+    )
+    return f"{race.title}, medians, in brackets against {raw.name}:\n\n{markdown(head, rows)}\n\n{goals}"
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a Markdown table whose columns also line up as plain text."""
+    cells = [head, *rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+    rule = "|".join("-" * (width + 2) for width in widths)
+    return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
