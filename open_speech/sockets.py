@@ -1,15 +1,20 @@
-"""What every WebSocket door asks before it serves: may this page connect, in which subprotocol, and is there a seat left."""
+"""What all WebSocket doors have in common: who may connect, is there a seat left, and how a connection is read and ended."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from urllib.parse import urlsplit
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from open_speech import logs
 from open_speech.auth import BROWSER_PROTOCOL
-from open_speech.errors import Overloaded
+from open_speech.errors import InvalidRequest, Overloaded, SpeechError
+from open_speech.outbox import Outbox
+from open_speech.outgoing import POLICY, TRY_LATER, written
 
 
 def is_welcome(headers: Headers, origins: Collection[str]) -> bool:
@@ -20,7 +25,51 @@ def is_welcome(headers: Headers, origins: Collection[str]) -> bool:
     origin = headers.get("origin")
     if origin is None or "*" in origins or origin in origins:
         return True
-    return urlsplit(origin).netloc == headers.get("host")
+    return origin.partition("://")[2] == headers.get("host")
+
+
+def check_origin(headers: Headers, origins: Collection[str]) -> None:
+    """Raise InvalidRequest if a page may not connect."""
+    if not is_welcome(headers, origins):
+        raise InvalidRequest("Pages of this origin may not connect; OS_WS_ALLOWED_ORIGINS lists those that may.")
+
+
+async def turn_away(socket: WebSocket, error: SpeechError, message: Mapping[str, Any]) -> None:
+    """Tell a client that is not served, and close: for good if the fault is its own, else for now."""
+    logs.note_error(error.code or error.type)
+    with suppress(WebSocketDisconnect):  # the client has left already
+        await socket.send_text(written(message))
+        await socket.close(POLICY if isinstance(error, InvalidRequest) else TRY_LATER)
+
+
+async def received(socket: WebSocket, outbox: Outbox, idle_s: float, owes: Callable[[], bool]) -> str | bytes | None:
+    """Wait for a message; None if for `idle_s` seconds nothing was sent by either side, and nothing is owed to the client.
+
+    Raises WebSocketDisconnect.
+    """
+    receiving = asyncio.ensure_future(socket.receive())
+    try:
+        while not receiving.done():
+            sent = outbox.sent
+            await asyncio.wait({receiving}, timeout=idle_s)
+            if not receiving.done() and outbox.sent == sent and not owes():
+                return None
+    finally:
+        receiving.cancel()
+    event = receiving.result()
+    if event["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(event.get("code", 1005))
+    data: bytes | None = event.get("bytes")
+    return data if data is not None else event.get("text") or ""
+
+
+async def until_one_ends(reading: asyncio.Task[None], writing: asyncio.Task[None]) -> None:
+    """Wait until one side has closed the connection, or reads nothing more. Raises whatever else a task has failed with."""
+    done, _ = await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        failure = task.exception()
+        if failure is not None and not isinstance(failure, (WebSocketDisconnect, TimeoutError)):
+            raise failure
 
 
 def chosen_subprotocol(headers: Headers) -> str | None:
@@ -32,14 +81,16 @@ def chosen_subprotocol(headers: Headers) -> str | None:
 class Seats:
     """How many connections one server holds at once."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, setting: str = "OS_STREAM_MAX_CONNECTIONS") -> None:
+        """`setting` is named to whom there is no seat for."""
         self._free = count
+        self._setting = setting
 
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Take a seat for a while. Raises Overloaded when there is none."""
         if self._free <= 0:
-            raise Overloaded("Too many connections are open; OS_STREAM_MAX_CONNECTIONS limits them.", retry_after_s=5)
+            raise Overloaded(f"Too many connections are open; {self._setting} limits them.", retry_after_s=5)
         self._free -= 1
         try:
             yield

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 from starlette.datastructures import Headers
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from open_speech.errors import Overloaded
-from open_speech.sockets import Seats, chosen_subprotocol, is_welcome
+from open_speech.errors import InvalidRequest, Overloaded, SpeechError
+from open_speech.outbox import Outbox
+from open_speech.outgoing import POLICY, TRY_LATER
+from open_speech.sockets import Seats, check_origin, chosen_subprotocol, is_welcome, received, turn_away, until_one_ends
 
 
 @pytest.mark.parametrize(
@@ -18,6 +25,8 @@ from open_speech.sockets import Seats, chosen_subprotocol, is_welcome
         ("http://here:8100", (), True),
         ("http://here:8101", (), False),
         ("null", (), False),
+        ("http://[", (), False),
+        ("here:8100", (), False),
     ],
 )
 def test_a_page_connects_only_from_an_origin_that_is_listed_or_our_own(origin: str | None, origins: tuple[str, ...], welcome: bool) -> None:
@@ -43,3 +52,92 @@ def test_a_seat_is_free_again_when_its_connection_ends() -> None:
     for _ in range(2):
         with seats.taken(), pytest.raises(Overloaded), seats.taken():
             raise AssertionError("there was no seat")
+
+
+class Peer:
+    """A client at the other end of a real Starlette socket, that says what it is given to say, and then nothing."""
+
+    def __init__(self, *says: Message) -> None:
+        self._says = [{"type": "websocket.connect"}, *says]
+        self.heard: list[Message] = []
+        self.socket = WebSocket({"type": "websocket", "headers": []}, self._receive, self._send)
+
+    async def _receive(self) -> Message:
+        if not self._says:
+            await asyncio.Event().wait()
+        return self._says.pop(0)
+
+    async def _send(self, message: Message) -> None:
+        self.heard.append(message)
+
+
+def heard_from(peer: Peer, *, owes: Callable[[], bool] = lambda: False) -> str | bytes | None:
+    async def scene() -> str | bytes | None:
+        await peer.socket.accept()
+        async with asyncio.timeout(5):
+            return await received(peer.socket, Outbox(), 0.02, owes)
+
+    return asyncio.run(scene())
+
+
+def test_text_and_bytes_are_received_as_they_are() -> None:
+    assert heard_from(Peer({"type": "websocket.receive", "text": "words"})) == "words"
+    assert heard_from(Peer({"type": "websocket.receive", "bytes": b"sound"})) == b"sound"
+    assert heard_from(Peer({"type": "websocket.receive", "bytes": b"", "text": None})) == b""
+
+
+def test_a_silence_is_told_unless_something_is_owed() -> None:
+    assert heard_from(Peer()) is None
+    owed = iter([True, True, False])
+    assert heard_from(Peer(), owes=lambda: next(owed)) is None
+    assert next(owed, None) is None
+
+
+def test_who_left_is_not_waited_for() -> None:
+    with pytest.raises(WebSocketDisconnect) as left:
+        heard_from(Peer({"type": "websocket.disconnect", "code": 1001}))
+    assert left.value.code == 1001
+
+
+@pytest.mark.parametrize(
+    ("how", "raised"),
+    [(WebSocketDisconnect(1000), None), (TimeoutError(), None), (None, None), (ValueError("a defect"), ValueError)],
+)
+def test_a_connection_that_ended_is_no_failure_and_a_defect_is(how: Exception | None, raised: type[Exception] | None) -> None:
+    async def end() -> None:
+        if how is not None:
+            raise how
+
+    async def scene() -> None:
+        reading, writing = asyncio.create_task(end()), asyncio.create_task(asyncio.Event().wait())
+        try:
+            await until_one_ends(reading, writing)  # type: ignore[arg-type]
+        finally:
+            writing.cancel()
+
+    if raised is None:
+        asyncio.run(scene())
+    else:
+        with pytest.raises(raised):
+            asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(InvalidRequest("No."), POLICY), (Overloaded("Not now.", retry_after_s=1), TRY_LATER)]
+)
+def test_who_is_turned_away_hears_why_and_whether_to_come_again(error: SpeechError, code: int) -> None:
+    peer = Peer()
+
+    async def scene() -> None:
+        await peer.socket.accept()
+        await turn_away(peer.socket, error, {"type": "error"})
+
+    asyncio.run(scene())
+    assert [message.get("text") for message in peer.heard[1:-1]] == ['{"type":"error"}']
+    assert peer.heard[-1]["code"] == code
+
+
+def test_a_page_of_another_origin_is_refused_in_words() -> None:
+    check_origin(Headers({"host": "here"}), ())
+    with pytest.raises(InvalidRequest, match="OS_WS_ALLOWED_ORIGINS"):
+        check_origin(Headers({"host": "here", "origin": "https://b.example"}), ())

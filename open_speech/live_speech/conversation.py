@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Self
+from functools import partial
+from typing import Any
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from open_speech.audio import Audio
 from open_speech.codecs import PCM_RATE, encode_stream
 from open_speech.engine import Engine
 from open_speech.errors import BackendFailed, SpeechError
+from open_speech.fragments import Fragments
 from open_speech.live_speech import messages
 from open_speech.live_speech.messages import Config
-from open_speech.live_speech.outbox import Outbox
 from open_speech.live_speech.session import (
-    Close,
     Effect,
     Failed,
     Feed,
@@ -28,16 +27,17 @@ from open_speech.live_speech.session import (
     Heading,
     Prepare,
     Report,
-    Send,
-    SendAudio,
     Session,
     Sound,
     Start,
     Stop,
 )
 from open_speech.narration import narrated
+from open_speech.outbox import Outbox
+from open_speech.outgoing import Close, Send, SendAudio
+from open_speech.sockets import received, until_one_ends
 from open_speech.speaking import Cue, Speech
-from open_speech.text import HELD_CHARS
+from open_speech.tasks import Tasks
 from open_speech.voices import Manner
 
 log = logging.getLogger("open_speech.live_speech")
@@ -56,35 +56,26 @@ class Conversation:
         """It is closed when for `idle_s` seconds the client says nothing and nothing is sent to it."""
         self._socket = socket
         self._engine = engine
-        self._idle_s = idle_s
         self._session = Session()
-        self._outbox = Outbox()
+        self._outbox = Outbox(_sound_of)
         self._fragments = Fragments()
         self._utterance: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
+        self._received = partial(received, socket, self._outbox, idle_s, lambda: self._session.is_finishing)
 
     async def run(self) -> None:
         """Serve until one side closes the connection; nothing that was begun here outlives it."""
-        writing = self._begin(self._outbox.write(self._socket))
-        reading = self._begin(self._read())
         try:
-            done, _ = await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                failure = task.exception()
-                if failure is not None and not isinstance(failure, (WebSocketDisconnect, TimeoutError)):
-                    raise failure
+            await until_one_ends(self._tasks.begin(self._read()), self._tasks.begin(self._outbox.write(self._socket)))
         finally:
-            left = list(self._tasks)
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            await self._tasks.end()
 
     async def _read(self) -> None:
         """Take messages until the client leaves; the end of a session is the writer's to bring about."""
-        while (data := await self._next()) is not None:
+        while (data := await self._received()) is not None:
             await self._outbox.calm()
             try:
-                message = messages.parse(data)
+                message = messages.parse(data if isinstance(data, str) else "")
             except SpeechError as error:
                 self._perform(self._session.misread(error))
             else:
@@ -92,32 +83,16 @@ class Conversation:
         self._perform(self._session.idle())
         await asyncio.Event().wait()
 
-    async def _next(self) -> str | None:
-        """Wait for a message; None if nothing happens in either direction for too long. Raises WebSocketDisconnect."""
-        receiving = asyncio.ensure_future(self._socket.receive())
-        try:
-            while not receiving.done():
-                sent = self._outbox.sent
-                await asyncio.wait({receiving}, timeout=self._idle_s)
-                if not receiving.done() and self._outbox.sent == sent and not self._session.is_finishing:
-                    return None
-        finally:
-            receiving.cancel()
-        event = receiving.result()
-        if event["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(event.get("code", 1005))
-        return event.get("text") or ""
-
     def _perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Send() | SendAudio() | Close():
                     self._outbox.put(effect)
                 case Prepare(config):
-                    self._begin(self._prepare(config))
+                    self._tasks.begin(self._prepare(config))
                 case Start(number, config):
                     self._fragments = Fragments()
-                    self._utterance = self._begin(self._speak(number, config, self._fragments))
+                    self._utterance = self._tasks.begin(self._speak(number, config, self._fragments))
                 case Feed(text):
                     self._fragments.put(text)
                 case Finish():
@@ -175,39 +150,6 @@ class Conversation:
     def _report(self, report: Report) -> None:
         self._perform(self._session.report(report))
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
-
-class Fragments:
-    """The text of one utterance as an async iterator, in short pieces: no turn of the event loop is long, whatever comes at once."""
-
-    def __init__(self) -> None:
-        self._texts: deque[str] = deque()
-        self._ended = False
-        self._changed = asyncio.Event()
-
-    def put(self, text: str) -> None:
-        """Add text."""
-        self._texts.extend(text[start : start + HELD_CHARS] for start in range(0, len(text), HELD_CHARS))
-        self._changed.set()
-
-    def end(self) -> None:
-        """Tell that there is no more."""
-        self._ended = True
-        self._changed.set()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str:
-        await asyncio.sleep(0)
-        while not self._texts:
-            if self._ended:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._texts.popleft()
+def _sound_of(message: Mapping[str, Any]) -> str | None:
+    return "" if message["type"] == "audio" else None

@@ -100,8 +100,3 @@ def audio(data: bytes) -> dict[str, Any]:
 def failure(error: SpeechError) -> dict[str, Any]:
     """Tell what went wrong, in the envelope of every other door."""
     return {"type": "error", **envelope(error)}
-
-
-def written(message: Mapping[str, Any]) -> str:
-    """Write a message as JSON, all of it ASCII: half a surrogate pair, which a client may send us in a name, is no UTF-8."""
-    return json.dumps(message, separators=(",", ":"))

@@ -9,33 +9,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from open_speech.errors import InvalidRequest, MissingField, NothingToSpeak, Overloaded, SpeechError, TextTooLong
 from open_speech.live_speech import messages
 from open_speech.live_speech.messages import Cancel, ClientMessage, Config, End, Flush, Text
+from open_speech.outgoing import POLICY, TRY_LATER, Close, Send, SendAudio
 from open_speech.speaking import Cue
 
 SESSION_CHARS = 1_000_000
 """Characters that one session speaks at most."""
 WAITING_MESSAGES = 10_000
 """Messages that may wait for a flushed utterance to end."""
-NORMAL, POLICY, TRY_LATER = 1000, 1008, 1013
-"""Close codes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a message, after all that was sent before."""
-
-    message: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SendAudio:
-    """Send sound, as a binary message."""
-
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +52,6 @@ class Finish:
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Stop it, and drop its sound that is not yet sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Close the connection, after all that was sent before."""
-
-    code: int = NORMAL
 
 
 Effect = Send | SendAudio | Prepare | Start | Feed | Finish | Stop | Close

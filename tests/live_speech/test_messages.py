@@ -5,7 +5,8 @@ import json
 import pytest
 
 from open_speech.errors import SpeechError
-from open_speech.live_speech.messages import MESSAGE_BYTES, Cancel, Config, End, Flush, Text, audio, parse, written
+from open_speech.live_speech.messages import MESSAGE_BYTES, Cancel, Config, End, Flush, Text, audio, parse
+from open_speech.outgoing import written
 
 
 @pytest.mark.parametrize(

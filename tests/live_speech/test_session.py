@@ -9,7 +9,6 @@ from open_speech.live_speech.messages import Cancel, Config, End, Flush, Text
 from open_speech.live_speech.session import (
     SESSION_CHARS,
     WAITING_MESSAGES,
-    Close,
     Effect,
     Failed,
     Feed,
@@ -17,13 +16,12 @@ from open_speech.live_speech.session import (
     Finished,
     Heading,
     Prepare,
-    Send,
-    SendAudio,
     Session,
     Sound,
     Start,
     Stop,
 )
+from open_speech.outgoing import Close, Send, SendAudio
 from open_speech.speaking import Cue
 
 CONFIG = Config(voice="ann")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from open_speech.live_speech.conversation import Fragments
+from open_speech.fragments import Fragments
 from open_speech.text import HELD_CHARS
 
 

@@ -1,0 +1,40 @@
+"""A text that is still being written, on its way from whoever writes it to the voice that speaks it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Self
+
+from open_speech.text import HELD_CHARS
+
+
+class Fragments:
+    """The text of one utterance as an async iterator, in short pieces: no turn of the event loop is long, whatever comes at once."""
+
+    def __init__(self) -> None:
+        self._texts: deque[str] = deque()
+        self._ended = False
+        self._changed = asyncio.Event()
+
+    def put(self, text: str) -> None:
+        """Add text."""
+        self._texts.extend(text[start : start + HELD_CHARS] for start in range(0, len(text), HELD_CHARS))
+        self._changed.set()
+
+    def end(self) -> None:
+        """Tell that there is no more."""
+        self._ended = True
+        self._changed.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        await asyncio.sleep(0)
+        while not self._texts:
+            if self._ended:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return self._texts.popleft()

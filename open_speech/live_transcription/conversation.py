@@ -1,0 +1,199 @@
+"""One connection of a live transcription: performs what the session decides, and tells it what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from starlette.websockets import WebSocket
+
+from open_speech.audio import from_pcm16
+from open_speech.engine import Engine
+from open_speech.errors import BackendFailed, SpeechError
+from open_speech.live.ear import Ear
+from open_speech.live.microphone import Microphone
+from open_speech.live.utterance import Utterance
+from open_speech.live_transcription import messages
+from open_speech.live_transcription.session import (
+    Begin,
+    Draft,
+    Drain,
+    Effect,
+    Failed,
+    Finish,
+    Finished,
+    Listen,
+    Part,
+    Pause,
+    Report,
+    Session,
+)
+from open_speech.outbox import Outbox
+from open_speech.outgoing import Close, Send
+from open_speech.sockets import received, until_one_ends
+from open_speech.tasks import Tasks
+from open_speech.transcript import Transcript
+
+log = logging.getLogger("open_speech.live_transcription")
+
+PIECE_S = 1.0
+"""Seconds of sound that are taken in at a time: 2 ms of work, then others have their turn."""
+BEFORE_S = 2.0
+"""Seconds of silence that are kept: speech is noticed a moment after it began."""
+AWAITED = 4
+"""Utterances whose text may be awaited; nothing more is read from the client until one is done."""
+
+
+@dataclass
+class _Open:
+    """The utterance that is being said."""
+
+    number: int
+    utterance: Utterance
+    fed_s: float
+
+
+class Conversation:
+    """A connection from its first sound to its last message.
+
+    The reader, the writer and the utterances are tasks of one event loop, so each of them may call the session.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of one connection
+        self, socket: WebSocket, engine: Engine, session: Session, ear: Ear, microphone: Microphone, *, rate: int, idle_s: float
+    ) -> None:
+        """Sound comes at `rate` Hertz. It is closed when for `idle_s` seconds nothing is said by either side."""
+        self._socket = socket
+        self._engine = engine
+        self._session = session
+        self._ear = ear
+        self._microphone = microphone
+        self._rate = rate
+        self._outbox = Outbox()
+        self._received = partial(received, socket, self._outbox, idle_s, lambda: session.is_finishing)
+        self._open: _Open | None = None
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
+
+    async def run(self, greeting: dict[str, Any]) -> None:
+        """Serve until one side closes the connection; nothing that was begun here outlives it."""
+        self._outbox.put(Send(greeting))
+        self._tasks.begin(self._load())
+        try:
+            await until_one_ends(self._tasks.begin(self._read()), self._tasks.begin(self._outbox.write(self._socket)))
+        finally:
+            if self._open is not None:
+                self._open.utterance.cancel()
+            await self._tasks.end()
+
+    async def _load(self) -> None:
+        """Have the model loaded while nobody speaks yet; what is wrong with it is told with the first utterance."""
+        try:
+            await self._engine.load(self._ear.model)
+        except SpeechError as error:
+            log.warning("the model %s is not ready: %s", self._ear.model, error.message)
+
+    async def _read(self) -> None:
+        """Take what the client sends until it leaves; the end of a session is the writer's to bring about."""
+        while (data := await self._received()) is not None:
+            if isinstance(data, bytes):
+                for piece in self._pieces(data):
+                    self._perform(self._session.sound(piece))
+                    await self._room()
+                continue
+            try:
+                command = messages.parse(data)
+            except SpeechError as error:
+                self._perform(self._session.misread(error))
+            else:
+                self._perform(self._session.receive(command))
+            await self._room()
+        self._perform(self._session.idle())
+        await asyncio.Event().wait()
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        step = 2 * round(PIECE_S * self._rate)
+        return (data[start : start + step] for start in range(0, len(data), step))
+
+    async def _room(self) -> None:
+        """Wait until what was taken in is nearly done: a client that sends too fast, or does not read, is made to wait."""
+        await asyncio.sleep(0)
+        await self._outbox.calm()
+        if self._open is not None:
+            await self._open.utterance.room()
+        while len(self._finishing) >= AWAITED:
+            await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
+
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send() | Close():
+                    self._outbox.put(effect)
+                case Listen(data):
+                    self._listen(data)
+                case Begin(number, start_s):
+                    self._open = _Open(number, self._utterance(number), start_s)
+                case Pause():
+                    if self._open is not None:
+                        self._feed(self._microphone.seconds)
+                        self._open.utterance.pause()
+                case Finish(_, end_s):
+                    self._finish(end_s)
+                case Drain():
+                    self._perform(self._session.turned(self._microphone.flush(), self._microphone.seconds))
+                    self._perform(self._session.drained())
+
+    def _listen(self, data: bytes) -> None:
+        events = self._microphone.hear(from_pcm16(data, self._rate))
+        now = self._microphone.seconds
+        self._perform(self._session.turned(events, now))
+        self._feed(now)
+        self._microphone.forget(now - BEFORE_S)
+        if self._open is not None and self._open.utterance.has_failed:
+            self._perform(self._session.broken())
+
+    def _feed(self, until_s: float) -> None:
+        """Give the open utterance the sound that it has not had."""
+        if self._open is not None and until_s > self._open.fed_s:
+            self._open.utterance.feed(self._microphone.cut(self._open.fed_s, until_s))
+            self._open.fed_s = until_s
+
+    def _finish(self, end_s: float | None) -> None:
+        now = self._microphone.seconds
+        self._feed(now if end_s is None else min(end_s, now))
+        assert self._open is not None
+        self._open.utterance.end()
+        finishing = self._tasks.begin(self._finished(self._open.number, self._open.utterance))
+        self._finishing.add(finishing)
+        finishing.add_done_callback(self._finishing.discard)
+        self._open = None
+
+    def _utterance(self, number: int) -> Utterance:
+        def draft(text: str) -> None:
+            self._report(Draft(number, text, self._microphone.seconds))
+
+        return Utterance(self._ear, on_draft=draft, on_window=partial(self._part, number))
+
+    def _part(self, number: int, part: Transcript, is_last: bool) -> None:  # noqa: FBT001 - called by the utterance
+        self._report(Part(number, part, is_last))
+
+    async def _finished(self, number: int, utterance: Utterance) -> None:
+        try:
+            await utterance.finish()
+        except asyncio.CancelledError:
+            utterance.cancel()
+            raise
+        except SpeechError as error:
+            self._report(Failed(number, error))
+        except Exception:  # noqa: BLE001 - the boundary of this connection: nothing but an envelope may reach the client
+            log.exception("a live transcription failed")
+            self._report(Failed(number, BackendFailed("The speech could not be transcribed.")))
+        else:
+            self._report(Finished(number))
+
+    def _report(self, report: Report) -> None:
+        self._perform(self._session.report(report))

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from open_speech.admission import Admission
+from open_speech.audio import Audio
+from open_speech.backends import BackendEntry, Heard, ModelEntry, Task
+from open_speech.errors import BackendFailed
+from open_speech.live.ear import Ears
+from open_speech.registry import Defaults, Registry
+from open_speech.remote import RunnerClient, RunnerGone
+from open_speech.transcript import Segment, TranscriptInfo
+from open_speech.wire import END, DiarizeCall, HearCall, SpeakCall, TranscribeCall, error_frame, heard_frame, window_frame
+
+WORD_S = 0.5
+
+
+def spoken(*words: int) -> Audio:
+    """Sound that Reader understands: each number from 1 to 9 is half a second of its own loudness, 0 is silence."""
+    return Audio(np.repeat(np.array(words, np.float32) / 10, round(WORD_S * 16_000)), 16_000)
+
+
+class Reader:
+    """A runner that reads `spoken`, and notes how it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[TranscribeCall] = []
+        self.deaths = 0
+        """Calls under which it will still die."""
+        self.broken = False
+        self.misreads: Callable[[list[str]], list[str]] = lambda words: words
+        """What becomes of the words of a draft."""
+
+    @property
+    def drafts(self) -> int:
+        return sum(call.unpack()[1].draft for call in self.calls)
+
+    async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
+        segments = self._read(call)
+        if self.broken:
+            yield error_frame(BackendFailed("broken")).encode()
+            return
+        yield heard_frame(TranscriptInfo("en", 1.0, 0.0)).encode()
+        for segment in segments:
+            yield heard_frame(segment).encode()
+        yield END.encode()
+
+    async def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+        yield window_frame(Heard("en", 0.95, tuple(self._read(call)))).encode() + END.encode()
+
+    def _read(self, call: TranscribeCall) -> list[Segment]:
+        self.calls.append(call)
+        if self.deaths:
+            self.deaths -= 1
+            raise RunnerGone("died")
+        audio, options = call.unpack()
+        levels = np.rint(audio.samples[1000 :: round(WORD_S * 16_000)] * 10).astype(int)
+        words = [f"w{level}" for level in levels if level]
+        if options.draft:
+            words = self.misreads(words)
+        return [Segment(0, audio.seconds, " " + " ".join(words), avg_logprob=-0.1)] if words else []
+
+    async def load(self, model: str) -> AsyncGenerator[bytes, None]:
+        yield END.encode()
+
+    async def unload(self, model: str) -> bool:
+        return False
+
+    async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
+        raise NotImplementedError
+        yield b""
+
+    async def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
+        raise NotImplementedError
+        yield b""
+
+    async def status(self) -> dict[str, Any]:
+        return {"loaded": {}}
+
+
+@pytest.fixture
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture
+def say() -> Callable[..., Audio]:
+    """`spoken`."""
+    return spoken
+
+
+@pytest.fixture
+def runners(reader: Reader) -> dict[str, RunnerClient]:
+    return {"reader": RunnerClient("reader", reader, deadline_s=5)}
+
+
+@pytest.fixture
+def admission(runners: dict[str, RunnerClient]) -> Admission:
+    return Admission(runners, max_queue=4, patience_s=5)
+
+
+@pytest.fixture
+def ears(runners: dict[str, RunnerClient], admission: Admission) -> Ears:
+    """Ears over `reader`, for a server that has no speech detector."""
+    backend = BackendEntry("reader", Task.STT, "x:X", (), "", "MIT", window_s=5)
+    registry = Registry(
+        [backend], [ModelEntry("reader", "reader", Task.STT, "MIT", ("en",))], {"reader": "process"}, Defaults("reader", "", "")
+    )
+    return Ears(registry, runners, _no_detector, None, admission)
+
+
+def _no_detector() -> Any:
+    raise AssertionError("nobody asked for a detector")

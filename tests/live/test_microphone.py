@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from open_speech.audio import Audio
+from open_speech.live.microphone import Microphone
+from open_speech.live.turns import FRAME_S, Turns
+
+
+def ramp(count: int, start: int = 0) -> NDArray[np.float32]:
+    return (np.arange(start, start + count) / 1_000_000).astype(np.float32)
+
+
+@given(st.lists(st.integers(0, 5000), max_size=12), st.integers(0, 20_000), st.integers(0, 20_000))
+def test_what_is_cut_out_is_what_was_heard_however_it_came(sizes: list[int], first: int, last: int) -> None:
+    microphone = Microphone(None, None)
+    heard = 0
+    for size in sizes:
+        assert microphone.hear(Audio(ramp(size, heard), 16_000)) == []
+        heard += size
+    assert microphone.seconds == heard / 16_000
+    np.testing.assert_array_equal(microphone.cut(first / 16_000, last / 16_000).samples, ramp(heard)[first:last])
+
+
+def test_what_is_forgotten_is_gone_and_times_stay() -> None:
+    microphone = Microphone(None, None)
+    for start in range(0, 16_000, 1000):
+        microphone.hear(Audio(ramp(1000, start), 16_000))
+    microphone.forget(0.53)
+    assert microphone.kept_from_s == 0.53
+    np.testing.assert_array_equal(microphone.cut(0, 1).samples, ramp(16_000)[8480:])
+    microphone.forget(99)
+    assert len(microphone.cut(0, 9).samples) == 0
+    assert microphone.seconds == 1
+
+
+def test_it_keeps_no_more_than_it_is_told_to() -> None:
+    microphone = Microphone(None, None, longest_s=1)
+    for start in range(0, 80_000, 700):
+        microphone.hear(Audio(ramp(700, start), 16_000))
+    assert len(microphone.cut(0, 99).samples) == 16_000
+    assert microphone.seconds == pytest.approx(80_500 / 16_000)
+
+
+@pytest.mark.parametrize("rate", [8000, 24_000, 44_100, 48_000])
+def test_sound_of_any_rate_loses_nothing(rate: int) -> None:
+    microphone = Microphone(None, None)
+    wave = np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32)
+    for start in range(0, rate, 333):
+        microphone.hear(Audio(wave[start : start + 333], rate))
+    microphone.flush()
+    heard = microphone.cut(0, 2).samples
+    assert abs(len(heard) - 16_000) <= 1
+    expected = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    assert np.abs(heard[1000:15_000] - expected[1000:15_000]).max() < 0.01
+
+
+def test_the_rate_may_change_and_what_was_held_back_comes_first() -> None:
+    microphone = Microphone(None, None)
+    for rate in (48_000, 8000, 16_000, 48_000):
+        microphone.hear(Audio(np.full(rate, 0.5, np.float32), rate))
+    microphone.flush()
+    assert microphone.seconds == pytest.approx(4, abs=0.001)
+    assert np.median(microphone.cut(0, 4).samples) == pytest.approx(0.5, abs=0.01)
+
+
+class Loud:
+    """A detector for which every sound is speech: 0.9 where there is any, else 0."""
+
+    def __init__(self) -> None:
+        self.rest = np.zeros(0, np.float32)
+
+    def feed(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
+        waiting = np.concatenate([self.rest, samples])
+        count = len(waiting) // 512
+        self.rest = waiting[count * 512 :]
+        loud = np.abs(waiting[: count * 512]).reshape(count, 512).max(axis=1, initial=0) > 0.1
+        return np.asarray(0.9 * loud, np.float32)
+
+
+def test_turns_are_told_in_the_time_of_the_stream_also_when_the_rules_change() -> None:
+    microphone = Microphone(Loud(), Turns(prefix_padding_ms=0, silence_duration_ms=320))
+    sound = np.concatenate([np.zeros(5120), np.full(5120, 0.5), np.zeros(7680)]).astype(np.float32)
+    assert [(type(event).__name__, round(event.at_s / FRAME_S)) for event in microphone.hear(Audio(sound, 16_000))] == [
+        ("Started", 10),
+        ("Paused", 20),
+        ("Stopped", 20),
+    ]
+    microphone.tune(None)
+    assert microphone.hear(Audio(sound[5120:10_240], 16_000)) == []
+    microphone.tune(Turns(prefix_padding_ms=0))
+    (started,) = microphone.hear(Audio(sound[5120:10_240], 16_000))
+    assert round(started.at_s / FRAME_S) == 45

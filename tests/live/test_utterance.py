@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pytest
+
+from open_speech.admission import Admission
+from open_speech.audio import Audio
+from open_speech.backends import BackendEntry, ModelEntry, Task, TranscribeOptions
+from open_speech.errors import AudioTooLong, BackendFailed, Overloaded, Stopping, UnknownModel, UnsupportedLanguage
+from open_speech.live.ear import Ear, Ears
+from open_speech.live.utterance import OUT, ROOM, Utterance
+from open_speech.registry import Defaults, Registry
+from open_speech.remote import RunnerClient
+from open_speech.transcript import Transcript
+
+Say = Callable[..., Audio]
+READER = BackendEntry("reader", Task.STT, "x:X", (), "", "MIT", window_s=5)
+
+
+def _no_detector() -> Any:
+    raise AssertionError("nobody asked for a detector")
+
+
+def run(ears: Ears, test: Callable[[Ear], Awaitable[Any]]) -> Any:
+    async def whole() -> Any:
+        async with asyncio.timeout(10):
+            return await test(await ears.ear("reader", TranscribeOptions()))
+
+    return asyncio.run(whole())
+
+
+async def fed(utterance: Utterance, audio: Audio, piece: int = 1600, pause_s: float = 0.002) -> None:
+    """Feed sound as it comes over a wire."""
+    for start in range(0, len(audio.samples), piece):
+        utterance.feed(Audio(audio.samples[start : start + piece], 16_000))
+        await asyncio.sleep(pause_s)
+
+
+def test_the_deltas_joined_are_the_final_text(ears: Ears, say: Say) -> None:
+    deltas: list[str] = []
+
+    async def test(ear: Ear) -> Transcript:
+        utterance = Utterance(ear, deltas.append)
+        await fed(utterance, say(1, 2, 3, 4, 5, 6, 7, 8))
+        assert deltas[:1] == ["w1"] or "".join(deltas).startswith("w1 w2"), "text comes while somebody still speaks"
+        return await utterance.finish()
+
+    transcript = run(ears, test)
+    assert transcript.text == "".join(deltas) == "w1 w2 w3 w4 w5 w6 w7 w8"
+    assert len(deltas) > 1
+    assert transcript.info.duration == 4
+    assert transcript.info.language == "en"
+
+
+def test_what_was_given_out_stays_though_the_last_pass_hears_otherwise(ears: Ears, reader: Any, say: Say) -> None:
+    deltas: list[str] = []
+    reader.misreads = lambda words: ["wrong", *words[1:]]
+
+    async def test(ear: Ear) -> Transcript:
+        utterance = Utterance(ear, deltas.append)
+        await fed(utterance, say(1, 2, 3, 4, 5, 6, 7, 8))
+        return await utterance.finish()
+
+    transcript = run(ears, test)
+    assert transcript.text == "".join(deltas) == "wrong w2 w3 w4 w5 w6 w7 w8"
+
+
+def test_who_wants_no_deltas_gets_the_last_pass_as_it_is_and_no_other_is_made(ears: Ears, reader: Any, say: Say) -> None:
+    async def test(ear: Ear) -> Transcript:
+        utterance = Utterance(ear)
+        await fed(utterance, say(1, 2, 3, 4, 5, 6, 7, 8))
+        return await utterance.finish()
+
+    assert run(ears, test).text == "w1 w2 w3 w4 w5 w6 w7 w8"
+    assert len(reader.calls) == 1
+
+
+def test_drafts_cost_the_final_text_nothing(ears: Ears, reader: Any, say: Say) -> None:
+    drafts: list[str] = []
+    reader.misreads = lambda words: ["wrong", *words[1:]]
+
+    async def test(ear: Ear) -> Transcript:
+        utterance = Utterance(ear, on_draft=drafts.append)
+        await fed(utterance, say(1, 2, 3, 4, 5, 6))
+        return await utterance.finish()
+
+    assert run(ears, test).text == "w1 w2 w3 w4 w5 w6"
+    assert drafts
+    assert all(draft.startswith("wrong w2") for draft in drafts if " " in draft)
+
+
+def test_the_final_pass_is_made_in_the_pause_and_used_when_nothing_follows(ears: Ears, reader: Any, say: Say) -> None:
+    async def test(ear: Ear) -> tuple[int, Transcript]:
+        utterance = Utterance(ear)
+        await fed(utterance, say(1, 2, 3, 0))
+        utterance.pause()
+        await asyncio.sleep(0.05)
+        made = len(reader.calls)
+        await fed(utterance, say(0, 0))
+        return made, await utterance.finish()
+
+    made, transcript = run(ears, test)
+    assert transcript.text == "w1 w2 w3"
+    assert made == len(reader.calls) == 1
+
+
+def test_a_pause_that_was_none_costs_a_pass_and_nothing_else(ears: Ears, reader: Any, say: Say) -> None:
+    async def test(ear: Ear) -> Transcript:
+        utterance = Utterance(ear)
+        await fed(utterance, say(1, 2, 0))
+        utterance.pause()
+        await fed(utterance, say(3, 4))
+        return await utterance.finish()
+
+    assert run(ears, test).text == "w1 w2 w3 w4"
+    assert len(reader.calls) == 2
+
+
+def test_long_speech_becomes_final_window_by_window(ears: Ears, say: Say) -> None:
+    windows: list[tuple[str, bool]] = []
+    deltas: list[str] = []
+
+    async def test(ear: Ear) -> Transcript:
+        utterance = Utterance(ear, deltas.append, on_window=lambda part, last: windows.append((part.text, last)))
+        for _ in range(6):
+            await fed(utterance, say(1, 2, 3, 4, 5, 0))
+        assert len(windows) >= 2
+        return await utterance.finish()
+
+    transcript = run(ears, test)
+    # A cut may fall into a word of this sound, and then both windows hear it.
+    assert transcript.text.replace("w", "").split()[:5] == ["1", "2", "3", "4", "5"]
+    assert transcript.text == "".join(deltas) == " ".join(text for text, _ in windows)
+    assert [last for _, last in windows] == [False] * (len(windows) - 1) + [True]
+    assert [segment.start for segment in transcript.segments] == sorted(segment.start for segment in transcript.segments)
+
+
+def test_no_sound_is_no_text(ears: Ears, reader: Any) -> None:
+    async def test(ear: Ear) -> Transcript:
+        return await Utterance(ear).finish()
+
+    assert run(ears, test).text == ""
+    assert reader.calls == []
+
+
+def test_silence_is_no_text(ears: Ears, say: Say) -> None:
+    async def test(ear: Ear) -> Transcript:
+        utterance = Utterance(ear)
+        utterance.feed(say(0, 0, 0))
+        return await utterance.finish()
+
+    assert run(ears, test).text == ""
+
+
+def test_a_runner_that_dies_in_the_final_pass_costs_time_and_no_text(ears: Ears, reader: Any, say: Say) -> None:
+    async def test(ear: Ear) -> Transcript:
+        utterance = Utterance(ear)
+        await fed(utterance, say(1, 2, 3))
+        reader.deaths = 2
+        return await utterance.finish()
+
+    assert run(ears, test).text == "w1 w2 w3"
+
+
+def test_what_the_runner_answers_is_raised_by_finish(ears: Ears, reader: Any, say: Say) -> None:
+    async def test(ear: Ear) -> None:
+        reader.broken = True
+        utterance = Utterance(ear, lambda _: None)
+        await fed(utterance, say(1, 2, 3))
+        with pytest.raises(BackendFailed):
+            await utterance.finish()
+
+    run(ears, test)
+
+
+def test_a_window_that_fails_is_known_before_the_end(ears: Ears, reader: Any, say: Say) -> None:
+    async def test(ear: Ear) -> None:
+        reader.broken = True
+        utterance = Utterance(ear)
+        for _ in range(5):
+            await fed(utterance, say(1, 2, 3, 4, 0))
+        assert utterance.has_failed
+        await utterance.room()
+        utterance.feed(say(1))
+        with pytest.raises(BackendFailed):
+            await utterance.finish()
+
+    run(ears, test)
+
+
+def test_nothing_is_given_out_after_a_cancel(ears: Ears, say: Say) -> None:
+    deltas: list[str] = []
+
+    async def test(ear: Ear) -> None:
+        utterance = Utterance(ear, deltas.append)
+        await fed(utterance, say(1, 2, 3, 4, 5, 6))
+        utterance.cancel()
+        count = len(deltas)
+        utterance.feed(say(7, 8))
+        await asyncio.sleep(0.05)
+        assert len(deltas) == count
+        assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+    run(ears, test)
+
+
+def test_who_feeds_too_fast_is_made_to_wait_and_memory_stays_bounded(ears: Ears, say: Say) -> None:
+    async def test(ear: Ear) -> str:
+        utterance = Utterance(ear)
+        most = 0
+        for _ in range(100):
+            await utterance.room()
+            utterance.feed(say(1, 2, 3, 4, 5, 6, 0, 0))
+            most = max(most, utterance._samples)
+        assert most <= ROOM + 8 * 8000
+        assert len(utterance._windows) <= OUT + 8
+        return (await utterance.finish()).text
+
+    text = run(ears, test)
+    assert text.split().count("w3") >= 95
+
+
+def test_a_partial_pass_is_left_out_while_the_runner_is_busy(ears: Ears, reader: Any, say: Say) -> None:
+    async def test(ear: Ear) -> None:
+        ear._traffic.passes = 2
+        utterance = Utterance(ear, lambda _: None)
+        await fed(utterance, say(1, 2, 3, 4, 5, 6))
+        assert reader.drafts == 0
+        assert (await utterance.finish()).text == "w1 w2 w3 w4 w5 w6"
+
+    run(ears, test)
+
+
+def test_an_unknown_model_and_language_are_refused_by_name(ears: Ears) -> None:
+    async def ask(model: str, language: str | None) -> None:
+        await ears.ear(model, TranscribeOptions(language=language))
+
+    with pytest.raises(UnknownModel) as unknown:
+        asyncio.run(ask("nobody", None))
+    assert unknown.value.param == "model"
+    for language in ("fr", "klingon"):
+        with pytest.raises(UnsupportedLanguage) as refused:
+            asyncio.run(ask("reader", language))
+        assert refused.value.param == "language"
+    asyncio.run(ask("reader", "en-US"))
+
+
+def test_a_huge_piece_at_once_is_heard_whole(ears: Ears, say: Say) -> None:
+    async def test(ear: Ear) -> Transcript:
+        utterance = Utterance(ear)
+        samples = np.concatenate([say(1, 2, 3, 4, 0, 0).samples] * 20)
+        utterance.feed(Audio(samples, 16_000))
+        return await utterance.finish()
+
+    transcript = run(ears, test)
+    assert transcript.info.duration == 60
+    assert transcript.text.split().count("w2") >= 19
+
+
+def test_who_is_listened_to_is_under_way_and_waits_only_for_the_final_text(ears: Ears, admission: Admission, say: Say) -> None:
+    line = admission.lines["reader"]
+
+    async def test(ear: Ear) -> None:
+        utterance = Utterance(ear, lambda _: None)
+        await fed(utterance, say(1, 2, 3, 4))
+        assert (line.under_way, line.waiting, line.live) == (1, 0, 0)
+        admission.close()  # who was let in is heard to the end
+        assert (await utterance.finish()).text == "w1 w2 w3 w4"
+        assert (line.under_way, line.waiting, line.live) == (0, 0, 0)
+        assert line.pace_s > 0, "the final pass tells how fast the line moves"
+
+    run(ears, test)
+
+
+def test_a_cancelled_utterance_is_not_waited_for(ears: Ears, admission: Admission, say: Say) -> None:
+    async def test(ear: Ear) -> None:
+        utterance = Utterance(ear)
+        await fed(utterance, say(1, 2))
+        utterance.pause()
+        await asyncio.sleep(0)
+        utterance.cancel()
+        assert await admission.finish(1)
+        assert admission.lines["reader"].waiting == 0
+
+    run(ears, test)
+
+
+def test_nobody_new_is_listened_to_by_a_server_that_stops_or_has_too_many(ears: Ears, admission: Admission, say: Say) -> None:
+    async def test(ear: Ear) -> None:
+        with ExitStack() as line:
+            for _ in range(4):
+                line.enter_context(admission.ticket("reader", live=True))
+            utterance = Utterance(ear)
+            await fed(utterance, say(1))
+            assert utterance.has_failed
+            with pytest.raises(Overloaded):
+                await utterance.finish()
+        admission.close()
+        with pytest.raises(Stopping):
+            await Utterance(ear).finish()
+
+    run(ears, test)
+
+
+def test_no_partial_pass_is_begun_with_the_last_sound(ears: Ears, reader: Any, say: Say) -> None:
+    async def test(ear: Ear) -> None:
+        utterance = Utterance(ear, lambda _: None)
+        utterance.feed(say(1, 2, 3, 4))
+        utterance.end()
+        await asyncio.sleep(0.05)  # the text is waited for later, by another task
+        assert (await utterance.finish()).text == "w1 w2 w3 w4"
+        assert (len(reader.calls), reader.drafts) == (1, 0)
+
+    run(ears, test)
+
+
+def test_an_utterance_that_is_too_long_is_over_and_says_so(runners: dict[str, RunnerClient], admission: Admission, say: Say) -> None:
+    entry = ModelEntry("reader", "reader", Task.STT, "MIT", ("en",))
+    registry = Registry([READER], [entry], {"reader": "process"}, Defaults("reader", "", ""))
+    ears = Ears(registry, runners, _no_detector, None, admission, longest_s=3)
+
+    async def test(ear: Ear) -> None:
+        utterance = Utterance(ear, lambda _: None)
+        await fed(utterance, say(1, 2, 3, 4, 5, 6))
+        assert not utterance.has_failed
+        await fed(utterance, say(7))
+        assert utterance.has_failed
+        with pytest.raises(AudioTooLong) as refused:
+            await utterance.finish()
+        assert refused.value.param == "audio"
+        assert await admission.finish(1)
+
+    run(ears, test)

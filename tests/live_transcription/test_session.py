@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from open_speech.errors import BackendFailed, InvalidRequest
+from open_speech.live.turns import Paused, Resumed, Started, Stopped
+from open_speech.live_transcription.messages import Command
+from open_speech.live_transcription.session import (
+    TAIL_S,
+    Begin,
+    Draft,
+    Drain,
+    Effect,
+    Failed,
+    Finish,
+    Finished,
+    Listen,
+    Part,
+    Pause,
+    Session,
+)
+from open_speech.outgoing import Close, Send
+from open_speech.transcript import Segment, Transcript, TranscriptInfo
+
+INFO = TranscriptInfo("en", 1.0, 1.0)
+
+
+def part(text: str, start: float = 0.1, end: float = 0.9) -> Transcript:
+    return Transcript(INFO, (Segment(start, end, text),) if text else ())
+
+
+def listening(*, vad: bool = True, interim_results: bool = True) -> Session:
+    return Session(vad=vad, interim_results=interim_results)
+
+
+def sent(effects: list[Effect]) -> list[dict[str, Any]]:
+    return [effect.message for effect in effects if isinstance(effect, Send)]
+
+
+def texts(effects: list[Effect]) -> list[tuple[str, bool, bool]]:
+    return [(m["text"], m["is_final"], m["speech_final"]) for m in sent(effects) if m["type"] == "transcript"]
+
+
+@given(st.lists(st.binary(max_size=7), max_size=20))
+def test_sound_that_is_cut_anywhere_arrives_in_whole_samples(pieces: list[bytes]) -> None:
+    session = listening()
+    heard = [effect.data for piece in pieces for effect in session.sound(piece) if isinstance(effect, Listen)]
+    assert all(data and len(data) % 2 == 0 for data in heard)
+    whole = b"".join(pieces)
+    assert b"".join(heard) == whole[: len(whole) - len(whole) % 2]
+
+
+def test_a_turn_begins_and_ends_an_utterance_and_is_told() -> None:
+    session = listening()
+    begun = session.turned([Started(0.5)], 1.0)
+    assert sent(begun) == [{"type": "vad", "state": "speech_start", "at": 0.5}]
+    assert begun[1:] == [Begin(1, 0.5)]
+    ended = session.turned([Paused(1.5), Stopped(1.5)], 2.0)
+    assert sent(ended) == [{"type": "vad", "state": "speech_end", "at": 1.5}]
+    assert ended[1:] == [Finish(1, 1.5 + TAIL_S)]
+
+
+def test_a_pause_matters_only_if_it_is_the_last_that_is_known() -> None:
+    session = listening()
+    session.turned([Started(0)], 1)
+    assert session.turned([Paused(1), Resumed(1.3)], 2) == []
+    assert session.turned([Paused(2)], 3) == [Pause(1)]
+
+
+def test_drafts_and_final_texts_are_told_with_their_times() -> None:
+    session = listening()
+    session.turned([Started(2)], 3)
+    assert sent(session.report(Draft(1, "one", 3.5)))[0] | {"confidence": 0} == {
+        "type": "transcript", "is_final": False, "speech_final": False, "text": "one", "start": 2, "end": 3.5, "confidence": 0,
+    }  # fmt: skip
+    (final,) = sent(session.report(Part(1, part("one two"), is_last=True)))
+    assert (final["text"], final["start"], final["end"], final["is_final"], final["speech_final"]) == ("one two", 2.1, 2.9, True, True)
+    assert session.report(Finished(1)) == []
+
+
+def test_a_long_utterance_is_told_part_by_part() -> None:
+    session = listening()
+    session.turned([Started(0)], 1)
+    assert texts(session.report(Part(1, part("one", 0, 9), is_last=False))) == [("one", True, False)]
+    assert sent(session.report(Draft(1, "two", 12)))[0]["start"] == 9
+    assert texts(session.report(Part(1, part("two", 9, 13), is_last=True))) == [("two", True, True)]
+
+
+def test_an_utterance_whose_last_part_came_before_its_end_is_closed_by_an_empty_one() -> None:
+    session = listening()
+    session.turned([Started(0)], 1)
+    session.report(Part(1, part("one", 0, 9), is_last=False))
+    (end,) = sent(session.report(Finished(1)))
+    assert (end["text"], end["is_final"], end["speech_final"], end["start"], end["end"]) == ("", True, True, 9, 9)
+
+
+def test_a_cough_is_no_text() -> None:
+    session = listening()
+    session.turned([Started(0), Stopped(0.5)], 1)
+    assert session.report(Part(1, part(""), is_last=True)) == []
+    assert session.report(Finished(1)) == []
+
+
+def test_a_draft_that_came_to_nothing_is_taken_back() -> None:
+    session = listening()
+    session.turned([Started(0)], 1)
+    session.report(Draft(1, "you", 1))
+    assert texts(session.report(Finished(1))) == [("", True, True)]
+
+
+def test_who_wants_no_drafts_gets_none() -> None:
+    session = listening(interim_results=False)
+    session.turned([Started(0)], 1)
+    assert session.report(Draft(1, "one", 1)) == []
+
+
+def test_text_comes_in_the_order_in_which_it_was_said() -> None:
+    session = listening()
+    session.turned([Started(0), Stopped(1), Started(2), Stopped(3)], 4)
+    assert session.report(Draft(2, "sec", 3)) == []
+    assert session.report(Part(2, part("second"), is_last=True)) == []
+    assert session.report(Finished(2)) == []
+    assert texts(session.report(Part(1, part("first"), is_last=True))) == [("first", True, True)]
+    assert texts(session.report(Finished(1))) == [("second", True, True)]
+
+
+def test_a_failure_is_told_in_its_place_and_the_session_goes_on() -> None:
+    session = listening()
+    session.turned([Started(0), Stopped(1)], 1)
+    session.report(Draft(1, "one", 1))
+    told = sent(session.report(Failed(1, BackendFailed("broken"))))
+    assert [message["type"] for message in told] == ["transcript", "error"]
+    assert told[1]["error"]["code"] == "backend_failed"
+    assert session.turned([Started(2)], 3)[1:] == [Begin(2, 2)]
+
+
+def test_stop_ends_the_session_when_all_text_is_told() -> None:
+    session = listening()
+    session.turned([Started(0)], 1)
+    assert session.receive(Command.STOP) == [Drain()]
+    assert session.is_finishing
+    assert session.sound(b"1234") == []
+    assert session.receive(Command.FINALIZE) == []
+    assert session.turned([], 1.5) == []
+    assert session.drained() == [Finish(1, None)]
+    session.report(Part(1, part("one"), is_last=True))
+    assert session.report(Finished(1)) == [Send({"type": "session.end", "duration": 1.5}), Close()]
+    assert session.is_closed
+    assert session.idle() == []
+
+
+def test_stop_without_any_speech_ends_it_at_once() -> None:
+    session = listening()
+    session.receive(Command.STOP)
+    assert session.drained() == [Send({"type": "session.end", "duration": 0.0}), Close()]
+
+
+@pytest.mark.parametrize("last", ["turn", "drain"])
+def test_a_turn_that_ends_in_what_was_held_back_is_told_before_the_end(last: str) -> None:
+    session = listening()
+    session.turned([Started(0)], 1)
+    session.receive(Command.STOP)
+    if last == "turn":
+        assert session.turned([Stopped(1)], 1.2)[1:] == [Finish(1, 1 + TAIL_S)]
+        assert session.drained() == []
+    else:
+        assert session.drained() == [Finish(1, None)]
+    assert session.report(Finished(1))[-1] == Close()
+
+
+def test_finalize_ends_an_utterance_and_the_turn_that_goes_on_ends_nothing() -> None:
+    session = listening()
+    session.turned([Started(0)], 1)
+    assert session.receive(Command.FINALIZE) == [Finish(1, None)]
+    assert session.receive(Command.FINALIZE) == []
+    assert sent(session.turned([Stopped(2)], 3)) == [{"type": "vad", "state": "speech_end", "at": 2}]
+    assert session.turned([Started(4)], 5)[1:] == [Begin(2, 4)]
+
+
+def test_without_turns_all_is_one_utterance_until_it_is_finalized() -> None:
+    session = listening(vad=False)
+    assert session.sound(b"1234") == [Begin(1, 0.0), Listen(b"1234")]
+    assert session.turned([], 1) == []
+    assert session.sound(b"12") == [Listen(b"12")]
+    session.turned([], 2)
+    assert session.receive(Command.FINALIZE) == [Finish(1, None)]
+    assert session.sound(b"12") == [Begin(2, 2), Listen(b"12")]
+
+
+def test_a_client_that_says_nothing_for_too_long_is_told_and_closed() -> None:
+    session = listening()
+    told, close = session.idle()
+    assert isinstance(told, Send)
+    assert told.message["type"] == "error"
+    assert close == Close(1008)
+    assert session.sound(b"12") == session.receive(Command.STOP) == session.misread(InvalidRequest("x")) == []
+    assert session.report(Draft(1, "x", 1)) == session.turned([Started(0)], 1) == []
+
+
+def test_what_cannot_be_read_is_told_and_the_session_goes_on() -> None:
+    session = listening()
+    (told,) = sent(session.misread(InvalidRequest("no", param="type")))
+    assert (told["type"], told["error"]["param"]) == ("error", "type")
+    assert session.sound(b"12") == [Listen(b"12")]
+
+
+STEPS = st.tuples(st.sampled_from(["turn", "sound", "finalize", "draft", "part", "last", "finished", "failed"]), st.integers(0, 5))
+
+
+@given(st.lists(STEPS, max_size=60))
+def test_every_utterance_is_told_to_its_end_once_and_the_session_ends_whatever_happens(steps: list[tuple[str, int]]) -> None:
+    session = listening()
+    effects: list[Effect] = []
+    speaking = False
+    awaited: list[int] = []
+    for at, (step, which) in enumerate(steps):
+        number = awaited[which % len(awaited)] if awaited else 0
+        match step:
+            case "turn":
+                more = session.turned([Stopped(at) if speaking else Started(at)], at)
+                speaking = not speaking
+            case "sound":
+                more = session.sound(b"123")
+            case "finalize":
+                more = session.receive(Command.FINALIZE)
+            case "draft":
+                more = session.report(Draft(number, "d", at))
+            case "part" | "last":
+                more = session.report(Part(number, part("p"), is_last=step == "last"))
+            case _:
+                more = session.report(Finished(number) if step == "finished" else Failed(number, BackendFailed("x")))
+                awaited = [other for other in awaited if other != number]
+        effects += more
+        awaited += [effect.number for effect in more if isinstance(effect, Finish)]
+    more = session.receive(Command.STOP) + session.drained()
+    awaited += [effect.number for effect in more if isinstance(effect, Finish)]
+    effects += more
+    for number in reversed(awaited):
+        effects += session.report(Finished(number))
+    begins = [effect.number for effect in effects if isinstance(effect, Begin)]
+    assert begins == [effect.number for effect in effects if isinstance(effect, Finish)] == list(range(1, len(begins) + 1))
+    assert [effect for effect in effects if isinstance(effect, Close)] == [effects[-1]]
+    assert [speech_final for _, _, speech_final in texts(effects)][-1:] in ([], [True])
+
+
+def test_without_turns_an_utterance_that_failed_lasts_until_the_client_says_otherwise() -> None:
+    session = listening(vad=False)
+    assert session.sound(b"12") == [Begin(1, 0.0), Listen(b"12")]
+    assert session.broken() == [Finish(1, None)]
+    assert [message["type"] for message in sent(session.report(Failed(1, BackendFailed("x"))))] == ["error"]
+    assert session.sound(b"12") == [Listen(b"12")], "one error for it is enough"
+    assert session.receive(Command.FINALIZE) == []
+    assert session.sound(b"12") == [Begin(2, 0.0), Listen(b"12")]
+
+
+def test_with_turns_the_next_one_is_heard_after_one_that_failed() -> None:
+    session = listening()
+    session.turned([Started(0.1)], 1)
+    assert session.broken() == [Finish(1, None)]
+    assert Begin(2, 3.0) in session.turned([Started(3.0)], 4)
