@@ -1,0 +1,138 @@
+"""One Realtime connection: performs what the session decides, in order, and tells it what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from open_speech.engine import Engine
+from open_speech.errors import SpeechError
+from open_speech.outbox import Outbox
+from open_speech.outgoing import Close, Send
+from open_speech.realtime.effects import (
+    Begin,
+    Clear,
+    Commit,
+    Effect,
+    Hear,
+    HearItem,
+    Report,
+    Respond,
+    Stop,
+    Tune,
+)
+from open_speech.realtime.events import failure
+from open_speech.realtime.hearing import Hearing
+from open_speech.realtime.llm import LanguageModel
+from open_speech.realtime.opening import new_id
+from open_speech.realtime.session import Session
+from open_speech.realtime.speaking import Speaker
+
+log = logging.getLogger("open_speech.realtime")
+
+FAILED = 1011
+"""Close code of a connection that the server cannot go on with."""
+SOUND = ("response.output_audio.delta", "response.audio.delta")
+"""Events that carry sound, in both dialects."""
+SHORTEST_TICK_S = 0.02
+"""A deadline of the session is looked at no more often than this, whatever it says."""
+
+
+class Conversation:
+    """A connection from its first event to its last.
+
+    All tasks are of one event loop, so each of them may call the session; what a call gives is performed before the next one.
+    """
+
+    def __init__(self, socket: WebSocket, engine: Engine, session: Session, *, llm: LanguageModel | None) -> None:
+        """The connection is accepted already, and the session has not begun."""
+        self._socket = socket
+        self._session = session
+        self._outbox = Outbox(_sound_of)
+        self._hearing = Hearing(engine, self._report)
+        self._speaker = Speaker(engine, llm, report=self._report, room=self._outbox.room)
+        self._changed = asyncio.Event()
+        """Set when the session's deadline may be another."""
+
+    async def run(self) -> None:
+        """Serve until one side closes the connection; nothing that was begun here outlives it."""
+        self._perform(self._session.begin(time.time()))
+        writing = asyncio.create_task(self._outbox.write(self._socket))
+        others = {asyncio.create_task(work) for work in self._works()}
+        try:
+            done, _ = await asyncio.wait({writing, *others}, return_when=asyncio.FIRST_COMPLETED)
+            for failed in done:
+                await self._end(failed.exception(), writing)
+        finally:
+            for task in (writing, *others):
+                task.cancel()
+            await asyncio.gather(writing, *others, return_exceptions=True)
+            await self._speaker.aclose()
+
+    def _works(self) -> Sequence[Coroutine[Any, Any, None]]:
+        return self._read(), self._watch(), self._hearing.run()
+
+    async def _end(self, failure_: BaseException | None, writing: asyncio.Task[None]) -> None:
+        """Tell the client why the server cannot go on, if it is there to be told."""
+        if failure_ is None or isinstance(failure_, (WebSocketDisconnect, TimeoutError)):
+            return
+        if not isinstance(failure_, SpeechError):
+            log.error("a realtime session failed", exc_info=failure_)
+            failure_ = SpeechError("The session failed.")
+        self._outbox.put(Send({"event_id": new_id("event"), **failure(failure_, None)}))
+        self._outbox.put(Close(FAILED, "the server cannot go on"))
+        with suppress(WebSocketDisconnect, TimeoutError):
+            await writing
+
+    async def _read(self) -> None:
+        """Take the client's events, no faster than they are dealt with. Raises WebSocketDisconnect when it has left."""
+        while True:
+            await self._outbox.calm()
+            await self._hearing.settled()
+            event = await self._socket.receive()
+            if event["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(event.get("code", 1005))
+            text = event.get("text")
+            if text is None:
+                text = event.get("bytes", b"").decode(errors="replace")
+            self._perform(self._session.receive(text, time.time()))
+
+    async def _watch(self) -> None:
+        """Wake the session when it wants to be woken."""
+        while True:
+            self._changed.clear()
+            deadline = self._session.deadline()
+            wait_s = None if deadline is None else max(SHORTEST_TICK_S, deadline - time.time())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+                    continue
+            await self._hearing.settled()
+            self._perform(self._session.tick(time.time()))
+
+    def _report(self, report: Report) -> None:
+        self._perform(self._session.report(report, time.time()))
+
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send() | Close():
+                    self._outbox.put(effect)
+                case Tune() | Hear() | Begin() | Commit() | HearItem() | Clear():
+                    self._hearing.put(effect)
+                case Respond():
+                    self._speaker.respond(effect)
+                case Stop(response_id):
+                    self._speaker.stop(response_id)
+                    self._outbox.drop_sound(response_id)
+        self._changed.set()
+
+
+def _sound_of(event: Mapping[str, Any]) -> str | None:
+    return str(event["response_id"]) if event["type"] in SOUND else None

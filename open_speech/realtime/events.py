@@ -1,0 +1,218 @@
+"""What a Realtime client says: JSON -> checked values. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from open_speech.errors import InvalidRequest, InvalidValue, MissingField, SpeechError
+from open_speech.realtime.checking import Value, checked
+from open_speech.realtime.settings import Format, VoiceId
+
+NAME_CHARS = 512
+"""Ids that a client chooses are no longer than this."""
+DEEPEST = 64
+"""What is nested deeper is no event of this protocol, and would not come back as JSON."""
+METADATA_PAIRS, KEY_CHARS, TEXT_CHARS = 16, 64, 512
+
+Id = Annotated[str, Field(min_length=1, max_length=NAME_CHARS)]
+
+
+class InvalidJson(InvalidRequest):
+    """A message is not a JSON object."""
+
+    code = "invalid_json"
+
+
+class InvalidEvent(InvalidRequest):
+    """There is no client event of this type, or not in this session."""
+
+    code = "invalid_event"
+
+
+class SessionUpdate(Value):
+    """`session.update`."""
+
+    session: dict[str, Any]
+
+
+class Append(Value):
+    """`input_audio_buffer.append`; `audio` in base64."""
+
+    audio: str
+
+
+class CommitBuffer(Value):
+    """`input_audio_buffer.commit`."""
+
+
+class ClearBuffer(Value):
+    """`input_audio_buffer.clear`."""
+
+
+class ClearOutput(Value):
+    """`output_audio_buffer.clear`."""
+
+
+class CreateItem(Value):
+    """`conversation.item.create`; without `previous_item_id` at the end, after `root` at the front."""
+
+    item: dict[str, Any]
+    previous_item_id: Id | None = None
+
+
+class RetrieveItem(Value):
+    """`conversation.item.retrieve`."""
+
+    item_id: Id
+
+
+class DeleteItem(Value):
+    """`conversation.item.delete`."""
+
+    item_id: Id
+
+
+class TruncateItem(Value):
+    """`conversation.item.truncate`."""
+
+    item_id: Id
+    content_index: int = Field(0, ge=0)
+    audio_end_ms: int = Field(ge=0)
+
+
+class CancelResponse(Value):
+    """`response.cancel`."""
+
+    response_id: Id | None = None
+
+
+class CreateResponse(Value):
+    """`response.create`."""
+
+    response: dict[str, Any] | None = None
+
+
+ClientEvent = (
+    SessionUpdate | Append | CommitBuffer | ClearBuffer | ClearOutput | CreateItem | RetrieveItem | DeleteItem | TruncateItem
+    | CancelResponse | CreateResponse
+)  # fmt: skip
+
+_CLASSES: Mapping[str, type[ClientEvent]] = {
+    "session.update": SessionUpdate,
+    "input_audio_buffer.append": Append,
+    "input_audio_buffer.commit": CommitBuffer,
+    "input_audio_buffer.clear": ClearBuffer,
+    "output_audio_buffer.clear": ClearOutput,
+    "conversation.item.create": CreateItem,
+    "conversation.item.retrieve": RetrieveItem,
+    "conversation.item.delete": DeleteItem,
+    "conversation.item.truncate": TruncateItem,
+    "response.create": CreateResponse,
+    "response.cancel": CancelResponse,
+}
+
+
+def read(text: str) -> dict[str, Any]:
+    """Read one message as JSON. Raises InvalidJson."""
+    try:
+        body = json.loads(text, parse_constant=_refused, parse_float=_finite)
+    except (ValueError, RecursionError):
+        raise InvalidJson("The message is not valid JSON.") from None
+    if not isinstance(body, dict):
+        raise InvalidJson("The message must be a JSON object.")
+    level: list[Any] = [body]
+    for _ in range(DEEPEST):
+        parts = (part for value in level for part in (value.values() if isinstance(value, dict) else value))
+        level = [part for part in parts if isinstance(part, (dict, list))]
+        if not level:
+            return body
+    raise InvalidJson(f"The message is nested deeper than {DEEPEST} levels.")
+
+
+def _refused(name: str) -> None:
+    raise ValueError(name)
+
+
+def _finite(digits: str) -> float:
+    """Read a number; one that is too large would be written as what is no JSON."""
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(digits)
+    return number
+
+
+def client_id(body: Mapping[str, Any]) -> str | None:
+    """Give the id that a client gave to its event, if it is one that an error can carry back."""
+    event_id = body.get("event_id")
+    return event_id if isinstance(event_id, str) and len(event_id) <= NAME_CHARS else None
+
+
+def parse(body: Mapping[str, Any]) -> ClientEvent:
+    """Check one event. Raises InvalidRequest's children naming the field."""
+    if body.get("event_id") is not None and client_id(body) is None:
+        raise InvalidValue(f"`event_id` must be a string of at most {NAME_CHARS} characters.", param="event_id")
+    kind = body.get("type")
+    if kind is None:
+        raise MissingField("The event has no `type`.", param="type")
+    if not isinstance(kind, str) or kind not in _CLASSES:
+        raise InvalidEvent(f"`type` must be one of {', '.join(_CLASSES)}.", param="type")
+    return checked(_CLASSES[kind], body)
+
+
+def decoded(audio: str, width: int, param: str = "audio") -> bytes:
+    """Decode base64 sound of `width` bytes per sample. Raises InvalidValue naming `param`."""
+    try:
+        data = base64.b64decode(audio, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidValue("The audio is not valid base64.", param=param) from None
+    if len(data) % width:
+        raise InvalidValue("The audio ends in half a sample.", param=param)
+    return data
+
+
+class AudioOutput(Value):
+    """How one response sounds."""
+
+    format: Format | None = None
+    voice: str | VoiceId | None = None
+
+
+class AudioParams(Value):
+    """Its wrapping."""
+
+    output: AudioOutput | None = None
+
+
+class ResponseParams(Value):
+    """What a `response.create` changes for one response."""
+
+    output_modalities: list[Literal["text", "audio"]] | None = Field(None, min_length=1, max_length=2)
+    instructions: str | None = None
+    input: list[dict[str, Any]] | None = None
+    conversation: str | None = None
+    metadata: dict[Annotated[str, Field(max_length=KEY_CHARS)], Annotated[str, Field(max_length=TEXT_CHARS)]] | None = Field(
+        None, max_length=METADATA_PAIRS
+    )
+    audio: AudioParams | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1)] | Literal["inf"] | None = None
+    parallel_tool_calls: bool | None = None
+    temperature: float | None = Field(None, ge=0, le=2)
+
+
+def described(error: SpeechError) -> dict[str, Any]:
+    """Describe an error as the events that carry one do."""
+    return {"type": error.type, "code": error.code, "message": error.message, "param": error.param}
+
+
+def failure(error: SpeechError, event_id: str | None = None) -> dict[str, Any]:
+    """Tell what went wrong, and with which event of the client; the session goes on."""
+    return {"type": "error", "error": {**described(error), "event_id": event_id}}

@@ -1,0 +1,270 @@
+"""The items of a conversation: what was said by whom, in order. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from open_speech.errors import InvalidRequest, InvalidValue, MissingField, TextTooLong, UnknownItem
+from open_speech.realtime.checking import Value, checked
+from open_speech.realtime.events import NAME_CHARS
+
+ITEM_CHARS = 262_144
+"""An item that takes more than this as JSON, without its sound, is refused: every event must stay under 512 KiB."""
+CONVERSATION_CHARS = 16 * 1024 * 1024
+"""What all items of a conversation may take; beyond it the oldest go."""
+
+Role = Literal["user", "assistant", "system"]
+Status = Literal["completed", "incomplete", "in_progress"]
+PARTS: Mapping[Role, tuple[str, ...]] = {
+    "user": ("input_text", "input_audio", "input_image"),
+    "assistant": ("output_text", "output_audio"),
+    "system": ("input_text",),
+}
+
+
+class DuplicateItem(InvalidRequest):
+    """An item of this id is in the conversation already."""
+
+    code = "item_create_duplicate_item_id"
+
+
+class UnknownItemToDelete(UnknownItem):
+    """There is no such item to delete."""
+
+    code = "item_delete_invalid_item_id"
+
+
+class UnknownItemToTruncate(UnknownItem):
+    """There is no such item to truncate, or it is not spoken."""
+
+    code = "item_truncate_invalid_item_id"
+
+
+class UnknownItemToRetrieve(UnknownItem):
+    """There is no such item to retrieve."""
+
+    code = "item_retrieve_invalid_item_id"
+
+
+class Part(Value):
+    """A piece of a message."""
+
+    type: Literal["input_text", "input_audio", "input_image", "output_text", "output_audio"]
+    text: str | None = None
+    audio: str | None = None
+    transcript: str | None = None
+    image_url: str | None = None
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class MessageParams(Value):
+    """A message that a client puts in."""
+
+    role: Role
+    content: list[Part]
+
+
+class CallParams(Value):
+    """A call of a tool that a client puts in."""
+
+    name: str
+    arguments: str
+    call_id: str | None = None
+
+
+class OutputParams(Value):
+    """What a tool gave."""
+
+    call_id: str
+    output: str
+
+
+@dataclass(slots=True)
+class Item:
+    """One item; what it lacks is empty."""
+
+    id: str
+    type: Literal["message", "function_call", "function_call_output"] = "message"
+    role: Role = "user"
+    status: Status = "completed"
+    content: list[dict[str, Any]] = field(default_factory=list)
+    call_id: str = ""
+    name: str = ""
+    arguments: str = ""
+    output: str = ""
+    hearing: Literal["", "pending", "failed"] = ""
+    """How its transcription is; empty: there is nothing to wait for."""
+    is_spoken: bool = False
+    """Whether a response has read it aloud."""
+    marks: list[tuple[float, str]] = field(default_factory=list)
+    """Of an answer: where in its sound, in seconds, each piece of its transcript begins."""
+    seconds: float = 0.0
+    """Of an answer: how much sound it has."""
+
+    def body(self) -> dict[str, Any]:
+        """Show it as events carry it, without sound."""
+        common = {"id": self.id, "object": "realtime.item", "type": self.type, "status": self.status}
+        match self.type:
+            case "message":
+                return {**common, "role": self.role, "content": [dict(part) for part in self.content]}
+            case "function_call":
+                return {**common, "call_id": self.call_id, "name": self.name, "arguments": self.arguments}
+            case "function_call_output":
+                return {**common, "call_id": self.call_id, "output": self.output}
+
+    @property
+    def text(self) -> str:
+        """What it says, as far as that is known."""
+        return " ".join(said for part in self.content if (said := part.get("text") or part.get("transcript")))
+
+    @property
+    def is_audio(self) -> bool:
+        """Whether somebody spoke it."""
+        return any(part["type"] in ("input_audio", "output_audio") for part in self.content)
+
+    def heard(self, text: str) -> None:
+        """Take the transcript of what the user said."""
+        self.hearing = ""
+        for part in self.content:
+            if part["type"] == "input_audio":
+                part["transcript"] = text
+
+    def forget_unsaid(self) -> str:
+        """Forget the words of an answer whose sound never came, as each piece of text is told before it is spoken; give the rest."""
+        self.marks = [(at_s, text) for at_s, text in self.marks if at_s < self.seconds]
+        said = self.content[0]["transcript"] = "".join(text for _, text in self.marks)
+        return said
+
+    def truncate(self, content_index: int, end_ms: int) -> None:
+        """Forget what was not heard of an answer. Raises InvalidRequest's children naming the field."""
+        if self.type != "message" or self.role != "assistant":
+            raise UnknownItemToTruncate("Only what the assistant said can be truncated.", param="item_id")
+        if content_index >= len(self.content) or self.content[content_index]["type"] != "output_audio":
+            raise InvalidValue("This part of the item is not sound.", param="content_index")
+        if end_ms > round(self.seconds * 1000):
+            raise InvalidValue(f"The sound of the item is only {round(self.seconds * 1000)} ms long.", param="audio_end_ms")
+        self.content[content_index]["transcript"] = said_before(self.marks, end_ms / 1000, self.seconds)
+        self.seconds = end_ms / 1000
+        self.marks = [(at_s, text) for at_s, text in self.marks if at_s < self.seconds]
+
+
+def said_before(marks: list[tuple[float, str]], end_s: float, total_s: float) -> str:
+    """Cut a transcript where its sound is cut; within a piece by its share of the sound, at a space."""
+    kept = ""
+    for (at_s, text), until_s in zip(marks, [at_s for at_s, _ in marks[1:]] + [total_s], strict=True):
+        if until_s <= end_s and at_s < end_s:
+            kept += text
+        elif at_s < end_s:
+            share = text[: int(len(text) * (end_s - at_s) / (until_s - at_s))]
+            kept += share[: share.rfind(" ") + 1].rstrip()
+    return kept
+
+
+def made(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item, str | None]:
+    """Build the item that a client describes, and give its sound in base64 if it has some. Raises InvalidRequest's children."""
+    kind = raw.get("type", "message")
+    sound = None
+    if kind == "message":
+        message = checked(MessageParams, raw, path)
+        for number, part in enumerate(message.content):
+            if part.type not in PARTS[message.role]:
+                raise InvalidValue(f"A message of the {message.role} has no `{part.type}`.", param=f"{path}.content[{number}].type")
+        sound = next((part.audio for part in message.content if part.type == "input_audio" and part.audio), None)
+        item = Item(item_id, role=message.role, content=[_content(part, f"{path}.content") for part in message.content])
+    elif kind == "function_call":
+        call = checked(CallParams, raw, path)
+        item = Item(item_id, "function_call", call_id=call.call_id or item_id, name=call.name, arguments=call.arguments)
+    elif kind == "function_call_output":
+        output = checked(OutputParams, raw, path)
+        item = Item(item_id, "function_call_output", call_id=output.call_id, output=output.output)
+    else:
+        raise InvalidValue("The type of an item is message, function_call or function_call_output.", param=f"{path}.type")
+    if len(json.dumps(item.body())) > ITEM_CHARS:
+        raise TextTooLong(f"The item is longer than {ITEM_CHARS} characters as JSON.", param=path)
+    return item, sound
+
+
+def chosen_id(raw: Mapping[str, Any], path: str = "item") -> str | None:
+    """Give the id that a client chose for an item. Raises InvalidValue."""
+    chosen = raw.get("id")
+    if chosen is not None and (not isinstance(chosen, str) or not chosen or len(chosen) > NAME_CHARS or chosen == "root"):
+        raise InvalidValue(f"An item's id must be a string of at most {NAME_CHARS} characters, and not `root`.", param=f"{path}.id")
+    return chosen
+
+
+def _content(part: Part, path: str) -> dict[str, Any]:
+    match part.type:
+        case "input_text" | "output_text":
+            if part.text is None:
+                raise MissingField(f"A part of type {part.type} needs `text`.", param=f"{path}.text")
+            return {"type": part.type, "text": part.text}
+        case "input_image":
+            if part.image_url is None:
+                raise MissingField("A part of type input_image needs `image_url`.", param=f"{path}.image_url")
+            return {"type": part.type, "image_url": part.image_url, "detail": part.detail or "auto"}
+        case "input_audio" | "output_audio":
+            return {"type": part.type, "transcript": part.transcript}
+
+
+class Items:
+    """The items of the default conversation, in order."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._items: dict[str, Item] = {}
+        self._order: list[str] = []
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self._items[item_id] for item_id in self._order)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def get(self, item_id: str) -> Item | None:
+        """Find an item."""
+        return self._items.get(item_id)
+
+    @property
+    def last_id(self) -> str | None:
+        """The id of the last item."""
+        return self._order[-1] if self._order else None
+
+    def add(self, item: Item, after: str | None = None) -> str | None:
+        """Put an item in: at the end, at the front if `after` is `root`, or after another; give the id of the one before it.
+
+        Raises DuplicateItem, or UnknownItem naming `previous_item_id`. Beyond the bound the oldest items are forgotten.
+        """
+        if item.id in self._items:
+            raise DuplicateItem("An item of this id is there already.", param="item.id")
+        if after is None:
+            place = len(self._order)
+        elif after == "root":
+            place = 0
+        elif after in self._items:
+            place = self._order.index(after) + 1
+        else:
+            raise InvalidValue("No item of this id is in the conversation.", param="previous_item_id")
+        before = self._order[place - 1] if place else None
+        self._order.insert(place, item.id)
+        self._items[item.id] = item
+        chars = sum(map(_size, self._items.values()))
+        for oldest in [item_id for item_id in self._order if item_id != item.id]:
+            if len(self._order) <= self._most and chars <= CONVERSATION_CHARS:
+                break
+            chars -= _size(self._items[oldest])
+            self.remove(oldest)
+        return before
+
+    def remove(self, item_id: str) -> Item | None:
+        """Take an item out; None if it is not there."""
+        item = self._items.pop(item_id, None)
+        if item is not None:
+            self._order.remove(item_id)
+        return item
+
+
+def _size(item: Item) -> int:
+    return len(item.arguments) + len(item.output) + sum(len(str(value)) for part in item.content for value in part.values())

@@ -1,0 +1,173 @@
+"""The input buffer of a Realtime session: sound comes in, turns or commits make items of it. Pure.
+
+The buffer itself lies with the driver; here is only how long it is, and what in it has been committed. Times are milliseconds of sound.
+"""
+
+from __future__ import annotations
+
+from open_speech.errors import InvalidRequest, InvalidValue
+from open_speech.realtime.effects import SILENCE_KEPT_MS, Begin, Clear, Commit, Ears, Effect, Hear, SoundFormat, Transcribed, Tune
+from open_speech.realtime.items import Item
+from open_speech.realtime.settings import Config
+from open_speech.realtime.state import State, item_events, send
+from open_speech.realtime.transcripts import Transcripts
+
+LEAST_MS = 100
+"""A shorter buffer cannot be committed."""
+
+
+class BufferEmpty(InvalidRequest):
+    """There is too little sound to commit."""
+
+    code = "input_audio_buffer_commit_empty"
+
+
+class BufferFull(InvalidRequest):
+    """There is more sound than the buffer holds."""
+
+    code = "input_audio_buffer_full"
+
+
+class Listening:
+    """What came in, and how far it has been made into items."""
+
+    def __init__(self, state: State, transcripts: Transcripts) -> None:
+        self._state = state
+        self._transcripts = transcripts
+        self._past_ms = 0.0
+        """What came in other formats than the present one."""
+        self._bytes = 0
+        self._from_ms = 0
+        self._item_id: str | None = None
+        """The id that the coming item will have."""
+        self._begun: Ears | None = None
+        self.is_speaking = False
+
+    @property
+    def item_id(self) -> str | None:
+        """The id that the coming item will have, if it has one yet."""
+        return self._item_id
+
+    @property
+    def now_ms(self) -> int:
+        """How much sound came in."""
+        return int(self._past_ms + self._bytes * 1000 / _bytes_per_s(self._state.config.format))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all sound is committed."""
+        return self.now_ms <= self._from_ms
+
+    def tune(self, before: Config) -> list[Effect]:
+        """Go on with the session's new configuration; what came until now came in the one before."""
+        self._past_ms += self._bytes * 1000 / _bytes_per_s(before.format)
+        self._bytes = 0
+        if before.turns is not None and self._item_id is None:
+            self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
+        if self._state.config.turns is None:
+            # Who speaks now goes on to speak, but it is the client that tells when they ended.
+            self.is_speaking = False
+        return [Tune(self._state.config.format, self._state.config.turns)]
+
+    def append(self, data: bytes) -> list[Effect]:
+        """Take sound. Raises BufferFull, and then none of it is taken."""
+        if not data:
+            return []
+        telling = self._state.config.turns is not None
+        held_ms = 0 if telling and not self.is_speaking else self.now_ms - self._from_ms
+        if len(data) + held_ms * _bytes_per_s(self._state.config.format) // 1000 > self._state.limits.buffer_bytes:
+            if not (telling and self.is_speaking) or len(data) > self._state.limits.buffer_bytes:
+                raise BufferFull("The input buffer is full: commit or clear it.", param="audio")
+            # Somebody speaks on and on: the turn is cut here, and the next one begins.
+            return [*self._stopped(self.now_ms), Clear(), *self.append(data)]
+        began = [] if telling or self._item_id is not None else self._begin(self._state.new_id("item"), self._from_ms)
+        self._bytes += len(data)
+        return [*began, Hear(data)]
+
+    def speech_started(self, at_ms: int) -> list[Effect]:
+        """Take that somebody began to speak."""
+        if self.is_speaking or self._state.config.turns is None:
+            return []
+        self.is_speaking = True
+        start_ms = max(self._from_ms, at_ms)
+        if self._item_id is None:
+            self._from_ms = start_ms
+        item_id = self._item_id or self._state.new_id("item")
+        told = send("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=item_id)
+        return [told, *self._begin(item_id, self._from_ms)]
+
+    def speech_stopped(self, at_ms: int) -> list[Effect]:
+        """Take that they ended: the turn becomes an item."""
+        return self._stopped(max(at_ms, self._from_ms)) if self.is_speaking else []
+
+    def commit(self) -> list[Effect]:
+        """Make an item of all sound that is there. Raises BufferEmpty."""
+        telling = self._state.config.turns is not None
+        if telling and not self.is_speaking:
+            self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
+        if self.now_ms - self._from_ms < LEAST_MS:
+            raise BufferEmpty(f"The input buffer holds less than {LEAST_MS} ms of sound.")
+        # Speech that goes on after it is a turn of its own.
+        return [*self._commit(self.now_ms), *([Clear()] if telling else [])]
+
+    def timed_out(self) -> list[Effect]:
+        """Make an item of the silence in which nothing was said."""
+        self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
+        item_id = self._item_id = self._item_id or self._state.new_id("item")
+        span = {"audio_start_ms": self._from_ms, "audio_end_ms": self.now_ms}
+        told = send("input_audio_buffer.timeout_triggered", **span, item_id=item_id)
+        committed = self._commit(self.now_ms, hears=False)
+        # Nobody spoke: its text is known.
+        item = self._state.items.get(item_id)
+        if item is None or not self._state.shows_words:
+            return [told, *committed]
+        self._transcripts.expect(item, shows=True)
+        return [told, *committed, *self._transcripts.done(Transcribed(item_id, "", 0.0))]
+
+    def clear(self) -> list[Effect]:
+        """Drop what is not committed."""
+        if self._item_id is not None:
+            self._transcripts.forget(self._item_id)
+        self._reset(self.now_ms)
+        return [Clear(), send("input_audio_buffer.cleared")]
+
+    def check_format(self, new: SoundFormat) -> None:
+        """Raise InvalidValue if the format would change under sound that is not committed."""
+        if new != self._state.config.format and not self.is_empty:
+            raise InvalidValue(
+                "The format cannot change while the input buffer holds sound: commit or clear it.", param="session.audio.input.format"
+            )
+
+    def _begin(self, item_id: str, start_ms: int) -> list[Effect]:
+        self._item_id = item_id
+        if not self._state.wants_words or self._begun is not None:
+            return []
+        self._begun = self._state.config.ears
+        self._transcripts.begin(item_id, shows=self._state.shows_words)
+        return [Begin(item_id, start_ms, self._begun)]
+
+    def _stopped(self, at_ms: int) -> list[Effect]:
+        assert self._item_id is not None
+        told = send("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=self._item_id)
+        return [told, *self._commit(at_ms)]
+
+    def _commit(self, end_ms: int, *, hears: bool = True) -> list[Effect]:
+        state = self._state
+        item = Item(self._item_id or state.new_id("item"), content=[{"type": "input_audio", "transcript": None}])
+        before = state.items.add(item)
+        ears = (self._begun or (state.config.ears if state.wants_words else None)) if hears else None
+        start_ms = self._from_ms
+        if ears is not None:
+            self._transcripts.expect(item, shows=state.shows_words)
+        told = send("input_audio_buffer.committed", item_id=item.id, previous_item_id=before)
+        self._reset(end_ms)
+        return [told, *item_events(item, before), Commit(item.id, start_ms, end_ms, ears)]
+
+    def _reset(self, from_ms: int) -> None:
+        self._from_ms = from_ms
+        self._item_id = self._begun = None
+        self.is_speaking = False
+
+
+def _bytes_per_s(format: SoundFormat) -> int:
+    return format.rate * format.width

@@ -1,0 +1,130 @@
+"""How a Realtime session begins: what a connection asks for, and what this server has for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import uuid4
+
+from starlette.datastructures import Headers, QueryParams
+
+from open_speech.backends import Task
+from open_speech.config import Settings
+from open_speech.engine import Engine
+from open_speech.errors import SpeechError, UnknownVoice, UnsupportedValue
+from open_speech.realtime.llm import LanguageModel
+from open_speech.realtime.secrets import Grant
+from open_speech.realtime.session import Session
+from open_speech.realtime.settings import Defaults, Kind, Limits
+
+FRAME_BYTES = 21 << 20
+"""A client event may be this long: OpenAI takes 15 MiB of sound at once, which are 20 MiB in base64, and there is JSON around it."""
+SESSION_S = 3600.0
+"""OpenAI ends a session after an hour, and so do we."""
+_BETA_PROTOCOL = "openai-beta.realtime-v1"
+_TASKS: Mapping[Task, Literal["stt", "tts"]] = {Task.STT: "stt", Task.TTS: "tts"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a connection asks for."""
+
+    kind: Kind
+    model: str
+    beta: bool = False
+    configured: Mapping[str, Any] | None = None
+
+
+def asked_by(query: QueryParams, headers: Headers, grant: Grant | None, task_of: Callable[[str], str | None]) -> Asked:
+    """Read what a connection asks for; `grant` is that of its ephemeral key, and `task_of` names the task of a model.
+
+    Some clients send both `intent` and `model`, so the intent wins. Raises UnsupportedValue for what only WebRTC has.
+    """
+    if "call_id" in query:
+        raise UnsupportedValue("This server has no WebRTC calls to attach to.", param="call_id")
+    model = query.get("model") or (grant.model if grant else "")
+    is_transcription = query.get("intent") == "transcription" or task_of(model) == "stt" or (grant and grant.kind == "transcription")
+    kind: Kind = "transcription" if is_transcription else "realtime"
+    if grant is None or grant.kind != kind:
+        return Asked(kind, model, is_beta(headers))
+    return Asked(kind, model, is_beta(headers), grant.configured)
+
+
+def is_beta(headers: Headers) -> bool:
+    """Tell whether a client speaks the protocol as it was in the beta."""
+    asked = f"{headers.get('openai-beta', '')},{headers.get('sec-websocket-protocol', '')}"
+    return any(part.strip() in ("realtime=v1", _BETA_PROTOCOL) for part in asked.split(","))
+
+
+def session_of(asked: Asked, settings: Settings, engine: Engine) -> Session:
+    """Make the session that was asked for; it has not begun. Raises SpeechError for a configuration that cannot be."""
+    defaults = defaults_of(settings, engine, asked.model)
+    usual = settings.llm_model if defaults.has_llm else defaults.tts_model
+    return Session(
+        asked.kind,
+        model=asked.model or (defaults.stt_model if asked.kind == "transcription" else usual),
+        defaults=defaults,
+        limits=Limits(
+            buffer_bytes=settings.os_realtime_max_buffer_mb << 20,
+            frame_bytes=FRAME_BYTES,
+            session_s=SESSION_S,
+            idle_s=settings.os_realtime_idle_timeout_s,
+        ),
+        new_id=new_id,
+        now=time.time(),
+        beta=asked.beta,
+        configured=asked.configured,
+    )
+
+
+def defaults_of(settings: Settings, engine: Engine, model: str = "") -> Defaults:
+    """Gather what this server has for a session; one that names a model that speaks is spoken by that, in a voice of it."""
+    known = engine.registry.defaults
+    tts_model = model if task_of(settings, engine, model) == "tts" else known.tts_model
+    try:
+        voice = engine.registry.voice(engine.registry.find(tts_model, Task.TTS), None)
+    except SpeechError:  # a server that only listens
+        voice = known.tts_voice
+    return Defaults(
+        stt_model=known.stt_model,
+        tts_model=tts_model,
+        voice=voice,
+        has_llm=bool(settings.llm_base_url),
+        knows_voice=lambda name: knows_voice(engine, name),
+        knows_model=lambda name: task_of(settings, engine, name),
+    )
+
+
+def language_model(settings: Settings) -> LanguageModel | None:
+    """Make the client of the language model, if there is one."""
+    if not settings.llm_base_url:
+        return None
+    return LanguageModel(settings.llm_base_url, model=settings.llm_model, key=settings.llm_api_key, timeout_s=settings.llm_timeout_s)
+
+
+def knows_voice(engine: Engine, name: str) -> bool:
+    """Tell whether any model here speaks in a voice of this name."""
+    for model in engine.registry.models(Task.TTS):
+        try:
+            engine.registry.voice(model, name)
+        except UnknownVoice:
+            continue
+        return True
+    return engine.casting.presets.find(name) is not None or engine.casting.recording(name) is not None
+
+
+def task_of(settings: Settings, engine: Engine, name: str) -> Literal["stt", "tts", "llm", None]:
+    """Tell what a model is for; None if there is none of this name here."""
+    if settings.llm_base_url and name == settings.llm_model:
+        return "llm"
+    try:
+        return _TASKS.get(engine.registry.find(name).task)
+    except SpeechError:
+        return None
+
+
+def new_id(prefix: str) -> str:
+    """Make an id that no other has."""
+    return f"{prefix}_{uuid4().hex[:24]}"

@@ -1,0 +1,69 @@
+"""What a language model is asked: instructions and items -> a request in the form of `/chat/completions`. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from open_speech.realtime.items import Item
+
+READ_ALOUD = re.compile(
+    r"verbatim|word[- ]for[- ]word|exactly (as|what|the)|read (it |this |the \w+ |\w+ )?(aloud|out)|"
+    r"(speak|say|read|repeat)\b.{0,40}\b(exactly|unchanged|as (is|written))|text[- ]to[- ]speech",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Instructions like these ask for a voice, not for an answer."""
+
+
+def messages(instructions: str, items: Iterable[Item]) -> list[dict[str, Any]]:
+    """Write a conversation as chat messages; an item that says nothing is left out."""
+    written: list[dict[str, Any]] = [{"role": "system", "content": instructions}] if instructions else []
+    for item in items:
+        match item.type:
+            case "function_call":
+                call = {"id": item.call_id, "type": "function", "function": {"name": item.name, "arguments": item.arguments}}
+                if written and "tool_calls" in written[-1]:
+                    # Calls of one answer belong into one message, or the model takes the second for an answer to the first.
+                    written[-1]["tool_calls"].append(call)
+                elif written and written[-1]["role"] == "assistant":
+                    written[-1]["tool_calls"] = [call]
+                else:
+                    written.append({"role": "assistant", "content": None, "tool_calls": [call]})
+            case "function_call_output":
+                written.append({"role": "tool", "tool_call_id": item.call_id, "content": item.output})
+            case "message":
+                content = _content(item)
+                if content:
+                    written.append({"role": item.role, "content": content})
+    return written
+
+
+def _content(item: Item) -> str | list[dict[str, Any]]:
+    images = [part for part in item.content if part["type"] == "input_image"]
+    if not images:
+        return item.text
+    shown = [{"type": "image_url", "image_url": {"url": part["image_url"], "detail": part["detail"]}} for part in images]
+    return [*([{"type": "text", "text": item.text}] if item.text else []), *shown]
+
+
+def tools(offered: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Write the functions among a session's tools as chat tools; servers of tools (MCP) are not asked from here."""
+    names = ("name", "description", "parameters")
+    return [
+        {"type": "function", "function": {name: tool[name] for name in names if tool.get(name) is not None}}
+        for tool in offered
+        if tool.get("type", "function") == "function" and isinstance(tool.get("name"), str)
+    ]
+
+
+def tool_choice(choice: str | Mapping[str, Any]) -> str | dict[str, Any] | None:
+    """Write the choice of a tool as chat does; None where it has no such choice."""
+    if isinstance(choice, str):
+        return choice if choice in ("none", "auto", "required") else None
+    return {"type": "function", "function": {"name": choice["name"]}} if choice.get("type") == "function" and "name" in choice else None
+
+
+def asks_to_read(instructions: str) -> bool:
+    """Whether instructions ask to say a text word for word."""
+    return bool(READ_ALOUD.search(instructions))

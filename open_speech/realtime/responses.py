@@ -1,0 +1,223 @@
+"""One response, from its first event to its last: pieces of an answer go in, events in the documented order come out. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from open_speech.errors import SpeechError
+from open_speech.realtime.effects import ResponseTool
+from open_speech.realtime.events import described
+from open_speech.realtime.items import Item
+from open_speech.realtime.settings import Law, Pcm
+
+Event = dict[str, Any]
+Outcome = Literal["completed", "cancelled", "failed", "incomplete"]
+
+ANSWER_CHARS = 262_144
+"""An answer is cut when it takes more than this as JSON: every event must stay under 512 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a response is made."""
+
+    modalities: tuple[str, ...]
+    format: Pcm | Law
+    voice: str
+    max_output_tokens: int | Literal["inf"] = "inf"
+    metadata: Mapping[str, str] | None = None
+
+    @property
+    def is_spoken(self) -> bool:
+        """Whether it becomes sound."""
+        return "audio" in self.modalities
+
+
+@dataclass(slots=True)
+class _Part:
+    """An output item that is being made, and what it has of text and sound."""
+
+    item: Item
+    index: int
+    texts: list[str] = field(default_factory=list)
+    before: str | None = None
+    """The item that precedes it in the conversation."""
+
+
+class Response:
+    """A response in progress. Items of one that belongs to the conversation are put there by `place`, which gives the item before."""
+
+    def __init__(
+        self, id: str, manner: Manner, conversation_id: str | None, *, new_id: Callable[[str], str], place: Callable[[Item], str | None]
+    ) -> None:
+        self.id = id
+        self.manner = manner
+        self.conversation_id = conversation_id
+        self.waits_for: set[str] = set()
+        """Items whose transcripts the model must see before it is asked."""
+        self.seconds = 0.0
+        self.playing_until = 0.0
+        """When a client that plays its sound at once has heard it all."""
+        self._new_id = new_id
+        self._place = place
+        self._parts: list[_Part] = []
+        self._message: _Part | None = None
+        self._tools: dict[int, _Part] = {}
+        self._chars = 0
+        self._status: Outcome | Literal["in_progress"] = "in_progress"
+        self._details: dict[str, Any] | None = None
+        self._usage: dict[str, Any] | None = None
+
+    @property
+    def is_in_conversation(self) -> bool:
+        """Whether it writes to the default conversation."""
+        return self.conversation_id is not None
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it must be cut."""
+        return self._chars > ANSWER_CHARS
+
+    def begin(self) -> list[Event]:
+        """Announce it."""
+        return [{"type": "response.created", "response": self._body()}]
+
+    def text(self, text: str, at_s: float) -> list[Event]:
+        """Take more of what it says."""
+        events = self._open_message()
+        part = self._message
+        assert part is not None
+        part.texts.append(text)
+        part.item.marks.append((at_s, text))
+        part.item.content[0]["transcript" if self.manner.is_spoken else "text"] += text
+        self._chars += len(json.dumps(text))
+        kind = "response.output_audio_transcript.delta" if self.manner.is_spoken else "response.output_text.delta"
+        return [*events, self._event(kind, part, delta=text)]
+
+    def audio(self, data: bytes, seconds: float, now: float) -> list[Event]:
+        """Take more of its sound."""
+        events = self._open_message()
+        assert self._message is not None
+        self.seconds += seconds
+        self._message.item.seconds += seconds
+        self.playing_until = max(self.playing_until, now) + seconds
+        return [*events, self._event("response.output_audio.delta", self._message, delta=base64.b64encode(data).decode())]
+
+    def tool(self, piece: ResponseTool) -> list[Event]:
+        """Take a piece of a call."""
+        events: list[Event] = []
+        part = self._tools.get(piece.index)
+        if part is None:
+            call_id = piece.call_id or self._new_id("call")
+            item = Item(self._new_id("item"), "function_call", status="in_progress", call_id=call_id, name=piece.name)
+            part = self._tools[piece.index] = self._append(item)
+            events = self._added(part)
+        elif piece.name and not part.item.name:
+            part.item.name = piece.name
+        if piece.arguments:
+            part.item.arguments += piece.arguments
+            self._chars += len(json.dumps(piece.arguments))
+            delta = self._event("response.function_call_arguments.delta", part, delta=piece.arguments, call_id=part.item.call_id)
+            delta.pop("content_index")
+            events.append(delta)
+        return events
+
+    def end(
+        self, status: Outcome, reason: str = "", usage: Mapping[str, int] | None = None, error: SpeechError | None = None
+    ) -> list[Event]:
+        """Close all that is open and say how it ended."""
+        events: list[Event] = []
+        for part in self._parts:
+            events += self._close(part, status)
+        self._status = status
+        if status != "completed":
+            self._details = {"type": status}
+            if reason:
+                self._details["reason"] = reason
+            if error is not None:
+                shown = described(error)
+                self._details["error"] = {"type": shown["type"], "code": shown["code"], "message": shown["message"]}
+        self._usage = _usage(usage or {})
+        return [*events, {"type": "response.done", "response": self._body()}]
+
+    def _open_message(self) -> list[Event]:
+        if self._message is not None:
+            return []
+        item = Item(self._new_id("item"), role="assistant", status="in_progress")
+        part = self._message = self._append(item)
+        events = self._added(part)
+        item.content = [{"type": "output_audio", "transcript": ""} if self.manner.is_spoken else {"type": "output_text", "text": ""}]
+        return [*events, self._event("response.content_part.added", part, part=self._shown_part(""))]
+
+    def _append(self, item: Item) -> _Part:
+        part = _Part(item, len(self._parts))
+        self._parts.append(part)
+        return part
+
+    def _added(self, part: _Part) -> list[Event]:
+        body = part.item.body()
+        events: list[Event] = [
+            {"type": "response.output_item.added", "response_id": self.id, "output_index": part.index, "item": body}
+        ]
+        if self.is_in_conversation:
+            part.before = self._place(part.item)
+            events.append({"type": "conversation.item.added", "previous_item_id": part.before, "item": body})
+        return events
+
+    def _close(self, part: _Part, status: Outcome) -> list[Event]:
+        item = part.item
+        item.status = "completed" if status == "completed" else "incomplete"
+        if item.type == "function_call":
+            done = self._event(
+                "response.function_call_arguments.done", part, call_id=item.call_id, name=item.name, arguments=item.arguments
+            )
+            done.pop("content_index")
+            events = [done]
+        else:
+            text = "".join(part.texts)
+            if status == "cancelled" and self.manner.is_spoken:
+                text = item.forget_unsaid()
+            if self.manner.is_spoken:
+                events = [
+                    self._event("response.output_audio.done", part),
+                    self._event("response.output_audio_transcript.done", part, transcript=text),
+                ]
+            else:
+                events = [self._event("response.output_text.done", part, text=text)]
+            events.append(self._event("response.content_part.done", part, part=self._shown_part(text)))
+        body = item.body()
+        events.append({"type": "response.output_item.done", "response_id": self.id, "output_index": part.index, "item": body})
+        if self.is_in_conversation:
+            events.append({"type": "conversation.item.done", "previous_item_id": part.before, "item": body})
+        return events
+
+    def _shown_part(self, text: str) -> Event:
+        return {"type": "audio", "transcript": text} if self.manner.is_spoken else {"type": "text", "text": text}
+
+    def _event(self, type: str, made: _Part, **fields: Any) -> Event:
+        place = {"response_id": self.id, "item_id": made.item.id, "output_index": made.index, "content_index": 0}
+        return {"type": type, **place, **fields}
+
+    def _body(self) -> Event:
+        manner = self.manner
+        return {
+            "object": "realtime.response", "id": self.id, "status": self._status, "status_details": self._details,
+            "output": [part.item.body() for part in self._parts], "conversation_id": self.conversation_id,
+            "output_modalities": list(manner.modalities), "max_output_tokens": manner.max_output_tokens,
+            "audio": {"output": {"format": manner.format.model_dump(), "voice": manner.voice}}, "usage": self._usage,
+            "metadata": dict(manner.metadata) if manner.metadata is not None else None,
+        }  # fmt: skip
+
+
+def _usage(counted: Mapping[str, int]) -> dict[str, Any]:
+    """Write what a language model counted; sound is made here and costs no tokens."""
+    asked, answered = counted.get("prompt_tokens", 0), counted.get("completion_tokens", 0)
+    return {
+        "total_tokens": asked + answered, "input_tokens": asked, "output_tokens": answered,
+        "input_token_details": {"text_tokens": asked, "audio_tokens": 0, "cached_tokens": 0},
+        "output_token_details": {"text_tokens": answered, "audio_tokens": 0},
+    }  # fmt: skip

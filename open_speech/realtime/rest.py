@@ -1,0 +1,93 @@
+"""POST /v1/realtime/client_secrets, and what was there for it in the beta: keys with which browsers open sessions by themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Request
+from pydantic import BaseModel, Field
+
+from open_speech.config import Settings
+from open_speech.engine import Engine
+from open_speech.errors import UnknownPath
+from open_speech.openai.dependencies import EngineDep, SettingsDep
+from open_speech.openai.schemas import ERRORS
+from open_speech.realtime.beta import session_to_beta, session_to_ga
+from open_speech.realtime.opening import Asked, session_of
+from open_speech.realtime.secrets import MAX_SECONDS, MIN_SECONDS, SECONDS, Grant, Secrets
+from open_speech.realtime.settings import Kind
+
+router = APIRouter(prefix="/v1/realtime", tags=["realtime"], responses=ERRORS)
+
+
+class ExpiresAfter(BaseModel):
+    """How long a key is valid."""
+
+    anchor: Literal["created_at"] = "created_at"
+    seconds: int = Field(SECONDS, ge=MIN_SECONDS, le=MAX_SECONDS)
+
+
+class SecretRequest(BaseModel):
+    """A key and the session it is for."""
+
+    expires_after: ExpiresAfter = ExpiresAfter()
+    session: dict[str, Any] = Field({}, description="A `realtime` or `transcription` session, as in `session.update`.")
+
+
+class SecretBody(BaseModel):
+    """A key that was made."""
+
+    value: str
+    expires_at: int
+    """Seconds since 1970."""
+    session: dict[str, Any]
+
+
+@router.post("/client_secrets")
+async def create_client_secret(body: SecretRequest, request: Request, engine: EngineDep, settings: SettingsDep) -> SecretBody:
+    """Make a key that opens Realtime sessions of this configuration for a while, and nothing else."""
+    kind: Kind = "transcription" if body.session.get("type") == "transcription" else "realtime"
+    grant = Grant(kind, _model(body.session), body.session)
+    session = _shown(grant, settings, engine)
+    value, expires_at = _secrets(request).issue(grant, body.expires_after.seconds)
+    return SecretBody(value=value, expires_at=expires_at, session=session)
+
+
+@router.post("/sessions")
+async def create_session(
+    request: Request, engine: EngineDep, settings: SettingsDep, session: Annotated[dict[str, Any] | None, Body()] = None
+) -> dict[str, Any]:
+    """Make a key as in the beta: the body is the session, and so is the answer, with the key in it."""
+    return _in_beta("realtime", session or {}, request, engine, settings)
+
+
+@router.post("/transcription_sessions")
+async def create_transcription_session(
+    request: Request, engine: EngineDep, settings: SettingsDep, session: Annotated[dict[str, Any] | None, Body()] = None
+) -> dict[str, Any]:
+    """Make a key for a transcription session, as in the beta."""
+    return _in_beta("transcription", session or {}, request, engine, settings)
+
+
+def _in_beta(kind: Kind, flat: dict[str, Any], request: Request, engine: Engine, settings: Settings) -> dict[str, Any]:
+    grant = Grant(kind, _model(flat), session_to_ga(flat))
+    session = session_to_beta(_shown(grant, settings, engine))
+    value, expires_at = _secrets(request).issue(grant)
+    return {**session, "client_secret": {"value": value, "expires_at": expires_at}}
+
+
+def _shown(grant: Grant, settings: Settings, engine: Engine) -> dict[str, Any]:
+    """Show a session as its first event will. Raises SpeechError for one that cannot be, or if there are to be none."""
+    if not settings.os_realtime_enabled:
+        raise UnknownPath("This server does not serve the Realtime API: OS_REALTIME_ENABLED is off.")
+    return session_of(Asked(grant.kind, grant.model, configured=grant.configured), settings, engine).shown()
+
+
+def _model(session: dict[str, Any]) -> str:
+    model = session.get("model")
+    return model if isinstance(model, str) else ""
+
+
+def _secrets(request: Request) -> Secrets:
+    secrets: Secrets = request.app.state.realtime_secrets
+    return secrets

@@ -1,0 +1,74 @@
+"""Ephemeral keys: what a server gives to a browser, so that it may open Realtime sessions for a while and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from open_speech.errors import Overloaded
+from open_speech.realtime.settings import Kind
+
+PREFIX = "ek_"
+PATHS = frozenset({"/v1/realtime"})
+"""What such a key opens."""
+LIMIT = 1000
+"""Keys that are valid at once at most; each holds a session's configuration."""
+SECONDS, MIN_SECONDS, MAX_SECONDS = 600, 10, 7200
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the sessions are like that a key opens."""
+
+    kind: Kind
+    model: str
+    configured: Mapping[str, Any]
+    """The session as the key's maker wrote it, in today's protocol."""
+
+
+class Secrets:
+    """The keys that are valid. Kept as digests: what is compared takes no longer the more of a key is right, and none can be read out."""
+
+    def __init__(self, *, limit: int = LIMIT, clock: Callable[[], float] = time.time) -> None:
+        """`clock` gives seconds since 1970."""
+        self._limit = limit
+        self._clock = clock
+        self._grants: dict[bytes, tuple[float, Grant]] = {}
+
+    def issue(self, grant: Grant, seconds: int = SECONDS) -> tuple[str, int]:
+        """Make a key that is valid for some seconds; give it and when it expires, in seconds since 1970.
+
+        Raises Overloaded when too many are valid already.
+        """
+        now = self._clock()
+        self._grants = {digest: entry for digest, entry in self._grants.items() if entry[0] > now}
+        if len(self._grants) >= self._limit:
+            raise Overloaded("Too many ephemeral keys are valid at the moment.", retry_after_s=60)
+        key, expires_at = PREFIX + secrets.token_urlsafe(32), int(now) + seconds
+        self._grants[_digest(key)] = expires_at, grant
+        return key, expires_at
+
+    def find(self, keys: Iterable[str]) -> Grant | None:
+        """Give what the first of these keys that is valid opens."""
+        for key in keys:
+            expires_at, grant = self._grants.get(_digest(key), (0.0, None))
+            if grant is not None and expires_at > self._clock():
+                return grant
+        return None
+
+    def opens(self, path: str, key: str) -> bool:
+        """Tell whether a key opens a path."""
+        return path in PATHS and self.find([key]) is not None
+
+
+def is_ephemeral(key: str) -> bool:
+    """Tell whether a key has the form of these, valid or not."""
+    return key.startswith(PREFIX)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()

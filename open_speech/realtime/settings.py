@@ -1,0 +1,319 @@
+"""How a Realtime session is set up: its configuration, what a client changes of it, and what it means to the driver. Pure.
+
+A change is merged deeply into what is there; `null` clears what can be cleared. What this server does not use is kept and shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from open_speech.errors import InvalidValue, TextTooLong, UnknownModel, UnknownVoice, WrongTask
+from open_speech.realtime.checking import UnknownParameter, Value, checked
+from open_speech.realtime.effects import Ears, SoundFormat, TurnRules
+
+Kind = Literal["realtime", "transcription"]
+
+CONFIG_CHARS = 262_144
+"""A session that takes more than this as JSON is refused: every event must stay under 512 KiB."""
+PCM_RATES = (8000, 48_000)
+"""Hertz, lowest and highest."""
+SILENCE_MS = {"low": 1200, "medium": 700, "auto": 700, "high": 350}
+"""How long `semantic_vad` waits in silence: it knows nothing of meaning here, so its eagerness is a length."""
+LOGPROBS = "item.input_audio_transcription.logprobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a session gets that asks for nothing, and what this server has."""
+
+    stt_model: str
+    tts_model: str
+    voice: str
+    has_llm: bool
+    knows_voice: Callable[[str], bool]
+    knows_model: Callable[[str], Literal["stt", "tts", "llm", None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one session may hold, and how long it lasts."""
+
+    buffer_bytes: int = 15 * 1024 * 1024
+    """Decoded sound that is not committed."""
+    frame_bytes: int = 24 * 1024 * 1024
+    """One message of the client."""
+    session_s: float = 3600.0
+    idle_s: float = 0.0
+    """Without a word of the client for so long it is closed; 0: never."""
+    items: int = 1000
+    """Items a conversation keeps; the oldest go first."""
+
+
+class Pcm(Value):
+    """16-bit little-endian mono PCM; OpenAI knows 24 000 Hz alone."""
+
+    type: Literal["audio/pcm"]
+    rate: int = Field(24_000, ge=PCM_RATES[0], le=PCM_RATES[1])
+
+
+class Law(Value):
+    """G.711."""
+
+    type: Literal["audio/pcmu", "audio/pcma"]
+
+
+Format = Annotated[Pcm | Law, Field(discriminator="type")]
+
+
+class Transcription(Value):
+    """How what is heard is transcribed."""
+
+    model: str | None = Field(None, max_length=200)
+    language: str | None = Field(None, max_length=35)
+    languages: list[str] | None = Field(None, max_length=100)
+    keywords: list[str] | None = Field(None, max_length=1000)
+    prompt: str | None = Field(None, max_length=32_768)
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class ServerVad(Value):
+    """Turns end with a silence of a certain length."""
+
+    type: Literal["server_vad"]
+    threshold: float = Field(0.5, ge=0, le=1)
+    prefix_padding_ms: int = Field(300, ge=0, le=5000)
+    silence_duration_ms: int = Field(500, ge=0, le=10_000)
+    idle_timeout_ms: int | None = Field(None, ge=100, le=600_000)
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+class SemanticVad(Value):
+    """Turns end with a silence whose length goes by eagerness."""
+
+    type: Literal["semantic_vad"]
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+class NoiseReduction(Value):
+    """Kept and shown, not used."""
+
+    type: Literal["near_field", "far_field"]
+    strength: float | None = None
+
+
+class Input(Value):
+    """What is heard."""
+
+    format: Format = Pcm(type="audio/pcm")
+    transcription: Transcription | None = None
+    noise_reduction: NoiseReduction | None = None
+    turn_detection: Annotated[ServerVad | SemanticVad, Field(discriminator="type")] | None = ServerVad(type="server_vad")
+
+
+class VoiceId(Value):
+    """A voice by its id."""
+
+    id: str
+
+
+class Output(Value):
+    """What is said."""
+
+    format: Format = Pcm(type="audio/pcm")
+    voice: str | VoiceId
+    speed: float = Field(1.0, ge=0.25, le=1.5)
+    language: str | None = Field(None, max_length=35)
+    """Our own: the language that a voice of several speaks; None leaves it to the voice."""
+
+    @property
+    def voice_name(self) -> str:
+        """The voice's name, however it was given."""
+        return self.voice if isinstance(self.voice, str) else self.voice.id
+
+
+class Sound(Value):
+    """Both directions."""
+
+    input: Input
+    output: Output
+
+
+class Config(Value):
+    """All of a session's configuration, of either kind."""
+
+    output_modalities: list[Literal["text", "audio"]] = Field(["audio"], min_length=1, max_length=2)
+    instructions: str = ""
+    tools: list[dict[str, Any]] = []
+    tool_choice: str | dict[str, Any] = "auto"
+    max_output_tokens: Annotated[int, Field(ge=1)] | Literal["inf"] = "inf"
+    tracing: str | dict[str, Any] | None = None
+    truncation: str | dict[str, Any] = "auto"
+    prompt: dict[str, Any] | None = None
+    include: list[str] | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: dict[str, Any] | None = None
+    temperature: float | None = Field(None, ge=0, le=2)
+    audio: Sound
+
+    @field_validator("include")
+    @classmethod
+    def _known(cls, names: list[str] | None) -> list[str] | None:
+        if names and set(names) != {LOGPROBS}:
+            raise ValueError(f"it may hold {LOGPROBS!r} alone")
+        return names
+
+    @field_validator("tools")
+    @classmethod
+    def _named(cls, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if any(tool.get("type", "function") == "function" and not isinstance(tool.get("name"), str) for tool in tools):
+            raise ValueError("a function needs a `name`")
+        return tools
+
+    @property
+    def is_spoken(self) -> bool:
+        """Whether responses are sound."""
+        return "audio" in self.output_modalities
+
+    @property
+    def format(self) -> SoundFormat:
+        """How sound comes in."""
+        return sound_format(self.audio.input.format)
+
+    @property
+    def turns(self) -> TurnRules | None:
+        """How turns are told; None: by the client."""
+        match self.audio.input.turn_detection:
+            case None:
+                return None
+            case SemanticVad(eagerness=eagerness):
+                return TurnRules(silence_duration_ms=SILENCE_MS[eagerness])
+            case vad:
+                return TurnRules(vad.threshold, vad.prefix_padding_ms, vad.silence_duration_ms)
+
+    @property
+    def ears(self) -> Ears:
+        """How input is transcribed, where it is."""
+        chosen = self.audio.input.transcription or Transcription()
+        return Ears(
+            chosen.model, chosen.language, tuple(chosen.languages or ()), chosen.prompt, tuple(chosen.keywords or ()),
+            LOGPROBS in (self.include or ()),
+        )  # fmt: skip
+
+
+def sound_format(format: Pcm | Law) -> SoundFormat:
+    """Say the same to the driver."""
+    return SoundFormat(rate=format.rate) if isinstance(format, Pcm) else SoundFormat(format.type, 8000)
+
+
+_WHOLE = {"format", "tools", "tool_choice", "tracing", "truncation", "prompt", "include", "reasoning", "noise_reduction", "voice"}
+"""Fields that are replaced as a whole."""
+_CLEARABLE = {"turn_detection", "transcription", "noise_reduction", "tracing", "prompt", "include", "temperature"} | {
+    "idle_timeout_ms", "language", "languages", "keywords", "delay", "parallel_tool_calls", "reasoning", "model",
+}  # fmt: skip
+_FLAT = {
+    "modalities": "output_modalities", "voice": "audio.output.voice", "speed": "audio.output.speed",
+    "input_audio_format": "audio.input.format", "output_audio_format": "audio.output.format",
+    "input_audio_transcription": "audio.input.transcription", "input_audio_noise_reduction": "audio.input.noise_reduction",
+    "turn_detection": "audio.input.turn_detection", "max_response_output_tokens": "max_output_tokens",
+}  # fmt: skip
+"""Names of the beta protocol -> where it is now. Ignoring them would leave a client with sound in a format it did not ask for."""
+
+
+def fresh(kind: Kind, *, model: str, defaults: Defaults, configured: Mapping[str, Any] | None = None) -> Config:
+    """Give the configuration of a new session, `configured` merged in. Raises InvalidRequest's children naming the field."""
+    hears = kind == "transcription"
+    stt = model if hears and defaults.knows_model(model) == "stt" else defaults.stt_model
+    transcription = Transcription(model=stt) if hears else None
+    config = Config(audio=Sound(input=Input(transcription=transcription), output=Output(voice=defaults.voice)))
+    return updated(config, configured, defaults) if configured else config
+
+
+def updated(config: Config, change: Mapping[str, Any], defaults: Defaults) -> Config:
+    """Merge a client's `session` into a configuration. Raises InvalidRequest's children naming the field by its whole path."""
+    for name in change:
+        if name in _FLAT:
+            raise UnknownParameter(f"Unknown parameter: `session.{name}`. It is `session.{_FLAT[name]}` here.", param=f"session.{name}")
+    merged = _merged(config.model_dump(exclude_unset=False), change, "session")
+    new = checked(Config, merged, "session")
+    if len(json.dumps(merged)) > CONFIG_CHARS:
+        raise TextTooLong(f"The session is longer than {CONFIG_CHARS} characters as JSON.", param="session.instructions")
+    _exists(new, config, defaults)
+    chosen = new.audio.input.transcription
+    if chosen is not None and chosen.model is None:
+        merged["audio"]["input"]["transcription"]["model"] = defaults.stt_model
+        new = checked(Config, merged, "session")
+    return new
+
+
+def _exists(new: Config, old: Config, defaults: Defaults) -> None:
+    """Check the names that were changed."""
+    if new.audio.output.voice != old.audio.output.voice:
+        check_voice(new.audio.output.voice_name, defaults, "session.audio.output.voice")
+    chosen, was = new.audio.input.transcription, old.audio.input.transcription
+    if chosen is not None and chosen.model is not None and chosen.model != (was and was.model):
+        param = "session.audio.input.transcription.model"
+        task = defaults.knows_model(chosen.model)
+        if task is None:
+            raise UnknownModel("No such transcription model.", param=param)
+        if task != "stt":
+            raise WrongTask("This model does not transcribe.", param=param)
+
+
+def check_voice(name: str, defaults: Defaults, param: str) -> None:
+    """Raise UnknownVoice naming the field if there is no such voice."""
+    if len(name) > 500 or not defaults.knows_voice(name):
+        raise UnknownVoice("No such voice.", param=param)
+
+
+def _merged(old: Mapping[str, Any], change: Mapping[str, Any], path: str) -> dict[str, Any]:
+    new = dict(old)
+    for name, value in change.items():
+        was = old.get(name)
+        if value is None:
+            if name in _CLEARABLE:
+                new[name] = None
+            continue
+        if not isinstance(value, Mapping) or name in _WHOLE:
+            if isinstance(was, Mapping) and name not in _WHOLE:
+                raise InvalidValue(f"`{path}.{name}` must be a JSON object.", param=f"{path}.{name}")
+            new[name] = value
+            continue
+        if name == "turn_detection":
+            kind = value.get("type", (was or {}).get("type", "server_vad"))
+            kept = was if isinstance(was, Mapping) and was.get("type") == kind else {}
+            new[name] = _merged(kept, {**value, "type": kind}, f"{path}.{name}")
+        else:
+            new[name] = _merged(was if isinstance(was, Mapping) else {}, value, f"{path}.{name}")
+    return new
+
+
+def shown(config: Config, kind: Kind, *, id: str, model: str, expires_at: int) -> dict[str, Any]:
+    """Show a session as a whole, as `session.created` and `session.updated` carry it; `expires_at` in seconds since 1970."""
+    data = config.model_dump()
+    heard, said = data["audio"]["input"], data["audio"]["output"]
+    transcription = heard["transcription"]
+    if transcription is not None:
+        heard["transcription"] = {name: value for name, value in transcription.items() if value is not None}
+    if said["language"] is None:
+        del said["language"]
+    if heard["noise_reduction"] is not None and heard["noise_reduction"]["strength"] is None:
+        del heard["noise_reduction"]["strength"]
+    if kind == "transcription":
+        return {
+            "type": kind, "object": "realtime.transcription_session", "id": id, "expires_at": expires_at,
+            "audio": {"input": heard}, "include": data["include"],
+        }  # fmt: skip
+    kept = {name: data[name] for name in ("parallel_tool_calls", "reasoning", "temperature") if data[name] is not None}
+    names = ("output_modalities", "instructions", "tools", "tool_choice", "max_output_tokens", "tracing", "truncation", "prompt")
+    return {
+        "type": kind, "object": "realtime.session", "id": id, "model": model, **{name: data[name] for name in names}, **kept,
+        "expires_at": expires_at, "audio": {"input": heard, "output": said}, "include": data["include"],
+    }  # fmt: skip

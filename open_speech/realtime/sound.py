@@ -1,0 +1,28 @@
+"""Sound as it travels in a Realtime session: bytes to Audio and back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from open_speech import g711
+from open_speech.audio import Audio, from_pcm16, to_pcm16
+from open_speech.realtime.effects import SoundFormat
+
+PIECE_BYTES = 32_768
+"""Sound is sent in pieces of this size at most: a client that interrupts has no more than these on their way to it."""
+_LAWS: dict[str, g711.Law] = {"audio/pcmu": "mulaw", "audio/pcma": "alaw"}
+
+
+def decoded(data: bytes, form: SoundFormat) -> Audio:
+    """Decode bytes at the format's own rate. Raises InvalidAudio if PCM ends in half a sample."""
+    law = _LAWS.get(form.type)
+    return from_pcm16(data, form.rate) if law is None else g711.decode(data, law, form.rate)
+
+
+def encoded(audio: Audio, form: SoundFormat) -> Iterator[tuple[bytes, float]]:
+    """Encode sound that is at the format's rate already, in pieces of PIECE_BYTES at most, each with its seconds."""
+    law = _LAWS.get(form.type)
+    step = PIECE_BYTES if law else PIECE_BYTES // 2
+    for start in range(0, len(audio.samples), step):
+        part = Audio(audio.samples[start : start + step], audio.rate)
+        yield (to_pcm16(part) if law is None else g711.encode(part, law)), part.seconds

@@ -1,0 +1,208 @@
+"""The responses of a Realtime session while they are made: a text that is spoken, or what a language model answers, spoken as it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from open_speech.engine import Engine
+from open_speech.errors import BackendFailed, LanguageModelUnavailable, NothingToSpeak, SpeechError
+from open_speech.fragments import Fragments
+from open_speech.narration import narrated
+from open_speech.realtime.completions import Called, Ended, Said
+from open_speech.realtime.effects import (
+    AskModel,
+    Report,
+    Respond,
+    ResponseAudio,
+    ResponseDone,
+    ResponseFailed,
+    ResponseText,
+    ResponseTool,
+    SpeakText,
+)
+from open_speech.realtime.llm import LanguageModel
+from open_speech.realtime.sound import encoded
+from open_speech.realtime.verbatim import Verbatim
+from open_speech.speaking import Cue, Speech
+
+log = logging.getLogger("open_speech.realtime")
+
+
+class Speaker:
+    """Makes the responses of one session, each in a task of its own."""
+
+    def __init__(
+        self, engine: Engine, llm: LanguageModel | None, *, report: Callable[[Report], None], room: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`report` takes what becomes of a response; `room` waits until the client has taken enough of the sound that is under way."""
+        self._engine = engine
+        self._llm = llm
+        self._report = report
+        self._room = room
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
+
+    def respond(self, effect: Respond) -> None:
+        """Begin to make a response; after the end none is made."""
+        if self._closed:
+            return
+        task = asyncio.create_task(self._make(effect))
+        self._tasks[effect.response_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(effect.response_id, None))
+
+    def stop(self, response_id: str) -> None:
+        """Stop a response: nothing of it is reported from here on, and its synthesis ends."""
+        task = self._tasks.get(response_id)
+        if task is not None:
+            task.cancel()
+
+    async def aclose(self) -> None:
+        """Stop every response, and wait until they have ended."""
+        self._closed = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _make(self, effect: Respond) -> None:
+        try:
+            match effect.plan:
+                case SpeakText(text):
+                    await self._say(effect, text)
+                    ended = Ended()
+                case AskModel():
+                    ended = await self._answer(effect, effect.plan)
+            self._report(ResponseDone(effect.response_id, ended.reason, ended.usage))
+        except SpeechError as error:
+            self._report(ResponseFailed(effect.response_id, error))
+        except Exception:  # noqa: BLE001 - the boundary of this connection: nothing but an event may reach the client
+            log.exception("a response failed")
+            self._report(ResponseFailed(effect.response_id, BackendFailed("The response could not be completed.")))
+
+    async def _say(self, effect: Respond, text: str) -> None:
+        """Have a text spoken word for word."""
+        if not effect.spoken:
+            self._report(ResponseText(effect.response_id, text))
+            return
+        speech = await self._engine.speak(
+            self._model(effect),
+            text,
+            voice=effect.voice,
+            speed=effect.speed,
+            language=effect.language,
+            rate=effect.format.rate,
+            live=True,
+        )
+        await self._hear(effect, speech, Verbatim(text))
+
+    async def _answer(self, effect: Respond, plan: AskModel) -> Ended:
+        """Have the language model answer, and speak sentence by sentence while it writes."""
+        if self._llm is None:
+            raise LanguageModelUnavailable("This server has no language model: LLM_BASE_URL names one.")
+        writing = _Writing()
+        reading = asyncio.create_task(self._read(effect, plan, self._llm, writing))
+        try:
+            if effect.spoken:
+                await writing.has_text.wait()
+                if writing.said_something:
+                    await self._speak(effect, writing)
+            return await reading
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _read(self, effect: Respond, plan: AskModel, llm: LanguageModel, writing: _Writing) -> Ended:
+        """Take what the model writes: text for the voice, or for the client when nothing is spoken; calls of tools as they come."""
+        ended, calls = Ended(), _Calls()
+        try:
+            async with aclosing(llm.answer(plan.request)) as pieces:
+                async for piece in pieces:
+                    match piece:
+                        case Said(text) if effect.spoken:
+                            writing.put(text)
+                        case Said(text):
+                            await self._room()
+                            self._report(ResponseText(effect.response_id, text))
+                        case Called():
+                            self._report(calls.named(effect.response_id, piece))
+                        case Ended():
+                            ended = piece
+        finally:
+            writing.end()
+        return ended
+
+    async def _speak(self, effect: Respond, writing: _Writing) -> None:
+        try:
+            speech = await self._engine.speak_stream(
+                self._model(effect),
+                writing.fragments,
+                voice=effect.voice,
+                speed=effect.speed,
+                language=effect.language,
+                rate=effect.format.rate,
+            )
+        except NothingToSpeak:  # an emoji, say: the client gets it as text
+            self._tell(effect, writing.text.rest(), 0.0)
+            return
+        await self._hear(effect, speech, writing.text)
+
+    async def _hear(self, effect: Respond, speech: Speech, text: Verbatim) -> None:
+        """Report a speech as it is made, each sentence before its sound, no faster than the client takes it."""
+        seconds = 0.0
+        async with aclosing(speech):
+            async for item in narrated(speech):
+                if isinstance(item, Cue):
+                    self._tell(effect, "" if item.is_mark else text.take(item.text), item.at_s)
+                    continue
+                for data, length in encoded(item, effect.format):
+                    await self._room()
+                    seconds += length
+                    self._report(ResponseAudio(effect.response_id, data, length))
+        self._tell(effect, text.rest(), seconds)
+
+    def _tell(self, effect: Respond, text: str, at_s: float) -> None:
+        if text:
+            self._report(ResponseText(effect.response_id, text, at_s))
+
+    def _model(self, effect: Respond) -> str:
+        return effect.model or self._engine.registry.defaults.tts_model
+
+
+@dataclass(slots=True)
+class _Writing:
+    """What a language model has written so far, for the voice that reads it out."""
+
+    fragments: Fragments = field(default_factory=Fragments)
+    text: Verbatim = field(default_factory=Verbatim)
+    has_text: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is something to speak, or nothing will come."""
+    said_something: bool = False
+
+    def put(self, text: str) -> None:
+        self.fragments.put(text)
+        self.text.put(text)
+        if text.strip():
+            self.said_something = True
+            self.has_text.set()
+
+    def end(self) -> None:
+        self.fragments.end()
+        self.has_text.set()
+
+
+class _Calls:
+    """Gives an id to the calls of a model that gives them none."""
+
+    def __init__(self) -> None:
+        self._known: set[int] = set()
+
+    def named(self, response_id: str, piece: Called) -> ResponseTool:
+        is_first = piece.index not in self._known
+        self._known.add(piece.index)
+        call_id = piece.call_id or (f"call_{uuid4().hex[:24]}" if is_first else "")
+        return ResponseTool(response_id, piece.index, call_id, piece.name, piece.arguments)

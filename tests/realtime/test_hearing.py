@@ -1,0 +1,255 @@
+"""The hearing of a session by effects made by hand, with the tones pair behind it: what is said as tones comes back as text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from open_speech.audio import Audio, concat, resample, silence, to_pcm16
+from open_speech.backends import ModelEntry, Setup, SpeechOptions, Task
+from open_speech.codecs import decode
+from open_speech.config import Settings
+from open_speech.engine import Engine
+from open_speech.realtime.effects import (
+    Begin,
+    Clear,
+    Commit,
+    Delta,
+    Ears,
+    Hear,
+    HearItem,
+    NotTranscribed,
+    Report,
+    SoundFormat,
+    SpeechStarted,
+    SpeechStopped,
+    Transcribed,
+    Tune,
+    TurnRules,
+)
+from open_speech.realtime.hearing import Hearing
+from open_speech.realtime.sound import encoded
+from runners._topology import local_engine
+from runners.tones import TonesSynthesizer
+
+TEXT = "One two three."
+EARS = Ears(model="tones/listen")
+PCM = SoundFormat()
+
+
+@pytest.fixture
+def engine(tones_settings: Settings) -> Engine:
+    return local_engine(tones_settings)
+
+
+def spoken(text: str = TEXT, rate: int = 24_000) -> Audio:
+    """Tones between two silences."""
+    voice = TonesSynthesizer(Setup(ModelEntry("tones", "tones", Task.TTS, "MIT", ("en",)), Path()))
+    sound = concat(voice.synthesize(text, SpeechOptions("tone")), 24_000)
+    return resample(concat([silence(0.2, 24_000), sound, silence(0.2, 24_000)], 24_000), rate)
+
+
+def wire(audio: Audio, form: SoundFormat = PCM) -> bytes:
+    return b"".join(data for data, _ in encoded(audio, form))
+
+
+def heard(engine: Engine, script: Callable[[Hearing, list[Report]], Awaitable[None]]) -> list[Report]:
+    """Run a script of effects; give what was reported."""
+
+    async def scene() -> list[Report]:
+        reports: list[Report] = []
+        hearing = Hearing(engine, reports.append)
+        running = asyncio.create_task(hearing.run())
+        try:
+            await asyncio.wait_for(script(hearing, reports), 20)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        return reports
+
+    return asyncio.run(scene())
+
+
+async def until(reports: list[Report], count: int) -> None:
+    while sum(isinstance(report, (Transcribed, NotTranscribed)) for report in reports) < count:
+        await asyncio.sleep(0.005)
+
+
+def text_of(reports: list[Report]) -> dict[str, str]:
+    return {report.item_id: report.text for report in reports if isinstance(report, Transcribed)}
+
+
+FORMATS = [PCM, *(SoundFormat("audio/pcm", rate) for rate in (16_000, 48_000))]
+FORMATS += [SoundFormat("audio/pcmu", 8000), SoundFormat("audio/pcma", 8000)]
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: f"{form.type} {form.rate}")
+@pytest.mark.parametrize("step", [1000, 1 << 24])
+def test_a_commit_is_transcribed_whatever_the_format_and_the_pieces(engine: Engine, form: SoundFormat, step: int) -> None:
+    sound = spoken(rate=form.rate)
+    data = wire(sound, form)
+
+    async def script(hearing: Hearing, reports: list[Report]) -> None:
+        hearing.put(Tune(form, None))
+        for start in range(0, len(data), step):
+            hearing.put(Hear(data[start : start + step]))
+            await hearing.settled()
+        hearing.put(Commit("a", 0, round(sound.seconds * 1000), EARS))
+        await until(reports, 1)
+
+    reports = heard(engine, script)
+    assert text_of(reports) == {"a": TEXT}
+    assert next(report.seconds for report in reports if isinstance(report, Transcribed)) == pytest.approx(sound.seconds, abs=0.001)
+
+
+def test_an_item_that_is_begun_early_ends_with_the_same_text_and_its_deltas_are_that_text(engine: Engine) -> None:
+    sound = spoken("A much longer text that takes a while to say.")
+    data = wire(sound)
+
+    async def script(hearing: Hearing, reports: list[Report]) -> None:
+        hearing.put(Tune(PCM, None))
+        hearing.put(Begin("a", 0, EARS))
+        for start in range(0, len(data), 9600):
+            hearing.put(Hear(data[start : start + 9600]))
+            await hearing.settled()
+        hearing.put(Commit("a", 0, round(sound.seconds * 1000), EARS))
+        await until(reports, 1)
+
+    reports = heard(engine, script)
+    assert text_of(reports) == {"a": "A much longer text that takes a while to say."}
+    assert "".join(report.text for report in reports if isinstance(report, Delta)) == text_of(reports)["a"]
+
+
+def test_two_commits_are_two_texts(engine: Engine) -> None:
+    first, second = spoken("The first."), spoken("The second.")
+    ends = [round(first.seconds * 1000), round((first.seconds + second.seconds) * 1000)]
+
+    async def script(hearing: Hearing, reports: list[Report]) -> None:
+        hearing.put(Tune(PCM, None))
+        hearing.put(Hear(wire(first)))
+        hearing.put(Commit("a", 0, ends[0], EARS))
+        hearing.put(Hear(wire(second)))
+        hearing.put(Commit("b", *ends, EARS))
+        await until(reports, 2)
+
+    assert text_of(heard(engine, script)) == {"a": "The first.", "b": "The second."}
+
+
+def test_what_was_cleared_is_not_heard(engine: Engine) -> None:
+    sound = spoken("The first.")
+    start, end = (round(seconds * 1000) for seconds in (sound.seconds, 2 * sound.seconds))
+
+    async def script(hearing: Hearing, reports: list[Report]) -> None:
+        hearing.put(Tune(PCM, None))
+        hearing.put(Begin("a", 0, EARS))
+        hearing.put(Hear(wire(sound)))
+        hearing.put(Clear())
+        hearing.put(Hear(wire(sound)))
+        hearing.put(Commit("b", start, end, EARS))
+        await until(reports, 1)
+
+    assert text_of(heard(engine, script)) == {"b": "The first."}
+
+
+def test_a_commit_that_nobody_transcribes_reports_nothing(engine: Engine) -> None:
+    sound = spoken()
+
+    async def script(hearing: Hearing, reports: list[Report]) -> None:
+        hearing.put(Tune(PCM, None))
+        hearing.put(Hear(wire(sound)))
+        hearing.put(Commit("a", 0, round(sound.seconds * 1000), None))
+        await hearing.settled()
+        await asyncio.sleep(0.05)
+
+    assert heard(engine, script) == []
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_model_that_is_not_there_is_told_once_for_each_item(engine: Engine, begun: bool) -> None:
+    nobody = Ears(model="nobody")
+
+    async def script(hearing: Hearing, reports: list[Report]) -> None:
+        hearing.put(Tune(PCM, None))
+        if begun:
+            hearing.put(Begin("a", 0, nobody))
+        hearing.put(Hear(wire(spoken())))
+        hearing.put(Commit("a", 0, 500, nobody))
+        hearing.put(HearItem("b", wire(spoken()), PCM, nobody))
+        await until(reports, 2)
+        await asyncio.sleep(0.05)
+
+    reports = heard(engine, script)
+    assert [(report.item_id, report.error.code) for report in reports if isinstance(report, NotTranscribed)] == [
+        ("a", "model_not_found"), ("b", "model_not_found"),
+    ]  # fmt: skip
+    assert len(reports) == 2
+
+
+def test_sound_that_did_not_come_through_the_buffer_is_transcribed(engine: Engine) -> None:
+    form = SoundFormat("audio/pcmu", 8000)
+
+    async def script(hearing: Hearing, reports: list[Report]) -> None:
+        hearing.put(HearItem("a", wire(spoken(rate=8000), form), form, EARS))
+        await until(reports, 1)
+
+    assert text_of(heard(engine, script)) == {"a": TEXT}
+
+
+def test_minutes_of_sound_at_once_do_not_hold_the_event_loop(engine: Engine) -> None:
+    data = to_pcm16(silence(300, 24_000))
+
+    async def script(hearing: Hearing, reports: list[Report]) -> None:
+        await engine.detector()
+        hearing.put(Tune(PCM, TurnRules()))
+        hearing.put(Hear(data))
+        loop, longest = asyncio.get_running_loop(), 0.0
+        settled = asyncio.create_task(hearing.settled())
+        while not settled.done():
+            before = loop.time()
+            await asyncio.sleep(0)
+            longest = max(longest, loop.time() - before)
+        assert longest < 0.2
+
+    assert heard(engine, script) == []
+
+
+@pytest.mark.weights
+def test_turns_of_real_speech_are_told_and_transcribed_in_order(
+    default_weights: None, weights_root: Path, speech_clips: dict[str, Path]
+) -> None:
+    """The session's part is played by hand: an item begins with each turn and is committed with its end."""
+    clip = concat([decode(speech_clips["beckett"].read_bytes(), 24_000, max_seconds=60), silence(1, 24_000)], 24_000)
+    ears = Ears(model="whisper-1", language="en")
+
+    async def scene() -> list[Report]:
+        reports: list[Report] = []
+        starts: list[int] = []
+
+        def report(told: Report) -> None:
+            reports.append(told)
+            if isinstance(told, SpeechStarted):
+                starts.append(told.at_ms)
+                hearing.put(Begin(str(len(starts)), told.at_ms, ears))
+            if isinstance(told, SpeechStopped):
+                hearing.put(Commit(str(len(starts)), starts[-1], told.at_ms, ears))
+
+        hearing = Hearing(local_engine(Settings(os_models_dir=weights_root, os_offline=True, tts_backends=("tones-tts",))), report)
+        running = asyncio.create_task(hearing.run())
+        hearing.put(Tune(PCM, TurnRules(silence_duration_ms=200)))
+        hearing.put(Hear(wire(clip)))
+        await hearing.settled()
+        await asyncio.wait_for(until(reports, len(starts)), 120)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return reports
+
+    reports = asyncio.run(scene())
+    turns = [type(report) for report in reports if isinstance(report, (SpeechStarted, SpeechStopped))]
+    assert turns == [SpeechStarted, SpeechStopped] * (len(turns) // 2)
+    said = text_of(reports)
+    assert "no matter" in " ".join(said[str(number + 1)] for number in range(len(said))).lower()
+    assert np.all(np.diff([report.at_ms for report in reports if isinstance(report, (SpeechStarted, SpeechStopped))]) >= 0)
