@@ -1,0 +1,139 @@
+"""`open-speech wyoming`: the Wyoming door alone, in front of any OpenAI-compatible server; in place of wyoming_openai, as its flags are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from open_speech import config, logs
+from open_speech.cli import WrongUse
+from open_speech.cli import _terminal as terminal
+from open_speech.cli._wyoming_openai import DIALECTS, Asked, Side, joined
+from open_speech.config import Settings
+from open_speech.wyoming.access import Admission
+from open_speech.wyoming.server import PIPE, Door, serve_pipe, serving
+from open_speech.wyoming.service import Service
+from runners import _wyoming as wyoming
+from runners._peers import watch
+from runners._topology import local_engine
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Split words with spaces or commas between them."""
+    return tuple((value or "").replace(",", " ").split())
+
+
+class Command(click.Command):
+    """A command some of whose options take all the words up to the next option, as `--tts-voices alloy echo` does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse."""
+        return super().parse_args(ctx, joined(args))
+
+
+def _option(name: str, text: str, variable: str | None = None, **how: Any) -> click.Option:
+    variable = variable or name.removeprefix("--").replace("-", "_").upper()
+    return click.Option([name], envvar=variable, show_envvar=True, help=text, **how)
+
+
+_DIALECT = click.Choice(DIALECTS, case_sensitive=False)
+OPTIONS = [
+    _option("--uri", "Where to listen: tcp://, unix:// or stdio://.", "WYOMING_URI", default="tcp://0.0.0.0:10300", show_default=True),
+    _option("--log-level", "How much to say.", "WYOMING_LOG_LEVEL", default="INFO", type=click.Choice(LEVELS, case_sensitive=False)),
+    _option("--languages", "Languages to tell of models that do not tell theirs; else all.", "WYOMING_LANGUAGES", callback=_words),
+    _option("--upstream", "The server for both tasks, for example http://host:8100/v1.", "WYOMING_UPSTREAM"),
+    click.Option(["--local"], is_flag=True, help="Use the engines of this machine, as the settings say, and no other server."),
+    _option("--stt-openai-url", "Server that transcribes; else OpenAI's."),
+    _option("--stt-openai-key", "Key it wants."),
+    _option("--stt-models", "Its models, the default first; else it is asked.", callback=_words),
+    _option("--stt-streaming-models", "Models to be asked while somebody still speaks.", callback=_words),
+    _option("--stt-backend", "What kind of server it is; else found out.", type=_DIALECT),
+    _option("--stt-temperature", "How freely it chooses words.", type=click.FloatRange(0, 1)),
+    _option("--stt-prompt", "Text in the style that is wanted."),
+    _option("--tts-openai-url", "Server that speaks; else OpenAI's."),
+    _option("--tts-openai-key", "Key it wants."),
+    _option("--tts-models", "Its models, the default first; else it is asked.", callback=_words),
+    _option("--tts-voices", "Its voices, the default first; else it is asked.", callback=_words),
+    _option("--tts-backend", "What kind of server it is; else found out.", type=_DIALECT),
+    _option("--tts-speed", "Speed of everything that is spoken.", type=click.FloatRange(0.25, 4)),
+    _option("--tts-instructions", "How to speak, in words."),
+    _option("--tts-streaming-models", "Further models; here every model streams.", callback=_words),
+    _option("--tts-streaming-min-words", "Taken and not used: texts are cut at sentences.", type=click.IntRange(1)),
+    _option("--tts-streaming-max-chars", "Taken and not used, as above.", type=click.IntRange(1)),
+]
+
+
+def _run(**given: Any) -> None:
+    """Serve Wyoming alone, for Home Assistant: by any OpenAI-compatible server, or with --local by the engines of this machine."""
+    asked = asked_of(given)
+    settings = settings_of(asked, given["tts_speed"])
+    handler = logging.StreamHandler(sys.stderr)  # stdout may be the client's
+    handler.setFormatter(logs.formatter(settings.os_log_format, lambda: {"service": "wyoming"}))
+    logging.basicConfig(handlers=[handler], level=given["log_level"].upper())
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
+    engine = local_engine(settings)
+    service = wyoming.service_of(engine, settings, asked.options(), given["tts_instructions"])
+    door = replace(wyoming.door_of(settings), uri=given["uri"])
+    try:
+        asyncio.run(_serve(door, wyoming.admission_of(settings), service, settings))
+    except OSError as error:
+        raise click.ClickException(f"Cannot listen on {door.uri}: {error.strerror or error}.") from error
+
+
+def asked_of(given: dict[str, Any]) -> Asked:
+    """Gather what the options say. Raises WrongUse where they contradict each other."""
+
+    def side(task: str) -> Side:
+        words = {name: given[f"{task}_{name}"] for name in ("models", "streaming_models")}
+        return Side(
+            given[f"{task}_openai_url"], given[f"{task}_openai_key"], words["models"], words["streaming_models"], given[f"{task}_backend"],
+            given.get(f"{task}_voices", ()),
+        )  # fmt: skip
+
+    asked = Asked(
+        side("stt"), side("tts"), given["upstream"], given["languages"], given["stt_temperature"], given["stt_prompt"], given["local"]
+    )
+    if asked.local and (asked.upstream or asked.stt != Side() or asked.tts != Side()):
+        raise WrongUse("--local asks no other server: leave out --upstream and what is said of other servers.")
+    return asked
+
+
+def settings_of(asked: Asked, speed: float | None) -> Settings:
+    """Build the settings. Raises SettingsError."""
+    environ = dict(os.environ)  # noqa: TID251 - the command line is where the environment is read
+    said = asked.settings(environ if speed is None else environ | {"TTS_SPEED": str(speed)})
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", DeprecationWarning)
+        settings = config.load(said)
+    for warning in told:
+        terminal.note(str(warning.message))
+    return settings
+
+
+async def _serve(door: Door, admission: Admission, service: Service, settings: Settings) -> None:
+    """Serve until the client at the pipe leaves, or somebody ends the process."""
+    await wyoming.acquaint(service.engine, settings)
+    watching = asyncio.create_task(watch(service.engine.registry, settings))
+    try:
+        if door.uri == PIPE:
+            await serve_pipe(service)
+            return
+        stopped = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+        async with serving(door, admission, service):
+            await stopped.wait()
+    finally:
+        watching.cancel()
+
+
+command = Command("wyoming", params=list(OPTIONS), callback=_run, help=_run.__doc__)

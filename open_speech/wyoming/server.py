@@ -1,0 +1,79 @@
+"""The Wyoming server: where it listens, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from wyoming.event import async_get_stdin, async_get_stdout
+from wyoming.server import AsyncServer
+
+from open_speech.config import SettingsError
+from open_speech.wyoming.access import Admission
+from open_speech.wyoming.announcing import announced
+from open_speech.wyoming.connection import Connection
+from open_speech.wyoming.service import Service
+
+log = logging.getLogger("open_speech.wyoming")
+
+PIPE = "stdio://"
+STOP_S = 3.0
+"""Seconds that connections get to end when the server does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the server is, and how it is found."""
+
+    uri: str
+    """`tcp://host:port`, `unix:///path` or `stdio://`."""
+    announce: str | None = None
+    """The name under which mDNS announces it, empty for the machine's own; None does not announce it."""
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError for what is no address."""
+        try:
+            parts = urlsplit(self.uri)
+            known = bool(parts.hostname and parts.port) if parts.scheme == "tcp" else parts.scheme == "unix" and bool(parts.path)
+        except ValueError:  # a port that is none
+            known = False
+        if not known and self.uri != PIPE:
+            raise SettingsError(f"{self.uri!r} is no address of a Wyoming server: tcp://host:port, unix:///path or {PIPE}")
+
+
+@asynccontextmanager
+async def serving(door: Door, admission: Admission, service: Service) -> AsyncIterator[None]:
+    """Serve TCP or a Unix socket as long as the block lasts. Raises OSError if it cannot listen there."""
+    server = AsyncServer.from_uri(door.uri)
+    connections: set[Connection] = set()
+
+    def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Connection:
+        connections.difference_update([connection for connection in connections if connection.over.is_set()])
+        connection = Connection(reader, writer, admission, service)
+        connections.add(connection)
+        return connection
+
+    async def stop() -> None:
+        await server.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                for connection in connections:
+                    await connection.over.wait()
+
+    async with AsyncExitStack() as stack:
+        await server.start(connect)
+        stack.push_async_callback(stop)
+        log.info("Wyoming on %s", door.uri)
+        parts = urlsplit(door.uri)
+        if door.announce is not None and parts.scheme == "tcp":
+            await stack.enter_async_context(announced(door.announce, parts.hostname or "", parts.port or 0))
+        yield
+
+
+async def serve_pipe(service: Service) -> None:
+    """Serve the one client at the other end of stdin and stdout, until it ends."""
+    await Connection(await async_get_stdin(), await async_get_stdout(), Admission(), service).run()

@@ -1,0 +1,165 @@
+"""The Wyoming door over an engine of this server: what it offers, by which rules, and its BentoML service beside the front.
+
+The service is a dependency of the front, so `bentoml serve` starts it, and starts it again when it dies. It has the front's own runners.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import bentoml  # noqa: TID251 - the home of the Wyoming service
+
+from open_speech import config
+from open_speech.backends import ModelEntry, TranscribeOptions
+from open_speech.config import Settings, SettingsError
+from open_speech.engine import Engine
+from open_speech.metrics.exposition import dumped
+from open_speech.metrics.scrape import Elsewhere, of_process
+from open_speech.stopping import held_back
+from open_speech.wyoming.access import Admission, networks
+from open_speech.wyoming.info import Offer
+from open_speech.wyoming.server import PIPE, Door, serving
+from open_speech.wyoming.service import Rules, Service
+from runners import _topology as topology
+from runners._bentoml import RUNNER_CONNECTION, quiet, share_log
+from runners._orphans import end_with_parent
+from runners._parts import store
+from runners._peers import ask, watch
+from runners._plan import Placement, plan
+
+log = logging.getLogger("open_speech.wyoming")
+
+RETRY_S = 5.0
+"""Seconds before it is tried again to listen on an address that is taken: a process that ends would only be started again."""
+ACQUAINT_S = 10.0
+"""Seconds that other servers get to tell what they have before a client is let in: it would be told that there is nothing, and keep it."""
+PEERS = ("upstream", "wyoming")
+"""Backends that ask another server, which may count what it is asked."""
+
+
+def service_of(engine: Engine, settings: Settings, options: TranscribeOptions | None = None, instructions: str | None = None) -> Service:
+    """Build what Wyoming connections are served with."""
+    models = store(settings)
+
+    def is_here(entry: ModelEntry) -> bool:
+        elsewhere = engine.registry.served[entry.backend].startswith("http")
+        return elsewhere or models.is_complete(entry.part_for(None))
+
+    def streams(entry: ModelEntry) -> bool:
+        if entry.backend not in PEERS:
+            return True
+        named = settings.stt_upstream_streaming_models
+        return "*" in named or entry.id.partition("/")[2] in named
+
+    rules = Rules(
+        idle_s=settings.os_stream_idle_timeout_s,
+        longest_s=settings.os_max_audio_s,
+        vad_threshold=settings.stt_vad_threshold if settings.stt_vad_enabled else None,
+        options=options or TranscribeOptions(),
+        instructions=instructions,
+    )
+    return Service(engine, Offer(engine.casting, is_here=is_here, streams=streams, languages=settings.os_wyoming_languages), rules)
+
+
+async def acquaint(engine: Engine, settings: Settings) -> None:
+    """Ask the servers behind some backends what they have, once; one that does not answer in time is left to `watch`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ACQUAINT_S):
+            await asyncio.to_thread(ask, engine.registry, settings)
+
+
+def door_of(settings: Settings) -> Door:
+    """Say where Wyoming listens. Raises SettingsError."""
+    host = f"[{settings.os_wyoming_host}]" if ":" in settings.os_wyoming_host else settings.os_wyoming_host
+    uri = settings.os_wyoming_uri or f"tcp://{host}:{settings.os_wyoming_port}"
+    return Door(uri, settings.os_wyoming_zeroconf_name if settings.os_wyoming_zeroconf else None)
+
+
+def admission_of(settings: Settings) -> Admission:
+    """Say who may connect. Raises SettingsError."""
+    try:
+        return Admission(networks(settings.os_wyoming_allowed_hosts), seats=settings.os_wyoming_max_connections)
+    except ValueError as error:
+        raise SettingsError(f"OS_WYOMING_ALLOWED_HOSTS: {error}") from None
+
+
+class Gateway:
+    """The process that holds the Wyoming door. `__init__` must not raise: BentoML would start the process again for ever."""
+
+    is_listening = False
+
+    def __init__(self) -> None:
+        self._settings = config.load()
+        share_log(self._settings)
+        end_with_parent()
+        self._engine: Engine | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._held = ExitStack()
+
+    async def start(self) -> None:
+        """Begin to listen; the dependencies are connected when the first client comes."""
+        self._engine = engine = topology.engine_of(self, self._settings, plan(self._settings))
+        self._held.enter_context(held_back(until=lambda: engine.admission.finish(self._settings.os_stop_timeout_s)))
+        self._tasks = [asyncio.create_task(self._listen(engine)), asyncio.create_task(watch(engine.registry, self._settings))]
+
+    async def stop(self) -> None:
+        """Close the door; who was let in has been served."""
+        self._held.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def __is_ready__(self) -> bool:
+        """Ready when it listens."""
+        return self.is_listening
+
+    async def figures(self) -> list[dict[str, Any]]:
+        """Tell what this process has counted."""
+        return [] if self._engine is None else dumped(of_process(self._engine.meter, self._engine))
+
+    async def _listen(self, engine: Engine) -> None:
+        service, door, admission = service_of(engine, self._settings), door_of(self._settings), admission_of(self._settings)
+        await acquaint(engine, self._settings)
+        while True:
+            try:
+                async with serving(door, admission, service):
+                    self.is_listening = True
+                    await asyncio.Event().wait()
+            except OSError as error:
+                log.error("cannot listen on %s: %s; the next try is in %g s", door.uri, error.strerror or error, RETRY_S)
+            await asyncio.sleep(RETRY_S)
+
+
+def dependency(settings: Settings, placements: Iterable[Placement]) -> dict[str, Any]:
+    """Make the front's dependency on the Wyoming service, if there is to be one. Raises SettingsError for what it cannot serve."""
+    if not settings.os_wyoming_enabled:
+        return {}
+    admission_of(settings)
+    if door_of(settings).uri == PIPE:
+        raise SettingsError(f"OS_WYOMING_URI: a server has no client at its {PIPE}; `open-speech wyoming --uri {PIPE}` has one")
+    return {"wyoming_door": bentoml.depends(_gateway(topology.dependencies(placements)))}
+
+
+def figures_of(front: Any) -> dict[str, Elsewhere]:
+    """Say how the Wyoming process beside a running front is asked for its figures, if there is one."""
+    return {"wyoming": front.wyoming_door.to_async.figures} if hasattr(front, "wyoming_door") else {}
+
+
+def _gateway(dependencies: dict[str, Any]) -> Any:
+    with quiet():
+        hooks = {"start": bentoml.on_startup(Gateway.start), "stop": bentoml.on_shutdown(Gateway.stop)}
+        hooks["figures"] = bentoml.api(Gateway.figures)
+        # BentoML finds a served class again by its module and name.
+        shape = type("WyomingDoor", (Gateway,), {**hooks, **dependencies, "__module__": __name__})
+        return bentoml.service(
+            name="wyoming_door",
+            workers=1,
+            runner_connection=RUNNER_CONNECTION,
+            runner_probe={"enabled": False},
+            logging={"access": {"enabled": False}},
+            metrics={"enabled": False},
+        )(shape)
