@@ -1,0 +1,65 @@
+"""What the servers behind some backends have, brought into the registry: asked in the background, again and again, and never waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+
+from open_speech.backends import BackendEntry, ModelEntry
+from open_speech.config import Settings
+from open_speech.errors import SpeechError
+from open_speech.registry import Registry
+
+log = logging.getLogger("open_speech.peer")
+
+FIRST_PAUSE_S = 2.0
+"""Seconds before a server that did not answer is asked again, doubled with each time up to OS_PEER_REFRESH_S."""
+
+
+def given(entry: BackendEntry, settings: Settings) -> list[ModelEntry]:
+    """List the models that the settings name for a backend with a server of its own."""
+    return _offers(entry, settings, ask=False)
+
+
+def ask(registry: Registry, settings: Settings) -> bool:
+    """Ask every server once, and have the registry learn what they have; False if one of them did not answer. Blocks."""
+    return all([_learn(registry, entry, settings) for entry in _asked(registry)])
+
+
+async def watch(registry: Registry, settings: Settings) -> None:
+    """Keep the registry up to date, for ever."""
+    await asyncio.gather(*(_watch(registry, entry, settings) for entry in _asked(registry)))
+
+
+def _asked(registry: Registry) -> list[BackendEntry]:
+    return [entry for entry in registry.backends.values() if entry.offers and entry.name in registry.served]
+
+
+async def _watch(registry: Registry, entry: BackendEntry, settings: Settings) -> None:
+    pause = FIRST_PAUSE_S
+    while True:
+        if await asyncio.to_thread(_learn, registry, entry, settings):
+            pause = FIRST_PAUSE_S
+            await asyncio.sleep(settings.os_peer_refresh_s)
+        else:
+            await asyncio.sleep(min(pause, settings.os_peer_refresh_s))
+            pause *= 2
+
+
+def _learn(registry: Registry, entry: BackendEntry, settings: Settings) -> bool:
+    """Ask one server; what it had before stays while it does not answer."""
+    try:
+        models = _offers(entry, settings, ask=True)
+    except SpeechError as error:
+        log.warning("%s: %s", entry.name, error.message)
+        return False
+    registry.learn(entry.name, models)
+    return True
+
+
+def _offers(entry: BackendEntry, settings: Settings, *, ask: bool) -> list[ModelEntry]:
+    module, _, function = entry.offers.partition(":")
+    offers = getattr(importlib.import_module(module), function)
+    found: list[ModelEntry] = offers({name: getattr(settings, name) for name in entry.settings}, ask=ask)
+    return found

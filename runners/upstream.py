@@ -1,0 +1,341 @@
+"""Any OpenAI-compatible server as an engine behind all our doors: `upstream` transcribes by it, `upstream-tts` speaks by it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from open_speech.audio import Audio
+from open_speech.backends import STT_RATE, WHISPER_TEMPERATURES, Heard, Setup, SpeechOptions, TranscribeOptions, Window
+from open_speech.codecs import PCM_RATE, decode, wav_bytes
+from open_speech.errors import (
+    BackendFailed,
+    InvalidRequest,
+    NothingToSpeak,
+    SpeechError,
+    UnknownVoice,
+    UnsupportedLanguage,
+    UnsupportedValue,
+)
+from open_speech.languages import language_code
+from open_speech.text import says_something
+from open_speech.transcript import Segment, TranscriptInfo
+from runners._growing import Growing, announced
+from runners._patience import Patience
+from runners._peer_names import id_of, name_of
+from runners._service import Resources, stt_service, tts_service
+from runners._wav_stream import WavStream
+from runners.upstream_answers import Delta, events_of, written_of
+from runners.upstream_discovery import KOKORO_LANGUAGES, PREFIX, Discovery, explored
+from runners.upstream_http import Address, Answer, Upstream
+
+log = logging.getLogger("open_speech.upstream")
+
+CALLS = 16
+"""Requests that are out at once: the work is done elsewhere."""
+LONGEST_S = 600.0
+"""Seconds of audio in one upload: 19 MB, where OpenAI takes 25."""
+CUT_WITHIN_S = 30.0
+"""Seconds at the end of an upload within which the quietest moment is looked for, to cut there."""
+SHORTEST_S = 0.1
+"""Seconds: OpenAI refuses less, and nobody says a word in it."""
+FAINTEST = 1e-4
+"""Amplitude below which nobody says anything, and nobody is asked."""
+DETECT_S = 30.0
+"""Seconds by which a language is told."""
+LONGEST_SPEECH_S = 3600
+_STREAMS = re.compile(r"gpt-.*transcribe")
+"""OpenAI's models that send their text while they hear, and that know no `verbose_json`."""
+_ABOUT_FORM = ("response_format", "timestamp_granularities", "timestamp_granularities[]", "include", "include[]", "stream", None)
+"""Fields that may be at fault when another way of asking may be right."""
+_COMPRESSED = ("audio/mpeg", "audio/mp3", "audio/ogg", "audio/opus", "audio/aac", "audio/flac", "audio/x-flac", "audio/webm", "audio/mp4")
+
+
+class Way(StrEnum):
+    """How a transcript is asked for; each server, and each model of it, knows some of these."""
+
+    EVENTS = "events"
+    """Text as it is found, without times."""
+    VERBOSE = "verbose_json"
+    """Text with times."""
+    SURE = "logprobs"
+    """Text with the probability of each token."""
+    PLAIN = "json"
+    """Text."""
+
+
+class _Upstream:
+    """What both have in common: one model of one server."""
+
+    _task: str
+
+    def __init__(self, setup: Setup) -> None:
+        """Take the setup; its folder is empty, and its own settings say which server it is."""
+        self._setup = setup
+        self._refused: set[str] = set()
+        """Ways of asking that the server did not take; it is not asked so again."""
+
+    def load(self) -> None:
+        """Open a client, and ask the server what it has. Raises BackendUnavailable, BackendTimeout or BackendFailed if it does not say."""
+        settings, dialect = f"{self._task.upper()}_UPSTREAM", self._own("dialect")
+        patience = Patience(self._own("timeout_s"), self._own("max_retries"))
+        self._server = Upstream(Address(self._own("url"), self._own("api_key"), settings), patience)
+        self._has = patience.get(lambda _: explored(self._server, dialect, settings, voices_for=self._asks_voices))
+        known = (*self._own("models"), *(self._has.stt_models if self._task == "stt" else self._has.tts_models))
+        self._name = name_of(PREFIX, self._setup.model.id, known)
+
+    def _own(self, name: str) -> Any:
+        return self._setup.own[f"{self._task}_upstream_{name}"]
+
+    def _asks_voices(self, name: str) -> bool:
+        """Only a synthesiser has a use for them, for its own model, and where the settings do not name them."""
+        return self._task == "tts" and not self._own("voices") and id_of(PREFIX, name) == self._setup.model.id
+
+    def _may_go_on(self, refused: InvalidRequest, way: str, ways: Sequence[str]) -> bool:
+        """Tell whether another way is left after a refusal that may be one of this way; it is not taken again then."""
+        if refused.param not in _ABOUT_FORM or way == ways[-1]:
+            return False
+        log.info("the upstream server does not take `%s` of `%s`: %s", way, self._name, refused.message)
+        self._refused.add(way)
+        return True
+
+
+class UpstreamTranscriber(_Upstream):
+    """A recogniser of an OpenAI-compatible server."""
+
+    _task = "stt"
+
+    def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
+        """Yield the info, then the segments as the server sends them; the info comes again where the language is told at the end.
+
+        A long audio goes up in parts of LONGEST_S. Beam size and VAD are the server's own. Raises UnsupportedLanguage and UnsupportedValue
+        at the call, as far as the server tells; later what it refuses, and Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
+        """
+        known = {language_code(known) for known in self._setup.model.languages or self._has.languages.get(self._name, ())}
+        wanted = options.language and language_code(options.language)
+        if options.language and (wanted is None or (known and wanted not in known)):
+            raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not know `{options.language[:40]}`.", param="language")
+        if options.task == "translate" and not self._setup.model.translates:
+            raise UnsupportedValue(f"The model `{self._setup.model.id}` does not translate.", param="task")
+        return announced(self._heard(audio, options), audio.seconds, options)
+
+    def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
+        """Transcribe windows one after the other: one result each, in order."""
+        return [self._window(window) for window in windows]
+
+    def _window(self, window: Window) -> Heard | SpeechError:
+        info, segments = TranscriptInfo("en", 0.0, 0.0), []
+        try:
+            for item in self.transcribe(window.audio, window.options):
+                if isinstance(item, TranscriptInfo):
+                    info = item
+                else:
+                    segments.append(item)
+        except SpeechError as error:
+            return error
+        return Heard(info.language, info.language_probability, tuple(segments))
+
+    def _heard(self, audio: Audio, options: TranscribeOptions) -> Iterator[Segment | str | None]:
+        if options.detect_only:
+            audio = Audio(audio.samples[: round(DETECT_S * STT_RATE)], STT_RATE)
+        for at, part in parts(audio):
+            for item in self._part(part, options):
+                if isinstance(item, Segment):
+                    yield _moved(item, at, keep_words=options.word_times, keep_logprobs=options.logprobs)
+                else:
+                    yield item
+
+    def _part(self, audio: Audio, options: TranscribeOptions) -> Iterator[Segment | str | None]:
+        """Transcribe what fits into one upload: a language as soon as it is told, and segments."""
+        if audio.seconds < SHORTEST_S or np.abs(audio.samples).max() < FAINTEST:
+            return
+        ways = [way for way in self._ways(options) if way not in self._refused] or [Way.PLAIN]
+        path = "/audio/translations" if options.task == "translate" else "/audio/transcriptions"
+        file = ("audio.wav", wav_bytes(audio), "audio/wav")
+        for way in ways:
+            try:
+                yield from self._server.post(
+                    path, lambda answer: _read(answer, audio.seconds), data=self._form(way, options), files={"file": file}
+                )
+                return
+            except InvalidRequest as refused:
+                if not self._may_go_on(refused, way, ways):
+                    raise
+
+    def _ways(self, options: TranscribeOptions) -> list[Way]:
+        if options.logprobs:
+            return [Way.SURE, Way.PLAIN]
+        if options.task == "translate":
+            return [Way.VERBOSE, Way.PLAIN]
+        named = self._own("streaming_models")
+        streams = _STREAMS.match(self._name) is not None or self._name in named or "*" in named
+        plain = [Way.VERBOSE, Way.PLAIN]
+        if options.detect_only or options.word_times or not streams:
+            return plain
+        return [Way.EVENTS, *plain]
+
+    def _form(self, way: Way, options: TranscribeOptions) -> dict[str, str | list[str]]:
+        speaches = self._has.dialect == "speaches"
+        prompt = " ".join(part for part in (options.prompt, None if speaches else options.hotwords) if part)
+        form: dict[str, str | list[str]] = {
+            "model": self._name,
+            "language": options.language if options.language and options.task == "transcribe" else "",
+            "prompt": prompt,
+            "hotwords": (options.hotwords or "") if speaches else "",
+            "temperature": "" if options.temperatures == WHISPER_TEMPERATURES else f"{options.temperatures[0]:g}",
+            "vad_filter": "true" if speaches and options.vad is not None else "",
+        }
+        match way:
+            case Way.EVENTS:
+                form |= {"response_format": "json", "stream": "true"}
+            case Way.VERBOSE:
+                form |= {"response_format": "verbose_json"}
+                form |= {"timestamp_granularities[]": ["segment", "word"]} if options.word_times else {}
+            case Way.SURE:
+                form |= {"response_format": "json", "include[]": ["logprobs"]}
+            case Way.PLAIN:
+                form |= {"response_format": "json"}
+        return {name: value for name, value in form.items() if value}
+
+
+class UpstreamSynthesizer(_Upstream):
+    """A synthesiser of an OpenAI-compatible server."""
+
+    _task = "tts"
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        """Yield the sound as the server sends it, at the rate that it has there.
+
+        Raises UnknownVoice, UnsupportedLanguage (as far as the server tells) and NothingToSpeak at the call; later what it refuses, and
+        Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
+        """
+        if not says_something(text):
+            raise NothingToSpeak("The text has nothing that can be spoken.", param="input")
+        voice = options.voice or self._default_voice()
+        known = {known.id for known in self._voices()}
+        if known and voice not in known and not any(mark in voice for mark in "(+"):
+            raise UnknownVoice(f"The upstream model `{self._name}` has no voice `{voice[:100]}`.", param="voice")
+        spoken = {_primary(code) for code in self._setup.model.languages or self._has.languages.get(self._name, ())}
+        if options.language and spoken and _primary(options.language) not in spoken:
+            raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not speak `{options.language[:40]}`.", param="language")
+        return self._spoken(text, replace(options, voice=voice))
+
+    def _spoken(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        order = ["wav", "pcm"] if self._has.dialect == "localai" else ["pcm", "wav"]
+        ways = [way for way in order if way not in self._refused] or ["wav"]
+        for way in ways:
+            try:
+                yield from self._server.post("/audio/speech", _sound, json=self._body(way, text, options))
+                return
+            except InvalidRequest as refused:
+                if not self._may_go_on(refused, way, ways):
+                    raise
+
+    def _body(self, form: str, text: str, options: SpeechOptions) -> dict[str, Any]:
+        body: dict[str, Any] = {"model": self._name, "input": text, "voice": options.voice, "response_format": form}
+        body |= {"speed": options.speed} if options.speed != 1.0 else {}
+        body |= {"instructions": options.instructions} if options.instructions else {}
+        return body | language_of(self._has, options.language)
+
+    def _voices(self) -> Sequence[Any]:
+        return self._setup.model.voices if self._own("voices") else self._has.voices.get(self._name, ())
+
+    def _default_voice(self) -> str:
+        """Choose for a request that names none; OpenAI's first voice where nothing is known."""
+        return next((voice.id for voice in self._voices()), "alloy")
+
+
+def language_of(has: Discovery, language: str | None) -> dict[str, str]:
+    """Say a language in the server's dialect; OpenAI's has no word for it."""
+    if not language:
+        return {}
+    match has.dialect:
+        case "kokoro-fastapi":
+            wanted = language.lower().replace("_", "-")
+            near = (code for code, tag in KOKORO_LANGUAGES.items() if tag.lower() == wanted or tag[:2] == wanted[:2])
+            exact = (code for code, tag in KOKORO_LANGUAGES.items() if tag.lower() == wanted)
+            code = next(exact, None) or next(near, None)
+            return {"lang_code": code} if code else {}
+        case "speaches" | "localai":
+            return {"language": language}
+        case _:
+            return {}
+
+
+def _primary(language: str) -> str:
+    return language.lower().replace("_", "-").partition("-")[0]
+
+
+def parts(audio: Audio, longest_s: float = LONGEST_S, within_s: float = CUT_WITHIN_S) -> Iterator[tuple[float, Audio]]:
+    """Cut an audio at quiet moments into parts of at most `longest_s` seconds, each with the second at which it begins."""
+    longest, step = round(longest_s * audio.rate), audio.rate // 10
+    at = 0
+    while at < len(audio.samples):
+        end = at + longest
+        if end < len(audio.samples):
+            late = audio.samples[end - round(within_s * audio.rate) : end]
+            loud = np.square(late[: len(late) // step * step].reshape(-1, step)).sum(axis=1)
+            end -= len(late) - (int(loud.argmin()) * step + step // 2)
+        yield at / audio.rate, Audio(audio.samples[at:end], audio.rate)
+        at = end
+
+
+def _moved(segment: Segment, by: float, *, keep_words: bool, keep_logprobs: bool) -> Segment:
+    words = tuple(replace(word, start=word.start + by, end=word.end + by) for word in segment.words) if keep_words else ()
+    logprobs = segment.logprobs if keep_logprobs else ()
+    return replace(segment, start=segment.start + by, end=segment.end + by, words=words, logprobs=logprobs)
+
+
+def _read(answer: Answer, seconds: float) -> Iterator[Segment | str | None]:
+    """Read whatever a server gives for a transcript: events, JSON, or bare text."""
+    if answer.kind.startswith("text/event-stream"):
+        growing = Growing(seconds)
+        for event in events_of(answer.chunks):
+            if isinstance(event, Delta):
+                yield from growing.feed(event.text)
+            else:
+                yield event.language
+                yield from growing.finish(event.text)
+    elif answer.kind.startswith("text/plain"):
+        yield from Growing(seconds).finish(answer.whole().decode(errors="replace"))
+    else:
+        written = written_of(answer.json(), seconds)
+        yield written.language
+        yield from written.segments
+
+
+def _sound(answer: Answer) -> Iterator[Audio]:
+    kind, _, parameters = answer.kind.partition(";")
+    if kind.strip() in _COMPRESSED:
+        yield _decoded(answer.whole())
+        return
+    if not kind.startswith(("audio/", "application/octet-stream")):
+        raise BackendFailed("What answers at TTS_UPSTREAM_URL does not speak.")
+    rate = re.search(r"rate=(\d{4,6})", parameters)
+    stream = WavStream(int(rate[1]) if rate else PCM_RATE)
+    heard = False
+    for chunk in answer.chunks:
+        for audio in stream.feed(chunk):
+            heard = True
+            yield audio
+    stream.close()
+    if not heard:
+        raise BackendFailed("The upstream server sent no sound.")
+
+
+def _decoded(data: bytes) -> Audio:
+    """Decode a file of a form that was not asked for."""
+    try:
+        return decode(data, PCM_RATE, max_seconds=LONGEST_SPEECH_S)
+    except SpeechError as broken:
+        raise BackendFailed("The upstream server's sound cannot be read.") from broken
+
+
+Listener = stt_service("upstream", UpstreamTranscriber, Resources(threads=CALLS))
+Speaker = tts_service("upstream-tts", UpstreamSynthesizer, Resources(threads=CALLS))

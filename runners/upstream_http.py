@@ -1,0 +1,244 @@
+"""One OpenAI-compatible server, as it is asked: its key, its deadlines, and what its refusals come to in our own errors."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+
+from open_speech.errors import (
+    BackendFailed,
+    BackendTimeout,
+    BackendUnavailable,
+    InvalidAudio,
+    InvalidRequest,
+    InvalidValue,
+    OutOfRange,
+    Overloaded,
+    SpeechError,
+    TextTooLong,
+    UnknownModel,
+    UnknownVoice,
+    UnsupportedLanguage,
+)
+from runners._patience import Busy, Patience
+
+log = logging.getLogger("open_speech.upstream")
+
+T = TypeVar("T")
+CONNECT_S = 5.0
+PROBE_S = 10.0
+"""Seconds for one question of what a server has."""
+ERROR_BYTES = 65_536
+LONGEST_ANSWER = 64 << 20
+"""Bytes of an answer that is read whole."""
+ANSWER_CHARS = 300
+"""Of what the server says about a failure, in our own message and in the log."""
+_CLASSES: Mapping[str, type[InvalidRequest]] = {
+    "voice": UnknownVoice, "model": UnknownModel, "language": UnsupportedLanguage, "file": InvalidAudio, "speed": OutOfRange,
+}  # fmt: skip
+_NEVER = ("insufficient_quota", "billing_hard_limit_reached")
+"""Codes of a 429 that no waiting mends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A good answer, as it comes."""
+
+    kind: str
+    """Media type, lower case, with its parameters."""
+    chunks: Iterator[bytes]
+    """Raises BackendTimeout at the deadline."""
+
+    def whole(self) -> bytes:
+        """Read all of it. Raises BackendFailed for more than LONGEST_ANSWER."""
+        data = bytearray()
+        for chunk in self.chunks:
+            data += chunk
+            if len(data) > LONGEST_ANSWER:
+                raise BackendFailed("The upstream server's answer has no end.")
+        return bytes(data)
+
+    def json(self) -> Any:
+        """Read all of it as JSON. Raises BackendFailed if it is none."""
+        try:
+            return json.loads(self.whole())
+        except ValueError:
+            raise BackendFailed("The upstream server's answer is not JSON.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is, and the key that it wants."""
+
+    url: str
+    """Up to and with `/v1`, where the server has that."""
+    key: str = field(default="", repr=False)
+    settings: str = "UPSTREAM"
+    """How the names of its settings begin, for what is said about them."""
+
+
+class Upstream:
+    """A client of one server; safe to use from several threads."""
+
+    def __init__(self, address: Address, patience: Patience) -> None:
+        """Open a client; nothing is asked yet."""
+        self._address = address
+        self._patience = patience
+        headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
+        # No more than the threads that can ask; a redirect is not followed, for it would take the key elsewhere.
+        self._client = httpx.Client(headers=headers, limits=httpx.Limits(max_connections=64, keepalive_expiry=30))
+        weakref.finalize(self, self._client.close)  # a model is let go of by forgetting it
+
+    @property
+    def base(self) -> str:
+        """The address, without a slash at its end."""
+        return self._address.url.rstrip("/")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def post(self, path: str, read: Callable[[Answer], Iterator[T]], **content: Any) -> Iterator[T]:
+        """Send `json`, or `data` and `files`, and yield what `read` makes of the answer, as it comes; again if it may help.
+
+        Raises SpeechError's children: what the server refuses, Overloaded, BackendUnavailable, BackendTimeout, BackendFailed.
+        """
+        return self._patience.ask(lambda deadline: self._ask("POST", self.base + path, read, deadline, **content))
+
+    def get(self, url: str) -> tuple[int, Any]:
+        """Ask once for what the server has: the status of its answer, and the answer if it is JSON or text, else None.
+
+        Raises Busy, BackendTimeout and BackendFailed: not there, too slow, out of protocol.
+        """
+        deadline = time.monotonic() + min(PROBE_S, self._patience.timeout_s)
+        return next(self._ask("GET", url, _found, deadline, refused=_refused))
+
+    def _ask(  # noqa: PLR0913 - the one place where a request is made
+        self,
+        method: str,
+        url: str,
+        read: Callable[[Answer], Iterator[T]],
+        deadline: float,
+        refused: Callable[[httpx.Response], Iterator[T]] | None = None,
+        **content: Any,
+    ) -> Iterator[T]:
+        try:
+            left = max(deadline - time.monotonic(), 0.1)
+            timeout = httpx.Timeout(left, connect=min(CONNECT_S, left))
+            with self._client.stream(method, url, timeout=timeout, **content) as answer:
+                if not answer.is_success:
+                    if refused is None:
+                        raise self._refusal(answer)
+                    yield from refused(answer)
+                    return
+                yield from read(Answer(answer.headers.get("content-type", "").lower(), _chunks(answer, deadline)))
+        except httpx.ConnectTimeout as late:
+            raise Busy(BackendUnavailable("The upstream server does not answer.", retry_after_s=5)) from late
+        except httpx.TimeoutException as late:
+            raise BackendTimeout("The upstream server did not answer in time.") from late
+        except httpx.TransportError as gone:
+            raise Busy(BackendUnavailable("The upstream server is not there.", retry_after_s=5)) from gone
+        except (httpx.DecodingError, httpx.InvalidURL) as broken:
+            raise BackendFailed("The upstream server's answer cannot be read.") from broken
+
+    def _refusal(self, answer: httpx.Response) -> Exception:
+        body = b""
+        for chunk in answer.iter_bytes():
+            body += chunk
+            if len(body) > ERROR_BYTES:
+                break
+        told = told_of(body, self._address.key)
+        log.warning("the upstream server answered %d: %s", answer.status_code, told.message)
+        return refusal(answer.status_code, told, answer.headers.get("retry-after", ""), self._address.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a server says about a failure."""
+
+    message: str
+    param: str | None = None
+    code: str | None = None
+
+
+def told_of(body: bytes, key: str) -> Told:
+    """Read an error's body: OpenAI's envelope, FastAPI's `detail`, or any text. The key is never in it."""
+    text = body.decode(errors="replace")
+    try:
+        data = json.loads(text)
+    except ValueError:
+        data = None
+    match data:
+        case {"error": {"message": message, **rest}}:
+            param, code = rest.get("param"), rest.get("code")
+        case {"error": message} | {"detail": str(message)} | {"message": message}:
+            param = code = None
+        case {"detail": [{"msg": message, "loc": [*_, str(param)]}, *_]}:
+            code = None
+        case _:
+            message, param, code = text, None, None
+    message = " ".join(str(message).split())
+    if key:
+        message = message.replace(key, "…")
+    return Told(message[:ANSWER_CHARS], param if isinstance(param, str) else None, code if isinstance(code, str) else None)
+
+
+def refusal(status: int, told: Told, retry_after: str, settings: str) -> Exception:
+    """Say what a failed answer comes to: Busy for what may pass, or one of SpeechError's children."""
+    if status == 429 and told.code not in _NEVER:
+        wait_s = float(retry_after) if retry_after.isascii() and retry_after.isdecimal() else 0.0
+        return Busy(Overloaded("The upstream server has too much to do.", retry_after_s=wait_s or 1), wait_s)
+    if status in (502, 503, 504):
+        return Busy(BackendUnavailable("The upstream server cannot answer at the moment.", retry_after_s=5))
+    if status >= 500 or status == 408:
+        return Busy(BackendFailed("The upstream server failed on this request."))
+    if status in (401, 403):
+        return BackendFailed(f"The upstream server refuses {settings}_API_KEY.")
+    if status == 429:
+        return BackendFailed(f"The upstream server's account is at its limit: {told.message}")
+    if status in (400, 404, 413, 415, 422):
+        return _client_error(status, told, settings)
+    return BackendFailed(f"What answers at {settings}_URL is no OpenAI-compatible server: it says {status}.")
+
+
+def _client_error(status: int, told: Told, settings: str) -> SpeechError:
+    """Name the field at fault as far as the server does."""
+    param = told.param
+    if told.code in ("model_not_found", "model_not_loaded"):
+        param = "model"
+    elif told.code == "voice_not_found" or (param is None and "voice" in told.message.lower()):
+        param = "voice"
+    message = f"The upstream server refuses the request: {told.message or status}"
+    if param is None and status == 404:
+        return BackendFailed(f"The upstream server has no such endpoint: {settings}_URL should end in `/v1`.")
+    if param == "input" and told.code == "string_above_max_length":
+        return TextTooLong(message, param=param)
+    if param is not None and param in _CLASSES:
+        return _CLASSES[param](message, param=param)
+    return InvalidValue(message, param=param)
+
+
+def _found(answer: Answer) -> Iterator[tuple[int, Any]]:
+    data = answer.whole()
+    try:
+        yield 200, json.loads(data)
+    except ValueError:
+        yield 200, data[:ERROR_BYTES].decode(errors="replace")
+
+
+def _refused(answer: httpx.Response) -> Iterator[tuple[int, Any]]:
+    yield answer.status_code, None
+
+
+def _chunks(answer: httpx.Response, deadline: float) -> Iterator[bytes]:
+    for chunk in answer.iter_bytes():
+        yield chunk
+        if time.monotonic() > deadline:
+            raise BackendTimeout("The upstream server did not finish in time.")

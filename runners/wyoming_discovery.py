@@ -1,0 +1,117 @@
+"""What a Wyoming server has: its answer to `describe` -> programs, models and voices, and our entries for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from open_speech.backends import ModelEntry, Task, Voice
+from open_speech.errors import BackendFailed
+from open_speech.languages import language_code
+from runners._patience import Busy
+from runners._peer_names import id_of
+from runners.wyoming_lines import Line
+
+PREFIX = "wyoming/"
+DESCRIBE_S = 5.0
+"""Seconds in which a server has to say what it has."""
+NOMINAL_RATE = 22_050
+"""Hertz, of a program whose sound nobody has heard yet; what comes says its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Something that listens or speaks, under one name; a server may have several."""
+
+    name: str
+    models: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Of one that listens: names, and their languages."""
+    voices: tuple[Voice, ...] = ()
+    """Of one that speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What one server has, as far as it is installed."""
+
+    asr: tuple[Program, ...] = ()
+    tts: tuple[Program, ...] = ()
+
+
+def described(uri: str, deadline: float) -> Info:
+    """Ask a server what it has. Raises Busy (not there), BackendTimeout or BackendFailed (no Wyoming)."""
+    with Line(uri, min(deadline, time.monotonic() + DESCRIBE_S)) as line:
+        line.send("describe")
+        for event in line.events():
+            if event.type == "info":
+                return info_of(event.data)
+    raise Busy(BackendFailed("The Wyoming server hung up without saying what it has."))
+
+
+def info_of(data: Mapping[str, Any]) -> Info:
+    """Read the data of an `info` event; what is not as it should be is left out."""
+    asr = (Program(name, models=tuple(_models(program))) for name, program in _named(data.get("asr")))
+    tts = (Program(name, voices=tuple(_voices(program))) for name, program in _named(data.get("tts")))
+    return Info(tuple(asr), tuple(tts))
+
+
+def listening_offers(own: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
+    """Make entries of all models of the server at STT_WYOMING_URI. Raises SpeechError's children if it does not tell them."""
+    info = _asked(own["stt_wyoming_uri"]) if ask else Info()
+    entries: dict[str, ModelEntry] = {}
+    for program in info.asr:
+        for name, languages in program.models:
+            model_id = id_of(PREFIX, name)
+            description = f"`{name}` of `{program.name}`, a Wyoming server."
+            entries.setdefault(model_id, ModelEntry(model_id, "wyoming", Task.STT, "see the server", languages, description))
+    return list(entries.values())
+
+
+def speaking_offers(own: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
+    """Make an entry of each program of the server at TTS_WYOMING_URI, as `listening_offers` does.
+
+    None of its voices is our default: a server does not tell its own, and lists more voices than it has files for.
+    """
+    info = _asked(own["tts_wyoming_uri"]) if ask else Info()
+    entries: dict[str, ModelEntry] = {}
+    for program in info.tts:
+        model_id = id_of(PREFIX, program.name)
+        languages = tuple(dict.fromkeys(voice.language.partition("-")[0] for voice in program.voices if voice.language))
+        entry = ModelEntry(
+            model_id, "wyoming-tts", Task.TTS, "see the server", languages, description=f"`{program.name}`, a Wyoming server.",
+            voices=program.voices, sample_rate=NOMINAL_RATE,
+        )  # fmt: skip
+        entries.setdefault(model_id, entry)
+    return list(entries.values())
+
+
+def _asked(uri: str) -> Info:
+    try:
+        return described(uri, time.monotonic() + DESCRIBE_S)
+    except Busy as busy:
+        raise busy.error from busy
+
+
+def _named(rows: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what has a name and is installed."""
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict) and isinstance(row.get("name"), str) and row["name"] and row.get("installed") is not False:
+            yield row["name"], row
+
+
+def _languages(row: Mapping[str, Any]) -> list[str]:
+    told = row.get("languages")
+    return [code.replace("_", "-") for code in told if isinstance(code, str) and code] if isinstance(told, list) else []
+
+
+def _models(program: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name, row in _named(program.get("models")):
+        yield name, tuple(dict.fromkeys(language_code(code) or code.lower() for code in _languages(row)))
+
+
+def _voices(program: Mapping[str, Any]) -> Iterator[Voice]:
+    for name, row in _named(program.get("voices")):
+        speakers = tuple(speaker for speaker, _ in _named(row.get("speakers")))
+        yield Voice(name, next(iter(_languages(row)), ""), str(row.get("description") or ""), speakers=speakers)
