@@ -7,10 +7,13 @@ process, and makes single calls up to 45 % slower while it learns. A queue of ou
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from runners._line import fail
 
 W = TypeVar("W")
 R = TypeVar("R")
@@ -30,8 +33,8 @@ class Ask(Generic[W]):
     """Only windows of one kind share a batch: the model they need."""
     asker: str
     """The request it belongs to."""
-    urgent: bool = False
-    """Somebody waits for it live: it goes before files."""
+    urgency: int = 0
+    """What is more urgent goes first."""
 
 
 @dataclass
@@ -57,6 +60,8 @@ class Batches(Generic[W, R]):
         self._clock = 0.0
         self._next_turn: dict[str, float] = {}
         self._threads: list[threading.Thread] = []
+        self.sizes: Counter[int] = Counter()
+        """How many batches of each size were decoded."""
 
     def submit(self, ask: Ask[W]) -> Future[R]:
         """Put a window into the queue; cancelling the future takes it out as long as it waits."""
@@ -69,6 +74,15 @@ class Batches(Generic[W, R]):
             self._changed.notify()
         return waiting.future
 
+    def give_up(self, future: Future[Any], error: Exception) -> None:
+        """Take a window out and fail it; nothing happens if it does not wait any more."""
+        with self._changed:
+            still = [waiting for waiting in self._waiting if waiting.future is not future]
+            if len(still) == len(self._waiting):
+                return
+            self._waiting = still
+        fail(future, error)
+
     def _start_threads(self) -> None:
         while len(self._threads) < self._workers:
             thread = threading.Thread(target=self._work, name=f"batch-{len(self._threads)}", daemon=True)
@@ -77,20 +91,29 @@ class Batches(Generic[W, R]):
 
     def _work(self) -> None:
         while True:
-            with self._changed:
-                while not (batch := self._take()):
-                    self._changed.wait()
-            running = [waiting for waiting in batch if waiting.future.set_running_or_notify_cancel()]
-            if not running:
-                continue
-            try:
-                results = self._decode(running[0].ask.kind, [waiting.ask.window for waiting in running])
-            except BaseException as failure:  # noqa: BLE001 - handed to everyone who waits; a worker thread must not die of it
-                for waiting in running:
-                    waiting.future.set_exception(failure)
-                continue
-            for waiting, result in zip(running, results, strict=True):
-                waiting.future.set_result(result)
+            # In a call of its own: a worker that waits must not hold the last windows, and with them their model.
+            self._work_off(self._next())
+
+    def _next(self) -> list[_Waiting[W, R]]:
+        with self._changed:
+            while not (batch := self._take()):
+                self._changed.wait()
+            return batch
+
+    def _work_off(self, batch: list[_Waiting[W, R]]) -> None:
+        running = [waiting for waiting in batch if waiting.future.set_running_or_notify_cancel()]
+        if not running:
+            return
+        with self._changed:
+            self.sizes[len(running)] += 1
+        try:
+            results = self._decode(running[0].ask.kind, [waiting.ask.window for waiting in running])
+        except BaseException as failure:  # noqa: BLE001 - handed to everyone who waits; a worker thread must not die of it
+            for waiting in running:
+                waiting.future.set_exception(failure)
+            return
+        for waiting, result in zip(running, results, strict=True):
+            waiting.future.set_result(result)
 
     def _take(self) -> list[_Waiting[W, R]]:
         """Take the window whose turn it is and the next in order that are like it."""
@@ -98,7 +121,7 @@ class Batches(Generic[W, R]):
         if not self._waiting:
             self._next_turn.clear()
             return []
-        order = sorted(self._waiting, key=lambda waiting: (not waiting.ask.urgent, waiting.turn))
+        order = sorted(self._waiting, key=lambda waiting: (-waiting.ask.urgency, waiting.turn))
         first = order[0]
         batch = [waiting for waiting in order if _alike(first.ask, waiting.ask)][: self._size]
         self._clock = max(self._clock, first.turn)

@@ -11,9 +11,8 @@ import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from open_speech.audio import Audio
@@ -31,9 +30,9 @@ from open_speech.backends import (
 )
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.registry import Registry
-from open_speech.residency import Lease, Residency
+from open_speech.residency import Residency
 from open_speech.threads import at_a_stretch, step_by_step
-from open_speech.weights import Progress, Store
+from open_speech.weights import Store
 from open_speech.wire import (
     END,
     DiarizeCall,
@@ -49,12 +48,18 @@ from open_speech.wire import (
     window_frame,
 )
 from runners._batches import Ask, Batches
+from runners._device import has_cuda
+from runners._files import Files, seen
+from runners._line import Line, give_up_after
+from runners._memory import Aftercare, resident_bytes
 
 log = logging.getLogger("open_speech.runner")
 
 Backend = Transcriber | Synthesizer | Diarizer
 _SECONDS_PER_CHAR = 0.06
 """By which it is guessed whether two pieces of text are alike enough to be spoken together."""
+_LATER_S = 0.1
+"""Seconds after a model's time is over at which it is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,75 +110,90 @@ async def _nothing(_: object) -> AsyncGenerator[Frame, None]:
 class Host:
     """One backend class and its loaded models. Every method answers in frames; nothing raises but cancellation."""
 
-    def __init__(
-        self, backend: type[Backend], registry: Registry, store: Store, options: HostOptions, *, threads: int, batch: int = 0
+    def __init__(  # noqa: PLR0913 - one keyword for each thing that differs from runner to runner
+        self,
+        backend: type[Backend],
+        registry: Registry,
+        store: Store,
+        options: HostOptions,
+        *,
+        threads: int,
+        batch: int = 0,
+        leave: Callable[[], None] | None = None,
     ) -> None:
-        """`threads` calls run at once, more wait their turn; `batch` windows are decoded in one call, for a backend that takes them."""
+        """`threads` calls run at once, more wait their turn; `batch` windows are decoded in one call, for a backend that takes them.
+
+        `leave` ends this process in good order; it is called when a library keeps memory of models that were let go.
+        """
         self._backend = backend
         self._registry = registry
-        self._store = store
+        self._files = Files(registry, store)
         self._options = options
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="model")
+        self._line = Line(threads)
         self._batches: Batches[Window, Heard | SpeechError] = Batches(_decode, size=max(1, batch), workers=threads)
         self._utterances: Batches[Utterance, Audio | SpeechError] = Batches(_speak, size=max(1, batch), workers=threads)
         self._many = batch > 0
-        self._progress: dict[str, Progress] = {}
         self._residency: Residency[Backend] = Residency(
             self._load, ttl_s=options.ttl_s, limit=options.limit, clock=time.monotonic
         )
+        self._loads: dict[str, asyncio.Future[None]] = {}
+        self._calls = 0
+        self._aftercare = Aftercare(self._is_empty, leave)
+        self._freed = 0
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
+    def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
         """Answer with JSON frames, as Transcriber.transcribe yields them."""
         audio, options = call.unpack()
 
         def work(backend: Transcriber) -> AsyncGenerator[Frame, None]:
             # A whole file: a short clip that comes meanwhile must not wait for its end.
-            return step_by_step(lambda: map(heard_frame, backend.transcribe(audio, options)), self._pool)
+            turn = self._line.turn(call.urgency, call.patience_s)
+            return step_by_step(lambda: map(heard_frame, backend.transcribe(audio, options)), turn)
 
-        async with aclosing(self._answer(call.model, work)) as frames:
-            async for frame in frames:
-                yield frame.encode()
+        return self._answer(call.model, self._borrowing(call.model, work))
 
-    async def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+    def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
         """Answer with one JSON frame: what was heard in the window, which is decoded together with others that wait."""
         audio, options = call.unpack()
 
         async def work(backend: WindowTranscriber) -> AsyncGenerator[Frame, None]:
-            ask = Ask(Window(audio, options), audio.seconds, _Kind(backend), call.asker, call.urgent)
-            heard = await asyncio.wrap_future(self._batches.submit(ask))
+            ask = Ask(Window(audio, options), audio.seconds, _Kind(backend), call.asker, call.urgency)
+            decoding = self._batches.submit(ask)
+            give_up_after(call.patience_s, self._batches, decoding)
+            heard = await asyncio.wrap_future(decoding)
             if isinstance(heard, SpeechError):
                 raise heard
             yield window_frame(heard)
 
-        async with aclosing(self._answer(call.model, work)) as frames:
-            async for frame in frames:
-                yield frame.encode()
+        return self._answer(call.model, self._borrowing(call.model, work))
 
-    async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
+    def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
         """Answer with AUDIO frames, as Synthesizer.synthesize yields them."""
         text, options = call.unpack()
 
         def work(backend: Synthesizer) -> AsyncGenerator[Frame, None]:
-            return at_a_stretch(lambda: map(audio_frame, backend.synthesize(text, options)), self._pool)
+            turn = self._line.turn(call.urgency, call.patience_s)
+            return at_a_stretch(lambda: map(audio_frame, backend.synthesize(text, options)), turn)
 
         async def together(backend: BatchSynthesizer) -> AsyncGenerator[Frame, None]:
-            ask = Ask(Utterance(text, options), len(text) * _SECONDS_PER_CHAR, _Kind(backend), "")
-            sound = await asyncio.wrap_future(self._utterances.submit(ask))
+            ask = Ask(Utterance(text, options), len(text) * _SECONDS_PER_CHAR, _Kind(backend), "", call.urgency)
+            speaking = self._utterances.submit(ask)
+            give_up_after(call.patience_s, self._utterances, speaking)
+            sound = await asyncio.wrap_future(speaking)
             if isinstance(sound, SpeechError):
                 raise sound
             yield audio_frame(sound)
 
         model = self._part(call.model, options)
-        async with aclosing(self._answer(model, together if self._many else work)) as frames:
-            async for frame in frames:
-                yield frame.encode()
+        return self._answer(call.model, self._borrowing(model, together if self._many else work))
 
-    async def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
+    def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
         """Answer with one JSON frame, as Diarizer.diarize tells; PROGRESS frames come until then, for it takes minutes on a long file."""
         audio, options = call.unpack()
 
         async def work(backend: Diarizer) -> AsyncGenerator[Frame, None]:
-            running = asyncio.get_running_loop().run_in_executor(self._pool, backend.diarize, audio, options)
+            running = asyncio.wrap_future(self._line.turn().submit(backend.diarize, audio, options))
             try:
                 while not (await asyncio.wait({running}, timeout=self._options.heartbeat_s))[0]:
                     yield Frame(Kind.PROGRESS, b"{}")
@@ -181,15 +201,34 @@ class Host:
             finally:
                 running.cancel()  # one that waits for its turn never begins
 
-        async with aclosing(self._answer(call.model, work)) as frames:
-            async for frame in frames:
-                yield frame.encode()
+        return self._answer(call.model, self._borrowing(call.model, work))
 
-    async def load(self, model: str) -> AsyncGenerator[bytes, None]:
+    def load(self, model: str) -> AsyncGenerator[bytes, None]:
         """Fetch and load a model, with PROGRESS frames on the way; of one in several parts that which speaks what asks for nothing else."""
-        async with aclosing(self._answer(self._part(model), _nothing)) as frames:
-            async for frame in frames:
-                yield frame.encode()
+        return self._answer(model, self._borrowing(self._part(model), _nothing))
+
+    def pull(self, model: str) -> AsyncGenerator[bytes, None]:
+        """Fetch a model's files, with PROGRESS frames on the way. Closing this stops it; what has come is kept."""
+
+        async def work() -> AsyncGenerator[Frame, None]:
+            async with aclosing(self._files.pull(model, heartbeat_s=self._options.heartbeat_s)) as beats:
+                async for _ in beats:
+                    yield self._progress_frame(model)
+
+        return self._answer(model, work())
+
+    def remove(self, model: str) -> AsyncGenerator[bytes, None]:
+        """Let go of a model and delete its files; one JSON frame tells `freed_bytes`."""
+
+        async def work() -> AsyncGenerator[Frame, None]:
+            await self.unload(model)
+            yield Frame(Kind.JSON, json.dumps({"freed_bytes": await self._files.remove(model)}).encode())
+
+        return self._answer(model, work())
+
+    async def kept(self) -> dict[str, int]:
+        """Tell the bytes of each model of this backend whose files are all here; a part is told with its model."""
+        return await asyncio.to_thread(self._files.kept)
 
     async def unload(self, model: str) -> bool:
         """Let go of a model, in all its parts; False if nothing of it was loaded."""
@@ -197,39 +236,90 @@ class Host:
             names = [part.id for part in self._registry.find(model).whole]
         except SpeechError:
             names = [model]
-        return any([await asyncio.to_thread(self._residency.unload, name) for name in names])
+        let_go = any([await asyncio.to_thread(self._residency.unload, name) for name in names])
+        self._settle()
+        return let_go
 
     async def status(self) -> dict[str, Any]:
-        """Tell the process id and, for each loaded model, the seconds since its last use."""
-        return {"pid": os.getpid(), "loaded": self._residency.loaded()}
+        """Tell the process id and its memory, what is loaded, how much each model is used, what is fetched, and the sizes of batches."""
+        device = self._options.device
+        return {
+            "pid": os.getpid(),
+            "memory_bytes": resident_bytes(),
+            "device": ("cuda" if has_cuda() else "cpu") if device == "auto" else device,
+            "loaded": self._residency.loaded(),
+            "in_flight": self._residency.users(),
+            "progress": dict(self._files.progress),
+            "fetched_models": self._files.fetched,
+            "batches": dict(self._batches.sizes + self._utterances.sizes),
+        }
 
-    async def _answer(self, model: str, work: Callable[[Any], AsyncGenerator[Frame, None]]) -> AsyncGenerator[Frame, None]:
-        loop = asyncio.get_running_loop()
-        borrowing = loop.run_in_executor(None, self._residency.acquire, model)
+    async def _answer(self, model: str, frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[bytes, None]:
+        """Encode an answer, with its end; what is raised becomes its last frame."""
+        self._calls += 1
         try:
-            while not (await asyncio.wait({borrowing}, timeout=self._options.heartbeat_s))[0]:
-                yield self._progress_frame(model)
-            backend = borrowing.result().value
-            async with aclosing(work(backend)) as frames:
+            async with aclosing(frames):
                 async for frame in frames:
-                    yield frame
+                    yield frame.encode()
         except SpeechError as error:
-            yield error_frame(error)
+            log.log(logging.WARNING if error.status >= 500 else logging.DEBUG, "model %s: %s", model, type(error).__name__)
+            yield error_frame(error).encode()
         except Exception:  # noqa: BLE001 - the process boundary: what a backend raises becomes data here
             log.exception("model %s failed", model)
-            yield error_frame(BackendFailed(f"The model `{model}` failed on this request."))
+            yield error_frame(BackendFailed(f"The model `{model}` failed on this request.")).encode()
         else:
-            yield END
+            yield END.encode()
         finally:
-            # Also when the caller left while the model was still loading: what was borrowed is given back in any case.
-            borrowing.add_done_callback(self._give_back)
+            self._calls -= 1
+            self._settle()
 
-    def _give_back(self, borrowing: asyncio.Future[Lease[Backend]]) -> None:
-        if borrowing.cancelled() or borrowing.exception() is not None:
-            return
-        borrowing.result().release()
-        if self._options.ttl_s:
-            asyncio.get_running_loop().call_later(self._options.ttl_s + 0.1, self._residency.evict_idle)
+    async def _borrowing(self, model: str, work: Callable[[Any], AsyncGenerator[Frame, None]]) -> AsyncGenerator[Frame, None]:
+        """Work with a model, which is loaded first if need be; PROGRESS frames come until then."""
+        while (lease := self._residency.borrow(model)) is None:
+            loading = self._loading(model)
+            while not (await asyncio.wait({loading}, timeout=self._options.heartbeat_s))[0]:
+                yield self._progress_frame(model)
+            loading.result()
+        try:
+            async with aclosing(work(lease.value)) as frames:
+                async for frame in frames:
+                    yield frame
+        finally:
+            lease.release()
+
+    def _loading(self, model: str) -> asyncio.Future[None]:
+        """Load a model in a thread, once for all who ask: however many wait, others find threads free."""
+        if (loading := self._loads.get(model)) is None:
+            loading = asyncio.get_running_loop().run_in_executor(None, self._residency.load, model)
+            self._loads[model] = loading
+            loading.add_done_callback(lambda done: self._loaded(model, done))
+        return loading
+
+    def _loaded(self, model: str, loading: asyncio.Future[None]) -> None:
+        del self._loads[model]
+        seen(loading)
+        self._settle()
+
+    def _settle(self) -> None:
+        """See what there is to do now that a call has ended: memory to give back, idle models to watch."""
+        if self._residency.freed != self._freed:
+            self._freed = self._residency.freed
+            self._aftercare.soon()
+        if self._options.ttl_s and self._timer is None and (loaded := self._residency.loaded()):
+            due_s = max(0.0, self._options.ttl_s - max(loaded.values()))
+            self._timer = asyncio.get_running_loop().call_later(due_s + _LATER_S, self._look_for_idle)
+
+    def _look_for_idle(self) -> None:
+        # In a thread: freeing a large model takes its time.
+        looking = asyncio.get_running_loop().run_in_executor(None, self._residency.evict_idle)
+        looking.add_done_callback(lambda _: self._looked())
+
+    def _looked(self) -> None:
+        self._timer = None
+        self._settle()
+
+    def _is_empty(self) -> bool:
+        return not (self._calls or self._loads or self._residency.loaded())
 
     def _part(self, model: str, options: SpeechOptions | None = None) -> str:
         """Name the model that has the weights for a request. One that does not exist keeps its name: loading it will say so."""
@@ -240,18 +330,20 @@ class Host:
 
     def _load(self, model: str) -> Backend:
         entry = self._registry.find(model)
-        folder = self._store.pull(entry, lambda progress: self._progress.__setitem__(model, progress))
+        folder = self._files.bring(entry)
         options = self._options
         setup = Setup(
             entry, folder, device=options.device, compute_type=options.compute_type, threads=options.model_threads, own=options.own
         )
         backend = self._backend(setup)
         started = time.monotonic()
-        backend.load()
-        self._progress.pop(model, None)
+        self._files.progress[model] = {"state": "loading"}
+        try:
+            backend.load()
+        finally:
+            self._files.progress.pop(model, None)
         log.info("loaded %s in %.1f s", model, time.monotonic() - started)
         return backend
 
     def _progress_frame(self, model: str) -> Frame:
-        progress = self._progress.get(model)
-        return Frame(Kind.PROGRESS, b"{}" if progress is None else json.dumps(asdict(progress)).encode())
+        return Frame(Kind.PROGRESS, json.dumps(self._files.progress.get(model, {})).encode())

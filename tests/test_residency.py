@@ -128,3 +128,72 @@ def test_room_is_made_before_a_load_so_two_models_never_overlap(clock: Clock) ->
     models.acquire("b").release()
     assert held == [{}, {}]
     assert set(models.loaded()) == {"b"}
+
+
+def test_what_is_loaded_is_borrowed_without_waiting_for_a_load(clock: Clock) -> None:
+    models = residency(clock)
+    assert models.borrow("a") is None
+    models.load("a")
+    lease = models.borrow("a")
+    assert lease is not None
+    assert (lease.value, models.users()) == ("A", {"a": 1})
+    lease.release()
+    assert models.users() == {"a": 0}
+
+
+def test_while_one_model_loads_another_can_be_borrowed(clock: Clock) -> None:
+    loading, go_on = threading.Event(), threading.Event()
+
+    def load(key: str) -> object:
+        if key == "slow":
+            loading.set()
+            assert go_on.wait(5)
+        return key
+
+    models = residency(clock, load)
+    models.load("quick")
+    thread = threading.Thread(target=models.load, args=("slow",))
+    thread.start()
+    assert loading.wait(5)
+    lease = models.borrow("quick")
+    assert lease is not None
+    lease.release()
+    assert models.borrow("slow") is None
+    go_on.set()
+    thread.join(5)
+    assert set(models.loaded()) == {"quick", "slow"}
+
+
+def test_models_that_were_in_use_together_go_back_to_the_limit_afterwards(clock: Clock) -> None:
+    models = residency(clock, limit=1)
+    leases = [models.acquire(key) for key in "abc"]
+    for moment, lease in enumerate(leases):
+        clock.now = moment
+        lease.release()
+    assert set(models.loaded()) == {"c"}
+    assert models.freed == 2
+
+
+def test_a_name_that_cannot_be_loaded_leaves_nothing_behind(clock: Clock) -> None:
+    def load(key: str) -> object:
+        raise LookupError(key)
+
+    models = residency(clock, load, ttl_s=0)
+    for number in range(50):
+        with pytest.raises(LookupError):
+            models.load(f"made/up-{number}")
+    assert models._slots == {}
+
+
+def test_a_model_counts_as_freed_when_its_last_user_is_done(clock: Clock) -> None:
+    models = residency(clock)
+    first, second = models.acquire("a"), models.acquire("a")
+    models.unload("a")
+    first.release()
+    assert models.freed == 0
+    second.release()
+    assert models.freed == 1
+    models.load("a")
+    clock.now = 100
+    models.evict_idle()
+    assert models.freed == 2

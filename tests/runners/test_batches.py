@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
 import threading
+import time
+import weakref
 from collections.abc import Hashable, Sequence
 from concurrent.futures import CancelledError
 
@@ -30,8 +33,8 @@ class Decoder:
             self.gate.release()
 
 
-def ask(name: str, *, seconds: float = 5.0, kind: str = "m", asker: str | None = None, urgent: bool = False) -> Ask[str]:
-    return Ask(name, seconds, kind, asker or name, urgent)
+def ask(name: str, *, seconds: float = 5.0, kind: str = "m", asker: str | None = None, urgency: int = 0) -> Ask[str]:
+    return Ask(name, seconds, kind, asker or name, urgency)
 
 
 @pytest.fixture
@@ -83,14 +86,14 @@ def test_who_asked_little_does_not_wait_for_who_asked_much(decoder: Decoder) -> 
     assert "clip" in decoder.batches[1], "its turn is beside the film's first window, not after its eighth"
 
 
-def test_live_windows_go_before_files(decoder: Decoder) -> None:
+def test_what_is_more_urgent_goes_first(decoder: Decoder) -> None:
     batches = busy(decoder, size=1)
-    file = batches.submit(ask("file"))
-    live = batches.submit(ask("live", urgent=True))
-    decoder.let(3)
-    for future in (file, live):
+    wanted = (("file", 0), ("partial", 1), ("final", 2), ("partial too", 1))
+    asked = [batches.submit(ask(name, urgency=urgency)) for name, urgency in wanted]
+    decoder.let(5)
+    for future in asked:
         future.result(5)
-    assert decoder.batches[1:] == [["live"], ["file"]]
+    assert decoder.batches[1:] == [["final"], ["partial"], ["partial too"], ["file"]]
 
 
 def test_a_cancelled_window_is_not_decoded(decoder: Decoder) -> None:
@@ -114,3 +117,41 @@ def test_a_batch_that_fails_fails_its_windows_and_not_the_worker(decoder: Decode
     after = batches.submit(ask("after"))
     decoder.let(1)
     assert after.result(5) == "AFTER"
+
+
+def test_a_window_that_is_given_up_is_not_decoded(decoder: Decoder) -> None:
+    batches = busy(decoder)
+    late, kept = batches.submit(ask("late")), batches.submit(ask("kept"))
+    batches.give_up(late, TimeoutError("late"))
+    batches.give_up(late, TimeoutError("again"))
+    decoder.let(2)
+    assert kept.result(5) == "KEPT"
+    with pytest.raises(TimeoutError, match="late"):
+        late.result(5)
+    assert decoder.batches[1:] == [["kept"]]
+
+
+def test_a_window_that_is_being_decoded_is_not_given_up(decoder: Decoder) -> None:
+    batches: Batches[str, str] = Batches(decoder, size=4, workers=1)
+    future = batches.submit(ask("a"))
+    assert decoder.begun.acquire(timeout=5)
+    batches.give_up(future, TimeoutError("late"))
+    decoder.let(1)
+    assert future.result(5) == "A"
+
+
+def test_a_worker_that_waits_holds_no_model() -> None:
+    class Model:
+        """What a kind stands for."""
+
+    model = Model()
+    batches: Batches[str, str] = Batches(lambda kind, windows: list(windows), size=1, workers=1)
+    assert batches.submit(Ask("a", 1.0, model, "a")).result(5) == "a"
+    gone = weakref.ref(model)
+    del model
+    for _ in range(100):
+        gc.collect()
+        if gone() is None:
+            break
+        time.sleep(0.01)
+    assert gone() is None

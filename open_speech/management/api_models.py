@@ -1,0 +1,113 @@
+"""`/api/models`: how each model is; fetch, load, let go of, delete. Ids may hold slashes, written as they are or as %2F."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, StreamingResponse
+
+from open_speech.management.desk import Desk, DeskDep
+from open_speech.management.orders import What
+from open_speech.management.states import ModelState, ModelStates
+from open_speech.openai import sse
+from open_speech.openai.schemas import ERRORS
+
+router = APIRouter(prefix="/api/models", tags=["model management"], responses=ERRORS)
+
+Stream = Annotated[bool, Query(description="Answer with server-sent events, as `Accept: text/event-stream` does too.")]
+Wait = Annotated[bool, Query(description="False answers 202 at once; `/status` tells how it gets on.")]
+
+
+class DeletedModel(BaseModel):
+    """A model whose files are gone."""
+
+    id: str
+    object: Literal["model.deleted"] = "model.deleted"
+    deleted: bool
+    """False if there was nothing to delete."""
+    freed_bytes: int
+
+
+@router.get("")
+async def list_models(desk: DeskDep) -> ModelStates:
+    """List every model of the backends that run here, with what is on disk, what is loaded and what is on its way."""
+    return ModelStates(models=tuple(await desk.states()))
+
+
+@router.get("/{name:path}/status", response_model=ModelState)
+async def get_status(
+    name: str,
+    desk: DeskDep,
+    request: Request,
+    stream: Stream = False,
+    until: Annotated[Literal["settled"] | None, Query(description="End the events when nothing is being fetched or loaded.")] = None,
+) -> Response:
+    """Tell how a model is; as events, now and at every change."""
+    state = await desk.state(name)
+    if not _as_events(request, stream):
+        return JSONResponse(state.model_dump(mode="json"))
+    return _events(desk.follow(name, until_settled=until == "settled"))
+
+
+@router.post("/{name:path}/load", response_model=ModelState)
+async def load(name: str, desk: DeskDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
+    """Load a model; what is missing of it is fetched first. The work goes on if the client leaves."""
+    return await _ordered("load", name, desk, wait=wait, stream=_as_events(request, stream))
+
+
+@router.post("/{name:path}/download", response_model=ModelState)
+async def download(name: str, desk: DeskDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
+    """Fetch a model's files. A second request joins the first; the work goes on if the client leaves."""
+    return await _ordered("download", name, desk, wait=wait, stream=_as_events(request, stream))
+
+
+@router.delete("/{name:path}/download")
+async def cancel_download(name: str, desk: DeskDep) -> ModelState:
+    """Stop fetching a model; what has come is kept, and the next fetch goes on from there."""
+    return await desk.cancel(name)
+
+
+@router.post("/{name:path}/unload")
+async def unload(name: str, desk: DeskDep) -> ModelState:
+    """Let go of a model; requests that use it are finished first. One that is not loaded stays as it is."""
+    return await desk.unload(name)
+
+
+@router.delete("/{name:path}/artifacts")
+async def delete_files(name: str, desk: DeskDep) -> DeletedModel:
+    """Let go of a model and delete its files."""
+    entry, freed = await desk.delete(name)
+    return DeletedModel(id=entry.id, deleted=freed > 0, freed_bytes=freed)
+
+
+@router.delete("/{name:path}")
+async def unload_by_delete(name: str, desk: DeskDep) -> ModelState:
+    """Let go of a model, as `/unload` does; its files stay."""
+    return await desk.unload(name)
+
+
+@router.get("/{name:path}")
+async def get_model(name: str, desk: DeskDep) -> ModelState:
+    """Tell how one model is."""
+    return await desk.state(name)
+
+
+async def _ordered(what: What, name: str, desk: Desk, *, wait: bool, stream: bool) -> Response:
+    order = desk.order(what, name)
+    if stream:
+        return _events(desk.follow(name, order))
+    if wait:
+        await order.done()
+    state = await desk.state(order.model)
+    return JSONResponse(state.model_dump(mode="json"), status_code=200 if wait else 202)
+
+
+def _as_events(request: Request, stream: bool) -> bool:
+    return stream or sse.MEDIA_TYPE in request.headers.get("accept", "")
+
+
+def _events(states: AsyncGenerator[dict[str, Any], None]) -> Response:
+    return StreamingResponse(sse.stream(states), media_type=sse.MEDIA_TYPE, headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,92 @@
+"""What can be done with a model, for both dialects: order, follow, let go, delete."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from open_speech.backends import ModelEntry
+from open_speech.engine import Engine
+from open_speech.management.orders import Order, Orders, What
+from open_speech.management.states import ModelState, all_states, known, state_of
+from open_speech.openai.dependencies import EngineDep
+
+LOOK_S = 0.3
+"""Seconds between two looks at a model that is followed."""
+_ALWAYS_MOVING = {"last_use_s", "memory_bytes"}
+
+
+class Desk:
+    """The models of one server, as far as a client may do something with them."""
+
+    def __init__(self, engine: Engine, orders: Orders) -> None:
+        self._engine = engine
+        self._orders = orders
+
+    async def states(self) -> list[ModelState]:
+        """Tell how every model is."""
+        return await all_states(self._engine, self._orders)
+
+    async def state(self, name: str) -> ModelState:
+        """Tell how one model is. Raises UnknownModel or NotInstalled."""
+        return await state_of(self._engine, self._orders, await known(self._engine, self._orders, name))
+
+    def order(self, what: What, name: str) -> Order:
+        """Have a model fetched, or fetched and loaded; joins what is under way. Raises UnknownModel, NotInstalled or Overloaded."""
+        entry = self._engine.registry.find(name)
+        runner = self._engine.runners[entry.backend]
+        return self._orders.place(what, entry.id, lambda: runner.load(entry.id) if what == "load" else runner.pull(entry.id))
+
+    async def unload(self, name: str) -> ModelState:
+        """Let go of a model; requests that use it are finished first. Raises as `state`."""
+        entry = await known(self._engine, self._orders, name)
+        await self._orders.cancel("load", entry.id)
+        await self._engine.unload(entry.id)
+        return await state_of(self._engine, self._orders, entry)
+
+    async def cancel(self, name: str) -> ModelState:
+        """Stop fetching a model; what has come is kept. Raises as `state`."""
+        entry = await known(self._engine, self._orders, name)
+        await self._orders.cancel("download", entry.id)
+        return await state_of(self._engine, self._orders, entry)
+
+    async def delete(self, name: str) -> tuple[ModelEntry, int]:
+        """Let go of a model and delete its files; gives the bytes freed. Raises as `state`, WeightsUnavailable if that cannot be done."""
+        entry = await known(self._engine, self._orders, name)
+        for what in ("load", "download"):
+            await self._orders.cancel(what, entry.id)
+        return entry, await self._engine.runners[entry.backend].remove(entry.id)
+
+    async def follow(self, name: str, order: Order | None = None, *, until_settled: bool = False) -> AsyncGenerator[dict[str, Any], None]:
+        """Give the state of a model now and at every change, to the end of `order`, until nothing moves, or for ever.
+
+        Raises what the order failed of.
+        """
+        entry = self._engine.registry.find(order.model) if order else await known(self._engine, self._orders, name)
+        before: dict[str, Any] = {}
+        while True:
+            over = order is not None and order.task.done()
+            state = await state_of(self._engine, self._orders, entry)
+            told = state.model_dump(mode="json", exclude=_ALWAYS_MOVING)
+            if told != before:
+                before = told
+                yield state.model_dump(mode="json")
+            if order is not None and over:
+                await order.done()
+                return
+            if until_settled and state.progress is None:
+                return
+            if order is None:
+                await asyncio.sleep(LOOK_S)
+            else:
+                await asyncio.wait({order.task}, timeout=LOOK_S)
+
+
+async def _desk(request: Request, engine: EngineDep) -> Desk:
+    return Desk(engine, request.app.state.orders)
+
+
+DeskDep = Annotated[Desk, Depends(_desk)]

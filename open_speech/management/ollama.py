@@ -1,0 +1,126 @@
+"""`/api/ps` and `/api/pull`: the same for clients that know Ollama's paths and bodies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, StreamingResponse
+
+from open_speech.errors import SpeechError
+from open_speech.management.desk import Desk, DeskDep
+from open_speech.management.orders import Order
+from open_speech.management.states import ModelState
+from open_speech.openai.dependencies import SettingsDep
+from open_speech.openai.schemas import ERRORS
+
+router = APIRouter(prefix="/api", tags=["model management"], responses=ERRORS)
+
+LINES = "application/x-ndjson"
+_STEPS = {"checking": "verifying sha256 digest", "unpacking": "unpacking", "loading": "loading"}
+
+
+class Success(BaseModel):
+    """It is done."""
+
+    status: Literal["success"] = "success"
+
+
+class PullWish(BaseModel):
+    """Body of a pull; all of it may be left out."""
+
+    stream: bool = Field(False, description="Answer with one line of JSON for each step.")
+
+
+class RunningModel(BaseModel):
+    """One loaded model as Ollama shows it."""
+
+    name: str
+    model: str
+    size: int
+    """Bytes of its files."""
+    size_vram: int
+    """0 on a CPU; what a model takes of a GPU is not known, so there it is `size`."""
+    expires_at: str | None
+    """When it will be let go of if nobody uses it, ISO 8601; None: never."""
+    details: dict[str, Any]
+
+
+class RunningModels(BaseModel):
+    """The loaded models."""
+
+    models: tuple[RunningModel, ...]
+
+
+@router.get("/ps")
+async def list_running(desk: DeskDep, settings: SettingsDep) -> RunningModels:
+    """List the loaded models."""
+    loaded = [state for state in await desk.states() if state.state == "loaded"]
+    return RunningModels(models=tuple(running(state, settings.os_model_ttl, datetime.now(UTC)) for state in loaded))
+
+
+@router.post("/ps/{model:path}")
+async def load(model: str, desk: DeskDep) -> Success:
+    """Load a model; what is missing of it is fetched first."""
+    await desk.order("load", model).done()
+    return Success()
+
+
+@router.delete("/ps/{model:path}")
+async def unload(model: str, desk: DeskDep) -> Success:
+    """Let go of a model; its files stay."""
+    await desk.unload(model)
+    return Success()
+
+
+@router.post("/pull/{model:path}", response_model=Success)
+async def pull(model: str, desk: DeskDep, body: PullWish | None = None, stream: Annotated[bool, Query()] = False) -> Response:
+    """Fetch a model's files; with `stream`, as a query or in the body, a line of JSON for each step."""
+    order = desk.order("download", model)
+    if stream or (body is not None and body.stream):
+        return StreamingResponse(lines(desk, order), media_type=LINES)
+    await order.done()
+    return JSONResponse(Success().model_dump())
+
+
+def running(state: ModelState, ttl_s: float, now: datetime) -> RunningModel:
+    """Write a loaded model in Ollama's way; a `ttl_s` of 0 keeps it for ever."""
+    left = timedelta(seconds=ttl_s - (state.last_use_s or 0.0))
+    return RunningModel(
+        name=state.id,
+        model=state.id,
+        size=state.size_bytes or 0,
+        size_vram=(state.size_bytes or 0) if (state.device or "").startswith("cuda") else 0,
+        expires_at=(now + left).isoformat(timespec="seconds") if ttl_s else None,
+        details={"family": state.backend, "task": state.task, "memory_bytes": state.memory_bytes, "device": state.device},
+    )
+
+
+async def lines(desk: Desk, order: Order) -> AsyncGenerator[bytes, None]:
+    """Write the progress of a pull as Ollama does, the end of it included."""
+    yield _line({"status": "pulling manifest"})
+    try:
+        async for state in desk.follow(order.model, order):
+            if (step := step_of(state)) is not None:
+                yield _line(step)
+    except SpeechError as error:
+        yield _line({"error": error.message})
+    else:
+        yield _line(Success().model_dump())
+
+
+def step_of(state: dict[str, Any]) -> dict[str, Any] | None:
+    """Write one step of a pull, given the state of its model; None if there is nothing to tell."""
+    progress = state["progress"]
+    if progress is None or not progress["file"]:
+        return None
+    status = _STEPS.get(progress["state"], f"pulling {progress['file']}")
+    return {"status": status, "digest": progress["file"], "total": progress["total_bytes"], "completed": progress["done_bytes"]}
+
+
+def _line(data: dict[str, Any]) -> bytes:
+    return json.dumps(data, ensure_ascii=False).encode() + b"\n"

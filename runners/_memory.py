@@ -1,0 +1,66 @@
+"""Memory that is really given back when a model was let go; where a library keeps it, the process ends and is started anew."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import logging
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+log = logging.getLogger("open_speech.runner")
+
+KEPT = 1.1
+"""A process that is this many times as large as when it began, with no model in it, is not worth keeping."""
+SETTLE_S = 0.5
+"""Seconds from the end of the last use of a model to the look at what it left: what held it has let go by then."""
+STAY_S = 1.5
+"""Seconds more that an empty process stays: who swaps models lets one go and asks for the next."""
+
+
+def resident_bytes() -> int:
+    """Tell the memory that this process occupies, in bytes."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    except OSError:  # not Linux: the most that it ever was is what can be had
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def give_back() -> None:
+    """Free what nobody refers to, and hand free memory back to the system. Blocks for some 0.1 s."""
+    gc.collect()  # sessions and their inputs refer to each other
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):  # not glibc
+        return
+    trim(0)
+
+
+class Aftercare:
+    """What happens in a runner process after a model was let go. One event loop."""
+
+    def __init__(self, is_empty: Callable[[], bool], leave: Callable[[], None] | None) -> None:
+        """`is_empty` tells that no model is loaded and nothing under way; `leave` ends the process in good order, where that is wanted."""
+        self._is_empty = is_empty
+        self._leave = leave
+        self._before = resident_bytes()
+        self._task: asyncio.Task[None] | None = None
+
+    def soon(self) -> None:
+        """Look after the memory in a moment."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        await asyncio.sleep(SETTLE_S)
+        await asyncio.to_thread(give_back)
+        if self._leave is None:
+            return
+        await asyncio.sleep(STAY_S)
+        kept = resident_bytes()
+        if self._is_empty() and kept > self._before * KEPT:
+            log.info("no model is loaded and %d MB are kept: starting afresh (pid %d)", (kept - self._before) >> 20, os.getpid())
+            self._leave()

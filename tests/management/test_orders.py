@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from open_speech.errors import Overloaded, WeightsUnavailable
+from open_speech.management.orders import AT_ONCE, MOST, REMEMBERED, Orders
+
+
+class Work:
+    """Work that ends when the test lets it."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.gate = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.begun += 1
+        await self.gate.wait()
+
+
+async def fails() -> None:
+    raise WeightsUnavailable("no source has them")
+
+
+async def soon() -> None:
+    await asyncio.sleep(0)
+
+
+def test_the_same_order_is_joined_and_done_once() -> None:
+    async def scenario() -> int:
+        orders, work = Orders(), Work()
+        first, second = (orders.place("download", "m", work) for _ in range(2))
+        assert first is second
+        assert orders.under_way("m") is first
+        await asyncio.sleep(0.01)
+        work.gate.set()
+        await asyncio.gather(first.done(), second.done())
+        await asyncio.sleep(0)
+        assert orders.under_way("m") is None
+        return work.begun
+
+    assert asyncio.run(scenario()) == 1
+
+
+def test_who_waits_and_leaves_does_not_end_the_order() -> None:
+    async def scenario() -> None:
+        orders, work = Orders(), Work()
+        order = orders.place("load", "m", work)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(order.done(), 0.02)
+        assert orders.under_way("m") is order
+        work.gate.set()
+        await order.done()
+
+    asyncio.run(scenario())
+
+
+def test_a_failure_is_told_to_all_who_wait_and_remembered_until_it_works() -> None:
+    async def scenario() -> None:
+        orders = Orders()
+        order = orders.place("download", "m", fails)
+        for outcome in await asyncio.gather(order.done(), order.done(), return_exceptions=True):
+            assert isinstance(outcome, WeightsUnavailable)
+        assert isinstance(orders.failure("m"), WeightsUnavailable)
+        await orders.place("download", "m", soon).done()
+        await asyncio.sleep(0)
+        assert orders.failure("m") is None
+
+    asyncio.run(scenario())
+
+
+def test_only_so_many_failures_are_remembered() -> None:
+    async def scenario() -> int:
+        orders = Orders()
+        for number in range(REMEMBERED + 5):
+            with pytest.raises(WeightsUnavailable):
+                await orders.place("load", f"made/up-{number}", fails).done()
+        return sum(orders.failure(f"made/up-{number}") is not None for number in range(REMEMBERED + 5))
+
+    assert asyncio.run(scenario()) == REMEMBERED
+
+
+def test_a_few_downloads_run_side_by_side_and_a_load_waits_for_none_of_them() -> None:
+    async def scenario() -> tuple[int, int]:
+        orders, download, load = Orders(), Work(), Work()
+        for number in range(5):
+            orders.place("download", f"m{number}", download)
+        orders.place("load", "other", load)
+        await asyncio.sleep(0.01)
+        begun = download.begun, load.begun
+        download.gate.set()
+        load.gate.set()
+        return begun
+
+    assert asyncio.run(scenario()) == (AT_ONCE, 1)
+
+
+def test_too_many_orders_are_refused() -> None:
+    async def scenario() -> None:
+        orders, work = Orders(), Work()
+        placed = [orders.place("download", f"m{number}", work) for number in range(MOST)]
+        with pytest.raises(Overloaded) as refused:
+            orders.place("download", "one more", work)
+        assert refused.value.retry_after_s
+        work.gate.set()
+        await asyncio.gather(*(order.done() for order in placed))
+
+    asyncio.run(scenario())
+
+
+def test_an_order_can_be_called_off_and_is_no_failure() -> None:
+    async def scenario() -> None:
+        orders, work = Orders(), Work()
+        order = orders.place("download", "m", work)
+        await asyncio.sleep(0)
+        assert await orders.cancel("download", "m") is True
+        await order.done()
+        assert await orders.cancel("download", "m") is False
+        assert (orders.failure("m"), orders.under_way("m")) == (None, None)
+
+    asyncio.run(scenario())
