@@ -1,4 +1,4 @@
-"""The limit on request bodies, counted while they are read, so that nobody fills the disk or the memory."""
+"""The limits on request bodies: on their size, so that nobody fills the disk or the memory, and on the time they take to come."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from open_speech.errors import UploadTooLarge
+from open_speech.errors import BodyTooSlow, InvalidRequest, UploadTooLarge
 from open_speech.openai.errors import error_response
 
 LINGER_S = 10.0
@@ -17,12 +17,25 @@ LINGER_S = 10.0
 is reset, and the client then never sees the answer."""
 
 
-class BodyLimit:
-    """ASGI middleware that answers 413 as soon as a body is, or says it is, larger than `max_bytes`."""
+SLOWEST = 4096
+"""Bytes a second that a body must have had all in all, beside one wait: a byte now and then is no sign of life."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, other: Mapping[str, int] | None = None, linger_s: float = LINGER_S) -> None:
-        """`other` maps paths that have a limit of their own to it, in bytes."""
+
+class BodyLimit:
+    """ASGI middleware that answers 413 as soon as a body is, or says it is, larger than `max_bytes`, and 408 when it stops coming."""
+
+    def __init__(  # noqa: PLR0913 - one keyword for each limit
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int,
+        other: Mapping[str, int] | None = None,
+        wait_s: float = 30.0,
+        linger_s: float = LINGER_S,
+    ) -> None:
+        """`other` maps paths that have a limit of their own to it, in bytes. `wait_s` is the longest wait for the next piece of a body."""
         self._app = app
+        self._wait_s = wait_s
         self._max = max_bytes
         self._other = dict(other or {})
         self._linger_s = linger_s
@@ -37,19 +50,21 @@ class BodyLimit:
         if declared.isdecimal() and int(declared) > limit:
             await self._refuse(_too_large(limit, int(declared)), scope, receive, send)
             return
-        body = _CountedBody(receive, limit)
+        body = _CountedBody(receive, limit, self._wait_s)
 
         async def send_unless_refused(message: Message) -> None:
             # Whatever the app makes of a body that breaks off, the client is told the real reason.
-            if not body.is_over:
+            if body.problem is None:
                 await send(message)
 
-        with contextlib.suppress(UploadTooLarge):
+        with contextlib.suppress(UploadTooLarge, BodyTooSlow):
             await self._app(scope, body.receive, send_unless_refused)
-        if body.is_over:
-            await self._refuse(_too_large(limit, body.size), scope, body.rest, send)
+        if isinstance(body.problem, BodyTooSlow):
+            await error_response(body.problem, {"Connection": "close"})(scope, receive, send)
+        elif body.problem is not None:
+            await self._refuse(body.problem, scope, body.rest, send)
 
-    async def _refuse(self, error: UploadTooLarge, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, error: InvalidRequest, scope: Scope, receive: Receive, send: Send) -> None:
         async def answer_then_drain(message: Message) -> None:
             if message["type"] != "http.response.body":
                 await send(message)
@@ -66,25 +81,41 @@ def _too_large(limit: int, size: int) -> UploadTooLarge:
 
 
 class _CountedBody:
-    """A request body that knows how much of it was read, and stops at the limit."""
+    """A request body that knows how much of it was read and how long that took, and stops at the limits."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self.size = 0
+    def __init__(self, receive: Receive, limit: int, wait_s: float) -> None:
+        self.problem: InvalidRequest | None = None
+        """Why it is not read to its end."""
         self._receive = receive
         self._limit = limit
+        self._wait_s = wait_s
+        self._size = 0
+        self._waited_s = 0.0
         self._ended = False
 
-    @property
-    def is_over(self) -> bool:
-        return self.size > self._limit
-
     async def receive(self) -> Message:
-        message = await self._receive()
-        self.size += len(message.get("body", b""))
+        # After its end what comes is that the client leaves, and that may take as long as it likes.
+        message = await (self._receive() if self._ended else self._in_time())
+        self._size += len(message.get("body", b""))
         self._ended = not message.get("more_body", False)
-        if self.is_over:
-            raise UploadTooLarge("The request body is too large.")
+        if self._size > self._limit:
+            self.problem = _too_large(self._limit, self._size)
+            raise self.problem
         return message
+
+    async def _in_time(self) -> Message:
+        """Wait for the next piece. Only waiting counts: what the app does with the pieces takes its own time."""
+        patience_s = min(self._wait_s, self._wait_s + self._size / SLOWEST - self._waited_s)
+        clock = asyncio.get_running_loop().time
+        since = clock()
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._receive()
+        except TimeoutError:
+            self.problem = BodyTooSlow(f"The request body comes too slowly: {self._size} bytes in {self._waited_s + patience_s:.0f} s.")
+            raise self.problem from None
+        finally:
+            self._waited_s += clock() - since
 
     async def rest(self) -> Message:
         return {"type": "http.disconnect"} if self._ended else await self._receive()

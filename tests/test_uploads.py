@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -48,9 +50,9 @@ class Exchange:
             raise
         await JSONResponse({"ok": True})(scope, receive, send)
 
-    def run(self) -> tuple[int, Any]:
-        limit = BodyLimit(self.app, max_bytes=LIMIT, linger_s=0.05)
-        asyncio.run(limit(self.scope, self.receive, self.send))
+    def run(self, *, limit: int = LIMIT, wait_s: float = 30) -> tuple[int, Any]:
+        limited = BodyLimit(self.app, max_bytes=limit, wait_s=wait_s, linger_s=0.05)
+        asyncio.run(limited(self.scope, self.receive, self.send))
         body = b"".join(message.get("body", b"") for message in self.sent)
         assert [m["type"] for m in self.sent].count("http.response.start") == 1
         assert self.sent[-1].get("more_body", False) is False
@@ -87,6 +89,52 @@ def test_what_is_left_of_a_refused_body_is_read_so_that_the_client_sees_the_answ
     exchange.run()
     assert exchange.messages == []
     assert (b"connection", b"close") in [(name.lower(), value) for name, value in exchange.sent[0]["headers"]]
+
+
+class Slow(Exchange):
+    """A client that takes its time before each piece."""
+
+    def __init__(self, *chunks: bytes, every_s: float) -> None:
+        super().__init__(*chunks)
+        self.every_s = every_s
+
+    async def receive(self) -> Message:
+        await asyncio.sleep(self.every_s)
+        return await super().receive()
+
+
+@pytest.mark.parametrize("every_s", [60, 0.02])
+def test_a_body_that_stops_coming_or_only_drips_is_given_up(every_s: float) -> None:
+    exchange = Slow(*[b""] * 100, every_s=every_s)
+    started = time.monotonic()
+    status, body = exchange.run(wait_s=0.1)
+    assert (status, body["error"]["code"]) == (408, "request_timeout")
+    assert time.monotonic() - started < 1
+    assert (b"connection", b"close") in [(name.lower(), value) for name, value in exchange.sent[0]["headers"]]
+
+
+def test_a_body_that_comes_slowly_and_steadily_is_read_to_its_end() -> None:
+    exchange = Slow(*[bytes(1000)] * 10, every_s=0.03)
+    assert exchange.run(wait_s=0.1, limit=20_000)[0] == 200
+    assert sum(map(len, exchange.app_read)) == 10_000
+
+
+def test_an_answer_may_take_longer_than_its_request() -> None:
+    class Patient(Exchange):
+        async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await Request(scope, receive).body()
+            waiting = asyncio.ensure_future(receive())  # as an app does that wants to know when its client leaves
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+            waiting.cancel()
+            await JSONResponse({"ok": True})(scope, receive, send)
+
+        async def receive(self) -> Message:
+            if not self.messages:
+                await asyncio.sleep(60)
+            return await super().receive()
+
+    assert Patient(b"12345").run(wait_s=0.05) == (200, {"ok": True})
 
 
 def test_a_client_that_stops_sending_does_not_hold_the_connection() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from open_speech import tls
 from open_speech.cli import WrongUse, one_line
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
@@ -37,7 +38,10 @@ def command(host: str | None, port: str | None, no_pull: bool) -> None:
         raise click.ClickException(busy)
     if not no_pull:
         _pull(settings, parts.store(settings))
-    arguments = serve_arguments(settings, service_folder())
+    shown = tls.certificate(settings)
+    arguments = serve_arguments(settings, service_folder(), shown)
+    if shown is not None:
+        _tell(shown)
     sys.stdout.flush()
     environ = os.environ  # noqa: TID251 - this process becomes the server, which builds its own settings from it
     os.execve(sys.executable, arguments, serve_environment(environ, settings))
@@ -75,13 +79,12 @@ def service_folder() -> Path:
     return Path(spec.origin).parent
 
 
-def serve_arguments(settings: Settings, folder: Path) -> list[str]:
-    """Write the command line that serves these settings."""
+def serve_arguments(settings: Settings, folder: Path, shown: tls.Certificate | None = None) -> list[str]:
+    """Write the command line that serves these settings, by HTTPS if there is a certificate."""
     arguments = [sys.executable, "-m", "bentoml", "serve", "service:OpenSpeech", "--working-dir", str(folder)]
     arguments += ["--host", settings.os_host, "--port", str(settings.os_port), "--timeout-graceful-shutdown", str(GRACE_S)]
-    for option, file in (("--ssl-certfile", settings.os_ssl_certfile), ("--ssl-keyfile", settings.os_ssl_keyfile)):
-        if file is not None:
-            arguments += [option, str(file.expanduser().absolute())]
+    if shown is not None:
+        arguments += ["--ssl-certfile", str(shown.certfile), "--ssl-keyfile", str(shown.keyfile)]
     return arguments
 
 
@@ -97,6 +100,12 @@ def serve_environment(environ: Mapping[str, str], settings: Settings) -> dict[st
         "OS_PORT": str(settings.os_port),
         "OS_MODELS_DIR": str(settings.models_dir.absolute()),
     }
+
+
+def _tell(shown: tls.Certificate) -> None:
+    """Say what clients have to trust; no authority vouches for a certificate that was made here."""
+    terminal.note(f"HTTPS with the certificate {shown.public}")
+    terminal.note(f"SHA-256 {shown.fingerprint()}")
 
 
 def _pull(settings: Settings, store: Store) -> None:

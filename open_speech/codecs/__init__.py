@@ -1,8 +1,9 @@
 """Sound in files: any upload -> Audio, Audio -> the six formats that clients ask for, and tempo. The only place that knows FFmpeg."""
 
-from open_speech.codecs.decode import blocks, decode, decode_pcm16
+from open_speech.codecs.decode import decode_pcm16
 from open_speech.codecs.encode import MEDIA_TYPES, PCM_RATE, Encoder, encoder
 from open_speech.codecs.flow import collect
+from open_speech.codecs.isolated import blocks, decode, isolation, stated_seconds
 from open_speech.codecs.loudness import loudness
 from open_speech.codecs.stream import encode_stream
 from open_speech.codecs.stretch import Stretcher, stretch
@@ -19,7 +20,9 @@ __all__ = [
     "decode_pcm16",
     "encode_stream",
     "encoder",
+    "isolation",
     "loudness",
+    "stated_seconds",
     "stretch",
     "wav_bytes",
 ]

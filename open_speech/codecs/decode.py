@@ -81,6 +81,15 @@ def blocks(source: bytes | Path, rate: int, *, max_seconds: float, raw_rate: int
     yield last
 
 
+def needs_codec(source: bytes | Path) -> bool:
+    """Tell whether a file is for FFmpeg; 16-bit PCM in a WAV file is read without it, and what is empty is not read."""
+    try:
+        with _opened(source) as (data, _):
+            return find_pcm16(data) is None
+    except InvalidAudio:
+        return False
+
+
 @contextmanager
 def _opened(source: bytes | Path) -> Iterator[tuple[memoryview, io.BufferedIOBase]]:
     """Give the source as memory, a file mapped into it, and as a stream. Raises InvalidAudio if it is empty."""

@@ -10,6 +10,7 @@ import pytest
 
 from open_speech.cli.serve import port_trouble, serve_arguments, serve_environment, service_folder
 from open_speech.config import Settings
+from open_speech.tls import Certificate
 
 Run = Callable[..., Any]
 FOLDER = Path("/somewhere")
@@ -80,9 +81,15 @@ def test_bentoml_gets_the_address_and_a_bound_on_its_shutdown() -> None:
     }
 
 
-def test_certificates_become_flags_with_whole_paths() -> None:
-    arguments = serve_arguments(Settings(os_ssl_certfile=Path("~/cert.pem"), os_ssl_keyfile=Path("key.pem")), FOLDER)
-    assert arguments[-4:] == ["--ssl-certfile", str(Path.home() / "cert.pem"), "--ssl-keyfile", str(Path.cwd() / "key.pem")]
+def test_a_certificate_becomes_flags() -> None:
+    shown = Certificate(Path("/a/cert.pem"), Path("/a/key.pem"), Path("/a/cert.pem"))
+    assert serve_arguments(Settings(), FOLDER, shown)[-4:] == ["--ssl-certfile", "/a/cert.pem", "--ssl-keyfile", "/a/key.pem"]
+
+
+def test_a_certificate_that_is_not_there_stops_the_start(run: Run) -> None:
+    result = run("serve", "--no-pull", "--port", "8109", OS_SSL_CERTFILE="/nowhere/cert.pem")
+    assert result.exit_code == 2
+    assert "OS_SSL_CERTFILE='/nowhere/cert.pem': No such file or directory." in result.stderr
 
 
 def test_the_environment_keeps_runners_alive_in_a_container_and_leaves_the_gpus_alone() -> None:
