@@ -1,4 +1,7 @@
-"""What every HTTP answer has: a request id, OpenAI's headers, one access-log line, and a blank 500 when all else failed."""
+"""What every HTTP answer has: a request id, OpenAI's headers, one access-log line, and a blank 500 when all else failed.
+
+A WebSocket has the id and the line, too. What is counted of requests and sessions is counted here.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,30 @@ import logging
 import re
 import time
 import uuid
-from contextvars import ContextVar
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from open_speech import logs
 from open_speech.errors import InvalidRequest, SpeechError
+from open_speech.metrics.labels import OTHER, PROBE, door_of, method_of
+from open_speech.metrics.meter import Meter
 from open_speech.openai.errors import error_response
 from open_speech.openai.live import AnswerCutShort
 
 access = logging.getLogger("open_speech.access")
 log = logging.getLogger("open_speech.http")
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""Id of the request being served, for log lines anywhere below."""
-
 _SANE_ID = re.compile(rb"[\w.:-]{1,128}")
 _LEFT = 499
-"""nginx's status for a client that left; it is only ever logged."""
+"""nginx's status for a client that left; it is only ever logged and counted."""
+_ABNORMAL = 1006
+"""The code of a WebSocket that nobody has closed."""
+CATCH_ALL = "/{path:path}"
+"""The route of what has no route."""
 
 
 def _id_of(scope: Scope) -> str:
@@ -33,24 +42,48 @@ def _id_of(scope: Scope) -> str:
     return f"req_{uuid.uuid4().hex}"
 
 
+def _route_of(scope: Scope) -> str:
+    """Give the template of the route that a request matched: never its path, of which there are as many as clients think of."""
+    path = getattr(scope.get("route"), "path", "")
+    return path if path and path != CATCH_ALL else OTHER
+
+
 class Trace:
     """Outermost ASGI middleware. Plain ASGI, because Starlette's base class buffers streams and hides disconnects."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, meter: Meter | None = None) -> None:
         self._app = app
+        self._meter = meter or Meter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; the time in `openai-processing-ms` ends where the answer begins."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send)
-        token = request_id.set(exchange.id)
-        try:
-            await self._serve(exchange)
-        finally:
-            request_id.reset(token)
-            exchange.write_log()
+        door = door_of(scope["path"])
+        with logs.on(logs.Errand(_id_of(scope), door, failed=partial(self._meter.failed, door))) as errand:
+            if scope["type"] == "websocket":
+                await self._hold(_Connection(scope, receive, send, errand, self._meter))
+                return
+            exchange = _Exchange(scope, receive, send, errand)
+            waiting = self._meter.figures.under_way.labels(door)
+            waiting.inc()
+            try:
+                await self._serve(exchange)
+            finally:
+                waiting.dec()
+                exchange.end(self._meter)
+
+    async def _hold(self, connection: _Connection) -> None:
+        with connection.open_:
+            try:
+                await self._app(connection.scope, connection.receive, connection.send)
+            except Exception:  # noqa: BLE001 - the process boundary: the server closes the connection
+                log.exception("%s: a connection failed", connection.errand.id)
+                logs.note_error("server_error")
+                raise
+            finally:
+                connection.write_log()
 
     async def _serve(self, exchange: _Exchange) -> None:
         try:
@@ -62,10 +95,12 @@ class Trace:
                 await exchange.answer(InvalidRequest("The client left before it had sent the whole request."))
         except AnswerCutShort as cut:
             log.error("%s: answer cut short: %s", exchange.id, cut)
+            logs.note_error("answer_cut_short")
             raise  # the server then drops the connection, so that no client takes the part for the whole
         except Exception:  # noqa: BLE001 - the process boundary: nothing but the id may reach the client
             if exchange.status:
                 log.exception("%s: answer cut short", exchange.id)
+                logs.note_error("answer_cut_short")
                 raise
             log.exception("%s: unexpected failure", exchange.id)
             await exchange.answer(SpeechError(f"The server had an error. The log has the details under {exchange.id}."))
@@ -74,14 +109,16 @@ class Trace:
 class _Exchange:
     """One request and its answer, as seen from outside."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, errand: logs.Errand) -> None:
         self.scope = scope
-        self.id = _id_of(scope)
+        self.id = errand.id
         self.status = 0
         self.left = False
+        self._errand = errand
         self._receive = receive
         self._send = send
         self._sent = 0
+        self._first_s: float | None = None
         self._complete = False
         self._start = time.perf_counter()
 
@@ -97,6 +134,8 @@ class _Exchange:
             message = {**message, "headers": [*message.get("headers", ()), *self._headers()]}
         elif message["type"] == "http.response.body":
             self._sent += len(message.get("body", b""))
+            if self._first_s is None and self._sent:
+                self._first_s = self._seconds()
             self._complete = not message.get("more_body", False)
         await self._send(message)
 
@@ -107,18 +146,74 @@ class _Exchange:
             (b"openai-version", b"2020-10-01"),
         ]
 
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._start
+
     def _milliseconds(self) -> int:
-        return int((time.perf_counter() - self._start) * 1000)
+        return int(self._seconds() * 1000)
 
     async def answer(self, error: SpeechError) -> None:
         await error_response(error)(self.scope, self.receive, self.send)
 
-    def write_log(self) -> None:
-        client = (self.scope.get("client") or ("-",))[0]
-        status = self.status or (_LEFT if self.left else 500)
+    def end(self, meter: Meter) -> None:
+        """Write the access-log line, and count the request."""
+        scope, status = self.scope, self.status or (_LEFT if self.left else 500)
+        method, route, took_s = method_of(scope["method"]), _route_of(scope), self._seconds()
+        meter.answered(self._errand.door, route, method, status, took_s=took_s, first_byte_s=self._first_s)
+        told = {"status": status, "route": route, "bytes": self._sent, "client_left": self.left or None}
         # The path without its query, which may hold a key. `%r` keeps control characters out of the log.
-        access.info(
-            "%s %s %r %d %d ms %d bytes %s%s",
-            client, self.scope["method"], self.scope["path"], status, self._milliseconds(), self._sent, self.id,
+        # Probes come every few seconds, and are all alike.
+        level = logging.DEBUG if self._errand.door == PROBE and status < 400 else logging.INFO
+        access.log(
+            level, "%s %s %r %d %d ms %d bytes%s",
+            _client_of(scope), scope["method"], scope["path"], status, int(took_s * 1000), self._sent,
             " (client left)" if self.left else "",
+            extra={**told, **_about(scope, took_s)},
         )  # fmt: skip
+
+
+class _Connection:
+    """One WebSocket, as seen from outside."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, errand: logs.Errand, meter: Meter) -> None:
+        self.scope = scope
+        self.errand = errand
+        self.open_ = ExitStack()
+        """What is to be undone when it is closed."""
+        self._code = _ABNORMAL
+        self._receive = receive
+        self._send = send
+        self._meter = meter
+        self._start = time.perf_counter()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self._code = message.get("code") or _ABNORMAL
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "websocket.accept":
+            name = (b"x-request-id", self.errand.id.encode("latin-1"))
+            message = {**message, "headers": [*message.get("headers", ()), name]}
+            self.open_.enter_context(self._meter.session(self.errand.door))
+        elif message["type"] == "websocket.close":
+            self._code = message.get("code") or 1000
+        await self._send(message)
+
+    def write_log(self) -> None:
+        took_s = time.perf_counter() - self._start
+        access.info(
+            "%s WEBSOCKET %r %d %d ms", _client_of(self.scope), self.scope["path"], self._code, int(took_s * 1000),
+            extra={"status": self._code, "route": _route_of(self.scope), **_about(self.scope, took_s)},
+        )  # fmt: skip
+
+
+def _client_of(scope: Scope) -> str:
+    return str((scope.get("client") or ("-",))[0])
+
+
+def _about(scope: Scope, took_s: float) -> dict[str, Any]:
+    """Say of a request, for a log that is read by programs, what its line says."""
+    method = scope.get("method", "WEBSOCKET")
+    return {"client": _client_of(scope), "method": method, "path": scope["path"], "duration_s": round(took_s, 4)}

@@ -7,18 +7,30 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocket
 
-from open_speech.openai.trace import Trace, request_id
+from open_speech import logs
+from open_speech.metrics.meter import Meter
+from open_speech.openai.trace import Trace
 
 
 async def tell(_request: Request) -> PlainTextResponse:
-    return PlainTextResponse(request_id.get())
+    doing = logs.errand()
+    assert doing is not None
+    return PlainTextResponse(doing.id)
 
 
 async def fail(_request: Request) -> PlainTextResponse:
     raise RuntimeError("the password is swordfish")
+
+
+async def talk(socket: WebSocket) -> None:
+    await socket.accept()
+    if await socket.receive_text() == "fail":
+        raise RuntimeError("the password is swordfish")
+    await socket.close(4000)
 
 
 async def leave(_request: Request) -> PlainTextResponse:
@@ -26,9 +38,23 @@ async def leave(_request: Request) -> PlainTextResponse:
 
 
 @pytest.fixture
-def client() -> TestClient:
-    routes = [Route("/tell", tell), Route("/fail", fail), Route("/leave", leave)]
-    return TestClient(Starlette(routes=routes, middleware=[Middleware(Trace)]))
+def meter() -> Meter:
+    return Meter()
+
+
+@pytest.fixture
+def client(meter: Meter) -> TestClient:
+    routes = [
+        Route("/tell", tell), Route("/tell/{name}", tell), Route("/fail", fail), Route("/leave", leave),
+        WebSocketRoute("/v1/realtime", talk),
+    ]  # fmt: skip
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(Trace, meter=meter)]))
+
+
+def counted(meter: Meter, name: str) -> dict[tuple[str, ...], float]:
+    """Give the samples of one name, by the values of their labels in the order of the labels' names."""
+    samples = (sample for family in meter.figures.registry.collect() for sample in family.samples if sample.name == name)
+    return {tuple(value for _, value in sorted(sample.labels.items())): sample.value for sample in samples}
 
 
 def test_the_request_id_is_known_to_all_below(client: TestClient) -> None:
@@ -71,3 +97,45 @@ def test_a_client_that_leaves_is_no_error(client: TestClient, caplog: pytest.Log
     mine = [record for record in caplog.records if record.name.startswith("open_speech")]
     assert [record.levelname for record in mine] == ["INFO"]
     assert "client left" in mine[0].getMessage()
+
+
+def test_requests_are_counted_by_route_and_never_by_path(client: TestClient, meter: Meter) -> None:
+    for path in ("/tell/a", "/tell/b", "/nowhere/1", "/nowhere/2"):
+        client.get(path)
+    client.request("BREW", "/tell")
+    assert counted(meter, "open_speech_http_requests_total") == {
+        ("other", "GET", "/tell/{name}", "200"): 2, ("other", "GET", "other", "404"): 2, ("other", "other", "/tell", "405"): 1,
+    }  # fmt: skip
+    assert counted(meter, "open_speech_http_first_byte_seconds_count")[("other", "/tell/{name}")] == 2
+    assert set(counted(meter, "open_speech_http_requests_under_way").values()) == {0}
+
+
+def test_a_failure_and_a_client_that_leaves_are_counted_as_what_they_are(client: TestClient, meter: Meter) -> None:
+    client.get("/fail")
+    client.get("/leave")
+    assert {labels[-1] for labels in counted(meter, "open_speech_http_requests_total")} == {"500", "400"}
+    assert counted(meter, "open_speech_errors_total")[("server_error", "other")] == 1
+
+
+def test_a_session_is_counted_while_it_lasts_and_has_a_line_when_it_ends(
+    client: TestClient, meter: Meter, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "open_speech.access"):
+        with client.websocket_connect("/v1/realtime?token=swordfish", headers={"X-Request-ID": "abc-123"}) as socket:
+            assert counted(meter, "open_speech_sessions") == {("realtime",): 1}
+            socket.send_text("bye")
+            assert socket.receive()["code"] == 4000
+    assert counted(meter, "open_speech_sessions") == {("realtime",): 0}
+    assert counted(meter, "open_speech_sessions_begun_total") == {("realtime",): 1}
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "open_speech.access"]
+    assert "WEBSOCKET '/v1/realtime' 4000" in line
+    assert "swordfish" not in line
+
+
+def test_a_session_that_fails_is_in_the_log_and_over(client: TestClient, meter: Meter, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(RuntimeError), client.websocket_connect("/v1/realtime", headers={"X-Request-ID": "abc-123"}) as socket:
+        socket.send_text("fail")
+        socket.receive()
+    assert "abc-123: a connection failed" in caplog.text
+    assert counted(meter, "open_speech_sessions") == {("realtime",): 0}
+    assert counted(meter, "open_speech_errors_total") == {("server_error", "realtime"): 1}

@@ -1,0 +1,63 @@
+"""How the server is, for people, for probes and for load balancers. All of it answers without a key, but tells a stranger no names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from open_speech import __version__
+from open_speech.callers import is_stranger
+from open_speech.engine import Engine
+from open_speech.openai.dependencies import EngineDep
+from open_speech.readiness import is_enough
+
+router = APIRouter(tags=["server"])
+
+
+@router.get("/health")
+@router.get("/healthz")
+@router.get("/healthcheck")
+async def health(request: Request, engine: EngineDep) -> dict[str, Any]:
+    """Tell that the server answers, and how its backends are, but not to who should have a key; 503 while it is starting."""
+    told = {"status": "ok", "version": __version__}
+    return told if is_stranger(request.scope) else {**told, "backends": await engine.status()}
+
+
+@router.get("/livez")
+async def livez() -> dict[str, str]:
+    """Tell that the process answers; it waits for nothing, so silence means that it hangs."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", response_class=JSONResponse)
+async def readyz(request: Request) -> JSONResponse:
+    """Tell whether requests can be served: 503 until each task has a backend that answers, and while the server is stopping."""
+    engine: Engine | None = request.app.state.engine
+    if engine is None:
+        return JSONResponse({"status": "starting"}, 503)
+    states = await engine.status()
+    closed = engine.admission.is_closed
+    ready = not closed and is_enough(engine.registry, states)
+    told: dict[str, Any] = {"status": "stopping" if closed else "ready" if ready else "waiting for a backend"}
+    if not is_stranger(request.scope):
+        told["backends"] = {name: {"ready": state["ready"], "where": state["where"]} for name, state in states.items()}
+    return JSONResponse(told, 200 if ready else 503)
+
+
+class Before:
+    """ASGI middleware for the server around our app: every request goes to our app, and none to what that server answers itself.
+
+    It has paths of its own, such as `/schema.json`, that ask nobody for a key.
+    """
+
+    def __init__(self, app: ASGIApp, ours: ASGIApp) -> None:
+        self._app = app
+        self._ours = ours
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on to whom it is for."""
+        is_ours = scope["type"] in ("http", "websocket")
+        await (self._ours if is_ours else self._app)(scope, receive, send)

@@ -1,0 +1,110 @@
+"""What is known of backends at a scrape -> figures: their lines, their runners, their batches, their models, the cache. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from open_speech.admission import Line
+
+States = Mapping[str, Mapping[str, Any]]
+"""Backend -> what readiness.py tells of it."""
+
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+"""Bounds of the histogram of batch sizes."""
+
+_LINE = (
+    ("under_way", "gauge", "open_speech_queue_under_way", "Requests that a backend has accepted and not finished."),
+    ("waiting", "gauge", "open_speech_queue_waiting", "Requests that wait for a backend: no part of their answer is there."),
+    ("live", "gauge", "open_speech_queue_waiting_live", "Of those that wait, the ones where somebody talks or listens."),
+    ("pace_s", "gauge", "open_speech_queue_pace_seconds", "Time from one answer to the next while somebody waits."),
+    ("accepted", "counter", "open_speech_queue_accepted", "Requests that were let in to a backend."),
+    ("refused", "counter", "open_speech_queue_refused", "Requests that were turned away because too many waited."),
+    ("waited_s", "counter", "open_speech_queue_waited_seconds", "Time that all accepted requests together have waited."),
+)
+
+
+def of_lines(lines: Mapping[str, Line]) -> list[Metric]:
+    """Tell how long the line before each backend is."""
+    return [
+        _family(kind, name, documentation, {backend: getattr(line, field) for backend, line in lines.items()})
+        for field, kind, name, documentation in _LINE
+    ]
+
+
+def of_clients(lost: Mapping[str, int], restarts: Mapping[str, int]) -> list[Metric]:
+    """Tell what became of runners, as their callers saw it."""
+    return [
+        _family("counter", "open_speech_runner_lost_calls", "Calls whose runner died under them; each is made again, some times.", lost),
+        _family("counter", "open_speech_runner_restarts", "Times that a runner was seen to be a new process.", restarts),
+    ]
+
+
+def of_cache(hits: Mapping[str, int], misses: Mapping[str, int]) -> list[Metric]:
+    """Tell how often speech was found that had been made before: whole answers, and pieces of text."""
+    found = CounterMetricFamily("open_speech_cache_hits", "Speech that was found in the cache.", labels=("kind",))
+    missed = CounterMetricFamily("open_speech_cache_misses", "Speech that was looked for in the cache and made.", labels=("kind",))
+    for family, counted in ((found, hits), (missed, misses)):
+        for kind, count in counted.items():
+            family.add_metric((kind,), count)
+    return [found, missed]
+
+
+def of_runners(states: States) -> list[Metric]:
+    """Tell how the runner of each backend is, and what it has in memory."""
+    return [*_runners(states), *_models(states), _batches(states)]
+
+
+def _runners(states: States) -> Iterable[Metric]:
+    up = {backend: state["runner"] is not None for backend, state in states.items()}
+    yield _family("gauge", "open_speech_runner_up", "Whether a runner answered within two seconds.", up)
+    ready = {backend: state["ready"] for backend, state in states.items()}
+    yield _family("gauge", "open_speech_runner_ready", "Whether calls to a backend are taken; also one that is being started again.", ready)
+    memory = {backend: answer["memory_bytes"] for backend, answer in _answers(states) if "memory_bytes" in answer}
+    yield _family("gauge", "open_speech_runner_memory_bytes", "Memory of a runner's process, with all models in it.", memory)
+    fetched = {backend: answer["fetched_models"] for backend, answer in _answers(states) if "fetched_models" in answer}
+    yield _family("counter", "open_speech_downloads", "Models whose files a runner has fetched since it began.", fetched)
+    fetching = {
+        backend: sum("loading" != told.get("state") for told in answer.get("progress", {}).values()) for backend, answer in _answers(states)
+    }
+    yield _family("gauge", "open_speech_downloads_under_way", "Models whose files are being fetched.", fetching)
+
+
+def _models(states: States) -> Iterable[Metric]:
+    loaded = GaugeMetricFamily("open_speech_model_loaded", "Models that are in memory.", labels=("backend", "model"))
+    idle = GaugeMetricFamily("open_speech_model_idle_seconds", "Time since a loaded model was used.", labels=("backend", "model"))
+    users = GaugeMetricFamily("open_speech_model_calls_under_way", "Calls that use a loaded model.", labels=("backend", "model"))
+    for backend, answer in _answers(states):
+        for model, idle_s in answer.get("loaded", {}).items():
+            loaded.add_metric((backend, model), 1)
+            idle.add_metric((backend, model), idle_s)
+            users.add_metric((backend, model), answer.get("in_flight", {}).get(model, 0))
+    return loaded, idle, users
+
+
+def _batches(states: States) -> Metric:
+    sizes = HistogramMetricFamily("open_speech_batch_size", "Windows or texts that one call of a model took.", labels=("backend",))
+    for backend, answer in _answers(states):
+        if counted := answer.get("batches"):
+            buckets, total = histogram({int(size): count for size, count in counted.items()}, BATCHES)
+            sizes.add_metric((backend,), buckets, total)
+    return sizes
+
+
+def histogram(counted: Mapping[int, int], bounds: Sequence[int]) -> tuple[list[tuple[str, float]], float]:
+    """Write how often each value was seen as Prometheus does: how many were at most each bound, and the sum of all."""
+    buckets = [(f"{bound:.1f}", float(sum(n for value, n in counted.items() if value <= bound))) for bound in bounds]
+    return [*buckets, ("+Inf", float(sum(counted.values())))], float(sum(value * n for value, n in counted.items()))
+
+
+def _answers(states: States) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    return ((backend, state["runner"]) for backend, state in states.items() if state["runner"] is not None)
+
+
+def _family(kind: str, name: str, documentation: str, values: Mapping[str, float]) -> Metric:
+    family = (CounterMetricFamily if kind == "counter" else GaugeMetricFamily)(name, documentation, labels=("backend",))
+    for backend, value in values.items():
+        family.add_metric((backend,), float(value))
+    return family

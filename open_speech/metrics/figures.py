@@ -1,0 +1,68 @@
+"""Every counter, gauge and histogram that one process keeps of itself: its name, its labels, its buckets.
+
+No label is made of what a client sends: doors, routes, models and error codes are all of lists of our own (labels.py).
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+WAITS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Times until something begins."""
+WORK_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+"""Times that a whole request takes: a film takes half an hour."""
+SESSION_S = (1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0)
+FACTORS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0)
+"""Seconds of work for a second of sound; above 1 nobody can talk along."""
+
+
+class Figures:
+    """The figures of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "open_speech_http_requests", "HTTP requests, by the route they matched.", ("door", "route", "method", "status"),
+            registry=registry,
+        )  # fmt: skip
+        self.durations = Histogram(
+            "open_speech_http_request_duration_seconds",
+            "Time from a request's head to the end of its answer.",
+            ("door", "route"),
+            buckets=WORK_S,
+            registry=registry,
+        )
+        self.first_bytes = Histogram(
+            "open_speech_http_first_byte_seconds",
+            "Time from a request's head to the first byte of its answer's body.",
+            ("door", "route"),
+            buckets=WAITS_S,
+            registry=registry,
+        )
+        self.under_way = Gauge(
+            "open_speech_http_requests_under_way", "HTTP requests whose answer has not ended.", ("door",), registry=registry
+        )
+        self.errors = Counter(
+            "open_speech_errors", "Errors that clients were told, by their code; in a session there may be many.", ("door", "code"),
+            registry=registry,
+        )  # fmt: skip
+        self.sessions = Gauge("open_speech_sessions", "Connections that are open at a live door.", ("door",), registry=registry)
+        self.sessions_begun = Counter("open_speech_sessions_begun", "Connections opened at a live door.", ("door",), registry=registry)
+        self.session_times = Histogram(
+            "open_speech_session_duration_seconds", "How long connections at a live door stay open.", ("door",), buckets=SESSION_S,
+            registry=registry,
+        )  # fmt: skip
+        self.audio_in = Counter("open_speech_audio_in_seconds", "Sound that was transcribed.", ("model",), registry=registry)
+        self.audio_out = Counter("open_speech_audio_out_seconds", "Sound that was made.", ("model",), registry=registry)
+        self.characters = Counter("open_speech_characters", "Characters of text to speak, tags not counted.", ("model",), registry=registry)
+        self.factors = Histogram(
+            "open_speech_real_time_factor",
+            "Seconds that a transcription, a live pass or a speech took for each second of its sound, a slow listener's time not counted.",
+            ("task", "model"),
+            buckets=FACTORS,
+            registry=registry,
+        )
+        self.first_sounds = Histogram(
+            "open_speech_first_sound_seconds", "Time until the first sound of a speech was made.", ("model",), buckets=WAITS_S,
+            registry=registry,
+        )  # fmt: skip

@@ -1,0 +1,54 @@
+"""Labels out of lists that no client can make longer: doors by path, methods, and models by what this server lists. Pure."""
+
+from __future__ import annotations
+
+from open_speech.registry import Registry
+
+OTHER = "other"
+PROBE = "probe"
+DOORS = (
+    ("/v1/realtime", "realtime"),
+    ("/v1/audio/stream", "live-transcription"),
+    ("/v1/audio/speech/stream", "live-speech"),
+    ("/v1/audio/jobs", "jobs"),
+    ("/v1/", "openai"),
+    ("/api/", "management"),
+    ("/bazarr/", "bazarr"),
+    ("/asr", "bazarr"),
+    ("/detect-language", "bazarr"),
+    ("/status", "bazarr"),
+    ("/web", "web"),
+    ("/docs", "web"),
+    ("/health", PROBE),
+    ("/livez", PROBE),
+    ("/readyz", PROBE),
+    ("/metrics", PROBE),
+)
+"""Beginnings of paths, the first that fits counts -> the way in that they belong to."""
+WYOMING = "wyoming"
+"""The door that has no paths."""
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def door_of(path: str) -> str:
+    """Name the door that a path leads to."""
+    return next((door for beginning, door in DOORS if path.startswith(beginning)), OTHER)
+
+
+def method_of(method: str) -> str:
+    """Name an HTTP method; one that nobody has heard of is `other`."""
+    return method if method in METHODS else OTHER
+
+
+class Models:
+    """The models that may be labels: those that a server lists, whatever other names it would take."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._listed = {model.id for entry in registry.all_models() for model in (entry, *entry.parts)}
+
+    def label(self, model: str) -> str:
+        """Give a model's id if it is listed, `other` for a name that only its asker vouches for."""
+        if model in self._listed or any(listed.id == model for listed in self._registry.models()):
+            return model
+        return OTHER
