@@ -1,0 +1,143 @@
+"""A job -> what a client is shown of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel
+
+from open_speech.errors import from_wire
+from open_speech.jobs.job import Job, Kind, Status
+from open_speech.openai.errors import envelope
+from open_speech.openai.schemas import ErrorDetail
+
+PATH = "/v1/audio/jobs"
+
+
+class ResultBody(BaseModel):
+    """Where the result is."""
+
+    url: str
+    response_format: str
+    bytes: int
+
+
+class WebhookBody(BaseModel):
+    """How it goes with the webhook."""
+
+    url: str
+    status: Literal["waiting", "pending", "delivered", "failed"]
+    attempts: int
+    last_error: str | None
+    next_attempt_at: int | None
+    """Unix seconds."""
+
+
+class JobBody(BaseModel):
+    """One job; times are Unix seconds."""
+
+    id: str
+    object: Literal["audio.job"] = "audio.job"
+    type: Kind
+    model: str
+    status: Status
+    progress: float
+    """In [0, 1]."""
+    audio_seconds: float
+    """Of sound that were heard or spoken so far."""
+    audio_seconds_total: float | None
+    """Of the whole; None where that is not known."""
+    filename: str | None
+    batch_id: str | None
+    batch_index: int
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+    expires_at: int | None
+    """When it is deleted with its result; None while it is not over."""
+    error: ErrorDetail | None
+    result: ResultBody | None
+    webhook: WebhookBody | None
+
+    @classmethod
+    def of(cls, job: Job, retain_s: float) -> Self:
+        """Show a job that is kept for `retain_s` seconds when it is over."""
+        return cls(
+            id=job.id,
+            type=job.type,
+            model=job.model,
+            status=job.status,
+            progress=round(job.progress, 4),
+            audio_seconds=round(job.audio_s, 3),
+            audio_seconds_total=None if job.total_s is None else round(job.total_s, 3),
+            filename=job.filename or None,
+            batch_id=job.batch_id,
+            batch_index=job.batch_index,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            expires_at=None if job.finished_at is None else int(job.finished_at + retain_s),
+            error=None if job.error is None else ErrorDetail(**envelope(from_wire(job.error))["error"]),
+            result=_result(job),
+            webhook=_webhook(job),
+        )
+
+
+class JobList(BaseModel):
+    """A page of jobs, or the jobs of one request."""
+
+    object: Literal["list"] = "list"
+    batch_id: str | None = None
+    data: list[JobBody]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+    @classmethod
+    def of(cls, jobs: Iterable[Job], retain_s: float, *, batch_id: str | None = None, has_more: bool = False) -> Self:
+        """Show several jobs."""
+        data = [JobBody.of(job, retain_s) for job in jobs]
+        ends = (data[0].id, data[-1].id) if data else (None, None)
+        return cls(batch_id=batch_id, data=data, first_id=ends[0], last_id=ends[1], has_more=has_more)
+
+
+class DeletedJobBody(BaseModel):
+    """A job that is gone, with its upload and its result."""
+
+    id: str
+    object: Literal["audio.job.deleted"] = "audio.job.deleted"
+    deleted: Literal[True] = True
+
+
+def event_of(job: Job, retain_s: float) -> dict[str, Any]:
+    """Tell how a job stands, as an event."""
+    return {"type": f"audio.job.{job.status}", "data": JobBody.of(job, retain_s).model_dump()}
+
+
+def message_of(job: Job, retain_s: float, result: Any = None) -> dict[str, Any]:
+    """Tell how a job ended, as a webhook; with `result` where that was asked for."""
+    event = event_of(job, retain_s)
+    if result is not None:
+        event["data"]["output"] = result
+    when = datetime.fromtimestamp(job.finished_at or 0, UTC).isoformat().replace("+00:00", "Z")
+    return {"type": event["type"], "timestamp": when, "data": event["data"]}
+
+
+def _result(job: Job) -> ResultBody | None:
+    if job.result is None:
+        return None
+    return ResultBody(url=f"{PATH}/{job.id}/result", response_format=job.response_format, bytes=job.result.size)
+
+
+def _webhook(job: Job) -> WebhookBody | None:
+    if job.webhook is None:
+        return None
+    return WebhookBody(
+        url=job.webhook.url,
+        status=job.webhook.status,
+        attempts=job.webhook.attempts,
+        last_error=job.webhook.note,
+        next_attempt_at=None if job.webhook.due_at is None else int(job.webhook.due_at),
+    )

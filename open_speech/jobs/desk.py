@@ -1,0 +1,157 @@
+"""The jobs of one server, as far as a client may do something with them. Everything that touches the disk is done in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from open_speech.config import Settings
+from open_speech.engine import Engine
+from open_speech.errors import InvalidValue, NotNow, Overloaded, UnknownItem
+from open_speech.jobs.addresses import Guard
+from open_speech.jobs.bodies import event_of, message_of
+from open_speech.jobs.courier import Courier, key_of
+from open_speech.jobs.job import Job, Kind, Status
+from open_speech.jobs.results import sent_along
+from open_speech.jobs.store import Bounds, JobStore, NewJob
+from open_speech.jobs.work import Work
+from open_speech.jobs.workers import Workers
+
+LOOK_S = 0.3
+"""Seconds between two looks at a job that is followed."""
+MOST_FOLLOWERS = 64
+"""Clients that may follow jobs at once."""
+RETRY_S = 5.0
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which jobs a list shows; None shows all."""
+
+    status: Status | None = None
+    type: Kind | None = None
+    batch_id: str | None = None
+
+    def shows(self, job: Job) -> bool:
+        """Tell whether a job is in the list."""
+        asked = ((self.status, job.status), (self.type, job.type), (self.batch_id, job.batch_id))
+        return all(want is None or want == have for want, have in asked)
+
+
+class Jobs:
+    """Jobs that are kept, and, while `working`, worked off."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises SettingsError for a webhook secret that is none."""
+        bounds = Bounds(settings.os_batch_max_pending, settings.os_jobs_max_mb * _MIB, settings.os_jobs_retain_h * 3600)
+        self.store = JobStore(settings.os_jobs_dir.expanduser(), bounds)
+        self.guard = Guard(allow_private=settings.os_webhook_allow_private)
+        self.retain_s = bounds.retain_s
+        self._settings = settings
+        self._courier = Courier(self.guard, key_of(settings.os_webhook_secret))
+        self._workers: Workers | None = None
+        self._followers = 0
+
+    @asynccontextmanager
+    async def working(self, engine: Engine) -> AsyncIterator[None]:
+        """Work jobs off by an engine until the block ends; those that an earlier server left come first."""
+        work = Work(engine, self._settings, self.store)
+        workers = Workers(self.store, work.do, self._deliver, engine.admission, limit=self._settings.os_batch_workers)
+        self._workers = workers
+        try:
+            async with workers.working():
+                yield
+        finally:
+            self._workers = None
+
+    async def accept(self, new: Sequence[NewJob]) -> list[Job]:
+        """Keep the jobs of one request. Raises as JobStore.accept."""
+        jobs = await asyncio.to_thread(self.store.accept, new)
+        self._wake()
+        return jobs
+
+    async def find(self, owner: str, name: str) -> Job:
+        """Find a job by its id. Raises UnknownItem, also for one of somebody else's."""
+        job = await asyncio.to_thread(self.store.get, name)
+        if job is None or job.owner != owner:
+            raise UnknownItem(f"There is no job `{name[:64]}`.", param="job_id")
+        return job
+
+    async def page(self, owner: str, wanted: Wanted, *, after: str | None, limit: int) -> tuple[list[Job], bool]:
+        """List someone's jobs, newest first, at most `limit` of them behind the one with the id `after`; and tell whether there are more.
+
+        Raises InvalidValue naming `after`.
+        """
+        if after is not None:
+            try:
+                await self.find(owner, after)
+            except UnknownItem as unknown:
+                raise InvalidValue(unknown.message, param="after") from None
+        jobs = await asyncio.to_thread(self.store.all)
+        found = [job for job in jobs if job.owner == owner and wanted.shows(job) and (after is None or job.id < after)]
+        return found[:limit], len(found) > limit
+
+    async def cancel(self, owner: str, name: str) -> Job:
+        """End a job; one that was cancelled before stays as it is. Raises UnknownItem, or NotNow for one that has come to an end."""
+        await self.find(owner, name)
+        job = await asyncio.to_thread(self.store.change, name, lambda job: job.cancelled(self.store.now()))
+        if job is None:
+            raise UnknownItem(f"There is no job `{name[:64]}`.", param="job_id")
+        if job.status != "cancelled":
+            raise NotNow(f"The job is {job.status}: there is nothing to cancel.", param="job_id")
+        self._wake()
+        return job
+
+    async def delete(self, owner: str, name: str) -> str:
+        """Delete a job with its upload and its result; one that is not over is cancelled. Gives its id. Raises UnknownItem."""
+        job = await self.find(owner, name)
+        await asyncio.to_thread(self.store.remove, job.id)
+        self._wake()
+        return job.id
+
+    async def follow(self, owner: str, name: str, engine: Engine) -> AsyncGenerator[dict[str, Any], None]:
+        """Tell how a job stands, now and at every change, until it is over, it is gone, or the server stops.
+
+        Raises UnknownItem, or Overloaded where too many follow.
+        """
+        if self._followers >= MOST_FOLLOWERS:
+            raise Overloaded(f"{MOST_FOLLOWERS} clients follow jobs already.", retry_after_s=RETRY_S)
+        self._followers += 1
+        try:
+            job: Job | None = await self.find(owner, name)
+            told: Job | None = None
+            while job is not None:
+                if job != told:
+                    told = job
+                    yield event_of(job, self.retain_s)
+                if job.is_over or engine.admission.is_closed:
+                    return
+                await asyncio.sleep(LOOK_S)
+                job = await asyncio.to_thread(self.store.get, name)
+        finally:
+            self._followers -= 1
+
+    def _wake(self) -> None:
+        if self._workers is not None:
+            self._workers.wake()
+
+    async def _deliver(self, job: Job) -> None:
+        """Send a job's webhook. Raises Undelivered."""
+        assert job.webhook is not None
+        output = await asyncio.to_thread(sent_along, self.store, job) if job.webhook.with_result else None
+        message = message_of(job, self.retain_s, output)
+        await self._courier.send(job.webhook.url, f"msg_{job.id.removeprefix('job_')}", message, self.store.now())
+
+
+async def _jobs(request: Request) -> Jobs:
+    jobs: Jobs = request.app.state.jobs
+    return jobs
+
+
+JobsDep = Annotated[Jobs, Depends(_jobs)]

@@ -1,0 +1,188 @@
+"""A request that hands jobs in -> what the store keeps of them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fastapi import Request
+from pydantic import BaseModel, Field
+
+from open_speech.config import Settings
+from open_speech.engine import Engine
+from open_speech.errors import InvalidRequest, InvalidValue, UnsupportedValue, UploadTooLarge
+from open_speech.jobs.addresses import Guard
+from open_speech.jobs.job import Delivery, Job, Kind
+from open_speech.jobs.store import NewJob
+from open_speech.openai.errors import validated
+from open_speech.openai.forms import Media, read_uploads
+from open_speech.openai.listen_requests import TranscriptionRequest, TranslationRequest
+from open_speech.openai.manners import manner_of
+from open_speech.openai.schemas import SpeechRequest
+from open_speech.openai.transcriptions import question_of
+from open_speech.reading import Reading
+
+JSON_BYTES = 24 << 20
+"""Bytes of a body in JSON: a million characters of text, and a recording of a voice."""
+_KEY_CHARS = _NAME_CHARS = 255
+
+_FIELDS = {
+    "transcription": TranscriptionRequest.model_fields,
+    "translation": TranslationRequest.model_fields,
+    "speech": SpeechRequest.model_fields,
+}
+"""What is kept of a request: no job needs what nobody reads."""
+
+
+class JobRequest(BaseModel):
+    """What a request says about the job itself; its other fields are those of the endpoint that does the same at once."""
+
+    type: Kind = Field(description="What is to be done; unset is `transcription` for a form, and `speech` for JSON.")
+    webhook_url: str | None = Field(None, max_length=2048, description="Address that is told when the job has ended.")
+    webhook_include: Literal["result"] | None = Field(None, description="`result` sends the transcript along.")
+
+
+@asynccontextmanager
+async def handed_in(request: Request, limit: int) -> AsyncIterator[tuple[dict[str, Any], list[Media]]]:
+    """Read the fields and the files of a request: a form with at most `limit` files, or JSON with none.
+
+    Raises InvalidRequest's children.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+        yield {"type": "speech", **await _json(request)}, []
+        return
+    async with read_uploads(request, limit) as (fields, files):
+        yield {"type": "transcription", **fields}, files
+
+
+@dataclass(frozen=True, slots=True)
+class Clerk:
+    """Checks requests, each as the endpoint that does the same at once would."""
+
+    engine: Engine
+    settings: Settings
+    guard: Guard
+
+    async def new_jobs(self, fields: dict[str, Any], files: Sequence[Media], owner: str, key: str | None) -> list[NewJob]:
+        """Make the jobs of a request; `key` is what `key_of` told of it. Raises SpeechError's children."""
+        about = validated(JobRequest, fields)
+        fields = {name: value for name, value in fields.items() if name not in JobRequest.model_fields}
+        asked = await asyncio.to_thread(_fingerprint, about, fields)
+        if (about.type == "speech") is bool(files):
+            raise InvalidRequest("A job that speaks comes as JSON; one that listens as `multipart/form-data`, with `file`.", param="type")
+        fields = {name: value for name, value in fields.items() if name in _FIELDS[about.type]}
+        model, form = await self._checked(about.type, fields)
+        webhook = None
+        if about.webhook_url:
+            await self.guard.check(about.webhook_url, param="webhook_url")
+            webhook = Delivery(url=about.webhook_url, with_result=about.webhook_include == "result")
+        batch = f"batch_{(key or secrets.token_hex(16))[:32]}" if len(files) > 1 else None
+        job = Job(
+            id="", created_at=0, type=about.type, model=model, response_format=form, owner=owner, batch_id=batch, webhook=webhook,
+            idempotency=key, fingerprint=asked,
+        )  # fmt: skip
+        if not files:
+            return [NewJob(job, fields)]
+        return [
+            NewJob(job.model_copy(update={"filename": _shown(file.filename), "batch_index": index}), fields, file.source)
+            for index, file in enumerate(files)
+        ]
+
+    async def _checked(self, kind: Kind, fields: dict[str, Any]) -> tuple[str, str]:
+        """Check the fields of a job; gives its model, and the format in which it wants its result."""
+        if kind == "speech":
+            body = speech_request(fields)
+            await reading_of(body, self.engine)
+            return body.model, body.response_format or self.settings.tts_default_format
+        asked = heard_request(kind, fields)
+        await question_of(asked, self.engine, self.settings)
+        return asked.model, asked.response_format
+
+
+def _fingerprint(about: JobRequest, fields: dict[str, Any]) -> str:
+    """Digest what was asked. Raises InvalidRequest for text that could not be written down: half of a surrogate pair."""
+    try:
+        return hashlib.sha256(json.dumps([about.model_dump(), fields], sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    except UnicodeEncodeError:
+        raise InvalidRequest("The request holds text that is not Unicode.") from None
+
+
+def _shown(filename: str) -> str:
+    return filename.encode(errors="replace").decode()[:_NAME_CHARS]
+
+
+def heard_request(kind: Kind, fields: dict[str, Any]) -> TranscriptionRequest | TranslationRequest:
+    """Read the fields of a job that listens. Raises InvalidRequest's children naming the field."""
+    if kind == "translation":
+        return validated(TranslationRequest, fields)
+    body = validated(TranscriptionRequest, fields)
+    if body.streams:
+        raise UnsupportedValue("A job is not streamed: follow its events.", param="stream")
+    return body
+
+
+def speech_request(fields: dict[str, Any]) -> SpeechRequest:
+    """Read the fields of a job that speaks. Raises InvalidRequest's children naming the field."""
+    body = validated(SpeechRequest, fields)
+    if body.stream_format in ("sse", "json"):
+        raise UnsupportedValue("A job that speaks gives sound alone.", param="stream_format")
+    for name in ("timestamps", "captions"):
+        if getattr(body, name) is not None:
+            raise UnsupportedValue("A job that speaks gives sound alone.", param=name)
+    return body
+
+
+async def reading_of(body: SpeechRequest, engine: Engine) -> Reading:
+    """Decide how the text of a job is spoken. Raises as Engine.read."""
+    return await engine.read(
+        body.model,
+        body.input,
+        voice=body.voice_id,
+        speed=body.speed,
+        language=body.language,
+        manner=await manner_of(body),
+        input_type=body.input_type,
+        rate=body.sample_rate,
+        cache=body.cache,
+        long=True,
+    )
+
+
+def key_of(request: Request, owner: str) -> str | None:
+    """Tell the digest of a request's `Idempotency-Key`, which is its owner's alone; None without one. Raises InvalidValue."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not key.strip() or len(key) > _KEY_CHARS:
+        raise InvalidValue(f"An `Idempotency-Key` has 1 to {_KEY_CHARS} characters.", param="Idempotency-Key")
+    return hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > JSON_BYTES:
+            raise UploadTooLarge(f"A body in JSON has at most {JSON_BYTES} bytes.")
+    try:
+        body = await asyncio.to_thread(_parsed, bytes(data))
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The request body is not valid JSON.") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The request body must be a JSON object.")
+    return body
+
+
+def _parsed(data: bytes) -> Any:
+    """Parse JSON. Raises ValueError, also for numbers that are none."""
+    return json.loads(data, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")

@@ -1,0 +1,98 @@
+"""/v1/audio/jobs: hand in, list, look at, follow, fetch, cancel, delete."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from open_speech.config import AudioFormat
+from open_speech.jobs import results
+from open_speech.jobs.bodies import PATH, DeletedJobBody, JobBody, JobList
+from open_speech.jobs.desk import JobsDep, Wanted
+from open_speech.jobs.job import Kind, Status
+from open_speech.jobs.owners import OwnerDep
+from open_speech.jobs.requests import Clerk, JobRequest, handed_in, key_of
+from open_speech.openai import sse
+from open_speech.openai.dependencies import EngineDep, SettingsDep
+from open_speech.openai.listen_requests import TranscriptionRequest
+from open_speech.openai.live import LiveResponse, resumed
+from open_speech.openai.schemas import ERRORS, AnswerFormat, SpeechRequest
+
+router = APIRouter(prefix=PATH, tags=["jobs"], responses=ERRORS)
+
+
+def _body_schema() -> dict[str, Any]:
+    """Describe both kinds of body, for the OpenAPI document."""
+    about = JobRequest.model_json_schema()["properties"]
+    heard = TranscriptionRequest.model_json_schema()
+    file = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    form = {**heard, "properties": {"file": file, **about, **heard["properties"]}, "required": ["file", *heard["required"]]}
+    # By its name: the schema has parts, which only the document's root can hold.
+    json = {"allOf": [{"$ref": f"#/components/schemas/{SpeechRequest.__name__}"}, {"type": "object", "properties": about}]}
+    content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": json}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+@router.post("", status_code=202, openapi_extra=_body_schema(), response_model=JobBody | JobList)
+async def create_job(request: Request, engine: EngineDep, settings: SettingsDep, jobs: JobsDep, owner: OwnerDep) -> Response:
+    """Hand in a long file, or several, to be transcribed or translated, or a text to be spoken. When this answers they are on the disk.
+
+    With an `Idempotency-Key` the same request can be sent again: it is given the jobs that it made.
+    """
+    key = key_of(request, owner)
+    async with handed_in(request, settings.os_batch_max_pending) as (fields, files):
+        made = await jobs.accept(await Clerk(engine, settings, jobs.guard).new_jobs(fields, files, owner, key))
+    if len(made) == 1:
+        body = JobBody.of(made[0], jobs.retain_s)
+        return JSONResponse(body.model_dump(), 202, {"Location": f"{PATH}/{body.id}"})
+    batch = made[0].batch_id
+    return JSONResponse(JobList.of(made, jobs.retain_s, batch_id=batch).model_dump(), 202, {"Location": f"{PATH}?batch_id={batch}"})
+
+
+@router.get("")
+async def list_jobs(  # noqa: PLR0913 - the route's parameters
+    jobs: JobsDep,
+    owner: OwnerDep,
+    status: Status | None = None,
+    type: Kind | None = None,
+    batch_id: str | None = None,
+    after: Annotated[str | None, Query(description="Id of the last job of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> JobList:
+    """List your jobs, newest first."""
+    page, more = await jobs.page(owner, Wanted(status, type, batch_id), after=after, limit=limit)
+    return JobList.of(page, jobs.retain_s, batch_id=batch_id, has_more=more)
+
+
+@router.get("/{job_id}")
+async def get_job(job_id: str, jobs: JobsDep, owner: OwnerDep) -> JobBody:
+    """Tell how a job stands."""
+    return JobBody.of(await jobs.find(owner, job_id), jobs.retain_s)
+
+
+@router.get("/{job_id}/events", response_class=Response, responses={200: {"content": {sse.MEDIA_TYPE: {}}}})
+async def follow_job(job_id: str, jobs: JobsDep, owner: OwnerDep, engine: EngineDep) -> Response:
+    """Tell how a job stands, now and at every change, as server-sent events until it is over."""
+    stream = sse.stream(jobs.follow(owner, job_id, engine))
+    return LiveResponse(resumed(await anext(stream), stream), sse.MEDIA_TYPE)
+
+
+@router.get("/{job_id}/result", response_class=Response, responses={200: {"description": "The text or the sound, in `response_format`."}})
+async def get_result(job_id: str, jobs: JobsDep, owner: OwnerDep, response_format: AnswerFormat | AudioFormat | None = None) -> Response:
+    """Fetch what a job has made; a transcript in any format. A job that failed answers with its error."""
+    return await asyncio.to_thread(results.answer, jobs.store, await jobs.find(owner, job_id), response_format)
+
+
+@router.post("/{job_id}/cancel")
+async def cancel_job(job_id: str, jobs: JobsDep, owner: OwnerDep) -> JobBody:
+    """Stop a job, or take it out of the queue."""
+    return JobBody.of(await jobs.cancel(owner, job_id), jobs.retain_s)
+
+
+@router.delete("/{job_id}")
+async def delete_job(job_id: str, jobs: JobsDep, owner: OwnerDep) -> DeletedJobBody:
+    """Delete a job with its file and its result; one that is not over is stopped."""
+    return DeletedJobBody(id=await jobs.delete(owner, job_id))

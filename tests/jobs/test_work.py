@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from open_speech.jobs import checkpoints
+from open_speech.jobs.work import Memory
+from open_speech.transcript import Segment, TranscriptInfo
+
+
+def info(duration: float, probability: float = 0.9) -> TranscriptInfo:
+    return TranscriptInfo("en", probability, duration)
+
+
+def added(memory: Memory, *heard: tuple[float, Segment]) -> None:
+    async def add() -> None:
+        for duration, segment in heard:
+            await memory.add(info(duration), segment)
+
+    asyncio.run(add())
+
+
+def test_a_window_is_kept_when_the_next_one_has_come(tmp_path: Path) -> None:
+    path = tmp_path / "heard.jsonl"
+    memory = Memory(path, [])
+    added(memory, (10.0, Segment(0, 4, " One.")), (10.0, Segment(5, 9, " Two.")))
+    assert checkpoints.read(path) == []
+    added(memory, (20.0, Segment(11, 19, " Three.")))
+    (kept,) = checkpoints.read(path)
+    assert ([segment.text for segment in kept.segments], kept.info.duration) == ([" One.", " Two."], 10.0)
+    assert memory.whole(info(30.0)).text == "One. Two. Three."
+
+
+def test_a_later_run_goes_on_at_the_end_of_the_last_window_that_was_kept(tmp_path: Path) -> None:
+    path = tmp_path / "heard.jsonl"
+    added(Memory(path, []), (10.0, Segment(0, 9, " One.")), (20.0, Segment(11, 19, " Two.")), (30.0, Segment(21, 29, " Lost.")))
+    again = Memory(path, checkpoints.read(path))
+    assert (again.until_s, again.language) == (20.0, "en")
+    # The engine hears from there on, and counts from there.
+    added(again, (10.0, Segment(1, 9, " Three.")), (20.0, Segment(11, 19, " Four.")))
+    whole = again.whole(info(25.0, probability=1.0))
+    assert whole.text == "One. Two. Three. Four."
+    assert [segment.start for segment in whole.segments] == [0, 11, 21, 31]
+    assert (whole.info.duration, whole.info.language_probability) == (45.0, 0.9)
+    third = Memory(path, checkpoints.read(path))
+    assert third.until_s == 30.0
+    assert third.whole(info(0.0)).text == "One. Two. Three."
+
+
+def test_a_backend_that_knows_the_whole_length_at_once_keeps_nothing_half(tmp_path: Path) -> None:
+    path = tmp_path / "heard.jsonl"
+    added(Memory(path, []), (60.0, Segment(0, 9, " One.")), (60.0, Segment(11, 19, " Two.")))
+    assert checkpoints.read(path) == []
+
+
+def test_a_text_that_reaches_beyond_what_was_heard_is_not_final(tmp_path: Path) -> None:
+    path = tmp_path / "heard.jsonl"
+    added(Memory(path, []), (10.0, Segment(0, 12, " One.")), (20.0, Segment(13, 19, " Two.")))
+    assert checkpoints.read(path) == []
