@@ -11,7 +11,14 @@ PYTEST := $(BIN)/pytest
 # Beside the default models: without them the conformance suite would skip their rows.
 TESTED_TOO := moonshine/tiny moonshine/base vosk-model-small-en-us-0.15
 
-.PHONY: help serve runner check test bench bento clean
+# What builds images: the first that is here, unless it is named.
+ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
+# `cuda` for bentofile.cuda.yaml and an image for NVIDIA GPUs.
+VARIANT ?= cpu
+BENTO := open-speech$(if $(filter cuda,$(VARIANT)),-cuda)
+IMAGE ?= $(BENTO):latest
+
+.PHONY: help serve runner check test bench bento image image-test clean
 
 help:
 	@echo "make serve   make $(VENV), pull the default weights, serve on http://127.0.0.1:8100"
@@ -19,7 +26,9 @@ help:
 	@echo "make check   ruff and mypy"
 	@echo "make test    every test that needs no GPU; pulls the default weights first"
 	@echo "make bench   what the server adds to the engines"
-	@echo "make bento   build the Bento, for images and deployments"
+	@echo "make bento   build the Bento, for images and deployments; VARIANT=cuda: the one for NVIDIA GPUs"
+	@echo "make image   build the container image, with docker, podman or buildah: ENGINE=podman; VARIANT=cuda"
+	@echo "make image-test  build it, run it, have it transcribe and speak"
 	@echo "make clean   remove $(VENV) and everything built; weights stay in ~/.cache/open-speech"
 
 $(BIN)/python:
@@ -65,7 +74,18 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
 bento: $(VENV)/.serve
-	BENTOML_DO_NOT_TRACK=True $(BIN)/bentoml build
+	BENTOML_DO_NOT_TRACK=True $(BIN)/bentoml build -f $(if $(filter cuda,$(VARIANT)),bentofile.cuda.yaml,bentofile.yaml)
+
+# Two steps: BentoML's own image, and out of it one that holds what runs. deploy/Containerfile says why.
+image: bento
+	BENTOML_DO_NOT_TRACK=True $(BIN)/bentoml containerize $(BENTO):latest --backend $(ENGINE) -t $(BENTO)-bento:latest
+	BUILDAH_FORMAT=docker $(ENGINE) build -f deploy/Containerfile -t $(IMAGE) --build-arg BENTO=$(BENTO)-bento:latest \
+		--build-arg VERSION=$$($(BIN)/python -c 'import open_speech; print(open_speech.__version__)') \
+		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) deploy
+
+image-test: $(VENV)/.dev
+	$(BIN)/open-speech models pull
+	ENGINE=$(ENGINE) deploy/test/image_test.sh
 
 clean:
 	rm -rf $(VENV) .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

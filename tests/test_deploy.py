@@ -1,0 +1,266 @@
+"""What is in deploy/ fits the server and fits together: images, compose files, Kubernetes manifests, systemd units."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from open_speech import config
+from open_speech.config import Settings
+from runners import catalog
+from runners._plan import plan
+from tests.manifests import K8S, container, environment, front, manifests, pod, read, runners, selected_by
+
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "deploy"
+CONTAINERFILE = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+USER = 1034
+
+
+# -- images
+
+
+def test_the_image_for_gpus_is_the_one_for_cpus_and_kokoros_torch() -> None:
+    cpu, cuda = read(ROOT / "bentofile.yaml"), read(ROOT / "bentofile.cuda.yaml")
+    shared, packages = cpu["python"].pop("packages"), cuda["python"].pop("packages")
+    assert packages[:-2] == shared
+    assert [re.split(r"[<>=]", package)[0] for package in packages[-2:]] == ["kokoro", "torch"]
+    assert (cpu.pop("name"), cuda.pop("name")) == ("open-speech", "open-speech-cuda")
+    assert cpu == cuda
+
+
+def test_one_python_is_named_everywhere() -> None:
+    version = read(ROOT / "bentofile.yaml")["docker"]["python_version"]
+    assert f"ARG BASE=python:{version}-slim" in CONTAINERFILE
+    assert f"python:{version}-slim" in (DEPLOY / "test/image_test.sh").read_text(encoding="utf-8")
+    assert set(re.findall(r"python(3\.\d+)/site-packages", CONTAINERFILE)) == {version}
+
+
+def test_every_setting_of_the_images_is_one() -> None:
+    bento = {env["name"] for env in read(ROOT / "bentofile.yaml")["envs"]}
+    image = set(re.findall(r"^(?:ENV|   ) +([A-Z_]+)=", CONTAINERFILE, re.MULTILINE))
+    assert "OS_HOST" in bento & image
+    assert {name for name in bento | image if name.startswith(config.PREFIXES)} <= set(config.names())
+
+
+def test_the_image_holds_what_it_copies_and_opens_the_ports_of_the_server() -> None:
+    ours = [line.split()[1:-1] for line in CONTAINERFILE.splitlines() if line.startswith("COPY") and "--from" not in line]
+    assert [name for names in ours for name in names if not (DEPLOY / name).stat().st_mode & 0o111] == []
+    settings = Settings()
+    assert f"EXPOSE {settings.os_port} {settings.os_wyoming_port}" in CONTAINERFILE
+    assert f"USER {USER}:{USER}" in CONTAINERFILE
+
+
+def test_a_healthcheck_says_yes_of_a_server_that_is_ready_and_no_of_none(tones_upstream: str) -> None:
+    assert healthcheck(OS_PORT=str(urlsplit(tones_upstream).port), OS_SSL_ENABLED="false") == 0
+    assert healthcheck(OS_PORT=str(urlsplit(tones_upstream).port)) == 0
+    assert healthcheck(tones_upstream) == 0
+    assert healthcheck(OS_PORT="1") == 1
+    assert healthcheck("tcp://127.0.0.1:1") == 1
+
+
+def healthcheck(*arguments: str, **environ: str) -> int:
+    command = [sys.executable, "-I", str(DEPLOY / "healthcheck"), *arguments]
+    return subprocess.run(command, env=environ, timeout=60, check=False, stderr=subprocess.DEVNULL).returncode
+
+
+# -- compose
+
+
+def service() -> dict[str, Any]:
+    found: dict[str, Any] = read(DEPLOY / "compose.yaml")["services"]["server"]
+    return found
+
+
+def test_compose_takes_everything_from_the_container_that_it_does_not_need() -> None:
+    server = service()
+    assert server["user"] == f"{USER}:{USER}"
+    assert server["read_only"] is True
+    assert server["cap_drop"] == ["ALL"]
+    assert server["security_opt"] == ["no-new-privileges:true"]
+    assert server["pids_limit"] > 0
+    assert set(server["logging"]["options"]) == {"max-size", "max-file"}
+    assert server["restart"] == "unless-stopped"
+    assert server["healthcheck"]["test"] == ["CMD", "healthcheck"]
+
+
+def test_compose_names_settings_ports_and_folders_that_there_are() -> None:
+    server, settings = service(), Settings()
+    assert set(server["environment"]) <= set(config.names())
+    assert [int(port.rpartition(":")[2]) for port in server["ports"]] == [settings.os_port, settings.os_wyoming_port]
+    assert all(port.startswith("${OS_BIND:-127.0.0.1}:") for port in server["ports"])
+    folders = dict(volume.split(":") for volume in server["volumes"])
+    assert set(folders) == set(read(DEPLOY / "compose.yaml")["volumes"])
+    assert all(f" {folder}" in CONTAINERFILE for folder in folders.values())
+
+
+def test_compose_waits_for_accepted_requests_before_it_kills() -> None:
+    assert int(service()["stop_grace_period"].removesuffix("s")) >= Settings().os_stop_timeout_s + 10
+
+
+def test_compose_for_a_gpu_changes_the_image_and_reserves_one() -> None:
+    server = read(DEPLOY / "compose.gpu.yaml")["services"]["server"]
+    assert set(server) == {"image", "environment", "deploy"}
+    assert set(server["environment"]) <= set(config.names())
+    (device,) = server["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+# -- Kubernetes
+
+
+def test_every_manifest_is_in_the_kustomization_and_no_namespace_is_in_a_manifest() -> None:
+    listed = read(K8S / "kustomization.yaml")["resources"]
+    assert sorted(listed) == sorted(path.name for path in K8S.glob("*.yaml") if path.name != "kustomization.yaml")
+    assert "namespace:" not in "".join((K8S / name).read_text(encoding="utf-8") for name in listed)
+
+
+def test_the_image_is_named_in_the_kustomization_alone() -> None:
+    (image,) = read(K8S / "kustomization.yaml")["images"]
+    assert {container(deployment)["image"] for deployment in manifests("Deployment").values()} == {image["name"]}
+
+
+def test_every_selector_finds_one_deployment() -> None:
+    for name, deployment in manifests("Deployment").items():
+        assert selected_by(deployment["spec"]["selector"]["matchLabels"]) == [name]
+    for kind in ("Service", "PodDisruptionBudget"):
+        for one in manifests(kind).values():
+            selector = one["spec"]["selector"]
+            assert len(selected_by(selector.get("matchLabels", selector))) == 1
+    for one in manifests("HorizontalPodAutoscaler").values():
+        assert one["spec"]["scaleTargetRef"]["name"] in runners()
+
+
+def test_only_the_front_may_reach_the_runners() -> None:
+    (policy,) = manifests("NetworkPolicy").values()
+    assert set(selected_by(policy["spec"]["podSelector"]["matchLabels"])) == set(runners())
+    (rule,) = policy["spec"]["ingress"]
+    assert [selected_by(source["podSelector"]["matchLabels"]) for source in rule["from"]] == [["open-speech-front"]]
+    assert [port["port"] for port in rule["ports"]] == [3000]
+
+
+def test_services_lead_to_ports_that_are_open_and_probes_ask_them() -> None:
+    for one in manifests("Service").values():
+        (name,) = selected_by(one["spec"]["selector"])
+        open_ports = {port["name"]: port["containerPort"] for port in container(manifests("Deployment")[name])["ports"]}
+        assert {port["targetPort"] for port in one["spec"]["ports"]} == set(open_ports)
+    for deployment in manifests("Deployment").values():
+        asked = container(deployment)
+        paths = [asked[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+        assert paths == ["/livez", "/livez", "/readyz"]
+        assert {asked[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")} == {"http"}
+
+
+def test_the_front_listens_where_its_manifest_says() -> None:
+    settings = Settings()
+    ports = {port["name"]: port["containerPort"] for port in container(front())["ports"]}
+    assert ports == {"http": settings.os_port, "wyoming": settings.os_wyoming_port}
+    assert pod(front())["terminationGracePeriodSeconds"] >= settings.os_stop_timeout_s + 10
+
+
+def test_the_settings_in_the_manifests_are_valid_and_lead_to_the_runners_of_the_set() -> None:
+    environ = environment(front())
+    assert environ["OS_API_KEY"] == ""  # nobody runs with a key that is public
+    with pytest.raises(config.SettingsError, match="OS_AUTH_REQUIRED"):
+        config.load(environ)
+    placements = plan(config.load(environ | {"OS_API_KEY": "a-key"}))
+    asked = {}
+    for placement in placements:
+        url = urlsplit(placement.where)
+        assert url.hostname is not None
+        one = manifests("Service")[url.hostname]
+        assert url.port in [port["port"] for port in one["spec"]["ports"]]
+        (asked[placement.backend.module],) = selected_by(one["spec"]["selector"])
+    assert asked == {module_of(deployment): name for name, deployment in runners().items()}
+
+
+def module_of(deployment: dict[str, Any]) -> str:
+    """The module that a runner's command serves."""
+    command = container(deployment)["command"]
+    assert command[:2] == ["bentoml", "serve"]
+    module, _, service = command[2].partition(":")
+    assert service == "Runner"
+    assert module in {entry.module for entry in catalog.BACKENDS}
+    assert command[command.index("--port") + 1] == str(container(deployment)["ports"][0]["containerPort"])
+    return str(module)
+
+
+def test_runners_have_settings_that_exist() -> None:
+    for deployment in runners().values():
+        config.load(environment(deployment))
+
+
+def test_no_pod_can_do_more_than_it_needs() -> None:
+    for deployment in manifests("Deployment").values():
+        whole, inner = pod(deployment), container(deployment)
+        assert whole["securityContext"]["runAsNonRoot"] is True
+        assert whole["securityContext"]["runAsUser"] == whole["securityContext"]["fsGroup"] == USER
+        assert whole["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert whole["automountServiceAccountToken"] is False
+        assert whole["enableServiceLinks"] is False
+        assert inner["securityContext"] == {
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+        }  # fmt: skip
+        assert set(inner["resources"]) == {"requests", "limits"}
+
+
+def test_every_volume_is_mounted_and_every_claim_is_there() -> None:
+    claimed = set()
+    for deployment in manifests("Deployment").values():
+        volumes = pod(deployment)["volumes"]
+        mounted = {mount["name"]: mount["mountPath"] for mount in container(deployment)["volumeMounts"]}
+        assert {volume["name"] for volume in volumes} == set(mounted)
+        assert {"/data", "/tmp"} <= set(mounted.values())
+        claimed |= {volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume}
+    assert claimed == set(manifests("PersistentVolumeClaim"))
+
+
+# -- systemd
+
+
+def directives(unit: Path) -> Iterator[tuple[str, str]]:
+    for line in unit.read_text(encoding="utf-8").splitlines():
+        if line and line[0] not in "#[":
+            name, _, value = line.partition("=")
+            yield name, value
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_sets_settings_that_exist_and_stops_the_first_process_first(unit: Path) -> None:
+    said = list(directives(unit))
+    named = {word.partition("=")[0] for name, value in said if name == "Environment" for word in value.split()}
+    assert "OS_MODELS_DIR" in named
+    assert {name for name in named if name.startswith(config.PREFIXES)} <= set(config.names())
+    once = dict(said)
+    assert once["KillMode"] == "mixed"
+    assert int(once["TimeoutStopSec"]) >= Settings().os_stop_timeout_s + 10
+
+
+def test_the_units_are_hardened_alike() -> None:
+    server, runner = (set(directives(unit)) for unit in reversed(UNITS))
+    hardening = [("ProtectSystem", "strict"), ("DynamicUser", "yes"), ("NoNewPrivileges", "yes"), ("CapabilityBoundingSet", "")]
+    assert set(hardening) <= server & runner
+    assert {name for name, _ in server ^ runner} <= {
+        "Description", "Documentation", "Before", "Environment", "EnvironmentFile", "ExecStart", "TimeoutStopSec",
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    for unit in UNITS:
+        # What they start is not installed here, and systemd looks.
+        text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        (tmp_path / unit.name.replace("@", "@piper")).write_text(text, encoding="utf-8")
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", *map(str, sorted(tmp_path.iterdir()))], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
