@@ -1,0 +1,140 @@
+"""What every attack needs: a server to attack, bytes sent as they are, and a verdict on the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+DEADLINE_S = 20.0
+"""Seconds in which the server has to say something, or to hang up."""
+ANSWER_BYTES = 1 << 20
+"""More of an answer is not looked at."""
+ALLOWED = {503, 507}
+"""Answers of the fifth hundred that are documented: not now, and no room."""
+WEIRD: tuple[Any, ...] = (
+    None, True, -1, 0, 1e308, 10**400, "", " ", "\x00", "\ud800", "\U0001f600" * 50, "a" * 70_000, "../../etc/passwd", "${jndi:ldap://x}",
+    [], [[]] * 50, {}, {"": {}}, {"id": None}, [None], "0", "1e999", "NaN", "\u202e", "<speak>", "data:;base64,", "=" * 9,
+)  # fmt: skip
+"""Values that somebody forgot to think of."""
+
+
+class Fault(AssertionError):
+    """The server did what it must not do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A running server: its HTTP door, its Wyoming door if it has one, and a key if it asks for one."""
+
+    port: int
+    wyoming_port: int | None = None
+    key: str = ""
+    host: str = "127.0.0.1"
+
+
+Attack = Callable[[Target, Random], Awaitable[str]]
+"""Does one thing to the server that depends on nothing but the random numbers; says how that ended, or raises Fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back over HTTP; status 0 is a connection that was closed without a word."""
+
+    status: int
+    body: bytes
+
+    def judged(self) -> str:
+        """Say it in a word. Raises Fault for one that a server must not give."""
+        if self.status >= 500 and self.status not in ALLOWED:
+            raise Fault(f"{self.status} {self.body[:300]!r}")
+        return str(self.status or "closed")
+
+
+@asynccontextmanager
+async def connected(target: Target, port: int | None = None) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Hold a TCP connection; it is cut off at the end, whatever is on its way."""
+    async with asyncio.timeout(DEADLINE_S):
+        reader, writer = await asyncio.open_connection(target.host, port or target.port, limit=ANSWER_BYTES)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def pour(writer: asyncio.StreamWriter, pieces: Iterable[bytes]) -> None:
+    """Send pieces; a server may hang up in the midst of what it does not like, or stop reading it."""
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(DEADLINE_S):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+
+
+async def rest(reader: asyncio.StreamReader, *, within_s: float = DEADLINE_S) -> bytes:
+    """Read until the server hangs up. Raises Fault if it never does."""
+    heard = bytearray()
+    with suppress(ConnectionError):
+        try:
+            async with asyncio.timeout(within_s):
+                while len(heard) < ANSWER_BYTES and (data := await reader.read(1 << 16)):
+                    heard += data
+        except TimeoutError:
+            raise Fault(f"{within_s:g} s without an end; so far {bytes(heard[:200])!r}") from None
+    return bytes(heard)
+
+
+async def exchange(target: Target, pieces: Iterable[bytes], *, within_s: float = DEADLINE_S) -> Answer:
+    """Send bytes to the HTTP door and take the answer. The request has to ask for the connection's end. Raises Fault if none comes."""
+    async with connected(target) as (reader, writer):
+        sending = asyncio.create_task(pour(writer, pieces))
+        try:
+            heard = await rest(reader, within_s=within_s)
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+    line, _, _ = heard.partition(b"\r\n")
+    head, _, body = heard.partition(b"\r\n\r\n")
+    status = line.split(b" ")[1:2]
+    return Answer(int(status[0]) if status and status[0].isdigit() else 0, body or head)
+
+
+def request(target: Target, method: str, path: str, headers: dict[str, str] | None = None, *, length: int | None = None) -> bytes:
+    """Write the head of a request that ends its connection."""
+    given = {"Host": f"{target.host}:{target.port}", "Connection": "close", **(headers or {})}
+    if target.key:
+        given.setdefault("Authorization", f"Bearer {target.key}")
+    if length is not None:
+        given["Content-Length"] = str(length)
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+
+async def post(target: Target, path: str, body: bytes, content_type: str, headers: dict[str, str] | None = None) -> Answer:
+    """Send a whole request with a body."""
+    head = request(target, "POST", path, {"Content-Type": content_type, **(headers or {})}, length=len(body))
+    return await exchange(target, [head, body])
+
+
+def damaged(rng: Random, data: bytes, *, strokes: int = 8) -> bytes:
+    """Damage bytes in some places: flip, cut, double, overwrite, insert numbers that are too large."""
+    hurt = bytearray(data)
+    for _ in range(rng.randint(1, strokes)):
+        at = rng.randrange(len(hurt) + 1)
+        match rng.randrange(6):
+            case 0 if at < len(hurt):
+                hurt[at] ^= 1 << rng.randrange(8)
+            case 1:
+                hurt[at : at + 4] = rng.choice((b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f"))
+            case 2:
+                del hurt[at : at + rng.randint(1, 1 + len(hurt) // 4)]
+            case 3:
+                hurt[at:at] = hurt[at : at + rng.randint(1, 4096)]
+            case 4:
+                hurt[at : at + 16] = rng.randbytes(16)
+            case _ if rng.random() < 0.3:
+                del hurt[at:]
+    return bytes(hurt)

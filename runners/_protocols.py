@@ -1,0 +1,109 @@
+"""uvicorn's two protocols, with bounds where it has none: on the head of a request, and on what a WebSocket makes it keep.
+
+httptools joins a header that comes in pieces again with each of them: one that never ends fills the memory and stops everybody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+HEAD_BYTES = 1 << 16
+"""Longest head of a request; what comes in one read is let through, whatever its length."""
+HEAD_S = 30.0
+"""Seconds in which the head of a request has to come, once there is a connection."""
+FRAGMENTS = 10_000
+"""Frames of one WebSocket message; each is kept, even an empty one, which counts for nothing in the limit of a message's size."""
+PINGS = 1000
+"""Pings of a client that does not read; each is answered, and the answers wait for it."""
+
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """HTTP whose heads are short and come in time."""
+
+    head_s = HEAD_S
+    """Seconds that it waits for one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+        self._in_head = False
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Lose it."""
+        self._awaited()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a head that goes on too long is refused."""
+        was_in_head = self._in_head
+        super().data_received(data)
+        if was_in_head and self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Note that a head begins."""
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Note that it is there."""
+        self._in_head = False
+        self._awaited()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next one, unless it is there already."""
+        another = bool(self.pipeline)
+        super().on_response_complete()
+        if not another:
+            self._await_head()
+
+    def _await_head(self) -> None:
+        self._awaited()
+        self._patience = self.loop.call_later(self.head_s, self.timeout_keep_alive_handler)
+
+    def _awaited(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that keeps no more for a client than the size of a message, and takes one that has closed for one that has left."""
+
+    _pings = 0
+
+    async def send(self, message: Any) -> None:
+        """Send a message. uvicorn calls it a mistake of the app to send after a close, also where the client closed a moment before."""
+        if self.handshake_complete and self.close_sent:
+            raise ClientDisconnected
+        await super().send(message)
+
+    def handle_cont(self, event: Any) -> None:
+        """Take a further frame of a message."""
+        super().handle_cont(event)
+        if len(self.frames) > FRAGMENTS:
+            self.transport.abort()
+
+    def handle_ping(self) -> None:
+        """Answer a ping."""
+        super().handle_ping()
+        self._pings = 0 if self.writable.is_set() else self._pings + 1
+        if self._pings > PINGS:
+            self.transport.abort()
