@@ -7,14 +7,19 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from benchmarks import first_byte, load, overhead, stt
+from benchmarks import film, first_byte, load, overhead, overload, realtime, stt, tts, tts_sessions, tts_voices
+from benchmarks.fuzz import storm
 from benchmarks.served import serve
 
 RUNNERS = ("faster_whisper", "kokoro", "piper")
-NAMES = ("stt", "idle", "overhead", "first-byte", "load", "kill")
+NAMES = ("stt", "tts", "idle", "overhead", "first-byte", "film", "realtime", "load", "overload", "kill")
+MORE = ("tts-sessions", "voices", "fuzz")
+"""What only runs when it is named: it settles a question, and says little about the server's speed."""
+ALONE = {"stt", "tts", *MORE}
+"""What starts what it needs by itself."""
 
 
-def main(names: Collection[str], options: stt.Options) -> int:
+def main(names: Collection[str], options: stt.Options, minutes: float) -> int:
     """Run the named benchmarks; 1 if a call was lost."""
     if "overhead" in names:
         # Like with like: the raw engine trims and levels nothing. The whole of the default server comes further down.
@@ -24,11 +29,24 @@ def main(names: Collection[str], options: stt.Options) -> int:
     if "stt" in names:
         print("\nspeech to text against its peers")
         stt.run(options)
-    on_our_server = set(names) - {"stt"}
-    return run_on_our_server(on_our_server) if on_our_server else 0
+    if "tts" in names:
+        print("\ntext to speech against its peers")
+        tts.run(quick=options.quick, save=options.save)
+    if "tts-sessions" in names:
+        print("\nhow the engines of speech are best set up")
+        tts_sessions.run(quick=options.quick)
+    failed = 0
+    if "voices" in names:
+        print("\nevery voice, heard back")
+        failed = tts_voices.run()
+    if "fuzz" in names:
+        print("\nhostile input at every door")
+        failed = max(failed, min(1, storm.run(minutes)))
+    on_our_server = set(names) - ALONE
+    return max(failed, run_on_our_server(on_our_server, minutes) if on_our_server else 0)
 
 
-def run_on_our_server(names: Collection[str]) -> int:
+def run_on_our_server(names: Collection[str], minutes: float) -> int:
     """Start one server and run the named benchmarks on it; 1 if a call was lost."""
     failed = 0
     with serve({"OS_OFFLINE": "true"}) as served:
@@ -42,9 +60,18 @@ def run_on_our_server(names: Collection[str]) -> int:
         if "first-byte" in names:
             print("\nten sentences: first byte and whole answer")
             first_byte.run(served)
+        if "film" in names:
+            print("\nshort clips beside a film")
+            failed += film.run(served)
+        if "realtime" in names:
+            print("\nthe Realtime API: what it adds, and what comes late")
+            failed += realtime.run(served, minutes=minutes)
         if "load" in names:
             print(f"\n{load.CALLERS} callers, mixed, one minute")
             failed += len(load.run(served).failed)
+        if "overload" in names:
+            print("\ntwice as much as it can do, one minute")
+            failed += sum(overload.run(served).lost.values())
         if "kill" in names:
             print(f"\n{load.CALLERS} callers, each runner killed in turn")
             failed += len([f for f in load.run(served, kill=RUNNERS).failed if f.startswith("transcribe")])
@@ -54,16 +81,18 @@ def run_on_our_server(names: Collection[str]) -> int:
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=f"what to run: {', '.join(NAMES)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="stt: fewer rounds and levels")
+    told = f"what to run: {', '.join(NAMES)}; all these by default; or {', '.join(MORE)}"
+    parser.add_argument("names", nargs="*", choices=[*NAMES, *MORE, []], metavar="NAME", help=told)
+    parser.add_argument("--quick", action="store_true", help="stt, tts: fewer rounds and levels")
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="stt: a folder of audio with a transcripts.tsv, or texts beside it")
     parser.add_argument(
         "--long", type=float, nargs="?", const=60.0, default=0.0, metavar="MINUTES", help="stt: one long recording instead (60 minutes)"
     )
-    parser.add_argument("--save", action="store_true", help="stt: write the tables into benchmarks/results")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long realtime holds its sessions and fuzz attacks (1)")
+    parser.add_argument("--save", action="store_true", help="stt, tts: write the tables into benchmarks/results")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     given = arguments()
-    sys.exit(main(given.names or NAMES, stt.Options(given.quick, given.corpus, given.long, given.save)))
+    sys.exit(main(given.names or NAMES, stt.Options(given.quick, given.corpus, given.long, given.save), given.minutes))

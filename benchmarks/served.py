@@ -94,6 +94,7 @@ def serve(settings: Mapping[str, str] | None = None, *, ready_within_s: float = 
         ours = ("OS_", "STT_", "TTS_", "BENTOML_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         environment |= {"BENTOML_HOME": folder, "BENTOML_DO_NOT_TRACK": "True", "BENTOML_DISABLE_GPU_ALLOCATION": "1"}
+        environment |= {"OS_JOBS_DIR": f"{folder}/jobs"}
         environment |= settings or {}
         command = [sys.executable, "-m", "bentoml", "serve", "service:OpenSpeech", "--host", "127.0.0.1", "--port", str(port)]
         started = time.monotonic()

@@ -42,6 +42,8 @@ class Voice:
     """BCP-47 tag, for example `en-US`."""
     name: str = ""
     gender: Literal["female", "male"] | None = None
+    speakers: tuple[str, ...] = ()
+    """Names or numbers of the speakers of a voice that has several; one is asked for as `id#speaker`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,12 @@ class BackendEntry:
     """Its packages go with no other's, so no extra brings them: it lives in an environment of its own."""
     settings: tuple[str, ...] = ()
     """Settings that are for this backend alone; it finds them in its Setup."""
+    prefix: str = ""
+    """Takes every model whose id begins so: a server of its own, elsewhere, knows which there are."""
+    offers: str = ""
+    """`module:function` that tells them: the values of `settings`, and `ask` for whether to ask the server -> entries."""
+    calls: int = 2
+    """Calls that run at once where it runs in the front's process."""
 
     @property
     def remedy(self) -> str:
@@ -172,6 +180,8 @@ class TranscribeOptions:
     """Tell the log-probability of every token."""
     detect_only: bool = False
     """Only name the language: no text."""
+    draft: bool = False
+    """A quick look at sound that is not yet complete: what looks wrong is left out, and never decoded a second time."""
     sequential: bool = False
     """Take the whole file in the engine's own way, window by window with no cutting at silences before it."""
 

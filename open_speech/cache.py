@@ -18,7 +18,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import diskcache
 
@@ -67,6 +67,7 @@ class Place:
     async def find(self) -> Answer | None:
         """Find the answer."""
         found = await self.cache.find(self.key)
+        self.cache.count("answer", found)
         return None if found is None else Answer(found[_SECONDS.size :], *_SECONDS.unpack_from(found))
 
     async def keeping(self, chunks: AsyncGenerator[bytes, None], seconds: Callable[[], float]) -> AsyncGenerator[bytes, None]:
@@ -98,6 +99,12 @@ class SpeechCache:
         self._opening = self._threads.submit(self._open)
         self._writes: set[Future[None]] = set()
         self._complained_at = float("-inf")
+        self.hits = {"answer": 0, "piece": 0}
+        self.misses = {"answer": 0, "piece": 0}
+
+    def count(self, kind: Literal["answer", "piece"], found: object) -> None:
+        """Count something that was looked for; None was not there."""
+        (self.misses if found is None else self.hits)[kind] += 1
 
     async def place(self, model: ModelEntry, options: Iterable[SpeechOptions], *what: object) -> Place | None:
         """Tell where the whole answer is that `what` makes with `options`; None if the model's weights are not known by content.
@@ -125,6 +132,7 @@ class SpeechCache:
         async def speak(text: str, options: SpeechOptions) -> AsyncGenerator[Audio, None]:
             key = await self._key(model, [options], "piece", text, options)
             found = None if key is None else await self.find(key)
+            self.count("piece", found)
             if found is not None:
                 (rate,) = _RATE.unpack_from(found)
                 yield from_pcm16(found[_RATE.size :], rate)

@@ -1,6 +1,6 @@
 """Every setting: an environment variable with a type, a range and one sentence. Built once, handed down, never read again.
 
-The field `os_port` is the variable `OS_PORT`. The names are public API (`OS_*`, `STT_*`, `TTS_*`, `OPENAUDIO_*`).
+The field `os_port` is the variable `OS_PORT`. The names are public API (`OS_*`, `STT_*`, `TTS_*`, `OPENAUDIO_*`, `LLM_*`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from open_speech.hosts import is_loopback
+from open_speech.keys import KeyRing
 
 PREFIXES = ("OS_", "STT_", "TTS_", "OPENAUDIO_")
+SHARED_PREFIXES = ("LLM_",)
+"""Prefixes that other programs use as well: of these only the names below are read, and no other is judged."""
 
 
 class SettingsError(ValueError):
@@ -29,10 +34,28 @@ def _optional(value: object) -> object:
     return None if value == "" else value
 
 
+def _proxies(value: object) -> object:
+    """Count proxies; earlier servers had a switch here, which meant one."""
+    return {"true": 1, "false": 0}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_optional)]
+OptionalBool = Annotated[bool | None, BeforeValidator(_optional)]
 OptionalFloat = Annotated[float | None, BeforeValidator(_optional)]
+LogFormat = Literal["text", "json"]
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+UpstreamDialect = Literal["auto", "openai", "speaches", "kokoro-fastapi", "localai"]
+OPENAI_URL = "https://api.openai.com/v1"
+_WEB_ADDRESS = r"^https?://[^\s/@]+(/\S*)?$"
+"""No name and password in it: an address may be shown."""
+_WYOMING_ADDRESS = r"^(tcp://[^\s/@]+:\d{1,5}|unix://\S+)$"
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
 
@@ -43,16 +66,54 @@ class Settings(BaseModel):
 
     os_host: str = Field("127.0.0.1", description="Address to listen on; loopback unless you say otherwise.")
     os_port: int = Field(8100, ge=1, le=65535, description="Port to listen on.")
-    os_api_key: str = Field("", repr=False, description="Key every request must carry (`Authorization: Bearer …`); empty asks for none.")
-    os_cors_origins: Names = Field(("*",), description="Origins that browsers may call from, separated by commas.")
-    os_ssl_certfile: OptionalPath = Field(None, description="TLS certificate file (PEM); with it the server speaks HTTPS.")
-    os_ssl_keyfile: OptionalPath = Field(None, description="TLS private key file (PEM).")
+    os_api_key: str = Field(
+        "",
+        repr=False,
+        description="Keys, each `key` or `name:key`, separated by commas; every request must carry one (`Authorization: Bearer …`); empty "
+        "asks for none.",
+    )
+    os_auth_required: bool = Field(False, description="Do not start without a key.")
+    os_public_lists: bool = Field(False, description="Show the lists of models and voices to who has no key.")
+    os_public_metrics: bool = Field(False, description="Show `/metrics` to who has no key.")
+    os_log_format: LogFormat = Field("text", description="How log lines are written: `text` for people, `json` for programs.")
+    os_log_level: LogLevel = Field("info", description="From which level on our own lines are written; `LOG_LEVEL` if this is not set.")
+    os_rate_limit: int = Field(0, ge=0, description="Requests a minute of one key, or without keys of one address; 0: no limit.")
+    os_rate_limit_burst: int = Field(0, ge=0, description="Requests that may come at once; 0: as many as in a minute.")
+    os_trust_proxy: Annotated[int, BeforeValidator(_proxies)] = Field(
+        0, ge=0, le=9, description="Reverse proxies before the server, whose `X-Forwarded-For` says where requests come from."
+    )
+    os_cors_origins: Names = Field(
+        (), description="Origins whose pages may call, separated by commas; `*`: any; empty: any if a key is asked for, else our own."
+    )
+    os_ws_allowed_origins: Names = Field(
+        (), description="Origins whose pages may open WebSockets; empty: those above, and any (`*`) only if a key is asked for."
+    )
+    os_allowed_hosts: Names = Field(
+        (), description="Names of this server; on the loopback address and without a key, requests by other public names are refused."
+    )
+    os_body_timeout_s: float = Field(30.0, gt=0, description="Longest wait for the next piece of a request's body, in seconds.")
+    os_decode_in_child: bool = Field(True, description="Decode uploads in processes of their own, one for each file.")
+    os_decode_memory_mb: int = Field(512, ge=64, description="Memory that decoding one file may take there, in MiB.")
+    os_decode_timeout_s: float = Field(
+        20.0, gt=0, description="CPU time that decoding may take there until the next piece of sound, in seconds."
+    )
+    os_ssl_enabled: OptionalBool = Field(
+        None, description="Speak HTTPS; empty: if there is a certificate file, or the server listens on more than the loopback address."
+    )
+    os_ssl_certfile: OptionalPath = Field(None, description="TLS certificate file (PEM); empty: the server makes one itself.")
+    os_ssl_keyfile: OptionalPath = Field(None, description="TLS private key file (PEM); empty: it is in the certificate file.")
+    os_ssl_dir: Path = Field(Path("~/.local/share/open-speech/tls"), description="Folder that keeps the certificate made here.")
+    os_ssl_hosts: Names = Field((), description="Names and addresses for that certificate, besides those this machine knows of itself.")
     os_models_dir: Path = Field(Path("~/.cache/open-speech/models"), description="Folder that holds the model weights.")
     os_offline: bool = Field(False, description="Never go to the network for weights: use what is in the models folder.")
     os_max_upload_mb: int = Field(100, ge=1, description="Largest request body, in MiB; more is refused while it is being read.")
     os_max_raw_upload_mb: int = Field(2048, ge=1, description="The same for `/asr` and `/detect-language`, where a film comes as it is.")
     os_max_audio_s: int = Field(14_400, ge=1, description="Longest audio of one request, in seconds.")
     os_max_queue: int = Field(64, ge=1, description="Requests that may wait for one backend; more are answered 429.")
+    os_queue_timeout_s: float = Field(
+        30.0, gt=0, description="Longest wait for a request's turn, in seconds; one that would wait longer is answered 429 at once."
+    )
+    os_stop_timeout_s: float = Field(25.0, ge=0, description="Seconds that accepted requests get to finish when the server is stopped.")
     os_request_timeout_s: float = Field(600.0, gt=0, description="Longest wait for the next piece of an answer, in seconds.")
     os_model_ttl: int = Field(300, ge=0, description="Seconds an idle model stays in memory; 0 keeps it for ever.")
     os_max_loaded_models: int = Field(0, ge=0, description="Models one backend keeps in memory, longest unused out first; 0: no limit.")
@@ -62,10 +123,24 @@ class Settings(BaseModel):
     os_stream_idle_timeout_s: float = Field(
         120.0, gt=0, description="Seconds without a word from either side after which a WebSocket is closed."
     )
+    os_stream_endpointing_ms: int = Field(
+        300, ge=100, le=10_000, description="Silence that ends an utterance at `/v1/audio/stream`, in milliseconds, unless the client says."
+    )
+    os_stream_vad_threshold: float = Field(
+        0.5, gt=0, lt=1, description="Speech probability from which on somebody is taken to speak at `/v1/audio/stream`."
+    )
     os_voice_library_path: Path = Field(
         Path("~/.local/share/open-speech/voices"), description="Folder that keeps the voices and consents which clients upload."
     )
     os_voice_library_max_count: int = Field(100, ge=0, description="Voices, and consents, that it keeps at most; 0 takes none.")
+    os_jobs_dir: Path = Field(Path("~/.local/share/open-speech/jobs"), description="Folder that keeps jobs, with their files and results.")
+    os_jobs_retain_h: float = Field(24.0, gt=0, description="Hours for which a job is kept when it is over.")
+    os_jobs_max_mb: int = Field(10_240, ge=1, description="Size of that folder in MiB; beyond it new jobs are answered 507.")
+    os_batch_workers: int = Field(2, ge=1, le=64, description="Jobs that are worked on at once.")
+    os_batch_max_pending: int = Field(10, ge=1, le=1000, description="Jobs that may wait or be worked on; more are answered 429.")
+    os_batch_max_total_mb: int = Field(500, ge=1, description="Largest request that hands in jobs, in MiB, with all its files.")
+    os_webhook_secret: str = Field("", repr=False, description="Secret that webhooks are signed with, `whsec_…`; empty signs none.")
+    os_webhook_allow_private: bool = Field(False, description="Let webhooks go to this machine and to private networks, too.")
 
     stt_backends: Names = Field(
         ("faster-whisper",),
@@ -121,6 +196,106 @@ class Settings(BaseModel):
     openaudio_timeout_seconds: float = Field(120.0, gt=0, description="Longest time for one piece of text, repeats included, in seconds.")
     openaudio_max_retries: int = Field(3, ge=0, le=10, description="Repeats when it is busy, broken or not there, before any sound came.")
 
+    os_peer_refresh_s: float = Field(
+        60.0, gt=0, description="Seconds after which the servers behind the backends below are asked again what they have."
+    )
+    stt_upstream_url: str = Field(
+        OPENAI_URL, pattern=_WEB_ADDRESS, description="OpenAI-compatible server that the backend `upstream` transcribes by; ends in `/v1`."
+    )
+    stt_upstream_api_key: str = Field("", repr=False, description="Key it wants (`Authorization: Bearer …`); empty sends none.")
+    stt_upstream_dialect: UpstreamDialect = Field("auto", description="How it tells what it has; `auto` finds out.")
+    stt_upstream_models: Names = Field((), description="Its models, separated by commas; empty asks it.")
+    stt_upstream_streaming_models: Names = Field(
+        (), description="Those of them that are asked for their text while they find it, without times; `*`: all."
+    )
+    stt_upstream_timeout_s: float = Field(600.0, gt=0, description="Longest time for ten minutes of audio, repeats included, in seconds.")
+    stt_upstream_max_retries: int = Field(3, ge=0, le=10, description="Repeats when it is busy, broken or not there, before any text came.")
+    tts_upstream_url: str = Field(
+        OPENAI_URL, pattern=_WEB_ADDRESS, description="OpenAI-compatible server that the backend `upstream-tts` speaks by; ends in `/v1`."
+    )
+    tts_upstream_api_key: str = Field("", repr=False, description="Key it wants (`Authorization: Bearer …`); empty sends none.")
+    tts_upstream_dialect: UpstreamDialect = Field("auto", description="How it tells what it has; `auto` finds out.")
+    tts_upstream_models: Names = Field((), description="Its models, separated by commas; empty asks it.")
+    tts_upstream_voices: Names = Field((), description="Voices of all of them, the first is the default; empty asks it.")
+    tts_upstream_timeout_s: float = Field(120.0, gt=0, description="Longest time for one piece of text, repeats included, in seconds.")
+    tts_upstream_max_retries: int = Field(
+        3, ge=0, le=10, description="Repeats when it is busy, broken or not there, before any sound came."
+    )
+    stt_wyoming_uri: str = Field(
+        "tcp://127.0.0.1:10300", pattern=_WYOMING_ADDRESS, description="Wyoming server that the backend `wyoming` transcribes by."
+    )
+    stt_wyoming_timeout_s: float = Field(300.0, gt=0, description="Longest time for one audio, repeats included, in seconds.")
+    stt_wyoming_max_retries: int = Field(2, ge=0, le=10, description="Repeats when it is not there or hangs up, before any text came.")
+    tts_wyoming_uri: str = Field(
+        "tcp://127.0.0.1:10200", pattern=_WYOMING_ADDRESS, description="Wyoming server that the backend `wyoming-tts` speaks by."
+    )
+    tts_wyoming_timeout_s: float = Field(120.0, gt=0, description="Longest time for one piece of text, repeats included, in seconds.")
+    tts_wyoming_max_retries: int = Field(2, ge=0, le=10, description="Repeats when it is not there or hangs up, before any sound came.")
+
+    os_realtime_enabled: bool = Field(True, description="Serve OpenAI's Realtime API at `/v1/realtime`.")
+    os_realtime_max_sessions: int = Field(32, ge=1, description="Realtime sessions that may be open at once; more are turned away.")
+    os_realtime_max_buffer_mb: int = Field(
+        64, ge=1, description="Sound that one Realtime session may send without a commit, in MiB as it comes; more is refused."
+    )
+    os_realtime_idle_timeout_s: float = Field(
+        600.0, gt=0, description="Seconds without a word from either side after which a Realtime session is closed."
+    )
+    llm_base_url: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="Language model of Realtime sessions: an OpenAI-compatible server, `http://host:port/v1`; empty: none.",
+    )
+    llm_api_key: str = Field("", repr=False, description="Key it wants (`Authorization: Bearer …`); empty sends none.")
+    llm_model: str = Field("default", description="Model to ask it for.")
+    llm_timeout_s: float = Field(30.0, gt=0, description="Longest wait for its first word, and for each next one, in seconds.")
+
+    os_wyoming_enabled: bool = Field(False, description="Serve Wyoming, for Home Assistant, in a process of its own.")
+    os_wyoming_host: str = Field("127.0.0.1", description="Address on which Wyoming listens.")
+    os_wyoming_port: int = Field(10400, ge=1, le=65535, description="Port on which Wyoming listens.")
+    os_wyoming_uri: str = Field("", description="Where Wyoming listens instead: `tcp://host:port` or `unix:///path`.")
+    os_wyoming_allowed_hosts: Names = Field(
+        (), description="Addresses and networks that may connect by Wyoming, which knows no keys; empty: everybody who can reach it."
+    )
+    os_wyoming_max_connections: int = Field(32, ge=1, description="Wyoming connections that may be open at once; more are turned away.")
+    os_wyoming_languages: Names = Field((), description="Languages to tell Home Assistant of models and voices that know none themselves.")
+    os_wyoming_zeroconf: bool = Field(False, description="Announce Wyoming by mDNS, so that Home Assistant finds it.")
+    os_wyoming_zeroconf_name: str = Field("", description="Name to announce; empty makes one of the network card's address.")
+
+    @field_validator("os_api_key")
+    @classmethod
+    def _keys_are_readable(cls, value: str) -> str:
+        KeyRing.read(value)
+        return value
+
+    @field_validator("os_auth_required")
+    @classmethod
+    def _there_is_a_key(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and not info.data.get("os_api_key", "").strip():
+            raise ValueError("there is no key: set OS_API_KEY")
+        return value
+
+    @property
+    def keys(self) -> KeyRing:
+        """The keys of the server."""
+        return KeyRing.read(self.os_api_key)
+
+    @property
+    def page_origins(self) -> tuple[str, ...]:
+        """Origins whose pages may call, besides the server's own; `*` for any."""
+        return self.os_cors_origins or (("*",) if self.keys else ())
+
+    @property
+    def socket_origins(self) -> tuple[str, ...]:
+        """Origins whose pages may open WebSockets: `*` of the setting for pages was not meant for them where no key is asked for."""
+        if self.os_ws_allowed_origins or self.keys:
+            return self.os_ws_allowed_origins or self.page_origins
+        return tuple(origin for origin in self.page_origins if origin != "*")
+
+    @property
+    def host_names(self) -> tuple[str, ...] | None:
+        """Names by which the server may be asked for; None for any."""
+        return self.os_allowed_hosts or (() if is_loopback(self.os_host) and not self.keys else None)
+
     @property
     def models_dir(self) -> Path:
         """The models folder, with `~` resolved."""
@@ -133,6 +308,7 @@ class Settings(BaseModel):
 
 
 RENAMED = {
+    "API_KEYS": "OS_API_KEY",
     "STT_HOST": "OS_HOST",
     "STT_PORT": "OS_PORT",
     "STT_API_KEY": "OS_API_KEY",
@@ -169,7 +345,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     known = set(names())
     values: dict[str, Any] = {}
     for name, value in environ.items():
-        if not name.startswith(PREFIXES) or name in FOREIGN:
+        if (not name.startswith(PREFIXES) and name not in known and name not in RENAMED) or name in FOREIGN:
             continue
         current = RENAMED.get(name, name)
         if current not in known:
@@ -179,12 +355,15 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             if current in environ:
                 continue
         values[current.lower()] = value
+    if (level := environ.get("LOG_LEVEL", "").lower()) in LOG_LEVELS:
+        values.setdefault("os_log_level", level)  # many programs share this name: what it cannot mean here is not ours to judge
     try:
         return Settings(**values)
     except ValidationError as invalid:
         first = invalid.errors()[0]
         name = str(first["loc"][0])
-        raise SettingsError(f"{name.upper()}={values.get(name, '')!r}: {first['msg']}") from None
+        shown = repr(values.get(name, "")) if Settings.model_fields[name].repr else "…"
+        raise SettingsError(f"{name.upper()}={shown}: {first['msg']}") from None
 
 
 def _unknown(name: str) -> str:

@@ -41,3 +41,20 @@ class Cutting:
             yield cut, Audio(self._kept[max(0, first) : last].copy(), VAD_RATE)
         needed = max(0, int(self._cutter.settled_s * VAD_RATE) - self._kept_from)
         self._kept, self._kept_from = self._kept[needed:], self._kept_from + min(needed, len(self._kept))
+
+
+DETECT_WINDOWS, DETECT_APART_S = 4, 45.0
+"""Windows by which a language is told, and the seconds between the beginnings of two of them."""
+
+
+def far_apart(cutting: Cutting) -> list[Audio]:
+    """Take a few windows from the beginning of an audio, some time apart."""
+    chosen: list[Audio] = []
+    last = float("-inf")
+    for cut, sound in cutting:
+        if cut.start - last >= DETECT_APART_S:
+            chosen.append(sound)
+            last = cut.start
+        if len(chosen) == DETECT_WINDOWS:
+            break
+    return chosen

@@ -97,6 +97,20 @@ class UnknownItem(InvalidRequest):
     code = "not_found"
 
 
+class NotNow(InvalidRequest):
+    """The thing is not in a state in which this can be done with it."""
+
+    status = 409
+    code = "conflict"
+
+
+class KeyReused(InvalidRequest):
+    """The `Idempotency-Key` came before, with another request."""
+
+    status = 409
+    code = "idempotency_key_reused"
+
+
 class LibraryFull(InvalidRequest):
     """The voice library holds as much as it may; something must be deleted first."""
 
@@ -133,6 +147,35 @@ class Unauthorized(InvalidRequest):
     code = "invalid_api_key"
 
 
+class TooManyGuesses(Unauthorized):
+    """Many different wrong API keys came from one address: none from there is looked at for a while."""
+
+    status = 429
+    code = "too_many_wrong_keys"
+
+
+class NotWelcome(InvalidRequest):
+    """A web page of somebody else asks, or a name that is not ours was used for us."""
+
+    status = 403
+    code = "not_welcome"
+
+
+class RateLimited(InvalidRequest):
+    """More requests came from one caller than the limit allows. OpenAI's type for it is the name of what is limited."""
+
+    status = 429
+    type = "requests"
+    code = "rate_limit_exceeded"
+
+
+class BodyTooSlow(InvalidRequest):
+    """The request's body comes too slowly, or not at all any more."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class UnknownModel(InvalidRequest):
     """No model of this name exists here or on the hub."""
 
@@ -153,12 +196,26 @@ class MethodNotAllowed(InvalidRequest):
     code = "method_not_supported"
 
 
+class UpgradeRequired(InvalidRequest):
+    """The URL is that of a WebSocket, and the request is none."""
+
+    status = 426
+    code = "upgrade_required"
+
+
 class Overloaded(SpeechError):
     """More work is waiting than the server accepts; try again after `retry_after_s` seconds."""
 
     status = 429
     type = "server_error"
     code = "server_overloaded"
+
+
+class Stopping(SpeechError):
+    """The server was told to stop: it finishes what it has begun and takes nothing new."""
+
+    status = 503
+    code = "server_stopping"
 
 
 class BackendFailed(SpeechError):
@@ -181,10 +238,51 @@ class BackendTimeout(SpeechError):
     code = "backend_timeout"
 
 
+class LanguageModelFailed(SpeechError):
+    """The server of the language model answered with an error, or with something that is no answer."""
+
+    status = 502
+    code = "llm_failed"
+
+
+class LanguageModelRefused(LanguageModelFailed):
+    """It did not accept the request: its key, its model's name, or what was asked."""
+
+    code = "llm_refused"
+
+
+class LanguageModelBusy(LanguageModelFailed):
+    """It has too much to do, or a quota is used up."""
+
+    status = 429
+    code = "llm_overloaded"
+
+
+class LanguageModelUnavailable(LanguageModelFailed):
+    """Nobody answers at its address."""
+
+    status = 503
+    code = "llm_unavailable"
+
+
+class LanguageModelTimeout(LanguageModelFailed):
+    """It fell silent for longer than LLM_TIMEOUT_S."""
+
+    status = 504
+    code = "llm_timeout"
+
+
 class StorageFailed(SpeechError):
     """The disk took or gave no file: it is full, or the server may not write there."""
 
     code = "storage_failed"
+
+
+class StorageFull(StorageFailed):
+    """The disk, or the part of it that may be used, is full; something must be deleted first."""
+
+    status = 507
+    code = "insufficient_storage"
 
 
 class WeightsUnavailable(SpeechError):

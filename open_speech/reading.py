@@ -30,6 +30,8 @@ class Wishes(TypedDict, total=False):
     """Hertz of the sound; None is the model's own."""
     cache: bool
     """False has it made anew, and not kept."""
+    live: bool
+    """Somebody listens and waits: it goes before speech that is made for a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,4 @@ class Reading:
     steps: Sequence[Step]
     finish: Finish
     cached: bool
+    live: bool = False

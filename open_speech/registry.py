@@ -19,6 +19,8 @@ OPENAI_TTS = ("tts-1", "tts-1-hd", "tts-1-1106", "tts-1-hd-1106", "gpt-4o-mini-t
 OPENAI_VOICES = (
     "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar",
 )  # fmt: skip
+UNHEARD_RATE = 24_000
+"""Hertz, of a model elsewhere whose sound nobody has heard yet; what comes says its own."""
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+\Z", re.ASCII)
 _VOICE = r"[\w.-]{1,64}(?:\(\d{1,4}(?:\.\d{1,4})?\))?"
 _BLEND = re.compile(rf"(?=.*[+(]){_VOICE}(?:\+{_VOICE}){{0,15}}\Z")
@@ -51,6 +53,7 @@ class Registry:
         self.defaults = defaults
         self._models = {entry.id: entry for entry in models}
         self._parts = {part.id: part for entry in self._models.values() for part in entry.parts}
+        self._learned: dict[str, tuple[ModelEntry, ...]] = {}
         openai = dict.fromkeys(OPENAI_STT, defaults.stt_model) | dict.fromkeys(OPENAI_TTS, defaults.tts_model)
         self._aliases = openai | dict(defaults.aliases)
 
@@ -61,7 +64,12 @@ class Registry:
 
     def models(self, task: Task | None = None) -> list[ModelEntry]:
         """List the models of the backends that this server runs."""
-        return [m for m in self._models.values() if m.backend in self.served and task in (None, m.task)]
+        known = [*self._models.values(), *(model for models in self._learned.values() for model in models)]
+        return [m for m in known if m.backend in self.served and task in (None, m.task)]
+
+    def learn(self, backend: str, models: Iterable[ModelEntry]) -> None:
+        """Take the models that a backend's own server has, in place of those that it had; safe from any thread."""
+        self._learned = {**self._learned, backend: tuple(models)}
 
     def all_models(self) -> list[ModelEntry]:
         """List every model of the catalog, installed or not."""
@@ -73,7 +81,7 @@ class Registry:
         Raises UnknownModel, NotInstalled (a model of a backend that is not served) or WrongTask, all naming the field `model`.
         """
         known = self._aliases.get(name, name)
-        entry = self._models.get(known) or self._parts.get(known) or self._from_hub(known)
+        entry = self._models.get(known) or self._parts.get(known) or self._elsewhere(known, task) or self._from_hub(known)
         if entry is None:
             raise UnknownModel(self._unknown(name), param="model")
         if task is not None and entry.task is not task:
@@ -90,19 +98,20 @@ class Registry:
 
         Raises UnknownModel or NotInstalled.
         """
-        if self._aliases.get(name, name) not in self._models:
+        known = self._aliases.get(name, name)
+        if known not in self._models and all(model.id != known for model in self.models()):
             raise UnknownModel(self._unknown(name), param="model")
         return self.find(name)
 
     def voice(self, model: ModelEntry, name: str | None) -> str:
         """Resolve a voice of a model: its id, a speaker of it (`id#3`), one of OpenAI's names, a blend, or None for the default.
 
-        Raises UnknownVoice naming the nearest voices.
+        A model whose voices nobody knows here takes any name. Raises UnknownVoice naming the nearest voices.
         """
         if not name:
             default = self.defaults.tts_voice
             return default if any(v.id == default for v in model.voices) else model.default_voice
-        if any(voice.id == name.partition("#")[0] for voice in model.voices) or _BLEND.match(name):
+        if not model.voices or any(voice.id == name.partition("#")[0] for voice in model.voices) or _BLEND.match(name):
             return name
         if name in OPENAI_VOICES:
             return self.backends[model.backend].openai_voices.get(name, model.default_voice)
@@ -113,6 +122,23 @@ class Registry:
     def voices(self) -> list[tuple[ModelEntry, Voice]]:
         """List every voice of every speaking model that this server runs."""
         return [(model, voice) for model in self.models(Task.TTS) for voice in model.voices]
+
+    def _elsewhere(self, name: str, task: Task | None) -> ModelEntry | None:
+        """Find a model that a server elsewhere has, or make an entry for one that it may have: it was not asked yet, or told nothing."""
+        backends = [b for b in self.backends.values() if b.prefix and name.startswith(b.prefix) and name != b.prefix]
+        wanted = task or (Task.TTS if name == self.defaults.tts_model else None)
+        backends.sort(key=lambda b: (b.task is not wanted, b.name not in self.served))
+        for backend in backends:
+            for model in self._learned.get(backend.name, ()):
+                if model.id == name and task in (None, model.task):
+                    return model
+        if not backends:
+            return None
+        speaks = backends[0].task is Task.TTS
+        return ModelEntry(
+            name, backends[0].name, backends[0].task, "see the server", (), sample_rate=UNHEARD_RATE if speaks else None,
+            word_times=not speaks, translates=not speaks, instructs=speaks,
+        )  # fmt: skip
 
     def _from_hub(self, name: str) -> ModelEntry | None:
         """Make an entry for a hub repository that the catalog does not list, when a served backend takes such models."""

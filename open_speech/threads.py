@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 _DONE: Any = object()
 
 
-async def step_by_step(make: Callable[[], Iterator[T]], pool: ThreadPoolExecutor) -> AsyncGenerator[T, None]:
+class Pool(Protocol):
+    """Threads that work is put to."""
+
+    def submit(self, work: Callable[..., T], /, *arguments: Any) -> Future[T]:
+        """Have `work(*arguments)` done."""
+        ...
+
+
+async def step_by_step(make: Callable[[], Iterator[T]], pool: Pool) -> AsyncGenerator[T, None]:
     """Drive an iterator one step at a time, each waiting its turn in `pool`: long work shares its threads with what comes later.
 
     Closing this closes the iterator as soon as its running step ends. Raises what the iterator raises.
@@ -38,7 +46,7 @@ async def step_by_step(make: Callable[[], Iterator[T]], pool: ThreadPoolExecutor
             steps.close()
 
 
-async def at_a_stretch(make: Callable[[], Iterator[T]], pool: ThreadPoolExecutor) -> AsyncGenerator[T, None]:
+async def at_a_stretch(make: Callable[[], Iterator[T]], pool: Pool) -> AsyncGenerator[T, None]:
     """Drive a short iterator from beginning to end in one turn of `pool`; items come out as they are made.
 
     A listener who is slow holds no thread, so the iterator must be bounded. Closing this stops it after the item it is making.

@@ -101,6 +101,10 @@ class Decoder:
             yield Frame(kind, payload)
 
 
+FILE, LIVE_PARTIAL, LIVE = 0, 1, 2
+"""How urgent a call is: of a file; of what somebody still says; of what somebody has said, or listens for, and waits for."""
+
+
 class TranscribeCall(BaseModel):
     """One transcription as it crosses to a runner.
 
@@ -113,12 +117,18 @@ class TranscribeCall(BaseModel):
     model: str
     pcm: bytes
     options: str
+    urgency: int = FILE
+    patience_s: float = 0.0
+    """Seconds it may wait for its turn before it is given up; 0: for ever."""
 
     @classmethod
-    def of(cls, model: str, audio: Audio, options: TranscribeOptions) -> TranscribeCall:
+    def of(
+        cls, model: str, audio: Audio, options: TranscribeOptions, *, urgency: int = FILE, patience_s: float = 0.0
+    ) -> TranscribeCall:
         """Pack a call."""
         pcm = audio.samples.astype("<f4", copy=False).tobytes()
-        return cls(model=model, pcm=pcm, options=_TRANSCRIBE_OPTIONS.dump_json(options).decode())
+        packed = _TRANSCRIBE_OPTIONS.dump_json(options).decode()
+        return cls(model=model, pcm=pcm, options=packed, urgency=urgency, patience_s=patience_s)
 
     def unpack(self) -> tuple[Audio, TranscribeOptions]:
         """Give back the audio and the options."""
@@ -130,13 +140,12 @@ class HearCall(TranscribeCall):
 
     asker: str
     """The request it belongs to."""
-    urgent: bool = False
 
     @classmethod
-    def window(cls, model: str, window: Window, *, asker: str, urgent: bool) -> HearCall:
+    def window(cls, model: str, window: Window, *, asker: str, urgency: int, patience_s: float = 0.0) -> HearCall:
         """Pack a call."""
-        plain = TranscribeCall.of(model, window.audio, window.options)
-        return cls(**dict(plain), asker=asker, urgent=urgent)
+        plain = TranscribeCall.of(model, window.audio, window.options, urgency=urgency, patience_s=patience_s)
+        return cls(**dict(plain), asker=asker)
 
 
 class SpeakCall(BaseModel):
@@ -151,14 +160,18 @@ class SpeakCall(BaseModel):
     options: str
     reference: bytes | None = None
     reference_text: str | None = None
+    urgency: int = FILE
+    patience_s: float = 0.0
+    """Both as in TranscribeCall."""
 
     @classmethod
-    def of(cls, model: str, text: str, options: SpeechOptions) -> SpeakCall:
+    def of(cls, model: str, text: str, options: SpeechOptions, *, urgency: int = FILE, patience_s: float = 0.0) -> SpeakCall:
         """Pack a call."""
         plain = _SPEECH_OPTIONS.dump_json(replace(options, reference=None)).decode()
+        call = cls(model=model, text=text, options=plain, urgency=urgency, patience_s=patience_s)
         if options.reference is None:
-            return cls(model=model, text=text, options=plain)
-        return cls(model=model, text=text, options=plain, reference=options.reference.pcm, reference_text=options.reference.text)
+            return call
+        return call.model_copy(update={"reference": options.reference.pcm, "reference_text": options.reference.text})
 
     def unpack(self) -> tuple[str, SpeechOptions]:
         """Give back the text and the options."""

@@ -6,17 +6,21 @@ import functools
 import importlib.util
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
+from open_speech import tls
 from open_speech.backends import ModelEntry, Task
 from open_speech.cache import SpeechCache, Stamp, digest
+from open_speech.codecs import isolation
 from open_speech.config import Settings
 from open_speech.pronunciation import Pronunciation
 from open_speech.registry import Defaults, Registry
 from open_speech.vad import SpeechModel
 from open_speech.voices import Casting, Library, Presets, VoiceFolder, read_presets
 from open_speech.weights import Store
-from runners import catalog
+from runners import _peers, catalog
 from runners._device import has_cuda
 from runners._host import HostOptions
 
@@ -35,7 +39,11 @@ def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
     if stt_model == "auto":
         stt_model = GPU_MODEL if _on_gpu(settings.stt_device) else CPU_MODEL
     aliases = {"qwen3-tts": f"qwen3-tts-{settings.tts_qwen3_size.lower()}"}
-    return Registry(catalog.BACKENDS, catalog.models(), served, Defaults(stt_model, settings.tts_model, settings.tts_voice, aliases))
+    known = Registry(catalog.BACKENDS, catalog.models(), served, Defaults(stt_model, settings.tts_model, settings.tts_voice, aliases))
+    for entry in catalog.BACKENDS:
+        if entry.offers and entry.name in served:
+            known.learn(entry.name, _peers.given(entry, settings))
+    return known
 
 
 def presets(settings: Settings) -> Presets:
@@ -55,6 +63,22 @@ def pronunciation(settings: Settings) -> Pronunciation:
     """Read the pronunciation dictionary. Raises SettingsError naming what is wrong in it."""
     path = settings.tts_pronunciation_dict
     return Pronunciation(path.expanduser() if path else None)
+
+
+def listening(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Say to BentoML where the server listens, and with which certificate. Raises SettingsError naming a wrong one."""
+    shown = tls.certificate(settings)
+    http = {"http": {"host": settings.os_host, "port": settings.os_port}}
+    if shown is None:
+        return http
+    return {**http, "ssl": {"enabled": True, "certfile": str(shown.certfile), "keyfile": str(shown.keyfile)}}
+
+
+def decoding(settings: Settings) -> AbstractContextManager[object]:
+    """Have uploads decoded where the settings want them to be, as long as this is open."""
+    if not settings.os_decode_in_child:
+        return nullcontext()
+    return isolation(memory_mb=settings.os_decode_memory_mb, quiet_s=settings.os_decode_timeout_s)
 
 
 def speech_cache(settings: Settings) -> SpeechCache | None:

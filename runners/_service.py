@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import bentoml  # noqa: TID251 - the home of the runner services
@@ -14,7 +16,9 @@ from open_speech.backends import Diarizer, Synthesizer, Transcriber
 from open_speech.wire import DiarizeCall, HearCall, SpeakCall, TranscribeCall
 from runners._bentoml import RUNNER_CONNECTION, quiet, share_log
 from runners._host import Host
+from runners._orphans import end_with_parent
 from runners._parts import host_options, registry, store
+from runners._request_ids import Receiver
 
 CALL_TIMEOUT_S = 86_400
 """BentoML's limit on a whole answer of a runner, in seconds; our own deadlines, from frame to frame, are far shorter."""
@@ -35,11 +39,12 @@ class Resources:
 class _Runner:
     """The methods every runner has. `__init__` must not raise: BentoML would start the process again for ever."""
 
-    apis: ClassVar[tuple[str, ...]] = ("load_model", "unload_model", "status")
+    apis: ClassVar[tuple[str, ...]] = ("load_model", "unload_model", "pull_model", "remove_model", "kept_models", "status")
     make_host: ClassVar[Callable[[], Host]]
 
     def __init__(self) -> None:
-        share_log()
+        share_log(config.load())
+        end_with_parent()
         self._host = type(self).make_host()
 
     async def load_model(self, model: str) -> AsyncGenerator[bytes, None]:
@@ -49,6 +54,19 @@ class _Runner:
 
     async def unload_model(self, model: str) -> bool:
         return await self._host.unload(model)
+
+    async def pull_model(self, model: str) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._host.pull(model)) as frames:
+            async for frame in frames:
+                yield frame
+
+    async def remove_model(self, model: str) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._host.remove(model)) as frames:
+            async for frame in frames:
+                yield frame
+
+    async def kept_models(self) -> dict[str, int]:
+        return await self._host.kept()
 
     async def status(self) -> dict[str, Any]:
         return await self._host.status()
@@ -106,13 +124,16 @@ def _service(name: str, backend: type[Any], resources: Resources, shape: type[_R
         settings = config.load()
         served = registry(settings, {name: "process"})
         batch = served.backends[name].batch
-        return Host(backend, served, store(settings), host_options(settings, name), threads=resources.threads, batch=batch)
+        options = host_options(settings, name)
+        if not resources.gpu:
+            options = replace(options, device="cpu")
+        return Host(backend, served, store(settings), options, threads=resources.threads, batch=batch, leave=_leave)
 
     with quiet():
         apis = {method: bentoml.api(getattr(shape, method)) for method in shape.apis}
         # BentoML finds a served class again by its module and name.
         runner = type("Runner", (shape,), {**apis, "make_host": staticmethod(make_host), "__module__": backend.__module__})
-        return bentoml.service(
+        service = bentoml.service(
             name=name.replace("-", "_"),
             workers=resources.workers,
             threads=resources.threads,
@@ -124,3 +145,10 @@ def _service(name: str, backend: type[Any], resources: Resources, shape: type[_R
             logging={"access": {"enabled": False}},
             metrics={"enabled": False},
         )(runner)
+        service.add_asgi_middleware(Receiver)
+        return service
+
+
+def _leave() -> None:
+    """End this process as its supervisor would: what is under way is finished, what comes waits for the next process on the same socket."""
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -12,12 +12,14 @@ from open_speech.backends import BackendEntry, Vad
 from open_speech.cleaning import Cleaning
 from open_speech.config import Settings
 from open_speech.engine import Engine, EngineLimits, Habits
+from open_speech.metrics.meter import Meter
 from open_speech.polish import Finish
-from open_speech.remote import Link, RunnerClient
+from open_speech.remote import RunnerClient
 from runners._bentoml import ServiceLink
 from runners._host import Host
 from runners._parts import casting, host_options, pronunciation, registry, speech_cache, speech_model, store
 from runners._plan import Placement, plan
+from runners._request_ids import send_along
 
 
 def service_of(entry: BackendEntry) -> Any:
@@ -37,13 +39,14 @@ def dependencies(placements: Iterable[Placement]) -> dict[str, Any]:
     return found
 
 
-def engine_of(front: Any, settings: Settings, placements: Iterable[Placement]) -> Engine:
+def engine_of(front: Any, settings: Settings, placements: Iterable[Placement], meter: Meter | None = None) -> Engine:
     """Build the engine over the dependencies of a running front service; backends `inproc` live in this process."""
+    send_along()
     placements = tuple(placements)
     links = {
         p.backend.name: _host(p.backend, settings) if p.where == "inproc" else ServiceLink(getattr(front, p.attribute)) for p in placements
     }
-    return _engine(settings, links, {p.backend.name: p.where for p in placements})
+    return _engine(settings, links, {p.backend.name: p.where for p in placements}, meter)
 
 
 def local_engine(settings: Settings) -> Engine:
@@ -55,15 +58,18 @@ def local_engine(settings: Settings) -> Engine:
 def _host(entry: BackendEntry, settings: Settings) -> Host:
     backend = getattr(importlib.import_module(entry.module), entry.target.partition(":")[2])
     served = registry(settings, {entry.name: "inproc"})
-    return Host(backend, served, store(settings), host_options(settings, entry.name), threads=2, batch=entry.batch)
+    return Host(backend, served, store(settings), host_options(settings, entry.name), threads=entry.calls, batch=entry.batch)
 
 
-def _engine(settings: Settings, links: Mapping[str, Link], served: Mapping[str, str]) -> Engine:
+def _engine(
+    settings: Settings, links: Mapping[str, Host | ServiceLink], served: Mapping[str, str], meter: Meter | None = None
+) -> Engine:
     vad = Vad(settings.stt_vad_threshold, settings.stt_vad_min_speech_ms, settings.stt_vad_silence_ms)
     limits = EngineLimits(
         max_audio_s=settings.os_max_audio_s,
         max_queue=settings.os_max_queue,
         max_text_chars=settings.tts_max_input_length,
+        patience_s=settings.os_queue_timeout_s,
     )
     habits = Habits(
         vad=vad if settings.stt_vad_enabled else None,
@@ -71,7 +77,8 @@ def _engine(settings: Settings, links: Mapping[str, Link], served: Mapping[str, 
         speed=settings.tts_speed,
         finish=Finish(trim=settings.tts_trim_silence, normalize=settings.tts_normalize_output),
     )
-    clients = {name: RunnerClient(name, link, deadline_s=settings.os_request_timeout_s) for name, link in links.items()}
+    deadline_s = settings.os_request_timeout_s
+    clients = {name: RunnerClient(name, link, deadline_s=deadline_s, weights=link) for name, link in links.items()}
     known = registry(settings, served)
     return Engine(
         known,
@@ -82,4 +89,5 @@ def _engine(settings: Settings, links: Mapping[str, Link], served: Mapping[str, 
         casting=casting(settings, known),
         cache=speech_cache(settings),
         pronunciation=pronunciation(settings),
+        meter=meter,
     )

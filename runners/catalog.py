@@ -136,6 +136,62 @@ BACKENDS: tuple[BackendEntry, ...] = (
         ),
     ),
     BackendEntry(
+        name="upstream",
+        task=Task.STT,
+        target="runners.upstream:UpstreamTranscriber",
+        requires=(),
+        extra="",
+        licence="MIT",
+        settings=(
+            "stt_upstream_url", "stt_upstream_api_key", "stt_upstream_dialect", "stt_upstream_models", "stt_upstream_streaming_models",
+            "stt_upstream_timeout_s", "stt_upstream_max_retries",
+        ),
+        prefix="upstream/",
+        offers="runners.upstream_discovery:listening_offers",
+        calls=16,
+    ),
+    BackendEntry(
+        name="upstream-tts",
+        task=Task.TTS,
+        target="runners.upstream:UpstreamSynthesizer",
+        requires=(),
+        extra="",
+        licence="MIT",
+        speed_range=(0.25, 4.0),
+        piece_chars=1000,  # it cuts into sentences itself, and a call that is left ends there, too
+        settings=(
+            "tts_upstream_url", "tts_upstream_api_key", "tts_upstream_dialect", "tts_upstream_models", "tts_upstream_voices",
+            "tts_upstream_timeout_s", "tts_upstream_max_retries",
+        ),
+        prefix="upstream/",
+        offers="runners.upstream_discovery:speaking_offers",
+        calls=16,
+    ),
+    BackendEntry(
+        name="wyoming",
+        task=Task.STT,
+        target="runners.wyoming_peer:WyomingTranscriber",
+        requires=("wyoming",),
+        extra="",
+        licence="MIT",
+        settings=("stt_wyoming_uri", "stt_wyoming_timeout_s", "stt_wyoming_max_retries"),
+        prefix="wyoming/",
+        offers="runners.wyoming_discovery:listening_offers",
+        calls=8,
+    ),
+    BackendEntry(
+        name="wyoming-tts",
+        task=Task.TTS,
+        target="runners.wyoming_peer:WyomingSynthesizer",
+        requires=("wyoming",),
+        extra="",
+        licence="MIT",
+        settings=("tts_wyoming_uri", "tts_wyoming_timeout_s", "tts_wyoming_max_retries"),
+        prefix="wyoming/",
+        offers="runners.wyoming_discovery:speaking_offers",
+        calls=8,
+    ),
+    BackendEntry(
         name="tones-stt",
         task=Task.STT,
         target="runners.tones:TonesTranscriber",
@@ -191,7 +247,7 @@ def _model(row: dict[str, Any]) -> ModelEntry:
         row |= {ability: any(getattr(part, ability) for part in parts) for ability in ("clones", "designs", "instructs")}
     sources = tuple(_source(source) for source in row.pop("source", ()))
     files = tuple(WeightFile(**file) for file in row.pop("file", ()))
-    voices = tuple(Voice(**voice) for voice in row.pop("voice", ()))
+    voices = tuple(Voice(**{**voice, "speakers": tuple(voice.get("speakers", ()))}) for voice in row.pop("voice", ()))
     languages = (*row.pop("languages"), *row.pop("more_languages", ()))
     return ModelEntry(task=Task(row.pop("task")), languages=languages, voices=voices, files=files, sources=sources, parts=parts, **row)
 

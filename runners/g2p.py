@@ -32,6 +32,7 @@ _MARKS = re.compile(
 """Punctuation, but not the point in `3.5`, the comma in `1,000`, or the full stop of a title or an initial before a name."""
 _MARK_SIGNS = str.maketrans("–«»„।؟،؛", "—“”“.?,;")
 _LONGEST_WORD = re.compile(r"(\S{80})(?=\S)")
+_WORD, _DOT, _MOST_DOTS = re.compile(r"\S+"), re.compile(r"\.(?=[^\s.])"), 6
 
 _log = logging.getLogger(__name__ + ".phonemizer")
 _log.setLevel(logging.ERROR)  # the library warns of every foreign word, and of every comma
@@ -76,8 +77,12 @@ def _spaced(text: str, written: str) -> str:
 
 
 def with_short_words(text: str) -> str:
-    """Put a space into runs of more than 80 characters: espeak-ng drops what a word has beyond some 160 bytes."""
-    return _LONGEST_WORD.sub(r"\1 ", text)
+    """Put a space into runs of more than 80 characters: espeak-ng drops what a word has beyond some 160 bytes.
+
+    It takes letters with dots, as in `U.S.A.`, for one word however many they are, and crashes on some: more than six dots become spaces.
+    """
+    calm = _WORD.sub(lambda word: word[0].replace(".", " ") if len(_DOT.findall(word[0])) > _MOST_DOTS else word[0], text)
+    return _LONGEST_WORD.sub(r"\1 ", calm)
 
 
 def _espeak(language: str, text: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 with warnings.catch_warnings():
     # BentoML's import uses what pathspec and pydantic have deprecated; every warning of our own stays an error.
@@ -14,9 +18,16 @@ with warnings.catch_warnings():
     import _bentoml_impl.client.proxy2
     import _bentoml_impl.server.app  # noqa: F401 - imported for its warnings
 
+    # The Wyoming library prefers Python's own audioop, which Python 3.11 and 3.12 have deprecated.
+    import wyoming.audio  # noqa: F401
+
 from open_speech import config
+from open_speech.app import create_app
+from open_speech.config import Settings
 from open_speech.weights import Store
 from runners import catalog
+from runners._topology import local_engine
+from tests.language_model import LanguageModelServer, serve_language_model
 
 SPEECH = Path(__file__).parent / "speech.toml"
 
@@ -48,3 +59,42 @@ def speech_clips(weights_root: Path) -> dict[str, Path]:
     (row,) = catalog.read_models(SPEECH)
     folder = Store(weights_root.parent).pull(row)
     return {Path(file.path).stem: folder / file.path for file in row.files}
+
+
+@pytest.fixture(scope="session")
+def tones_upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Our own server on tones, behind a real socket and the key `sesame`; its address up to `/v1`."""
+    settings = Settings(
+        os_models_dir=tmp_path_factory.mktemp("models"), os_api_key="sesame", os_offline=True,
+        stt_backends=("tones-stt",), tts_backends=("tones-tts",), stt_model="tones/listen", tts_model="tones/speak", tts_voice="tone",
+        stt_vad_enabled=False, os_voice_library_path=tmp_path_factory.mktemp("library"),
+    )  # fmt: skip
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = create_app(settings, local_engine(settings))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    server.should_exit = True
+    thread.join(10)
+    listener.close()
+
+
+@pytest.fixture
+def language_model() -> Iterator[LanguageModelServer]:
+    """A server with OpenAI's `/chat/completions` that does what the last message says."""
+    with serve_language_model() as server:
+        yield server
+
+
+@pytest.fixture
+def tones_settings(tmp_path: Path) -> Settings:
+    """A server with the tones pair alone, and nothing on disk but what it makes itself."""
+    return Settings(
+        os_models_dir=tmp_path / "models", os_offline=True, stt_backends=("tones-stt",), tts_backends=("tones-tts",),
+        stt_model="tones/listen", tts_model="tones/speak", tts_voice="tone", stt_vad_enabled=False,
+        os_voice_library_path=tmp_path / "library", os_jobs_dir=tmp_path / "jobs",
+    )  # fmt: skip

@@ -81,6 +81,11 @@ def test_a_name_without_our_prefix_is_not_looked_at() -> None:
     assert load({"PATH": "/bin", "OSX": "1", "STTY": "1"}) == Settings()
 
 
+def test_of_a_prefix_that_others_use_too_only_our_names_are_read() -> None:
+    settings = load({"LLM_BASE_URL": "http://127.0.0.1:11434/v1", "LLM_TEMPERATURE": "hot"})
+    assert settings == Settings(llm_base_url="http://127.0.0.1:11434/v1")
+
+
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
 def test_an_old_name_works_with_a_warning(old: str, new: str) -> None:
     # A value that every one of them takes: a number, a path, a name.
@@ -110,6 +115,53 @@ def test_an_empty_value_switches_off_what_may_be_off(name: str, expected: object
     assert getattr(load({name: ""}), name.lower()) == expected
 
 
+def test_a_wrong_key_is_named_and_not_shown() -> None:
+    with pytest.raises(SettingsError, match=r"^OS_API_KEY=…: ") as refused:
+        load({"OS_API_KEY": "sesame,,open"})
+    assert "sesame" not in str(refused.value)
+
+
+def test_a_server_that_must_have_a_key_does_not_start_without_one() -> None:
+    for key in ({}, {"OS_API_KEY": " "}):
+        with pytest.raises(SettingsError, match="^OS_AUTH_REQUIRED='true': .*there is no key: set OS_API_KEY"):
+            load({"OS_AUTH_REQUIRED": "true", **key})
+    assert load({"OS_AUTH_REQUIRED": "true", "OS_API_KEY": "sesame"}).keys
+    with pytest.warns(DeprecationWarning, match="API_KEYS"):
+        assert load({"OS_AUTH_REQUIRED": "true", "API_KEYS": "sesame,open"}).keys
+
+
+@pytest.mark.parametrize(("value", "proxies"), [("false", 0), ("True", 1), ("2", 2), ("0", 0)])
+def test_a_switch_for_a_proxy_means_one(value: str, proxies: int) -> None:
+    assert load({"OS_TRUST_PROXY": value}).os_trust_proxy == proxies
+
+
+@pytest.mark.parametrize(
+    ("environ", "pages", "sockets"),
+    [
+        ({}, (), ()),
+        ({"OS_API_KEY": "k"}, ("*",), ("*",)),
+        ({"OS_CORS_ORIGINS": "*"}, ("*",), ()),
+        ({"OS_CORS_ORIGINS": "*", "OS_API_KEY": "k"}, ("*",), ("*",)),
+        ({"OS_CORS_ORIGINS": "http://a"}, ("http://a",), ("http://a",)),
+        ({"OS_CORS_ORIGINS": "http://a", "OS_API_KEY": "k"}, ("http://a",), ("http://a",)),
+        ({"OS_WS_ALLOWED_ORIGINS": "*"}, (), ("*",)),
+        ({"OS_WS_ALLOWED_ORIGINS": "http://b", "OS_CORS_ORIGINS": "http://a"}, ("http://a",), ("http://b",)),
+    ],
+)
+def test_pages_of_others_open_websockets_only_with_a_key_or_where_that_is_said(
+    environ: dict[str, str], pages: tuple[str, ...], sockets: tuple[str, ...]
+) -> None:
+    settings = load(environ)
+    assert (settings.page_origins, settings.socket_origins) == (pages, sockets)
+
+
+def test_names_are_looked_at_where_nothing_else_protects_a_server() -> None:
+    assert Settings().host_names == ()
+    assert Settings(os_host="localhost", os_allowed_hosts=("a",)).host_names == ("a",)
+    assert Settings(os_host="0.0.0.0").host_names is None
+    assert Settings(os_api_key="k").host_names is None
+
+
 def test_speech_runs_where_recognition_runs_unless_it_is_told_otherwise() -> None:
     assert Settings(stt_device="cuda").speech_device == "cuda"
     assert Settings(stt_device="cuda", tts_device="cpu").speech_device == "cpu"
@@ -133,5 +185,5 @@ def test_the_table_lists_every_setting_once_with_a_whole_sentence() -> None:
 
 
 def test_every_name_carries_one_of_our_prefixes() -> None:
-    assert all(name.startswith(config.PREFIXES) for name in names())
+    assert all(name.startswith((*config.PREFIXES, *config.SHARED_PREFIXES)) for name in names())
     assert not set(names()) & (set(RENAMED) | set(FOREIGN))

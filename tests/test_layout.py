@@ -122,7 +122,9 @@ def test_a_runner_knows_no_door() -> None:
 
 VALUES = (
     "audio transcript errors backends wire registry text subtitles shaping speakers windows phantoms g711 limiter"
-    " ipa pieces script ssml said_as spoken numerals delivery sources"
+    " ipa outgoing pace pieces script ssml said_as spoken numerals delivery sources resuming jobs/job"
+    " realtime/answering realtime/beta realtime/checking realtime/effects realtime/events realtime/items realtime/listening"
+    " realtime/prompting realtime/responses realtime/session realtime/settings realtime/state realtime/transcripts"
 )
 
 

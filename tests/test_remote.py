@@ -204,6 +204,68 @@ def test_a_runner_that_does_not_answer_has_no_status(answer: Script) -> None:
 
 @pytest.mark.parametrize("ask", [lambda r: r.load("m")])
 def test_a_load_on_a_dead_runner_says_so(ask: Callable[[RunnerClient], Any]) -> None:
-    runner, _ = client([RunnerGone("dead")])
+    runner, _ = client(*([RunnerGone("dead")] for _ in range(3)))
     with pytest.raises(BackendUnavailable):
         asyncio.run(ask(runner))
+
+
+class Keeper:
+    """The files of a runner, as a script."""
+
+    def __init__(self, *answers: Script) -> None:
+        self._play = ScriptedLink(*answers)._play
+
+    def pull(self, model: str) -> AsyncGenerator[bytes, None]:
+        return self._play()
+
+    def remove(self, model: str) -> AsyncGenerator[bytes, None]:
+        return self._play()
+
+    async def kept(self) -> dict[str, int]:
+        async for _ in self._play():
+            pass
+        return {"m": 5}
+
+
+def keeping(*answers: Script) -> RunnerClient:
+    return RunnerClient("toy", ScriptedLink(), deadline_s=5, weights=Keeper(*answers))
+
+
+def test_a_pull_and_a_removal_are_repeated_when_the_runner_died() -> None:
+    dead: Script = [RunnerGone("dead")]
+    asyncio.run(keeping(dead, [END]).pull("m"))
+    assert asyncio.run(keeping(dead, [Frame(Kind.JSON, b'{"freed_bytes": 7}'), END]).remove("m")) == 7
+
+
+def test_what_a_runner_keeps_is_unknown_when_it_does_not_answer() -> None:
+    assert asyncio.run(keeping([]).kept()) == {"m": 5}
+    assert asyncio.run(keeping([RunnerGone("dead")]).kept()) == {}
+    assert asyncio.run(keeping([1.0]).kept(within_s=0.05)) == {}
+
+
+def test_files_that_nobody_looks_after_are_told_as_such() -> None:
+    runner = RunnerClient("toy", ScriptedLink(), deadline_s=5)
+    assert asyncio.run(runner.kept()) == {}
+    with pytest.raises(BackendUnavailable):
+        asyncio.run(runner.pull("m"))
+
+
+def test_a_runner_that_was_there_a_moment_ago_is_coming_back() -> None:
+    async def scenario() -> list[bool]:
+        runner, _ = client([RunnerGone("never seen")], [Frame(Kind.JSON, b"{}")], [RunnerGone("dead")], [Frame(Kind.JSON, b"{}")])
+        seen = []
+        for _ in range(4):
+            await runner.status()
+            seen.append(runner.is_coming_back)
+        return seen
+
+    assert asyncio.run(scenario()) == [False, False, True, False]
+
+
+def test_progress_of_a_load_is_counted_as_beats() -> None:
+    async def scenario() -> int:
+        runner, _ = client([Frame(Kind.PROGRESS, b"{}"), Frame(Kind.PROGRESS, b'{"state": "downloading"}'), END])
+        await runner.load("m")
+        return runner.beats
+
+    assert asyncio.run(scenario()) == 2

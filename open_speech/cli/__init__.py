@@ -14,6 +14,7 @@ from open_speech.errors import SpeechError
 
 COMMANDS = {
     "serve": "Start the server, after pulling the weights that it needs.",
+    "wyoming": "Serve Wyoming alone, for Home Assistant, in front of another server.",
     "models": "List, pull, show and remove models.",
     "transcribe": "Transcribe audio or video files, without a server.",
     "speak": "Speak a text into a sound file, without a server.",

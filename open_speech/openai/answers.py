@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
@@ -130,6 +131,14 @@ def segment_id(number: int) -> str:
 def tokens(segment: Segment) -> tuple[TokenBody, ...]:
     """Tell how sure the engine was of each token of a segment."""
     return tuple(TokenBody(token=t.text, logprob=t.logprob, bytes=tuple(t.text.encode())) for t in segment.logprobs)
+
+
+def times(segment: Segment, granularities: Collection[Granularity]) -> dict[str, Any]:
+    """Tell when a segment was said, and each of its words, as far as `granularities` ask for it."""
+    told: dict[str, Any] = {"start": round(segment.start, 3), "end": round(segment.end, 3)} if granularities else {}
+    if "word" in granularities:
+        told["words"] = [_word(word, segment).model_dump(exclude_none=True) for word in segment.words]
+    return told
 
 
 def languages(transcript: Transcript) -> tuple[LanguageBody, ...]:

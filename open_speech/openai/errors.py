@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
+from open_speech import logs
 from open_speech.errors import InvalidRequest, InvalidValue, MethodNotAllowed, MissingField, OutOfRange, SpeechError, UnknownPath
 
 log = logging.getLogger("open_speech.http")
@@ -24,11 +25,18 @@ _WHOLE_BODY = "The request body must be a JSON object, sent with `Content-Type: 
 
 def envelope(error: SpeechError) -> dict[str, Any]:
     """Describe an error the way every OpenAI client reads it; all four keys are always there."""
-    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+    param = None if error.param is None else _writable(error.param)
+    return {"error": {"message": _writable(error.message), "type": error.type, "param": param, "code": error.code}}
+
+
+def _writable(text: str) -> str:
+    """Replace what JSON can carry to us and UTF-8 cannot carry back: half a surrogate pair, where a client cut an emoji in two."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def error_response(error: SpeechError, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Answer with the error's own status; `Retry-After` is in whole seconds, at least 1."""
+    """Answer with the error's own status; `Retry-After` is in whole seconds, at least 1. The error is counted as told."""
+    logs.note_error(error.code or error.type)
     extra = dict(headers or {})
     if error.retry_after_s is not None:
         extra["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
@@ -90,13 +98,13 @@ async def _framework_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def unknown_path(request: Request) -> SpeechError:
-    """Name the URL that does not exist."""
-    return UnknownPath(f"Invalid URL ({request.method} {request.url.path})")
+    """Name the URL that does not exist. Its path is the scope's: the request's own `url` fails where the `Host` header is none."""
+    return UnknownPath(f"Invalid URL ({request.method} {request.scope['path']})")
 
 
 def method_not_allowed(request: Request) -> SpeechError:
     """Name the method that the URL does not take."""
-    return MethodNotAllowed(f"{request.url.path} does not accept the method {request.method}.")
+    return MethodNotAllowed(f"{request.scope['path']} does not accept the method {request.method}.")
 
 
 def install(app: FastAPI) -> None:

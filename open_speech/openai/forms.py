@@ -155,7 +155,7 @@ async def _source(file: UploadFile | str | None) -> bytes | Path:
 async def _from_json(request: Request) -> Upload:
     try:
         body = json.loads(await request.body())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidRequest("The request body is not valid JSON.") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The request body must be a JSON object.")

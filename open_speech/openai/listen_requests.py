@@ -44,7 +44,7 @@ def _as_json(value: object) -> object:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("not valid JSON") from None
 
 
@@ -164,7 +164,7 @@ class TranscriptionRequest(ListenRequest, SpeakerFields):
     keywords: Words = Field((), description="Words that are likely to be said.")
     hotwords: str | None = Field(None, description="The same in one text; not OpenAI's.")
     timestamp_granularities: Annotated[tuple[Granularity, ...], BeforeValidator(_as_list)] = Field(
-        ("segment",), description="What `verbose_json` lists with times."
+        ("segment",), description="What `verbose_json` lists with times; with `stream`, and only if given, what the events tell with times."
     )
     include: Annotated[tuple[Literal["logprobs"], ...], BeforeValidator(_as_list)] = Field((), description="More for the format `json`.")
     stream: OptionalBool = Field(None, description="Answer as server-sent events.")
@@ -201,7 +201,12 @@ class TranscriptionRequest(ListenRequest, SpeakerFields):
     @property
     def word_times(self) -> bool:
         """Whether times of words will be shown."""
-        return self.response_format == "verbose_json" and "word" in self.timestamp_granularities
+        return "word" in (self.timestamp_granularities if self.response_format == "verbose_json" else self.streamed_times)
+
+    @property
+    def streamed_times(self) -> tuple[Granularity, ...]:
+        """What the events of a stream tell times of; nothing unless the request asks, as OpenAI's events have none."""
+        return self.timestamp_granularities if self.stream and "timestamp_granularities" in self.model_fields_set else ()
 
     def options(self) -> TranscribeOptions:
         """Say the same to the engine. Raises UnsupportedLanguage for what is no language."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from open_speech import logs
 from open_speech.errors import SpeechError
 from open_speech.openai.errors import envelope
 
@@ -37,6 +38,7 @@ async def stream(events: AsyncGenerator[Mapping[str, Any], None], *, quiet_s: fl
         except SpeechError as error:
             if not begun:
                 raise
+            logs.note_error(error.code or error.type)
             yield event(envelope(error))
 
 

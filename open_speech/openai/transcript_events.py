@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from open_speech.openai import answers
 from open_speech.openai.answers import Extras
+from open_speech.openai.listen_requests import Granularity
 from open_speech.openai.schemas import LanguageBody, TokenUsage
 from open_speech.transcript import Segment, TranscriptInfo
 
@@ -14,10 +15,11 @@ from open_speech.transcript import Segment, TranscriptInfo
 class EventWriter:
     """Writes the events of one transcription. The deltas, joined, are the text of the last event."""
 
-    def __init__(self, extras: Extras, *, speakers: bool = False) -> None:
-        """With `speakers`, each segment that was said is an event too."""
+    def __init__(self, extras: Extras, *, speakers: bool = False, times: Collection[Granularity] = ()) -> None:
+        """With `speakers`, each segment that was said is an event too; with `times`, deltas tell when, which is not OpenAI's."""
         self._extras = extras
         self._speakers = speakers
+        self._times = times
         self._text: list[str] = []
         self._space = ""
         self._said = 0
@@ -33,6 +35,7 @@ class EventWriter:
         if self._extras.logprobs:
             event["logprobs"] = [token.model_dump() for token in answers.tokens(segment)]
             self._logprobs += event["logprobs"]
+        event |= answers.times(segment, self._times)
         if self._speakers:
             event["segment_id"] = answers.segment_id(self._said)
         yield event
@@ -47,6 +50,8 @@ class EventWriter:
             event["languages"] = [LanguageBody(code=info.language).model_dump()] if text else []
         if self._extras.logprobs:
             event["logprobs"] = self._logprobs
+        if self._times:
+            event |= {"language": info.language, "duration": info.duration}
         event["usage"] = {"type": "tokens", **TokenUsage.heard(info.duration, text).model_dump()}
         return event
 

@@ -75,7 +75,7 @@ async def create_transcription(request: Request, engine: EngineDep, settings: Se
     async with AsyncExitStack() as stack:
         upload = await stack.enter_async_context(read_upload(request))
         body = validated(TranscriptionRequest, upload.fields)
-        question = await _question(body, engine, settings)
+        question = await question_of(body, engine, settings)
         if body.streams:
             return await _streamed(request, question.events(engine, upload.source, _writer(body), stack.pop_all()))
         transcript = await while_connected(request.receive, question.heard(engine, upload.source))
@@ -91,7 +91,7 @@ async def create_verbose_transcription(request: Request, engine: EngineDep, sett
         body = validated(TranscriptionRequest, {**upload.fields, "response_format": "verbose_json", "stream": None})
         if "timestamp_granularities" not in upload.fields and engine.registry.find(body.model, Task.STT).word_times:
             body = body.model_copy(update={"timestamp_granularities": ("segment", "word")})
-        question = await _question(body, engine, settings)
+        question = await question_of(body, engine, settings)
         transcript = await while_connected(request.receive, question.heard(engine, upload.source))
     return await _answered(transcript, body)
 
@@ -101,7 +101,7 @@ async def create_transcriptions(request: Request, engine: EngineDep, settings: S
     """Write down what is said in several files; one that fails has an `error` in its place and does not fail the others."""
     async with read_uploads(request, BATCH_FILES) as (fields, files):
         body = validated(TranscriptionRequest, fields)
-        question = await _question(body, engine, settings)
+        question = await question_of(body, engine, settings)
         return JSONResponse(await while_connected(request.receive, _batch(engine, question, body, files)))
 
 
@@ -110,13 +110,13 @@ async def create_translation(request: Request, engine: EngineDep, settings: Sett
     """Write down in English what is said in a media file, in whatever language."""
     async with read_upload(request) as upload:
         body = validated(TranslationRequest, upload.fields)
-        question = await _question(body, engine, settings)
+        question = await question_of(body, engine, settings)
         transcript = await while_connected(request.receive, question.heard(engine, upload.source))
     return await _answered(transcript, body)
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class Question:
     """What a request asks of the engine, apart from the file."""
 
     model: str
@@ -125,6 +125,7 @@ class _Question:
     clean: Cleaning | None
 
     async def heard(self, engine: Engine, source: bytes | Path) -> Transcript:
+        """Wait for the whole transcript."""
         return await engine.transcribe(source, self.model, self.options, diarize=self.diarize, clean=self.clean)
 
     async def events(
@@ -138,24 +139,26 @@ class _Question:
             yield writer.done(heard.info)
 
 
-async def _question(body: TranscriptionRequest | TranslationRequest, engine: Engine, settings: Settings) -> _Question:
+async def question_of(body: TranscriptionRequest | TranslationRequest, engine: Engine, settings: Settings) -> Question:
+    """Say a request to the engine. Raises InvalidRequest's children naming the field."""
     times_words = engine.registry.find(body.model, Task.STT).word_times
     options = body.options()
     diarize = await diarization(body) if isinstance(body, TranscriptionRequest) else None
     # Neither needs the times of words, but both are exact with them: a subtitle's cuts, and where one speaker ends.
     gains = diarize is not None or (body.shape is not None and body.response_format in ("srt", "vtt"))
     options = replace(options, word_times=options.word_times or (gains and times_words))
-    return _Question(body.model, options, diarize, body.cleaning(settings))
+    return Question(body.model, options, diarize, body.cleaning(settings))
 
 
-def _extras(body: TranscriptionRequest | TranslationRequest) -> Extras:
+def extras_of(body: TranscriptionRequest | TranslationRequest) -> Extras:
+    """Tell what the answer to a request shows beyond its format."""
     if isinstance(body, TranscriptionRequest):
         return Extras(body.shape, logprobs=body.wants_logprobs, languages=body.wants_languages)
     return Extras(body.shape)
 
 
 def _writer(body: TranscriptionRequest) -> EventWriter:
-    return EventWriter(_extras(body), speakers=body.diarizes)
+    return EventWriter(extras_of(body), speakers=body.diarizes, times=body.streamed_times)
 
 
 async def _streamed(request: Request, events: AsyncGenerator[dict[str, Any], None]) -> Response:
@@ -168,11 +171,11 @@ async def _streamed(request: Request, events: AsyncGenerator[dict[str, Any], Non
 async def _answered(transcript: Transcript, body: TranscriptionRequest | TranslationRequest) -> Response:
     granularities = body.timestamp_granularities if isinstance(body, TranscriptionRequest) else ("segment",)
     if transcript.info.duration < _LONG_S:
-        return answers.answer(transcript, body.response_format, granularities, _extras(body))
-    return await asyncio.to_thread(answers.answer, transcript, body.response_format, granularities, _extras(body))
+        return answers.answer(transcript, body.response_format, granularities, extras_of(body))
+    return await asyncio.to_thread(answers.answer, transcript, body.response_format, granularities, extras_of(body))
 
 
-async def _batch(engine: Engine, question: _Question, body: TranscriptionRequest, files: list[Media]) -> dict[str, Any]:
+async def _batch(engine: Engine, question: Question, body: TranscriptionRequest, files: list[Media]) -> dict[str, Any]:
     form = body.response_format
     if form not in ("json", "verbose_json", "diarized_json"):
         raise UnsupportedValue(f"A batch is answered in JSON; `{form}` is not.", param="response_format")
@@ -185,7 +188,7 @@ async def _batch(engine: Engine, question: _Question, body: TranscriptionRequest
                 transcript = await question.heard(engine, file.source)
         except SpeechError as error:
             return head | envelope(error)
-        return head | answers.body_of(transcript, form, body.timestamp_granularities, _extras(body)).model_dump(exclude_none=True)
+        return head | answers.body_of(transcript, form, body.timestamp_granularities, extras_of(body)).model_dump(exclude_none=True)
 
     async with asyncio.TaskGroup() as group:
         items = [group.create_task(item(index, file)) for index, file in enumerate(files)]

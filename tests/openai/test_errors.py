@@ -4,9 +4,10 @@ import json
 
 import pytest
 from pydantic import BaseModel, Field
+from starlette.requests import Request
 
-from open_speech.errors import InvalidRequest, InvalidValue, MissingField, OutOfRange, Overloaded, SpeechError, UnknownVoice
-from open_speech.openai.errors import envelope, error_response, from_validation, validated
+from open_speech.errors import InvalidRequest, InvalidValue, MissingField, OutOfRange, Overloaded, SpeechError, UnknownModel, UnknownVoice
+from open_speech.openai.errors import envelope, error_response, from_validation, method_not_allowed, unknown_path, validated
 
 
 class Body(BaseModel):
@@ -59,3 +60,15 @@ def test_a_body_that_is_no_object_names_no_field() -> None:
 def test_broken_json_is_called_so() -> None:
     error = from_validation([{"type": "json_invalid", "loc": ("body", 3), "msg": "JSON decode error"}])
     assert (error.status, error.param, error.message) == (400, None, "The request body is not valid JSON.")
+
+
+def test_half_a_surrogate_pair_of_a_client_does_not_break_the_answer() -> None:
+    answer = error_response(UnknownModel("The model `\ud83d` does not exist.", param="\ud83d"))
+    assert (answer.status_code, b"The model `?` does not exist." in answer.body) == (404, True)
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "", "::1"])
+def test_a_host_that_is_none_does_not_break_the_answer(host: str) -> None:
+    scope = {"type": "http", "method": "PUT", "path": "/v1/x", "headers": [(b"host", host.encode())], "query_string": b"", "scheme": "http"}
+    assert unknown_path(Request(scope)).message == "Invalid URL (PUT /v1/x)"
+    assert method_not_allowed(Request(scope)).message == "/v1/x does not accept the method PUT."

@@ -80,3 +80,18 @@ def test_what_goes_wrong_before_the_first_event_has_its_own_status(client: TestC
 def test_what_is_written_whole_cannot_be_streamed(client: TestClient, clip: bytes, form: str) -> None:
     error = post(client, clip, response_format=form).json()["error"]
     assert (error["param"], error["code"]) == ("stream", "unsupported_value")
+
+
+def test_a_stream_tells_times_when_it_is_asked_for_them(client: TestClient, twice: bytes) -> None:
+    first, second, done = events(post(client, twice, **{"timestamp_granularities[]": "segment"}))
+    assert first["start"] < first["end"] < second["start"] < second["end"] <= done["duration"]
+    assert done["language"] == "en"
+    assert "words" not in first
+    words = events(post(client, twice, **{"timestamp_granularities[]": ["segment", "word"]}))[0]["words"]
+    assert [word["word"] for word in words] == SENTENCE.split()
+    assert all(word["start"] < word["end"] for word in words)
+
+
+def test_a_stream_has_openais_fields_and_no_other_when_no_times_are_asked_for(client: TestClient, clip: bytes) -> None:
+    delta, done = events(post(client, clip))
+    assert (delta.keys(), done.keys()) == ({"type", "delta"}, {"type", "text", "usage"})

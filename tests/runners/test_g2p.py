@@ -75,3 +75,16 @@ def test_a_language_without_its_reader_names_the_extra(language: str, module: st
             g2p.phonemes("你好", language)
     else:
         assert g2p.phonemes("你好", language)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("The U.S.S.R. is 1.5 m. Wait....... no.", "The U.S.S.R. is 1.5 m. Wait....... no."),
+        ("a.b.c.d.e.f.g.", "a.b.c.d.e.f.g."),
+        ("a.b.c.d.e.f.g.h.", "a b c d e f g h "),
+        ("x" * 100, "x" * 80 + " " + "x" * 20),
+    ],
+)
+def test_words_that_espeak_cannot_take_are_parted(text: str, read: str) -> None:
+    assert g2p.with_short_words(text) == read

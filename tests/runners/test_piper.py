@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,11 @@ pytest.importorskip("piper", reason="needs open-speech[piper]")
 
 ENTRY = next(model for model in catalog.models() if model.id == "piper/en_US-joe-medium")
 VOICE = ENTRY.default_voice
+PHONEMIZER = """
+import sys
+from piper.phonemize_espeak import EspeakPhonemizer
+print(len(EspeakPhonemizer().phonemize("en-us", sys.argv[1])[0]))
+"""
 
 
 def loaded(folder: Path) -> Piper:
@@ -117,3 +124,10 @@ def test_double_brackets_are_text_and_no_phonemes(piper: Piper) -> None:
         sum(part.seconds for part in piper.synthesize(text, SpeechOptions(VOICE))) for text in ("See [[house]] now.", "See house now.")
     )
     assert brackets == pytest.approx(plain, rel=0.4)
+
+
+@pytest.mark.parametrize("letters", ["a.", "é.", "Ж.", "A.", "a.."])
+def test_a_row_of_letters_with_dots_does_not_end_the_process(letters: str) -> None:
+    text = _as_piper_reads((letters * 300)[:300])
+    done = subprocess.run([sys.executable, "-c", PHONEMIZER, text], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, int(done.stdout or 0) > 100) == (0, True)

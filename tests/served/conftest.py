@@ -19,6 +19,12 @@ TONES = {
 
 
 @pytest.fixture(scope="session")
+def tones() -> dict[str, str]:
+    """The settings of a server without weights, for a test that starts one of its own."""
+    return dict(TONES)
+
+
+@pytest.fixture(scope="session")
 def tones_server() -> Iterator[Served]:
     with serve(TONES) as served:
         yield served
