@@ -28,7 +28,7 @@ def test_an_id_with_a_slash_reaches_the_server_however_it_is_written(tones_serve
         assert client.post(f"/api/models/{name}/load").json()["state"] == "loaded"
         assert client.get(f"/api/models/{name}").json()["id"] == "tones/speak"
         assert client.get(f"/api/models/{name}/status").json()["memory_bytes"] > 10_000_000
-        assert [model["name"] for model in client.get("/api/ps").json()["models"]] == ["tones/speak"]
+        assert "tones/speak" in [model["name"] for model in client.get("/api/ps").json()["models"]]
         assert client.delete(f"/api/ps/{name}").json() == {"status": "success"}
         assert client.delete(f"/api/models/{name}").json()["state"] == "downloaded"
         assert client.get("/api/models/no%2Fsuch").status_code == 404

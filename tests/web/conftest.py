@@ -25,14 +25,15 @@ PATIENCE_MS = 60_000
 Browse = Callable[..., AbstractContextManager[Page]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def driver() -> Iterator[Playwright]:
+    """As long as it is there, nobody else in this thread can run an event loop: so no longer than the tests of this folder."""
     with sync_playwright() as driver:
         expect.set_options(timeout=PATIENCE_MS)
         yield driver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def launch(driver: Playwright) -> Callable[..., Browser]:
     """Start Chromium: the system's, or the one that Playwright brought."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -48,14 +49,14 @@ def launch(driver: Playwright) -> Callable[..., Browser]:
     return start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(launch: Callable[..., Browser]) -> Iterator[Browser]:
     browser = launch()
     yield browser
     browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def listening_browser(launch: Callable[..., Browser], speech_clips: dict[str, Path]) -> Iterator[Browser]:
     """Its microphone hears a real recording, again and again."""
     browser = launch(f"--use-file-for-fake-audio-capture={speech_clips['two_cities']}")
@@ -96,7 +97,7 @@ def is_elsewhere(url: str, here: str) -> bool:
     return parts.scheme not in ("data", "blob") and parts.netloc != here
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def locked_server() -> Iterator[Served]:
     """A server without weights, and with a key."""
     tones = {"STT_BACKENDS": "tones-stt", "TTS_BACKENDS": "tones-tts", "STT_MODEL": "tones/listen", "TTS_MODEL": "tones/speak"}
@@ -104,14 +105,14 @@ def locked_server() -> Iterator[Served]:
         yield served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def speaking_server(default_weights: None) -> Iterator[Served]:
     """The default server with its real models."""
     with serve({"OS_OFFLINE": "true"}) as served:
         yield served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def empty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server whose models folder is empty, so that a model can be pulled."""
     settings = {"STT_BACKENDS": "vosk", "STT_MODEL": "vosk-model-small-en-us-0.15", "TTS_ENABLED": "false"}
