@@ -18,7 +18,7 @@ pytestmark = pytest.mark.served
 MODELS = (
     "Systran/faster-whisper-base", "moonshine/base", "vosk-model-small-en-us-0.15", "kokoro", "piper/en_US-joe-medium",
 )  # fmt: skip
-GIVEN_BACK_S = 20
+GIVEN_BACK_S = 60
 """Seconds until a process that kept memory is replaced, on a machine with other work."""
 
 
