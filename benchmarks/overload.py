@@ -14,7 +14,7 @@ from benchmarks.clips import clip
 from benchmarks.served import Served
 
 CLIP, EXPECTED = "beckett", "fail better"
-FULL_CALLERS = 8
+FULL_CALLERS = 16
 """Callers, each with one request at a time, that make the server fully busy."""
 MEASURE_S = 12.0
 FACTOR = 2.0

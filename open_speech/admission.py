@@ -26,8 +26,8 @@ STANDING_AFTER_S = 2.0
 """Seconds in which a line never became empty, after which it is no burst any more."""
 STANDING_WAIT_S = 1.0
 """The longest wait, in seconds, that is still accepted then."""
-LEAST = 4
-"""Requests that may wait whatever the pace."""
+LEAST = 16
+"""Requests that may wait whatever the pace: a household, or a program with a pool of workers, is never refused."""
 STOP_RETRY_S = 5.0
 """Seconds after which a client may try again where a server is stopping: by then another has its place, or it is back."""
 _LOOK_S = 0.05
