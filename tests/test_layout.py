@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 TESTS = ROOT / "tests"
@@ -141,6 +144,14 @@ def test_the_front_imports_no_model_package() -> None:
     assert not loaded & MODEL_PACKAGES
 
 
+@pytest.mark.parametrize(("theirs", "said"), [({}, "4"), ({"OPENBLAS_THREAD_TIMEOUT": "20"}, "20")])
+def test_numpys_threads_are_told_not_to_spin_before_numpy_is_there(theirs: dict[str, str], said: str) -> None:
+    code = "import sys, os, open_speech; print(os.environ['OPENBLAS_THREAD_TIMEOUT'], 'numpy' in sys.modules)"
+    kept = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
+    shown = subprocess.run([sys.executable, "-c", code], env=kept | theirs, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == [said, "False"]
+
+
 def test_the_bento_installs_what_the_embedded_extra_does() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
@@ -149,6 +160,20 @@ def test_the_bento_installs_what_the_embedded_extra_does() -> None:
     wanted = [*project["dependencies"], *(package for part in parts for package in extras[part])]
     bento = yaml.safe_load((ROOT / "bentofile.yaml").read_text(encoding="utf-8"))
     assert bento["python"]["packages"] == wanted
+
+
+def test_the_tested_versions_name_every_package_once_and_within_its_range() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [Requirement(line) for line in [*project["dependencies"], *extras["embedded"], *extras["dev"]]]
+    lines = [Requirement(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()]
+    tested = {canonicalize_name(line.name): line.specifier for line in lines}
+    assert len(tested) == len(lines)
+    for package in wanted:
+        if package.name != "open-speech":
+            (exact,) = tested[canonicalize_name(package.name)]
+            assert exact.operator == "=="
+            assert package.specifier.contains(exact.version, prereleases=True), package
 
 
 def test_the_package_and_the_project_have_one_version() -> None:
