@@ -16,6 +16,7 @@ import numpy as np
 from faster_whisper import WhisperModel
 
 from benchmarks.clips import clip, model_folder
+from benchmarks.peers import PAUSE_S
 from benchmarks.served import Served
 from open_speech import audio as sound
 from open_speech.audio import Audio
@@ -66,6 +67,7 @@ def pair(name: str, raw: Callable[[], object], over_http: Callable[[], object], 
     cpu = [0.0, 0.0]
     for turn in range(ROUNDS + 1):
         for side, (call, meter) in enumerate(((raw, time.process_time), (over_http, served.cpu_s))):
+            time.sleep(PAUSE_S)
             before, started = meter(), time.perf_counter()
             call()
             took, used = time.perf_counter() - started, meter() - before

@@ -30,6 +30,8 @@ WYOMING = "wyoming-faster-whisper==3.8.1"
 SCRIPT = Path(__file__).with_name("peer_process.py")
 START_S = 120
 ANSWER_S = 3600
+PAUSE_S = 0.3
+"""Before each turn: the idle threads of who had the last one spin on, and would take a core from the next."""
 """An hour of audio on two busy cores is the longest job."""
 
 

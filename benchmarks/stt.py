@@ -30,8 +30,6 @@ from runners import catalog
 T = TypeVar("T")
 MODEL = "Systran/faster-whisper-base"
 """The model that the peers run, on the same files."""
-LATENCY_CLIPS = ("two_cities 1", "two_cities 4", "beckett", "two_cities")
-"""3, 8, 10 and 44 s."""
 SHORT_S = 16.0
 CALLERS = (1, 4, 8, 16)
 LEAST_JOBS = 12
@@ -78,17 +76,14 @@ def measure(ours: list[Ours], others: list[Contender], clips: list[Clip], option
     first, *rest = ours
     race: list[Contender] = [first, *others]
     results = {one.name: Result(one.name) for one in (*race, *rest)}
-    _note("every clip once")
+    rounds = 3 if options.quick else 8
+    _note(f"every clip, one at a time, {rounds} times")
     for clip in clips:
-        for one in (*race, *rest):
-            text, cost = timed(one, clip)
-            results[one.name].errors[clip.name] = word_errors(clip.text, text)
-            results[one.name].hearing.append(cost)
-    _note("latency")
-    for clip in (clip for name in LATENCY_CLIPS for clip in clips if clip.name == name):
-        for _ in range(2 if options.quick else 4):
+        for _ in range(rounds):
             for one in (*race, *rest):
-                results[one.name].latency.setdefault(clip.name, []).append(timed(one, clip)[1])
+                text, cost = timed(one, clip)
+                results[one.name].errors[clip.name] = word_errors(clip.text, text)
+                results[one.name].hearing.setdefault(clip.name, []).append(cost)
     jobs = [clip for clip in clips if clip.seconds <= SHORT_S]
     for callers in CALLERS[-1:] if options.quick else CALLERS:
         _note(f"{callers} callers")
@@ -129,6 +124,7 @@ def hear_long(one: Contender, clip: Clip) -> LongResult:
 
 
 def _cost(one: Contender, work: Callable[[], T], audio_s: float) -> tuple[T, Cost]:
+    time.sleep(peers.PAUSE_S)
     used, started = one.cpu_s(), time.perf_counter()
     result = work()
     wall = time.perf_counter() - started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ import httpx
 
 from benchmarks import tts_peers as peers
 from benchmarks.clips import model_folder
+from benchmarks.peers import PAUSE_S
 from benchmarks.served import Served, serve
 from benchmarks.tts_peers import Contender, Ours
 from benchmarks.tts_report import Length, Race, Result, Spoken, tables
@@ -92,7 +94,8 @@ def race(title: str, engine: str, contenders: list[Contender], rounds: int) -> R
 
 
 def measured(one: Contender, text: str) -> Spoken:
-    """Have a text spoken, and tell what it cost."""
+    """Have a text spoken, after a pause, and tell what it cost."""
+    time.sleep(PAUSE_S)
     before = one.cpu_s()
     spoken = one.speak(text)
     return replace(spoken, cpu=one.cpu_s() - before)

@@ -16,20 +16,25 @@ from piper import PiperVoice
 from piper.config import PiperConfig
 
 from benchmarks.clips import model_folder
+from benchmarks.peers import PAUSE_S
 from benchmarks.tts import PARAGRAPH, PIPER, PIPER_VOICE, SENTENCE, VOICE
 from benchmarks.tts_peers import all_voices
 from benchmarks.tts_report import markdown
 from open_speech.engine import FIRST_PIECE_CHARS
 from open_speech.pieces import pieces
+from runners import _onnx
 
 Speak = Callable[[str], object]
 Options = dict[str, object]
-NO_SPIN = "session.intra_op.allow_spinning"
-OURS: Options = {"intra_op_num_threads": 2, "enable_mem_pattern": False, NO_SPIN: "0"}
+SPIN_US = "session.intra_op.spin_duration_us"
+OURS: Options = {"intra_op_num_threads": 2, "enable_mem_pattern": False, SPIN_US: _onnx.SPIN_US}
 """What runners/_onnx.py chooses on two cores."""
 SETUPS: dict[str, Options] = {
     "as it comes: spinning threads": {},
-    "ours: 2 threads, no spinning, no memory pattern": OURS,
+    "ours: 2 threads that spin for 50 us, no memory pattern": OURS,
+    "no spinning": OURS | {SPIN_US: "0"},
+    "spinning for 10 us": OURS | {SPIN_US: "10"},
+    "spinning for 200 us": OURS | {SPIN_US: "200"},
     "1 thread": OURS | {"intra_op_num_threads": 1},
     "memory pattern": OURS | {"enable_mem_pattern": True},
     "no arena": OURS | {"enable_cpu_mem_arena": False},
@@ -40,7 +45,7 @@ SETUPS: dict[str, Options] = {
     "smaller shares of a thread": OURS | {"session.dynamic_block_base": "4"},
     "denormals as zero": OURS | {"session.set_denormal_as_zero": "1"},
 }
-TOGETHER = ("ours: 2 threads, no spinning, no memory pattern", "1 thread")
+TOGETHER = ("ours: 2 threads that spin for 50 us, no memory pattern", "1 thread")
 """Setups that two calls at once are tried with."""
 ROUNDS, QUICK_ROUNDS = 8, 2
 
@@ -101,6 +106,7 @@ def table(calls: Mapping[str, Speak], texts: Sequence[str], rounds: int) -> str:
     for turn in range(rounds + 1):
         for name, speak in calls.items():
             for number, text in enumerate(texts):
+                time.sleep(PAUSE_S)
                 started, used = time.perf_counter(), time.process_time()
                 speak(text)
                 took = (time.perf_counter() - started, time.process_time() - used)

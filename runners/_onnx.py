@@ -11,6 +11,9 @@ from open_speech.errors import WeightsCorrupt, WeightsUnavailable
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # noqa: TID251 - for the type checker only
 
+SPIN_US = "50"
+"""Microseconds for which a thread that has nothing to do waits awake."""
+
 
 def cpu_session(path: Path, threads: int) -> InferenceSession:
     """Open a model file; `threads` 0 takes up to four of the machine's cores.
@@ -24,9 +27,9 @@ def cpu_session(path: Path, threads: int) -> InferenceSession:
     options.intra_op_num_threads = threads or min(4, os.cpu_count() or 1)
     # A memory plan for each length of text would be kept for ever. Kokoro, eleven texts: flat at 740 MB without, 1260 MB and rising with.
     options.enable_mem_pattern = False
-    # Idle threads that spin take the cores from other runners. Kokoro on two cores that others use too: real-time factor 0.16
-    # without, 0.33 with spinning.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Idle threads that spin take the cores from other runners: Kokoro on two cores that others use too has a real-time factor of 0.33
+    # with onnxruntime's spinning, 0.16 without. But putting a thread to sleep between two operators costs Piper 6 % of its time.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_US)
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except state.NoSuchFile:
