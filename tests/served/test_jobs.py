@@ -148,7 +148,7 @@ def test_a_transcription_that_a_kill_interrupts_goes_on_where_it_was(
     tmp_path: Path, default_weights: None, speech_clips: dict[str, Path]
 ) -> None:
     clip = decode(speech_clips["two_cities"].read_bytes(), 16_000, max_seconds=60)
-    times = 3
+    times = 10
     film = wav_bytes(concat([part for _ in range(times) for part in (clip, silence(1.5, 16_000))], 16_000))
     settings = {"OS_OFFLINE": "true", "OS_JOBS_DIR": str(tmp_path), "TTS_BACKENDS": "piper"}
     with serve(settings) as served:

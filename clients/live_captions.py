@@ -1,0 +1,73 @@
+"""Write down what is said, while it is said: raw sound on standard input, text on standard output.
+
+    arecord -q -t raw -f S16_LE -r 24000 -c 1 | python live_captions.py
+
+Needs `pip install "openai[realtime]"`. `OPENAI_BASE_URL` and `OPENAI_API_KEY` say where the server is, as for every client of OpenAI's;
+without them it is this machine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import sys
+
+from openai import AsyncOpenAI
+from openai.resources.realtime.realtime import AsyncRealtimeConnection
+
+RATE = 24_000
+PIECE = RATE // 10 * 2
+"""Bytes in a tenth of a second."""
+LAST_WORDS_S = 30
+"""Seconds for the transcript of what was said last."""
+
+
+async def main() -> None:
+    """Send what comes in, print what was understood, until standard input ends."""
+    client = AsyncOpenAI(
+        base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8100/v1"), api_key=os.environ.get("OPENAI_API_KEY", "unused")
+    )
+    async with client.realtime.connect(model="whisper-1", extra_query={"intent": "transcription"}) as connection:
+        printing = asyncio.create_task(show(connection))
+        await send(connection)
+        await asyncio.wait({printing}, timeout=LAST_WORDS_S)
+        printing.cancel()
+
+
+async def send(connection: AsyncRealtimeConnection) -> None:
+    """Send standard input as it comes; then what is not yet a turn is made one."""
+    while piece := await asyncio.to_thread(sys.stdin.buffer.read, PIECE):
+        await connection.input_audio_buffer.append(audio=base64.b64encode(piece[: len(piece) // 2 * 2]).decode())
+    await connection.session.update(session={"type": "transcription", "audio": {"input": {"turn_detection": None}}})
+    await connection.input_audio_buffer.commit()
+
+
+async def show(connection: AsyncRealtimeConnection) -> None:
+    """Print text as it is understood, a line for each turn, until the one that `send` made at the end is there."""
+    turns: set[str] = set()
+    sent = last = False
+    while not last or turns:
+        event = await connection.recv()
+        match event.type:
+            case "session.updated":
+                sent = True
+            case "input_audio_buffer.committed":
+                turns.add(event.item_id)
+                last = sent
+            case "conversation.item.input_audio_transcription.delta":
+                print(event.delta, end="", flush=True)
+            case "conversation.item.input_audio_transcription.completed":
+                print(flush=True)
+                turns.discard(event.item_id)
+            case "conversation.item.input_audio_transcription.failed":
+                print(event.error.message, file=sys.stderr)
+                turns.discard(event.item_id)
+            case "error" if event.error.code == "input_audio_buffer_commit_empty":
+                last = True
+            case "error":
+                sys.exit(event.error.message)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
