@@ -90,10 +90,15 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     _pings = 0
 
     async def send(self, message: Any) -> None:
-        """Send a message. uvicorn calls it a mistake of the app to send after a close, also where the client closed a moment before."""
+        """Send a message.
+
+        uvicorn calls it a mistake of the app to send after a close, also where the client closed a moment before; and to answer the
+        opening of a WebSocket over HTTP, with each of which it would write an error into the log.
+        """
         if self.handshake_complete and self.close_sent:
             raise ClientDisconnected
         await super().send(message)
+        self.handshake_complete = self.handshake_complete or self.close_sent
 
     def handle_cont(self, event: Any) -> None:
         """Take a further frame of a message."""

@@ -181,6 +181,8 @@ class _Connection:
         self.open_ = ExitStack()
         """What is to be undone when it is closed."""
         self._code = _ABNORMAL
+        self._answered = 0
+        """Status with which its opening was refused over HTTP."""
         self._receive = receive
         self._send = send
         self._meter = meter
@@ -200,12 +202,15 @@ class _Connection:
         elif message["type"] == "websocket.close":
             self._code = message.get("code") or 1000
         await self._send(message)
+        if message["type"] == "websocket.http.response.start":
+            self._answered = message["status"]
 
     def write_log(self) -> None:
         took_s = time.perf_counter() - self._start
+        status = self._answered or self._code
         access.info(
-            "%s WEBSOCKET %r %d %d ms", _client_of(self.scope), self.scope["path"], self._code, int(took_s * 1000),
-            extra={"status": self._code, "route": _route_of(self.scope), **_about(self.scope, took_s)},
+            "%s WEBSOCKET %r %d %d ms", _client_of(self.scope), self.scope["path"], status, int(took_s * 1000),
+            extra={"status": status, "route": _route_of(self.scope), **_about(self.scope, took_s)},
         )  # fmt: skip
 
 

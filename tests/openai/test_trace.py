@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
 from open_speech import logs
@@ -33,6 +33,10 @@ async def talk(socket: WebSocket) -> None:
     await socket.close(4000)
 
 
+async def refuse(socket: WebSocket) -> None:
+    await socket.send_denial_response(PlainTextResponse("not you", 401))
+
+
 async def leave(_request: Request) -> PlainTextResponse:
     raise ClientDisconnect
 
@@ -46,7 +50,7 @@ def meter() -> Meter:
 def client(meter: Meter) -> TestClient:
     routes = [
         Route("/tell", tell), Route("/tell/{name}", tell), Route("/fail", fail), Route("/leave", leave),
-        WebSocketRoute("/v1/realtime", talk),
+        WebSocketRoute("/v1/realtime", talk), WebSocketRoute("/v1/audio/stream", refuse),
     ]  # fmt: skip
     return TestClient(Starlette(routes=routes, middleware=[Middleware(Trace, meter=meter)]))
 
@@ -130,6 +134,16 @@ def test_a_session_is_counted_while_it_lasts_and_has_a_line_when_it_ends(
     (line,) = [record.getMessage() for record in caplog.records if record.name == "open_speech.access"]
     assert "WEBSOCKET '/v1/realtime' 4000" in line
     assert "swordfish" not in line
+
+
+def test_a_session_that_is_refused_has_a_line_with_the_status_of_the_answer(
+    client: TestClient, meter: Meter, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "open_speech.access"), pytest.raises(WebSocketDenialResponse):
+        client.websocket_connect("/v1/audio/stream").__enter__()
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "open_speech.access"]
+    assert "WEBSOCKET '/v1/audio/stream' 401" in line
+    assert counted(meter, "open_speech_sessions_begun_total") == {}
 
 
 def test_a_session_that_fails_is_in_the_log_and_over(client: TestClient, meter: Meter, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from benchmarks.fuzz.sockets import CLOSE, CONTINUE, PING, TEXT, frame
@@ -42,6 +42,10 @@ async def talk(websocket: WebSocket) -> None:
         LAST.append(repr(error))
 
 
+async def refuse(websocket: WebSocket) -> None:
+    await websocket.send_denial_response(PlainTextResponse("not you", 401))
+
+
 class Hasty(BoundedHttp):
     head_s = 0.2
 
@@ -49,7 +53,7 @@ class Hasty(BoundedHttp):
 @contextmanager
 def serving(http: type[BoundedHttp]) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
-    app = Starlette(routes=[Route("/", echo, methods=["GET", "POST"]), WebSocketRoute("/talk", talk)])
+    app = Starlette(routes=[Route("/", echo, methods=["GET", "POST"]), WebSocketRoute("/talk", talk), WebSocketRoute("/refuse", refuse)])
     config = uvicorn.Config(app, log_config=None, http=http, ws=BoundedWebSocket, lifespan="off", timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -163,3 +167,13 @@ def test_who_closes_while_it_is_answered_has_left(port: int) -> None:
         client.socket.sendall(frame(TEXT, b"wait") + frame(CLOSE, b"\x03\xe8"))
         time.sleep(0.8)
     assert LAST == ["left while it was answered"]
+
+
+def test_a_websocket_that_is_refused_over_http_is_no_mistake_of_the_app(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(InvalidStatus) as refused, connect(f"ws://127.0.0.1:{port}/refuse"):
+        raise AssertionError("it let us in")
+    assert (refused.value.response.status_code, refused.value.response.body) == (401, b"not you")
+    with connect(f"ws://127.0.0.1:{port}/talk") as socket:
+        socket.send("one")
+        assert socket.recv() == "3"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
