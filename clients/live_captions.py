@@ -44,29 +44,44 @@ async def send(connection: AsyncRealtimeConnection) -> None:
 
 
 async def show(connection: AsyncRealtimeConnection) -> None:
-    """Print text as it is understood, a line for each turn, until the one that `send` made at the end is there."""
-    turns: set[str] = set()
+    """Print text as it is understood, a line for each turn in the order of speaking, until the one that `send` made at the end is there."""
+    turns: dict[str, list[str]] = {}
+    done: set[str] = set()
     sent = last = False
     while not last or turns:
         event = await connection.recv()
         match event.type:
             case "session.updated":
                 sent = True
+            case "input_audio_buffer.speech_started":
+                turns[event.item_id] = []
             case "input_audio_buffer.committed":
-                turns.add(event.item_id)
+                turns.setdefault(event.item_id, [])
                 last = sent
             case "conversation.item.input_audio_transcription.delta":
-                print(event.delta, end="", flush=True)
+                turns[event.item_id].append(event.delta)
             case "conversation.item.input_audio_transcription.completed":
-                print(flush=True)
-                turns.discard(event.item_id)
+                turns[event.item_id].append("\n")
+                done.add(event.item_id)
             case "conversation.item.input_audio_transcription.failed":
                 print(event.error.message, file=sys.stderr)
-                turns.discard(event.item_id)
+                done.add(event.item_id)
             case "error" if event.error.code == "input_audio_buffer_commit_empty":
                 last = True
             case "error":
                 sys.exit(event.error.message)
+        print_first(turns, done)
+
+
+def print_first(turns: dict[str, list[str]], done: set[str]) -> None:
+    """Print what is new of the first turn that is not done, and all of those before it: a short turn may overtake a long one."""
+    while turns:
+        first = next(iter(turns))
+        print("".join(turns[first]), end="", flush=True)
+        turns[first].clear()
+        if first not in done:
+            return
+        del turns[first]
 
 
 if __name__ == "__main__":

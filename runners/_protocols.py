@@ -21,6 +21,7 @@ FRAGMENTS = 10_000
 PINGS = 1000
 """Pings of a client that does not read; each is answered, and the answers wait for it."""
 
+_BAD = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -88,6 +89,13 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket that keeps no more for a client than the size of a message, and takes one that has closed for one that has left."""
 
     _pings = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes. A head that the library refuses, for its length as a rule, is answered: uvicorn would leave its client waiting."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
+            self.transport.write(b"".join(self.conn.data_to_send()) or _BAD)
+            self.transport.close()
 
     async def send(self, message: Any) -> None:
         """Send a message.

@@ -71,6 +71,9 @@ def frame(code: int, payload: bytes = b"", *, fin: bool = True, reserved: int = 
     return head + (bytes(4) if masked else b"") + payload  # a mask of zeros leaves the payload as it is
 
 
+LONGEST_PATH = 8000
+"""Characters of a path that the server must take."""
+
 FORBIDDEN = (
     frame(TEXT, b"{}", masked=False), frame(TEXT, b"{}", reserved=7), frame(3, b"x"), frame(15), frame(PING, b"x" * 126),
     frame(PING, b"x", fin=False), frame(CONTINUE, b"x"), frame(TEXT, b"{", fin=False) + frame(TEXT, b"}"), frame(CLOSE, b"x"),
@@ -81,9 +84,13 @@ FORBIDDEN = (
 """Frames that the protocol does not know, or not there."""
 
 
+class TooLong(Exception):
+    """The path is longer than the server has to take."""
+
+
 @asynccontextmanager
 async def opened(target: Target, path: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Hold a WebSocket. Raises Fault if the server does not take it."""
+    """Hold a WebSocket. Raises Fault if the server does not take it, TooLong if it says that for a path that is."""
     key = base64.b64encode(os.urandom(16)).decode()
     head = f"GET {path} HTTP/1.1\r\nHost: x.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     head += f"Sec-WebSocket-Key: {key}\r\n"
@@ -96,6 +103,8 @@ async def opened(target: Target, path: str) -> AsyncIterator[tuple[asyncio.Strea
                 answer = await reader.readuntil(b"\r\n\r\n")
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as gone:
             raise Fault(f"{path}: no upgrade: {gone!r}") from None
+        if len(path) > LONGEST_PATH and answer.startswith(b"HTTP/1.1 414 "):
+            raise TooLong
         if b" 101 " not in answer.partition(b"\r\n")[0]:
             raise Fault(f"{path}: {answer[:200]!r}")
         yield reader, writer
@@ -200,7 +209,10 @@ async def strange_query(target: Target, rng: Random) -> str:
     names = ("model", "intent", "language", "sample_rate", "encoding", "endpointing", "vad", "interim_results", "prompt", "call_id", "%ff")
     path = rng.choice(DOORS).partition("?")[0]
     query = "&".join(f"{rng.choice(names)}={rng.choice(values)}" for _ in range(rng.randint(1, 5)))
-    return await _thrown(target, f"{path}?{query}", [frame(TEXT, b"{}"), frame(BINARY, bytes(3200))])
+    try:
+        return await _thrown(target, f"{path}?{query}", [frame(TEXT, b"{}"), frame(BINARY, bytes(3200))])
+    except TooLong:
+        return "414"
 
 
 ATTACKS: dict[str, Attack] = {

@@ -177,3 +177,20 @@ def test_a_websocket_that_is_refused_over_http_is_no_mistake_of_the_app(port: in
         socket.send("one")
         assert socket.recv() == "3"
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        (f"/talk?{'a' * 9000}", {}, 414),
+        ("/talk", {"x-long": "a" * 9000}, 431),
+        ("/talk", {f"x-{number}": "a" for number in range(200)}, 431),
+        ("/talk", {"x-odd": "a\x00b"}, 400),
+    ],
+)
+def test_the_head_of_a_websocket_that_is_too_long_is_answered(port: int, path: str, headers: dict[str, str], status: int) -> None:
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    head += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=5)) as connection:
+        connection.sendall(f"{head}\r\n".encode())
+        assert heard(connection).startswith(f"HTTP/1.1 {status} ".encode())

@@ -68,9 +68,12 @@ def seconds(sound: bytes) -> float:
 
 
 def settled(served: Served) -> Told:
-    """Scrape when every answer has ended: its client may have it a moment before it is counted."""
+    """Scrape when every answer and session has ended: its client may have it a moment before it is counted."""
     ends = time.monotonic() + 10
-    while sum((told := Told(served)).by("open_speech_http_requests_under_way", "door").values()) > 1:  # the scrape itself
+    while (
+        sum((told := Told(served)).by("open_speech_http_requests_under_way", "door").values()) > 1  # the scrape itself
+        or told.by("open_speech_sessions", "door")
+    ):
         assert time.monotonic() < ends
         time.sleep(0.05)
     return told
