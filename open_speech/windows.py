@@ -16,6 +16,14 @@ from open_speech.transcript import Segment, Word
 
 LONGEST_GAP_S = 1.0
 """A longer silence between two spans parts them into two windows: decoding it costs more than a window of its own."""
+PAUSE_S = 0.6
+"""A silence after which a window may end though it has room left: two that are decoded side by side are done in two thirds of the time."""
+HELD_S, NEXT_S = 3.5, 1.0
+"""Seconds that the window must hold by then, and of speech that must follow: a recogniser guesses at words that come alone.
+
+A window that is half full is not parted: what is left to come would gain little, and lose its context. (13 clips with and without noise and
+24 synthesised paragraphs with and without: 208 word errors of 4,716 without such pauses, 212 with them.)
+"""
 _HYSTERESIS = 0.15
 """Speech that has begun goes on until its probability is this much below the threshold, as in Silero's own code."""
 _SNAP_S = 0.1
@@ -52,11 +60,15 @@ class Cutter:
         self._vad = vad
         self._frame_s = frame_s
         self._longest_s = longest_s
+        # Who wants a longer silence before speech counts as ended wants such pauses kept together.
+        self._pause_s = max(PAUSE_S, 0.75 * vad.min_silence_ms / 1000)
         self._seen = 0
         self._speech: list[float] = []
         """Probabilities since the running span began; empty in silence."""
         self._quiet = 0
         """Frames of silence at the end of the running span."""
+        self._pause = (0, 0)
+        """Frames from the beginning of the running span to its last pause, and to where speech goes on; zeros before there is one."""
         self._begun = 0
         """Frame at which the running span began."""
         self._spans: list[Span] = []
@@ -93,21 +105,40 @@ class Cutter:
         if not self._speech:
             if probability < self._vad.threshold:
                 return []
-            self._begun, self._quiet, self._speech = at, 0, [probability]
+            self._begun, self._quiet, self._pause, self._speech = at, 0, (0, 0), [probability]
             return []
         self._speech.append(probability)
         speaking = probability >= self._vad.threshold - (_HYSTERESIS if not self._quiet else 0.0)
+        if speaking and self._quiet * self._frame_s >= self._pause_s:
+            self._pause = len(self._speech) - 1 - self._quiet, len(self._speech) - 1
         self._quiet = 0 if speaking else self._quiet + 1
         if self._quiet * self._frame_s * 1000 >= self._vad.min_silence_ms:
             return self._end_of_span()
         if (len(self._speech) - self._quiet) * self._frame_s + 2 * self._pad_s > self._longest_s:
             return self._split()
-        return []
+        return self._part() if self._parts_here() else []
 
     def _end_of_span(self) -> list[Cut]:
         span = Span(self._begun * self._frame_s, (self._begun + len(self._speech) - self._quiet) * self._frame_s)
         self._speech, self._quiet = [], 0
         return self._add(span) if span.seconds * 1000 >= self._vad.min_speech_ms else []
+
+    def _holds(self, seconds: float) -> bool:
+        return HELD_S <= seconds <= self._longest_s / 2
+
+    def _parts_here(self) -> bool:
+        """Whether the running span has a pause with enough speech on both sides of it."""
+        before, after = self._pause
+        begun = self._spans[0].start if self._spans else self._begun * self._frame_s
+        held = (self._begun + before) * self._frame_s - begun
+        return after > 0 and self._holds(held) and (len(self._speech) - self._quiet - after) * self._frame_s >= NEXT_S
+
+    def _part(self) -> list[Cut]:
+        """Cut the running span at its pause; what comes after goes on as a span of its own."""
+        before, after = self._pause
+        span = Span(self._begun * self._frame_s, (self._begun + before) * self._frame_s)
+        self._begun, self._pause, self._speech = self._begun + after, (0, 0), self._speech[after:]
+        return self._add(span) + self._close(before=self._begun * self._frame_s)
 
     def _split(self) -> list[Cut]:
         """Cut a span that is too long at the quietest place of its later half; the rest goes on as a span of its own."""
@@ -116,7 +147,7 @@ class Cutter:
         place = half + 1 + int(np.argmin(smooth[1:-1])) if len(smooth) > 2 else half
         rest = self._speech[place:]
         cut = self._add(Span(self._begun * self._frame_s, (self._begun + place) * self._frame_s)) + self._close(padded_end=False)
-        self._begun, self._speech = self._begun + place, rest
+        self._begun, self._pause, self._speech = self._begun + place, (0, 0), rest
         self._quiet = min(self._quiet, len(rest))
         return cut
 
@@ -124,8 +155,10 @@ class Cutter:
         """Put a span into the window that is being filled, or close that one first if it does not fit."""
         done: list[Cut] = []
         if self._spans:
-            whole = span.end - self._spans[0].start + 2 * self._pad_s
-            if whole > self._longest_s or span.start - self._spans[-1].end > LONGEST_GAP_S:
+            first, last = self._spans[0].start, self._spans[-1].end
+            gap = span.start - last
+            paused = gap >= self._pause_s and self._holds(last - first) and span.seconds >= NEXT_S
+            if paused or gap > LONGEST_GAP_S or span.end - first + 2 * self._pad_s > self._longest_s:
                 done = self._close(before=span.start)
         self._spans.append(span)
         return done

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from open_speech.backends import Vad
 from open_speech.transcript import Segment, Word
-from open_speech.windows import LONGEST_GAP_S, Cut, Cutter, Span, cuts_of, placed
+from open_speech.windows import HELD_S, LONGEST_GAP_S, NEXT_S, PAUSE_S, Cut, Cutter, Span, cuts_of, placed
 
 FRAME_S = 0.032
 VAD = Vad(threshold=0.5, min_speech_ms=250, min_silence_ms=800, pad_ms=200)
@@ -51,6 +53,35 @@ def test_spans_fill_a_window_up_to_its_limit_and_no_further() -> None:
     windows = cut(*[(3, 0.9), (0.9, 0)] * 6, longest_s=10)
     assert [len(window.spans) for window in windows] == [2, 2, 2]
     assert all(window.end - window.start <= 10 for window in windows)
+
+
+@pytest.mark.parametrize("silence", [PAUSE_S + 0.1, 0.9])
+def test_a_pause_parts_a_window_that_holds_enough(silence: float) -> None:
+    first, second = cut((HELD_S + 0.5, 0.9), (silence, 0), (3, 0.9))
+    assert first.end == pytest.approx(HELD_S + 0.5 + VAD.pad_ms / 1000, abs=0.05)
+    assert second.start == pytest.approx(HELD_S + 0.5 + silence - VAD.pad_ms / 1000, abs=0.05)
+    assert (len(first.spans), len(second.spans)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "silence", "after"),
+    [
+        (HELD_S - 0.5, PAUSE_S + 0.1, 3),
+        (HELD_S + 0.5, PAUSE_S - 0.1, 3),
+        (HELD_S + 0.5, PAUSE_S + 0.1, NEXT_S - 0.2),
+        (HELD_S + 0.5, 0.9, NEXT_S - 0.2),
+        (8.0, PAUSE_S + 0.1, 3),
+    ],
+    ids=["little before it", "too short", "little after it", "little after a longer one", "the window is half full"],
+)
+def test_a_pause_does_not_part_a_window_if(before: float, silence: float, after: float) -> None:
+    assert len(cut((before, 0.9), (silence, 0), (after, 0.9))) == 1
+
+
+def test_a_pause_is_not_one_for_who_asks_for_longer_silences() -> None:
+    stretches = (HELD_S + 0.5, 0.9), (0.9, 0.0), (3.0, 0.9)
+    assert len(cut(*stretches, vad=replace(VAD, min_silence_ms=1600))) == 1
+    assert len(cut(*stretches, vad=replace(VAD, min_silence_ms=200))) == 2
 
 
 def test_speech_without_a_pause_is_cut_where_it_is_quietest() -> None:
