@@ -73,14 +73,14 @@ class AsrRequest(FilmRequest, SubtitleFields, SpeakerFields, CleaningFields):
     vad_filter: OptionalBool = Field(None, description="`false` is Whisper's own way through the whole file.")
     word_timestamps: bool = Field(False, description="List words with their times in `json` and `jsonl`.")
 
-    def options(self) -> TranscribeOptions:
-        """Say the same to the engine. Raises UnsupportedLanguage for what is no language."""
+    def options(self, usual: Vad) -> TranscribeOptions:
+        """Say the same to the engine; `usual` is how this server looks for speech. Raises UnsupportedLanguage for what is no language."""
         return TranscribeOptions(
             task=self.task,
             language=known_language(self.language, "language") if self.language else None,
             prompt=self.initial_prompt,
             word_times=self.word_timestamps and self.output in ("json", "jsonl"),
-            vad=Vad() if self.vad_filter else None,
+            vad=usual if self.vad_filter else None,
             sequential=self.vad_filter is False,
         )
 
@@ -103,7 +103,7 @@ async def transcribe_film(request: Request, engine: EngineDep, settings: Setting
     """Write down what is said in a film, as the file that `output` names. The connection says nothing until it is done."""
     async with read_upload(request, *FILE_PARTS) as upload:
         body = validated(AsrRequest, upload.fields)
-        options = _with_words(body, engine)
+        options = _with_words(body, engine, settings.vad)
         work = engine.transcribe(
             upload.source, body.model, options,
             diarize=await diarization(body), clean=body.cleaning(settings), raw_rate=body.raw_rate,
@@ -145,9 +145,9 @@ def written(transcript: Transcript, output: Output, shape: Shape | None = None) 
     return _WRITERS[output][0](transcript)
 
 
-def _with_words(body: AsrRequest, engine: Engine) -> TranscribeOptions:
+def _with_words(body: AsrRequest, engine: Engine, usual: Vad) -> TranscribeOptions:
     """Ask for the times of words where they make the cuts exact and the model tells them."""
     gains = body.diarizes or (body.shape is not None and body.output in ("srt", "vtt"))
     times_words = engine.registry.find(body.model, Task.STT).word_times
-    options = body.options()
+    options = body.options(usual)
     return replace(options, word_times=options.word_times or (gains and times_words))

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from open_speech.backends import Vad
 from open_speech.hosts import is_loopback
 from open_speech.keys import KeyRing
 
@@ -295,6 +296,11 @@ class Settings(BaseModel):
     def host_names(self) -> tuple[str, ...] | None:
         """Names by which the server may be asked for; None for any."""
         return self.os_allowed_hosts or (() if is_loopback(self.os_host) and not self.keys else None)
+
+    @property
+    def vad(self) -> Vad:
+        """How files are searched for speech, where they are."""
+        return Vad(self.stt_vad_threshold, self.stt_vad_min_speech_ms, self.stt_vad_silence_ms)
 
     @property
     def models_dir(self) -> Path:

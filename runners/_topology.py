@@ -8,7 +8,7 @@ from typing import Any
 
 import bentoml  # noqa: TID251 - the composition of services
 
-from open_speech.backends import BackendEntry, Vad
+from open_speech.backends import BackendEntry
 from open_speech.cleaning import Cleaning
 from open_speech.config import Settings
 from open_speech.engine import Engine, EngineLimits, Habits
@@ -64,7 +64,6 @@ def _host(entry: BackendEntry, settings: Settings) -> Host:
 def _engine(
     settings: Settings, links: Mapping[str, Host | ServiceLink], served: Mapping[str, str], meter: Meter | None = None
 ) -> Engine:
-    vad = Vad(settings.stt_vad_threshold, settings.stt_vad_min_speech_ms, settings.stt_vad_silence_ms)
     limits = EngineLimits(
         max_audio_s=settings.os_max_audio_s,
         max_queue=settings.os_max_queue,
@@ -72,7 +71,7 @@ def _engine(
         patience_s=settings.os_queue_timeout_s,
     )
     habits = Habits(
-        vad=vad if settings.stt_vad_enabled else None,
+        vad=settings.vad if settings.stt_vad_enabled else None,
         cleaning=Cleaning(noise_reduce=settings.stt_noise_reduce, normalize=settings.stt_normalize),
         speed=settings.tts_speed,
         finish=Finish(trim=settings.tts_trim_silence, normalize=settings.tts_normalize_output),

@@ -16,8 +16,8 @@ from starlette.testclient import TestClient
 from open_speech import __version__
 from open_speech.app import create_app
 from open_speech.audio import to_pcm16
-from open_speech.backends import STT_RATE
-from open_speech.bazarr import written
+from open_speech.backends import STT_RATE, Vad
+from open_speech.bazarr import AsrRequest, written
 from open_speech.codecs import decode
 from open_speech.config import Settings
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
@@ -140,6 +140,14 @@ def test_json_lists_words_when_it_is_asked_to(client: TestClient, clip: bytes) -
 def test_subtitles_take_a_shape(client: TestClient, clip: bytes) -> None:
     shaped = ask(client, clip, output="vtt", max_line_width="12", max_line_count="1").text
     assert [cue.text for cue in webvtt.from_string(shaped).captions] == ["Hello there", "world."]
+
+
+@pytest.mark.parametrize(("vad_filter", "searched"), [(True, True), (False, False), (None, False)])
+def test_a_film_is_searched_for_speech_as_the_server_does(vad_filter: bool | None, searched: bool) -> None:
+    usual = Vad(0.3, min_silence_ms=500)
+    options = AsrRequest(vad_filter=vad_filter).options(usual)
+    assert options.vad == (usual if searched else None)
+    assert options.sequential == (vad_filter is False)
 
 
 @pytest.mark.parametrize("vad_filter", ["true", "false"])

@@ -57,6 +57,9 @@ WholeValues = Annotated[tuple[str, ...], BeforeValidator(_as_whole_values)]
 OptionalBool = Annotated[bool | None, BeforeValidator(_null_word)]
 
 
+USUAL_VAD = Vad()
+
+
 class ServerVad(BaseModel):
     """Voice activity detection as the request wants it."""
 
@@ -208,8 +211,11 @@ class TranscriptionRequest(ListenRequest, SpeakerFields):
         """What the events of a stream tell times of; nothing unless the request asks, as OpenAI's events have none."""
         return self.timestamp_granularities if self.stream and "timestamp_granularities" in self.model_fields_set else ()
 
-    def options(self) -> TranscribeOptions:
-        """Say the same to the engine. Raises UnsupportedLanguage for what is no language."""
+    def options(self, usual: Vad = USUAL_VAD) -> TranscribeOptions:
+        """Say the same to the engine. Raises UnsupportedLanguage for what is no language.
+
+        `usual` is how this server looks for speech; a request that asks for that without numbers of its own gets it.
+        """
         candidates = tuple(known_language(name, "languages") for name in self.languages)
         language = known_language(self.language, "language") if self.language else candidates[0] if len(candidates) == 1 else None
         chunking = self.chunking_strategy
@@ -222,7 +228,7 @@ class TranscriptionRequest(ListenRequest, SpeakerFields):
             word_times=self.word_times,
             logprobs=self.wants_logprobs,
             condition_on_previous_text=bool(self.condition_on_previous_text),
-            vad=chunking.vad() if isinstance(chunking, ServerVad) else Vad() if chunking or self.vad_filter else None,
+            vad=chunking.vad() if isinstance(chunking, ServerVad) else usual if chunking or self.vad_filter else None,
             sequential=chunking is None and self.vad_filter is False,
         )
 

@@ -142,8 +142,10 @@ class Question:
 async def question_of(body: TranscriptionRequest | TranslationRequest, engine: Engine, settings: Settings) -> Question:
     """Say a request to the engine. Raises InvalidRequest's children naming the field."""
     times_words = engine.registry.find(body.model, Task.STT).word_times
-    options = body.options()
-    diarize = await diarization(body) if isinstance(body, TranscriptionRequest) else None
+    if isinstance(body, TranscriptionRequest):
+        options, diarize = body.options(settings.vad), await diarization(body)
+    else:
+        options, diarize = body.options(), None
     # Neither needs the times of words, but both are exact with them: a subtitle's cuts, and where one speaker ends.
     gains = diarize is not None or (body.shape is not None and body.response_format in ("srt", "vtt"))
     options = replace(options, word_times=options.word_times or (gains and times_words))

@@ -69,6 +69,13 @@ def test_only_a_filter_that_is_switched_off_takes_a_file_in_sequence(fields: dic
     assert (options.vad, options.sequential) == (vad, sequential)
 
 
+@pytest.mark.parametrize("fields", [{"vad_filter": "true"}, {"chunking_strategy": "auto"}])
+def test_who_asks_for_speech_without_numbers_gets_the_servers_own(fields: dict[str, str]) -> None:
+    usual = Settings(stt_vad_threshold=0.3, stt_vad_silence_ms=500).vad
+    assert transcription(**fields).options(usual).vad == Vad(0.3, min_silence_ms=500)
+    assert transcription(chunking_strategy={"type": "server_vad"}).options(usual).vad == Vad(0.5, min_silence_ms=200, pad_ms=300)
+
+
 @pytest.mark.parametrize(("value", "code"), [("en", "en"), ("EN", "en"), ("english", "en"), ("en-US", "en"), (None, None), ("", None)])
 def test_the_language_is_normalised(value: str | None, code: str | None) -> None:
     assert transcription(language=value).options().language == code
