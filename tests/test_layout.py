@@ -152,27 +152,45 @@ def test_numpys_threads_are_told_not_to_spin_before_numpy_is_there(theirs: dict[
     assert shown.stdout.split() == [said, "False"]
 
 
-def test_the_bento_installs_what_the_embedded_extra_does() -> None:
+def embedded_packages() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     (embedded,) = extras["embedded"]
     parts = embedded.removeprefix("open-speech[").removesuffix("]").split(",")
-    wanted = [*project["dependencies"], *(package for part in parts for package in extras[part])]
+    return [*project["dependencies"], *(package for part in parts for package in extras[part])]
+
+
+def pinned(file: str) -> dict[str, Requirement]:
+    lines = [Requirement(line) for line in (ROOT / file).read_text(encoding="utf-8").splitlines()]
+    tested = {canonicalize_name(line.name): line for line in lines}
+    assert len(tested) == len(lines)
+    assert all([part.operator for part in line.specifier] == ["=="] for line in lines)
+    return tested
+
+
+def test_the_bento_installs_what_the_embedded_extra_does_in_the_versions_that_were_tested() -> None:
     bento = yaml.safe_load((ROOT / "bentofile.yaml").read_text(encoding="utf-8"))
-    assert bento["python"]["packages"] == wanted
+    image, tested = pinned(bento["python"]["requirements_txt"]), pinned("constraints.txt")
+    assert {name: line.specifier for name, line in image.items()} == {name: tested[name].specifier for name in image}
+    assert {canonicalize_name(Requirement(line).name) for line in embedded_packages()} <= image.keys()
+    assert "torch" not in image
+
+
+def test_the_bento_for_gpus_installs_that_and_kokoros_torch() -> None:
+    bento = yaml.safe_load((ROOT / "bentofile.cuda.yaml").read_text(encoding="utf-8"))
+    *shared, kokoro, torch = bento["python"]["packages"]
+    assert shared == embedded_packages()
+    assert [Requirement(kokoro).name, Requirement(torch).name] == ["kokoro", "torch"]
 
 
 def test_the_tested_versions_name_every_package_once_and_within_its_range() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = [Requirement(line) for line in [*project["dependencies"], *extras["embedded"], *extras["dev"]]]
-    lines = [Requirement(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()]
-    tested = {canonicalize_name(line.name): line.specifier for line in lines}
-    assert len(tested) == len(lines)
+    tested = pinned("constraints.txt")
     for package in wanted:
         if package.name != "open-speech":
-            (exact,) = tested[canonicalize_name(package.name)]
-            assert exact.operator == "=="
+            (exact,) = tested[canonicalize_name(package.name)].specifier
             assert package.specifier.contains(exact.version, prereleases=True), package
 
 
