@@ -17,7 +17,7 @@ from open_speech.config import Settings
 from open_speech.engine import Engine
 from open_speech.headers import NoSniffing
 from open_speech.heads import Heads
-from open_speech.jobs import routes as jobs
+from open_speech.jobs import routes as job_routes
 from open_speech.jobs.bodies import PATH as JOBS_PATH
 from open_speech.jobs.desk import Jobs
 from open_speech.live_speech import router as live_speech
@@ -65,10 +65,11 @@ def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifes
     app.state.realtime_seats = Seats(settings.os_realtime_max_sessions, "OS_REALTIME_MAX_SESSIONS")
     app.state.realtime_secrets = Secrets()
     app.state.orders = Orders()
-    app.state.jobs = Jobs(settings)
+    app.state.jobs = jobs = Jobs(settings)
+    app.state.scrape.elsewhere["jobs"] = jobs.figures
     errors.install(app)
     speaking = (speech.router, cloning.router, voices.router, consents.router, live_speech, realtime.router, realtime_keys.router)
-    managing = (api_models.router, ollama.router, jobs.router)
+    managing = (api_models.router, ollama.router, job_routes.router)
     app.include_router(health.router)
     app.include_router(scrape.router)
     for router in (models.router, *managing, transcriptions.router, live_transcription, *speaking, bazarr.lists):

@@ -21,6 +21,8 @@ from open_speech.jobs.results import sent_along
 from open_speech.jobs.store import Bounds, JobStore, NewJob
 from open_speech.jobs.work import Work
 from open_speech.jobs.workers import Workers
+from open_speech.metrics.exposition import Dump, dumped
+from open_speech.metrics.jobs import of_jobs
 
 LOOK_S = 0.3
 """Seconds between two looks at a job that is followed."""
@@ -96,6 +98,10 @@ class Jobs:
         jobs = await asyncio.to_thread(self.store.all)
         found = [job for job in jobs if job.owner == owner and wanted.shows(job) and (after is None or job.id < after)]
         return found[:limit], len(found) > limit
+
+    async def figures(self) -> Dump:
+        """Tell how all jobs stand, whose ever they are. Raises StorageFailed."""
+        return dumped(of_jobs(await asyncio.to_thread(self.store.all)))
 
     async def cancel(self, owner: str, name: str) -> Job:
         """End a job; one that was cancelled before stays as it is. Raises UnknownItem, or NotNow for one that has come to an end."""

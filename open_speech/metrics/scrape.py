@@ -25,10 +25,10 @@ log = logging.getLogger("open_speech.metrics")
 FRESH_S = 1.0
 """Seconds for which what was gathered is good: runners are not to be asked at the pace of impatient readers."""
 WITHIN_S = 2.0
-"""Longest wait for another process's figures, in seconds; without them they are left out."""
+"""Longest wait for figures from elsewhere, in seconds; without them they are left out."""
 
 Elsewhere = Callable[[], Awaitable[Dump]]
-"""Asks another process for its figures. Raises OSError or ValueError, or what a runner's link raises."""
+"""Asks for figures that are not in this process's memory. Raises OSError, ValueError or SpeechError, or what a runner's link raises."""
 
 router = APIRouter(tags=["server"])
 
@@ -45,7 +45,7 @@ class Scrape:
 
     def __init__(self, meter: Meter, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.elsewhere: dict[str, Elsewhere] = {}
-        """Other processes that have doors, by name."""
+        """What else is asked for figures, by name: other processes that have doors, the jobs on disk."""
         self._meter = meter
         self._clock = clock
         self._own = CollectorRegistry()
@@ -72,7 +72,7 @@ class Scrape:
         try:
             async with asyncio.timeout(WITHIN_S):
                 return exposition.read(await ask())
-        except Exception as error:  # noqa: BLE001 - the boundary to another process: figures without its own are better than none
+        except Exception as error:  # noqa: BLE001 - the boundary to another process or a disk: figures without its own are better than none
             log.warning("the figures of %s are missing: %s", name, type(error).__name__)
             return []
 

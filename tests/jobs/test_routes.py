@@ -119,6 +119,13 @@ def test_a_file_that_is_no_sound_fails_with_the_error_that_the_endpoint_gives_at
     assert (result.status_code, result.json()) == (at_once.status_code, at_once.json())
 
 
+def test_the_figures_tell_of_jobs(client: TestClient, until: Until) -> None:
+    until(client, handed_in(client, b"no sound at all")["id"])
+    told = client.get("/metrics").text
+    assert 'open_speech_jobs{status="failed",type="transcription"} 1.0' in told
+    assert 'open_speech_jobs{status="queued",type="speech"} 0.0' in told
+
+
 def test_several_files_are_a_job_each_under_one_batch(client: TestClient, clip: bytes, until: Until) -> None:
     files = [("file", ("a.wav", clip)), ("file", ("b.wav", b"no sound")), ("file[]", ("c.wav", clip))]
     answer = client.post(PATH, files=files, data={"model": "whisper-1", "response_format": "text"})

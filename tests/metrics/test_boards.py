@@ -15,6 +15,7 @@ from open_speech.admission import Line
 from open_speech.app import create_app
 from open_speech.config import Settings
 from open_speech.metrics.backends import of_cache, of_clients, of_lines, of_runners
+from open_speech.metrics.jobs import of_jobs
 from open_speech.metrics.meter import Meter
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -32,7 +33,8 @@ def names() -> dict[str, set[str]]:
     """Give the labels of every series that the server may tell, by its name."""
     meter = Meter()
     state = {"ready": True, "runner": {"memory_bytes": 1, "fetched_models": 1, "loaded": {"m": 1}, "batches": {1: 1}}}
-    asked = [*of_lines({"b": Line()}), *of_clients({"b": 1}, {"b": 1}), *of_cache({"k": 1}, {"k": 1}), *of_runners({"b": state})]
+    kept = of_jobs([])
+    asked = [*kept, *of_lines({"b": Line()}), *of_clients({"b": 1}, {"b": 1}), *of_cache({"k": 1}, {"k": 1}), *of_runners({"b": state})]
     found = {f"{family.name}{end}": set(family.samples[0].labels) for family in asked for end in SUFFIXES[family.type]}
     for figure in vars(meter.figures).values():
         for family in figure.describe() if hasattr(figure, "describe") else ():
