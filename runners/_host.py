@@ -58,6 +58,9 @@ log = logging.getLogger("open_speech.runner")
 Backend = Transcriber | Synthesizer | Diarizer
 _SECONDS_PER_CHAR = 0.06
 """By which it is guessed whether two pieces of text are alike enough to be spoken together."""
+_CUT_S = 60.0
+"""Seconds of sound in calls that were cut off, after which memory is given back: the tracebacks of cancelled tasks and their frames refer
+to each other and to the sound, and a runner has so few objects that the collector may come after a thousand such calls."""
 _LATER_S = 0.1
 """Seconds after a model's time is over at which it is looked for."""
 
@@ -139,6 +142,7 @@ class Host:
         self._loads: dict[str, asyncio.Future[None]] = {}
         self._calls = 0
         self._aftercare = Aftercare(self._is_empty, leave)
+        self._cut_s = 0.0
         self._freed = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -151,7 +155,7 @@ class Host:
             turn = self._line.turn(call.urgency, call.patience_s)
             return step_by_step(lambda: map(heard_frame, backend.transcribe(audio, options)), turn)
 
-        return self._answer(call.model, self._borrowing(call.model, work))
+        return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
 
     def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
         """Answer with one JSON frame: what was heard in the window, which is decoded together with others that wait."""
@@ -166,7 +170,7 @@ class Host:
                 raise heard
             yield window_frame(heard)
 
-        return self._answer(call.model, self._borrowing(call.model, work))
+        return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
 
     def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
         """Answer with AUDIO frames, as Synthesizer.synthesize yields them."""
@@ -201,7 +205,7 @@ class Host:
             finally:
                 running.cancel()  # one that waits for its turn never begins
 
-        return self._answer(call.model, self._borrowing(call.model, work))
+        return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
 
     def load(self, model: str) -> AsyncGenerator[bytes, None]:
         """Fetch and load a model, with PROGRESS frames on the way; of one in several parts that which speaks what asks for nothing else."""
@@ -254,13 +258,16 @@ class Host:
             "batches": dict(self._batches.sizes + self._utterances.sizes),
         }
 
-    async def _answer(self, model: str, frames: AsyncGenerator[Frame, None]) -> AsyncGenerator[bytes, None]:
-        """Encode an answer, with its end; what is raised becomes its last frame."""
+    async def _answer(self, model: str, frames: AsyncGenerator[Frame, None], given_s: float = 0.0) -> AsyncGenerator[bytes, None]:
+        """Encode an answer, with its end; what is raised becomes its last frame. `given_s` are the seconds of sound that it brought."""
         self._calls += 1
         try:
             async with aclosing(frames):
                 async for frame in frames:
                     yield frame.encode()
+        except (asyncio.CancelledError, GeneratorExit):
+            self._cut_s += given_s
+            raise
         except SpeechError as error:
             log.log(logging.WARNING if error.status >= 500 else logging.DEBUG, "model %s: %s", model, type(error).__name__)
             yield error_frame(error).encode()
@@ -304,6 +311,9 @@ class Host:
         """See what there is to do now that a call has ended: memory to give back, idle models to watch."""
         if self._residency.freed != self._freed:
             self._freed = self._residency.freed
+            self._aftercare.soon()
+        if self._cut_s >= _CUT_S:
+            self._cut_s = 0.0
             self._aftercare.soon()
         if self._options.ttl_s and self._timer is None and (loaded := self._residency.loaded()):
             due_s = max(0.0, self._options.ttl_s - max(loaded.values()))

@@ -47,19 +47,24 @@ class Aftercare:
         self._is_empty = is_empty
         self._leave = leave
         self._before = resident_bytes()
+        self._asked = False
         self._task: asyncio.Task[None] | None = None
 
     def soon(self) -> None:
         """Look after the memory in a moment."""
+        self._asked = True
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def _look(self) -> None:
-        await asyncio.sleep(SETTLE_S)
-        await asyncio.to_thread(give_back)
+        while self._asked:
+            self._asked = False
+            await asyncio.sleep(SETTLE_S)
+            await asyncio.to_thread(give_back)
+            if self._leave is not None and not self._asked:
+                await asyncio.sleep(STAY_S)
         if self._leave is None:
             return
-        await asyncio.sleep(STAY_S)
         kept = resident_bytes()
         if self._is_empty() and kept > self._before * KEPT:
             log.info("no model is loaded and %d MB are kept: starting afresh (pid %d)", (kept - self._before) >> 20, os.getpid())

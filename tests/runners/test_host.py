@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -21,6 +23,7 @@ from open_speech.transcript import Segment, TranscriptInfo
 from open_speech.weights import Store
 from open_speech.wire import Decoder, Frame, Kind, SpeakCall, TranscribeCall, error_of
 from runners._host import Host, HostOptions
+from runners._memory import SETTLE_S
 
 MODEL = ModelEntry("toy", "toy", Task.TTS, "MIT", ("en",))
 
@@ -204,6 +207,45 @@ def test_a_short_file_does_not_wait_for_the_end_of_a_long_one(tmp_path: Path) ->
         return order
 
     assert asyncio.run(scenario()) == ["short", "long"]
+
+
+class Knot:
+    """Refers to itself, as a traceback and its frames do: only the collector frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cut", "freed"),
+    [(70, True, True), (20, True, False), (70, False, False)],
+    ids=["much was cut", "little was cut", "it came to its end"],
+)
+def test_what_calls_that_were_cut_off_have_left_is_given_back(seconds: float, cut: bool, freed: bool, tmp_path: Path) -> None:
+    class Ear:
+        def __init__(self, setup: Setup) -> None: ...
+
+        def load(self) -> None: ...
+
+        def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
+            yield TranscriptInfo("en", 1.0, audio.seconds)
+            yield Segment(0, 1, " word")
+
+    async def scenario() -> bool:
+        runner = host(Ear, tmp_path)
+        left = weakref.ref(Knot())
+        answer = runner.transcribe(TranscribeCall.of("toy", silence(seconds, STT_RATE), TranscribeOptions()))
+        await anext(answer)
+        await (answer.aclose() if cut else frames_of(answer))
+        await asyncio.sleep(SETTLE_S + 0.5)
+        return left() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(scenario()) is freed
+    finally:
+        gc.enable()
 
 
 def test_transcription_frames_are_info_then_segments(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +64,28 @@ def after_a_model(process: Process, keeps_mb: int, *, may_leave: bool = True) ->
 
 def test_a_process_that_stays_large_without_a_model_ends_once() -> None:
     assert after_a_model(Process(), resident_bytes() // MIB // 2) == 1
+
+
+def test_what_is_left_while_it_looks_is_given_back_too() -> None:
+    async def scenario() -> bool:
+        care = Aftercare(lambda: False, lambda: None)
+        care.soon()
+        await asyncio.sleep(_memory.SETTLE_S + 0.5)
+        array = np.ones(1)
+        left = weakref.ref(array)
+        knot: list[object] = [array]
+        knot.append(knot)  # only the collector frees it
+        del array, knot
+        care.soon()
+        await asyncio.sleep(_memory.STAY_S + _memory.SETTLE_S + 0.5)
+        return left() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(scenario())
+    finally:
+        gc.enable()
 
 
 def test_one_that_gave_everything_back_stays() -> None:
