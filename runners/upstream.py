@@ -28,7 +28,7 @@ from open_speech.text import says_something
 from open_speech.transcript import Segment, TranscriptInfo
 from runners._growing import Growing, announced
 from runners._patience import Patience
-from runners._peer_names import id_of, name_of
+from runners._peer_names import id_of, name_of, voice_of
 from runners._service import Resources, stt_service, tts_service
 from runners._wav_stream import WavStream
 from runners.upstream_answers import Delta, events_of, written_of
@@ -217,8 +217,8 @@ class UpstreamSynthesizer(_Upstream):
         """
         if not says_something(text):
             raise NothingToSpeak("The text has nothing that can be spoken.", param="input")
-        voice = options.voice or self._default_voice()
-        known = {known.id for known in self._voices()}
+        known = [voice.id for voice in self._voices()]
+        voice = voice_of(options.voice or self._default_voice(), known)
         if known and voice not in known and not any(mark in voice for mark in "(+"):
             raise UnknownVoice(f"The upstream model `{self._name}` has no voice `{voice[:100]}`.", param="voice")
         spoken = {_primary(code) for code in self._setup.model.languages or self._has.languages.get(self._name, ())}

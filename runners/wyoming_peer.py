@@ -29,7 +29,7 @@ from open_speech.text import says_something
 from open_speech.transcript import Segment, TranscriptInfo
 from runners._growing import Growing, announced
 from runners._patience import Busy, Patience
-from runners._peer_names import id_of
+from runners._peer_names import id_of, voice_of
 from runners._service import Resources, stt_service, tts_service
 from runners.wyoming_discovery import PREFIX, described
 from runners.wyoming_lines import Line
@@ -159,7 +159,8 @@ class WyomingSynthesizer(_Peer):
             raise NothingToSpeak("The text has nothing that can be spoken.", param="input")
         if options.speed != 1.0:
             raise OutOfRange("A Wyoming server speaks at its own speed only.", param="speed")
-        name, _, speaker = options.voice.partition("#")
+        asked, _, speaker = options.voice.partition("#")
+        name = voice_of(asked, [voice.id for voice in self._voices])
         voice = next((voice for voice in self._voices if voice.id == name), None)
         if name and self._voices and (voice is None or (speaker and speaker not in voice.speakers)):
             raise UnknownVoice(f"The Wyoming server has no voice `{options.voice[:100]}`.", param="voice")

@@ -8,7 +8,7 @@ import pytest
 
 from open_speech.backends import ModelEntry, Task
 from open_speech.weights import Store
-from runners._peer_names import id_of, name_of
+from runners._peer_names import id_of, name_of, voice_of
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,16 @@ def test_an_id_is_one_that_can_be_asked_for_and_leads_back_to_the_name(name: str
 
 def test_a_name_that_is_not_known_is_what_the_id_says() -> None:
     assert name_of("upstream/", "upstream/a/b", []) == "a/b"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "voice"),
+    [
+        ("alloy", ["joe", "amy"], "joe"),
+        ("alloy", ["joe", "alloy"], "alloy"),
+        ("alloy", [], "alloy"),
+        ("nobody", ["joe"], "nobody"),
+    ],
+)
+def test_a_voice_of_openais_is_the_first_of_a_server_that_has_it_not(name: str, known: list[str], voice: str) -> None:
+    assert voice_of(name, known) == voice

@@ -36,6 +36,10 @@ def test_a_voice_that_it_has_not_is_refused_at_the_call(tones_upstream: str, voi
     assert refused.value.param == "voice"
 
 
+def test_a_name_of_openais_is_a_voice_of_the_server_also_before_the_front_knows_them(tones_upstream: str, speaker: Make) -> None:
+    assert say(speaker(tones_upstream, "tones/speak"), options=SpeechOptions("alloy")).seconds > 0.5
+
+
 def test_speed_is_the_servers_own_work(tones_upstream: str, speaker: Make) -> None:
     backend = speaker(tones_upstream, "tones/speak")
     assert say(backend, options=SpeechOptions("tone", speed=2.0)).seconds < 0.6 * say(backend).seconds

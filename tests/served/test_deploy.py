@@ -16,6 +16,7 @@ import pytest
 from wyoming.client import AsyncTcpClient
 from wyoming.info import Describe, Info
 
+from benchmarks.corpus import plain
 from benchmarks.served import ROOT, Served, free_port, serve
 from tests.manifests import container, environment, front, runners
 
@@ -92,7 +93,7 @@ def test_what_one_deployment_speaks_another_writes_down(served: Served, model: s
     client = openai.OpenAI(base_url=served.base_url, api_key=KEY, timeout=120, max_retries=0)
     speech = client.audio.speech.create(model=model, voice="alloy", input=TEXT, response_format="mp3").read()
     heard = client.audio.transcriptions.create(model="whisper-1", file=("speech.mp3", speech), language="en").text
-    assert heard.strip() == TEXT
+    assert plain(heard) == plain(TEXT)  # Piper's breath is drawn by lot, and with it whether a comma or a capital is heard
 
 
 def test_the_front_holds_no_runner_and_says_where_they_are(served: Served, ports: dict[str, int]) -> None:
