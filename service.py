@@ -37,7 +37,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Give the app its engine: here the dependencies are connected, in BentoML's own start-up hooks they are not."""
     front = bentoml.get_current_service()
     app.state.engine = front.engine = topology.engine_of(front, settings, placements, app.state.meter)
-    app.state.scrape.elsewhere = wyoming.figures_of(front)
+    app.state.scrape.elsewhere |= wyoming.figures_of(front)
     beside = Tasks()
     for work in (_preload(front.engine), watch(front.engine.registry, settings), tls.keep(settings)):
         beside.begin(work)

@@ -267,3 +267,15 @@ def test_traces_of_the_front_and_its_runner_reach_a_collector(tones: dict[str, s
                 assert time.monotonic() < ends, f"{len(came)} requests came"
                 time.sleep(0.1)
     assert {path for path, _ in came} == {"/v1/traces"}
+
+
+def test_the_figures_tell_of_jobs(watched: Served) -> None:
+    before = Told(watched).one("open_speech_jobs", type="speech", status="completed")
+    body = {"model": "tts-1", "voice": "alloy", "input": "Hello there.", "response_format": "wav"}
+    made = httpx.post(watched.base_url + "/audio/jobs", json=body, timeout=10)
+    assert made.status_code == 202, made.text
+    ends = time.monotonic() + 10
+    while (told := Told(watched)).one("open_speech_jobs", type="speech", status="completed") == before:
+        assert time.monotonic() < ends, "the job is never told as completed"
+        time.sleep(0.2)
+    assert told.one("open_speech_jobs_bytes") > WAV_HEAD_BYTES
