@@ -15,10 +15,12 @@ TESTED_TOO := moonshine/tiny moonshine/base vosk-model-small-en-us-0.15
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
 # `cuda` for bentofile.cuda.yaml and an image for NVIDIA GPUs.
 VARIANT ?= cpu
+# Where known vulnerabilities are looked up: `pypi` or `osv`.
+AUDIT_SERVICE ?= pypi
 BENTO := open-speech$(if $(filter cuda,$(VARIANT)),-cuda)
 IMAGE ?= $(BENTO):latest
 
-.PHONY: help serve constraints runner check test bench bento image image-test clean
+.PHONY: help serve constraints runner check test bench bento image image-test audit sbom clean
 
 help:
 	@echo "make serve   make $(VENV), pull the default weights, serve on http://127.0.0.1:8100"
@@ -30,6 +32,8 @@ help:
 	@echo "make bento   build the Bento, for images and deployments; VARIANT=cuda: the one for NVIDIA GPUs"
 	@echo "make image   build the container image, with docker, podman or buildah: ENGINE=podman; VARIANT=cuda"
 	@echo "make image-test  build it, run it, have it transcribe and speak"
+	@echo "make audit   look the tested versions up among the known vulnerabilities; AUDIT_SERVICE=osv: at osv.dev"
+	@echo "make sbom    list what the CPU image installs, with licences, in CycloneDX: sbom.cdx.json"
 	@echo "make clean   remove $(VENV) and everything built; weights stay in ~/.cache/open-speech"
 
 $(BIN)/python:
@@ -72,6 +76,7 @@ runner: .venv-$(NAME)/.ready
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
 # The fast tier first: it fails in seconds, without the network.
@@ -98,6 +103,26 @@ image: bento
 image-test: $(VENV)/.dev
 	$(BIN)/open-speech models pull
 	ENGINE=$(ENGINE) deploy/test/image_test.sh
+
+# The tools have an environment of their own: what they need is no part of the server.
+.venv-audit/.ready: deploy/audit-requirements.txt
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# What the CPU image installs, and nothing else.
+.venv-image/.ready: deploy/requirements.txt | .venv-audit/.ready
+	$(PYTHON) -m venv --without-pip .venv-image
+	.venv-audit/bin/python -m pip --python .venv-image/bin/python install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+# --strict: a package that the service does not know is a failure, not a pass.
+audit: .venv-audit/.ready
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -s $(AUDIT_SERVICE) -r constraints.txt
+
+sbom: .venv-audit/.ready .venv-image/.ready
+	.venv-audit/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible --of JSON \
+		-o sbom.cdx.json .venv-image/bin/python
 
 clean:
 	rm -rf $(VENV) .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

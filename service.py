@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,23 +10,30 @@ from contextlib import asynccontextmanager
 import bentoml
 from fastapi import FastAPI
 
-from open_speech import config, tls
+from open_speech import config
+from open_speech.api.health import Before
 from open_speech.app import create_app
+from open_speech.concurrency.graceful_shutdown import held_back
+from open_speech.concurrency.task_group import Tasks
+from open_speech.config.cautions import cautions
 from open_speech.engine import Engine
 from open_speech.errors import SpeechError
-from open_speech.health import Before
-from open_speech.stopping import held_back
-from open_speech.tasks import Tasks
-from runners import _parts as parts
-from runners import _topology as topology
-from runners import _wyoming as wyoming
-from runners._bentoml import RUNNER_CONNECTION, prepare_log, share_log
-from runners._orphans import end_with_parent
-from runners._peers import watch
-from runners._plan import plan
+from open_speech.http import tls
+from open_speech.sandbox import hide_memory
+from runners.catalog.placement import plan
+from runners.host.arbiter import seal
+from runners.host.bentoml_patches import RUNNER_CONNECTION, prepare_log, share_log
+from runners.host.memory import exempt_what_is_loaded, return_large_blocks
+from runners.host.parent_watch import end_with_parent
+from runners.wiring import engine as topology
+from runners.wiring import factories as parts
+from runners.wiring import wyoming_service as wyoming
+from runners.wiring.discovery import watch
 
 log = logging.getLogger("open_speech")
 settings = config.load()
+if not settings.os_dumpable:  # every process of the server imports this, the supervisor and the runners, too
+    hide_memory()
 placements = plan(settings)
 # Only looked at here: a wrong file has to end the start, where in the worker it would end one worker after the other.
 parts.presets(settings)
@@ -38,12 +46,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     front = bentoml.get_current_service()
     app.state.engine = front.engine = topology.engine_of(front, settings, placements, app.state.meter)
     app.state.scrape.elsewhere |= wyoming.figures_of(front)
+    await asyncio.to_thread(parts.make_folders_private, settings)
+    for caution in cautions(settings):
+        log.warning("%s", caution)
     beside = Tasks()
     for work in (_preload(front.engine), watch(front.engine.registry, settings), tls.keep(settings)):
         beside.begin(work)
     try:
-        with parts.decoding(settings):
+        with parts.decoding(settings) as nursery:
+            beside.begin(parts.report_sandbox(nursery))
             async with app.state.jobs.working(front.engine):
+                exempt_what_is_loaded()
                 with held_back(until=lambda: front.engine.admission.finish(settings.os_stop_timeout_s)):
                     yield
     finally:
@@ -64,8 +77,10 @@ class Front:
     engine: Engine | None = None
 
     def __init__(self) -> None:
+        return_large_blocks()
         share_log(settings)
         end_with_parent()
+        seal()
 
     async def __is_ready__(self) -> bool:
         """Ready when every task that is served has a runner that answers; a dead runner never makes this hang."""

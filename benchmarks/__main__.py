@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from benchmarks import film, first_byte, load, overhead, overload, realtime, stt, tts, tts_sessions, tts_voices
+from benchmarks import (
+    decoding,
+    film,
+    first_byte,
+    growth,
+    load,
+    overhead,
+    overload,
+    realtime,
+    stt,
+    tts,
+    tts_sessions,
+    tts_speeds,
+    tts_voices,
+    wer,
+)
 from benchmarks.fuzz import storm
-from benchmarks.served import serve
+from benchmarks.served import MEASURED, serve
 
 RUNNERS = ("faster_whisper", "kokoro", "piper")
 NAMES = ("stt", "tts", "idle", "overhead", "first-byte", "film", "realtime", "load", "overload", "kill")
-MORE = ("tts-sessions", "voices", "fuzz")
+MORE = ("wer", "tts-sessions", "tts-speeds", "voices", "fuzz", "growth", "decode")
 """What only runs when it is named: it settles a question, and says little about the server's speed."""
 ALONE = {"stt", "tts", *MORE}
 """What starts what it needs by itself."""
@@ -32,16 +47,27 @@ def main(names: Collection[str], options: stt.Options, minutes: float) -> int:
     if "tts" in names:
         print("\ntext to speech against its peers")
         tts.run(quick=options.quick, save=options.save)
-    if "tts-sessions" in names:
-        print("\nhow the engines of speech are best set up")
-        tts_sessions.run(quick=options.quick)
+    small: dict[str, tuple[str, Callable[[], object]]] = {
+        "tts-sessions": ("how the engines of speech are best set up", lambda: tts_sessions.run(quick=options.quick)),
+        "tts-speeds": ("speech at every speed, transcribed", tts_speeds.main),
+        "decode": ("decoding in a confined process", decoding.run),
+    }
+    for name in [name for name in small if name in names]:
+        print(f"\n{small[name][0]}")
+        small[name][1]()
     failed = 0
+    if "wer" in names:
+        print("\npauses, noise and hesitations against the library")
+        failed = wer.run(options.corpora, quick=options.quick, fresh=options.fresh, save=options.save)
     if "voices" in names:
         print("\nevery voice, heard back")
-        failed = tts_voices.run()
+        failed = max(failed, tts_voices.run())
     if "fuzz" in names:
         print("\nhostile input at every door")
         failed = max(failed, min(1, storm.run(minutes)))
+    if "growth" in names:
+        print("\nbodies that grow: memory, and the wait of a probe")
+        failed = max(failed, min(1, growth.run()))
     on_our_server = set(names) - ALONE
     return max(failed, run_on_our_server(on_our_server, minutes) if on_our_server else 0)
 
@@ -49,7 +75,7 @@ def main(names: Collection[str], options: stt.Options, minutes: float) -> int:
 def run_on_our_server(names: Collection[str], minutes: float) -> int:
     """Start one server and run the named benchmarks on it; 1 if a call was lost."""
     failed = 0
-    with serve({"OS_OFFLINE": "true"}) as served:
+    with serve({"OS_OFFLINE": "true"} | MEASURED) as served:
         if "idle" in names:
             memory = served.memory_mb()
             print(f"\nidle, nothing loaded: ready in {served.ready_s:.1f} s, {sum(memory.values()):.0f} MB in all")
@@ -83,16 +109,18 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     told = f"what to run: {', '.join(NAMES)}; all these by default; or {', '.join(MORE)}"
     parser.add_argument("names", nargs="*", choices=[*NAMES, *MORE, []], metavar="NAME", help=told)
-    parser.add_argument("--quick", action="store_true", help="stt, tts: fewer rounds and levels")
-    parser.add_argument("--corpus", type=Path, metavar="DIR", help="stt: a folder of audio with a transcripts.tsv, or texts beside it")
+    parser.add_argument("--quick", action="store_true", help="stt, tts, wer: fewer rounds, levels or clips")
+    folder = "stt, wer: a folder of audio with a transcripts.tsv, or texts beside it; may be repeated"
+    parser.add_argument("--corpus", type=Path, metavar="DIR", action="append", default=[], help=folder)
+    parser.add_argument("--fresh", action="store_true", help="wer: measure the library again instead of reading its kept results")
     parser.add_argument(
         "--long", type=float, nargs="?", const=60.0, default=0.0, metavar="MINUTES", help="stt: one long recording instead (60 minutes)"
     )
     parser.add_argument("--minutes", type=float, default=1.0, help="how long realtime holds its sessions and fuzz attacks (1)")
-    parser.add_argument("--save", action="store_true", help="stt, tts: write the tables into benchmarks/results")
+    parser.add_argument("--save", action="store_true", help="stt, tts, wer: write the tables into benchmarks/results")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     given = arguments()
-    sys.exit(main(given.names or NAMES, stt.Options(given.quick, given.corpus, given.long, given.save), given.minutes))
+    sys.exit(main(given.names or NAMES, stt.Options(given.quick, tuple(given.corpus), given.long, given.save, given.fresh), given.minutes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,15 +70,15 @@ def word_errors(said: str, heard: str) -> int:
     return found.substitutions + found.deletions + found.insertions
 
 
-def collect(folder: Path, named: Path | None = None) -> list[Clip]:
+def collect(folder: Path, named: Sequence[Path] = ()) -> list[Clip]:
     """Write every clip there is into `folder`; those of the neighbour folder and of `named` come last, each name once.
 
-    Raises FileNotFoundError if `named` holds no recording with a text.
+    Raises FileNotFoundError if a folder of `named` holds no recording with a text.
     """
     clips = {clip.name: clip for clip in _ours(folder)}
     found = texts(NEIGHBOUR) if NEIGHBOUR.is_dir() else []
-    if named is not None:
-        found += texts(named)
+    for corpus in named:
+        found += texts(corpus)
     for path, text in found:
         if path.stem not in clips:
             clips[path.stem] = _write(folder, path.stem, decode(path, STT_RATE, max_seconds=LONGEST_S), text)
@@ -121,11 +121,16 @@ def _ours(folder: Path) -> Iterator[Clip]:
     yield _write(folder, "two_cities", cities, " ".join(text for _, text in TWO_CITIES))
 
 
-def _write(folder: Path, name: str, audio: Audio, text: str) -> Clip:
-    path = folder / f"{name.replace(' ', '-')}.wav"
+def write(path: Path, audio: Audio) -> None:
+    """Write a 16-bit mono WAV."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(STT_RATE)
+        file.setframerate(audio.rate)
         file.writeframes(sound.to_pcm16(audio))
+
+
+def _write(folder: Path, name: str, audio: Audio, text: str) -> Clip:
+    path = folder / f"{name.replace(' ', '-')}.wav"
+    write(path, audio)
     return Clip(name, path, audio.seconds, text)

@@ -25,7 +25,7 @@ from open_speech.codecs import decode
 from runners import catalog
 from runners.kokoro import Kokoro
 from runners.piper import Piper
-from runners.whisper_options import decoder_options
+from runners.support.whisper_options import decoder_options
 
 ROUNDS = 12
 STT_MODEL = "Systran/faster-whisper-base"

@@ -24,7 +24,7 @@ from open_speech import config
 from open_speech.audio import Audio, concat, resample, silence, to_pcm16
 from open_speech.backends import STT_RATE, TranscribeOptions
 from open_speech.codecs import decode
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 RATE = 24_000
 ROUNDS = 8

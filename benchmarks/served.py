@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from open_speech.http.unix_sockets import is_served
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -29,6 +31,12 @@ class Served:
     log: Path
     ready_s: float = 0.0
     """Seconds from the start of the command to the first ready answer."""
+    unix_socket: str | None = None
+    """Path of the Unix socket that it listens on; None for a port."""
+
+    def client(self) -> httpx.Client:
+        """Return an HTTP client that is connected to this server, for paths such as `/health`."""
+        return httpx.Client(base_url=self.url, transport=httpx.HTTPTransport(uds=self.unix_socket), timeout=60)
 
     @property
     def base_url(self) -> str:
@@ -65,10 +73,13 @@ class Served:
         return total
 
     def memory_mb(self) -> dict[str, float]:
-        """Proportional memory (PSS) in MB of each process, by service name; the arbiter is `arbiter`."""
+        """Proportional memory (PSS) in MB of each process, by service name; the arbiter is `arbiter`.
+
+        Raises psutil.AccessDenied where the server does not run with MEASURED, and this process not as root.
+        """
         found: dict[str, float] = {}
         for process in self.processes():
-            with suppress(psutil.Error):
+            with suppress(psutil.NoSuchProcess):
                 command = process.cmdline()
                 name = command[command.index("--service-name") + 1] if "--service-name" in command else "arbiter"
                 found[name] = found.get(name, 0.0) + process.memory_full_info().pss / 1e6
@@ -82,9 +93,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+MEASURED = {"OS_DUMPABLE": "true"}
+"""Settings with which the memory and the descriptors of a server can be read by its own user, and not only by root."""
+
+
 @contextmanager
-def serve(settings: Mapping[str, str] | None = None, *, ready_within_s: float = 60) -> Iterator[Served]:
-    """Run `bentoml serve` on a free loopback port with these settings, until the block ends.
+def serve(
+    settings: Mapping[str, str] | None = None,
+    *options: str,
+    target: str = "service:OpenSpeech",
+    ready_within_s: float = 300,
+    host: str = "127.0.0.1",
+) -> Iterator[Served]:
+    """Run `bentoml serve TARGET` on a free port of a loopback address with these settings and command-line options, until the block ends.
+
+    With OS_UNIX_SOCKET in the settings it listens there instead.
 
     Raises TimeoutError or ChildProcessError, with the end of the log, if it does not become ready.
     """
@@ -96,13 +119,15 @@ def serve(settings: Mapping[str, str] | None = None, *, ready_within_s: float = 
         environment |= {"BENTOML_HOME": folder, "BENTOML_DO_NOT_TRACK": "True", "BENTOML_DISABLE_GPU_ALLOCATION": "1"}
         environment |= {"OS_JOBS_DIR": f"{folder}/jobs"}
         environment |= settings or {}
-        command = [sys.executable, "-m", "bentoml", "serve", "service:OpenSpeech", "--host", "127.0.0.1", "--port", str(port)]
+        command = [sys.executable, "-m", "bentoml", "serve", target, "--host", host, "--port", str(port), *options]
         started = time.monotonic()
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*command, "--timeout-graceful-shutdown", "5"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
-        served = Served(f"http://127.0.0.1:{port}", process, log)
+        path = (settings or {}).get("OS_UNIX_SOCKET")
+        url = "http://localhost" if path else f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        served = Served(url, process, log, unix_socket=path)
         try:
             _wait_ready(served, started, ready_within_s)
             yield served
@@ -112,15 +137,22 @@ def serve(settings: Mapping[str, str] | None = None, *, ready_within_s: float = 
 
 def _wait_ready(served: Served, started: float, within_s: float) -> None:
     while True:
-        with suppress(httpx.HTTPError):
-            if httpx.get(served.url + "/readyz", timeout=3).status_code == 200:
-                served.ready_s = time.monotonic() - started
-                return
+        if _is_ready(served):
+            served.ready_s = time.monotonic() - started
+            return
         if served.process.poll() is not None:
             raise ChildProcessError(served.log.read_text(errors="replace")[-3000:])
         if time.monotonic() - started > within_s:
             raise TimeoutError(served.log.read_text(errors="replace")[-3000:])
         time.sleep(0.05)
+
+
+def _is_ready(served: Served) -> bool:
+    if served.unix_socket is not None and not is_served(Path(served.unix_socket)):
+        return False  # httpcore leaves its socket open when it cannot connect
+    with suppress(httpx.HTTPError), served.client() as client:
+        return client.get("/readyz", timeout=10).status_code == 200
+    return False
 
 
 def _stop(served: Served) -> None:

@@ -20,7 +20,7 @@ from benchmarks import peers
 from benchmarks.clips import model_folder
 from benchmarks.corpus import Clip, collect, long_recording, word_errors
 from benchmarks.peers import Contender, Ours
-from benchmarks.served import Served, serve
+from benchmarks.served import MEASURED, Served, serve
 from benchmarks.stt_report import Cost, LongResult, Result, long_table, tables
 from open_speech import config
 from open_speech.backends import ModelEntry, Task
@@ -42,17 +42,19 @@ class Options:
 
     quick: bool = False
     """Fewer rounds and levels."""
-    corpus: Path | None = None
-    """A folder of audio and texts to hear as well."""
+    corpora: tuple[Path, ...] = ()
+    """Folders of further audio and texts."""
     long_minutes: float = 0.0
     """Measure one recording of so many minutes, instead of everything else."""
     save: bool = False
+    fresh: bool = False
+    """Only for `wer`: measure the library again instead of reading its kept results."""
 
 
 def run(options: Options) -> None:
     """Measure and print; with `save` the report is written to benchmarks/results as well."""
     with tempfile.TemporaryDirectory(prefix="open-speech-stt-") as folder, ExitStack() as stack:
-        clips = collect(Path(folder), options.corpus)
+        clips = collect(Path(folder), options.corpora)
         served, models = stack.enter_context(_server())
         ours = [stack.enter_context(_ours(served, model)) for model in models]
         others = list(_others(stack, sequential=not options.long_minutes))
@@ -163,8 +165,18 @@ def _server() -> Iterator[tuple[Served, list[ModelEntry]]]:
         "TTS_ENABLED": "false",
         "STT_BACKENDS": ",".join(sorted({model.backend for model in models})),
     }
-    with serve(settings) as served:
+    with serve(settings | MEASURED) as served:
         yield served, sorted(models, key=lambda model: model.id != MODEL)
+
+
+@contextmanager
+def our_server() -> Iterator[Ours]:
+    """Run our server with the peers' model alone; its model is loaded."""
+    settings = {"OS_OFFLINE": "true", "OS_MODEL_TTL": "0", "TTS_ENABLED": "false", "STT_BACKENDS": "faster-whisper"}
+    with serve(settings) as served, tempfile.TemporaryDirectory() as folder:
+        with _ours(served, next(model for model in catalog.models() if model.id == MODEL)) as ours:
+            ours.hear(collect(Path(folder))[0])
+            yield ours
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from benchmarks.served import Served, serve
 from benchmarks.tts_peers import Contender, Ours
 from benchmarks.tts_report import Length, Race, Result, Spoken, tables
 from open_speech.engine import FIRST_PIECE_CHARS
-from open_speech.pieces import pieces
+from open_speech.text.chunking import pieces
 from runners import catalog
 
 SENTENCE = "The last train to the coast leaves at seven in the evening."

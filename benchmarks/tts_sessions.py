@@ -21,14 +21,14 @@ from benchmarks.tts import PARAGRAPH, PIPER, PIPER_VOICE, SENTENCE, VOICE
 from benchmarks.tts_peers import all_voices
 from benchmarks.tts_report import markdown
 from open_speech.engine import FIRST_PIECE_CHARS
-from open_speech.pieces import pieces
-from runners import _onnx
+from open_speech.text.chunking import pieces
+from runners.support import onnx
 
 Speak = Callable[[str], object]
 Options = dict[str, object]
 SPIN_US = "session.intra_op.spin_duration_us"
-OURS: Options = {"intra_op_num_threads": 2, "enable_mem_pattern": False, SPIN_US: _onnx.SPIN_US}
-"""What runners/_onnx.py chooses on two cores."""
+OURS: Options = {"intra_op_num_threads": 2, "enable_mem_pattern": False, SPIN_US: onnx.SPIN_US}
+"""What runners/support/onnx.py chooses on two cores."""
 SETUPS: dict[str, Options] = {
     "as it comes: spinning threads": {},
     "ours: 2 threads that spin for 50 us, no memory pattern": OURS,

@@ -11,37 +11,46 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from open_speech import __version__, bazarr, health, web
-from open_speech.auth import ApiKey
+from open_speech import __version__
+from open_speech.api import health, metrics, whisper_asr
+from open_speech.api.jobs import routes as job_routes
+from open_speech.api.jobs.bodies import PATH as JOBS_PATH
+from open_speech.api.jobs.service import Jobs
+from open_speech.api.live_speech import router as live_speech
+from open_speech.api.live_transcription import router as live_transcription
+from open_speech.api.management import api_models, ollama
+from open_speech.api.management.operations import MOST as ORDERS
+from open_speech.api.management.operations import Operations
+from open_speech.api.metrics import Scrape
+from open_speech.api.openai import azure, cloning, consents, models, speech, transcriptions, voices
+from open_speech.api.realtime import rest as realtime_keys
+from open_speech.api.realtime import websocket as realtime
+from open_speech.api.realtime.secrets import LIMIT as SECRETS
+from open_speech.api.realtime.secrets import Secrets
+from open_speech.concurrency.slots import Slots
 from open_speech.config import Settings
 from open_speech.engine import Engine
-from open_speech.headers import NoSniffing
-from open_speech.heads import Heads
-from open_speech.jobs import routes as job_routes
-from open_speech.jobs.bodies import PATH as JOBS_PATH
-from open_speech.jobs.desk import Jobs
-from open_speech.live_speech import router as live_speech
-from open_speech.live_transcription import router as live_transcription
-from open_speech.management import api_models, ollama
-from open_speech.management.orders import Orders
-from open_speech.metrics import scrape
+from open_speech.http import errors, static_pages
+from open_speech.http.caller import Proxies
+from open_speech.http.json_bounds import bounds_by_path
+from open_speech.http.middleware.access_log import Trace
+from open_speech.http.middleware.auth import ApiKey
+from open_speech.http.middleware.body_limit import BodyLimit
+from open_speech.http.middleware.head_requests import Heads
+from open_speech.http.middleware.nosniff import NoSniffing
+from open_speech.http.middleware.origins import OwnPages
+from open_speech.http.middleware.rate_limit import Allowances, RateLimit
+from open_speech.http.middleware.root_path import RootPath
+from open_speech.http.proxy_watch import ProxyWatch
 from open_speech.metrics.meter import Meter
-from open_speech.metrics.scrape import Scrape
-from open_speech.openai import cloning, consents, errors, models, speech, transcriptions, voices
-from open_speech.openai.trace import Trace
-from open_speech.origins import OwnPages
-from open_speech.rate_limit import Allowances, RateLimit
-from open_speech.realtime import rest as realtime_keys
-from open_speech.realtime import websocket as realtime
-from open_speech.realtime.secrets import Secrets
-from open_speech.sockets import Seats
-from open_speech.uploads import BodyLimit
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 MIB = 1 << 20
+FOLLOWERS = 64
+"""Clients that may follow models as events at once."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _EXPOSED = (
-    "x-request-id", "openai-processing-ms", "openai-version", "retry-after", "x-cache",
+    "x-request-id", "openai-processing-ms", "openai-version", "retry-after", "warning", "x-cache",
     "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
 )  # fmt: skip
 
@@ -52,31 +61,35 @@ def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifes
         title="Open Speech",
         version=__version__,
         summary="One server for speech.",
-        docs_url=None,  # web.py has one of our own: FastAPI's loads its parts from elsewhere
+        docs_url=None,  # http/static_pages.py has one of our own: FastAPI's loads its parts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
+        servers=[{"url": settings.os_root_path}] if settings.os_root_path else None,
     )
     meter = Meter() if engine is None else engine.meter
     app.state.meter, app.state.scrape = meter, Scrape(meter)
     app.state.settings = settings
     app.state.engine = engine
     app.state.created = int(time.time())
-    app.state.seats = Seats(settings.os_stream_max_connections)
-    app.state.realtime_seats = Seats(settings.os_realtime_max_sessions, "OS_REALTIME_MAX_SESSIONS")
-    app.state.realtime_secrets = Secrets()
-    app.state.orders = Orders()
+    streams, sessions, each = settings.os_stream_max_connections, settings.os_realtime_max_sessions, settings.per_key
+    app.state.seats = Slots(streams, each=each(streams))
+    app.state.realtime_seats = Slots(sessions, "OS_REALTIME_MAX_SESSIONS", each=each(sessions), kind="Realtime sessions")
+    app.state.realtime_secrets = Secrets(each=each(SECRETS))
+    app.state.orders = Operations(each=each(ORDERS))
+    app.state.followers = Slots(FOLLOWERS, "", each=each(FOLLOWERS), kind="streams of a model's state")
+    app.state.json_bounds = bounds_by_path(settings)
     app.state.jobs = jobs = Jobs(settings)
     app.state.scrape.elsewhere["jobs"] = jobs.figures
     errors.install(app)
     speaking = (speech.router, cloning.router, voices.router, consents.router, live_speech, realtime.router, realtime_keys.router)
     managing = (api_models.router, ollama.router, job_routes.router)
     app.include_router(health.router)
-    app.include_router(scrape.router)
-    for router in (models.router, *managing, transcriptions.router, live_transcription, *speaking, bazarr.lists):
+    app.include_router(metrics.router)
+    for router in (models.router, *managing, transcriptions.router, live_transcription, *speaking, azure.router, whisper_asr.lists):
         app.include_router(router)
     for prefix in ("", "/bazarr"):
-        app.include_router(bazarr.router, prefix=prefix)
-    app.router.routes.extend(web.routes(web.folder()))
+        app.include_router(whisper_asr.router, prefix=prefix)
+    app.router.routes.extend(static_pages.routes(static_pages.folder()))
     app.router.routes.append(Route("/{path:path}", _Unmatched(), include_in_schema=False))
     _add_middleware(app, settings)
     return app
@@ -84,17 +97,24 @@ def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifes
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Wrap the app; what is added last is outermost. A preflight carries no key, so CORS is outside of the key check."""
-    films = dict.fromkeys(bazarr.RAW_PATHS, settings.os_max_raw_upload_mb * MIB) | {JOBS_PATH: settings.os_batch_max_total_mb * MIB}
+    films = dict.fromkeys(whisper_asr.RAW_PATHS, settings.os_max_raw_upload_mb * MIB) | {JOBS_PATH: settings.os_batch_max_total_mb * MIB}
     app.add_middleware(Heads)
-    app.add_middleware(BodyLimit, max_bytes=settings.os_max_upload_mb * MIB, other=films, wait_s=settings.os_body_timeout_s)
+    json_bytes = {path: bounds.body_bytes for path, bounds in app.state.json_bounds.items()}
+    app.add_middleware(
+        BodyLimit, max_bytes=settings.os_max_upload_mb * MIB, other=films, json_bytes=json_bytes, wait_s=settings.os_body_timeout_s
+    )
+    proxies = Proxies(settings.os_trust_proxy, settings.trusted_proxies, unix=settings.trusts_unix_peers)
     if settings.os_rate_limit:
         allowances = Allowances(settings.os_rate_limit, settings.os_rate_limit_burst)
-        app.add_middleware(RateLimit, allowances=allowances, proxies=settings.os_trust_proxy)
+        app.add_middleware(RateLimit, allowances=allowances, proxies=proxies)
     if settings.keys:
         opens = app.state.realtime_secrets.opens
-        lists, proxies = settings.os_public_lists, settings.os_trust_proxy
+        lists = settings.os_public_lists
+        named = [origin for origin in (*settings.os_cors_origins, *settings.os_ws_allowed_origins) if origin != "*"]
         also = ("/metrics",) if settings.os_public_metrics else ()
-        app.add_middleware(ApiKey, keys=settings.keys, opens=opens, public_lists=lists, proxies=proxies, open_paths=also)
+        app.add_middleware(ApiKey, keys=settings.keys, opens=opens, public_lists=lists, proxies=proxies, open_paths=also, origins=named)
+    if settings.keys or settings.os_rate_limit:
+        app.add_middleware(ProxyWatch, proxies=settings.os_trust_proxy or int(bool(proxies)))
     app.add_middleware(OwnPages, origins=None if settings.keys else settings.page_origins, hosts=settings.host_names)
     if settings.page_origins:
         app.add_middleware(
@@ -102,6 +122,9 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         )
     app.add_middleware(NoSniffing)
     app.add_middleware(Trace, meter=app.state.meter)
+    app.add_middleware(azure.AzurePaths)
+    if settings.os_root_path:
+        app.add_middleware(RootPath, prefix=settings.os_root_path)
 
 
 class _Unmatched:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from open_speech.audio import Audio, from_pcm16, resample, to_pcm16
 from open_speech.errors import SpeechError
-from open_speech.sources import Source, WeightFile
+from open_speech.model_files import Source, WeightFile
 from open_speech.transcript import Segment, SpeechTask, TranscriptInfo
 
 STT_RATE = 16_000
@@ -44,6 +44,8 @@ class Voice:
     gender: Literal["female", "male"] | None = None
     speakers: tuple[str, ...] = ()
     """Names or numbers of the speakers of a voice that has several; one is asked for as `id#speaker`."""
+    needs: str = ""
+    """The command that installs what its language still needs on this machine; empty if nothing is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class ModelEntry:
     """These three: it takes `reference`, `design` and `instructions` of SpeechOptions."""
     files: tuple[WeightFile, ...] = ()
     sources: tuple[Source, ...] = ()
+    aliases: tuple[str, ...] = ()
+    """Ids of repositories that hold the same weights in another form; clients name them. They are understood, not listed."""
     parts: tuple[ModelEntry, ...] = ()
     """Checkpoints of which each speaks one kind of request, where one does not speak them all; the first takes what is left."""
 
@@ -109,6 +113,8 @@ class BackendEntry:
     licence: str
     open_ended: bool = False
     """Takes models that the catalog does not list: hub repositories (`owner/name`) and local folders."""
+    breath_chars: int = 0
+    """Characters beyond which a first sentence is cut before a group of words, so that a slow engine is heard early; 0: it is not."""
     speed_range: tuple[float, float] = (1.0, 1.0)
     """Speeds that the engine itself speaks at; what lies beyond is stretched afterwards, with the pitch kept."""
     piece_chars: int = 400
@@ -117,8 +123,10 @@ class BackendEntry:
     """Windows of speech, or pieces of text, that go into one call, of many requests at once; 0 for one that takes one request a call."""
     window_s: float = 15.0
     """The longest window, in seconds, that it is given when `batch` is not 0."""
+    language_modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Importable modules that some languages need beside `requires`, by ISO-639-1 code; the extra `{extra}-{code}` brings them."""
     phonemes: bool = False
-    """Speaks phonemes that stand in a text (ipa.py)."""
+    """Speaks phonemes that stand in a text (text/ipa.py)."""
     openai_voices: Mapping[str, str] = field(default_factory=dict)
     """OpenAI's voice names -> ours. A name that is not here gives the model's default voice."""
     apart: bool = False
@@ -176,6 +184,8 @@ class TranscribeOptions:
     vad: Vad | None = None
     languages: tuple[str, ...] = ()
     """ISO-639-1 codes among which the language is detected; empty means all."""
+    expected: str | None = None
+    """ISO-639-1 code of the language that a window is taken to be in, unless it is surely in another one; only without `language`."""
     logprobs: bool = False
     """Tell the log-probability of every token."""
     detect_only: bool = False
@@ -193,6 +203,8 @@ class Window:
     audio: Audio
     """At STT_RATE, no longer than the backend's `window_s`."""
     options: TranscribeOptions
+    speech: tuple[tuple[float, float], ...] = ()
+    """Start and end of each stretch of speech, in seconds from the start of `audio`; empty when nobody looked for it."""
 
 
 @dataclass(frozen=True, slots=True)

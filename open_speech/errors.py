@@ -60,6 +60,12 @@ class NothingToSpeak(InvalidRequest):
     code = "nothing_to_speak"
 
 
+class UnreadableText(InvalidRequest):
+    """The text to speak is in a script that the voice does not read."""
+
+    code = "unreadable_text"
+
+
 class OutOfRange(InvalidRequest):
     """A number lies outside its range."""
 
@@ -154,6 +160,12 @@ class TooManyGuesses(Unauthorized):
     code = "too_many_wrong_keys"
 
 
+class TooManyKeys(InvalidRequest):
+    """One request carries more API keys than are looked at."""
+
+    code = "too_many_keys"
+
+
 class NotWelcome(InvalidRequest):
     """A web page of somebody else asks, or a name that is not ours was used for us."""
 
@@ -181,6 +193,20 @@ class UnknownModel(InvalidRequest):
 
     status = 404
     code = "model_not_found"
+
+
+class PullNotAllowed(InvalidRequest):
+    """The model's weights are not here, and OS_PULL_ALLOWED does not let a request have them downloaded."""
+
+    status = 403
+    code = "model_not_allowed"
+
+
+class ModelTooLarge(InvalidRequest):
+    """The model's weights are larger than OS_PULL_MAX_MB."""
+
+    status = 403
+    code = "model_too_large"
 
 
 class UnknownPath(InvalidRequest):

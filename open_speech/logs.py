@@ -23,7 +23,7 @@ _OWN = frozenset(vars(logging.makeLogRecord({})))
 
 
 @dataclass(slots=True)
-class Errand:
+class RequestContext:
     """What is being done, and for whom: a request, or a session of many."""
 
     id: str
@@ -35,18 +35,18 @@ class Errand:
     """Counts the errors that its client is told, by code."""
 
 
-_NOBODY = Errand("")
-_errand: ContextVar[Errand] = ContextVar("errand", default=_NOBODY)
+_NOBODY = RequestContext("")
+_errand: ContextVar[RequestContext] = ContextVar("errand", default=_NOBODY)
 
 
-def errand() -> Errand | None:
+def errand() -> RequestContext | None:
     """Give what is being done here, if it is known; a task or `asyncio.to_thread` does what the code that began it did."""
     found = _errand.get()
     return None if found is _NOBODY else found
 
 
 @contextmanager
-def on(new: Errand) -> Iterator[Errand]:
+def on(new: RequestContext) -> Iterator[RequestContext]:
     """Do an errand: every line that is written in the block, and in what it begins, tells of it."""
     token = _errand.set(new)
     try:

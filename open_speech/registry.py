@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.errors import NotInstalled, UnknownModel, UnknownVoice, WrongTask
-from open_speech.sources import HubSource
+from open_speech.model_files import HubSource
 
 OPENAI_STT = (
     "whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-4o-transcribe-diarize",
@@ -22,6 +22,7 @@ OPENAI_VOICES = (
 UNHEARD_RATE = 24_000
 """Hertz, of a model elsewhere whose sound nobody has heard yet; what comes says its own."""
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+\Z", re.ASCII)
+_NAME = re.compile(r"(?<![\w.(-])[\w.-]{1,64}")
 _VOICE = r"[\w.-]{1,64}(?:\(\d{1,4}(?:\.\d{1,4})?\))?"
 _BLEND = re.compile(rf"(?=.*[+(]){_VOICE}(?:\+{_VOICE}){{0,15}}\Z")
 
@@ -56,6 +57,7 @@ class Registry:
         self._learned: dict[str, tuple[ModelEntry, ...]] = {}
         openai = dict.fromkeys(OPENAI_STT, defaults.stt_model) | dict.fromkeys(OPENAI_TTS, defaults.tts_model)
         self._aliases = openai | dict(defaults.aliases)
+        self._repositories = {other.lower(): entry.id for entry in self._models.values() for other in entry.aliases}
 
     @property
     def aliases(self) -> Mapping[str, str]:
@@ -80,10 +82,10 @@ class Registry:
 
         Raises UnknownModel, NotInstalled (a model of a backend that is not served) or WrongTask, all naming the field `model`.
         """
-        known = self._aliases.get(name, name)
-        entry = self._models.get(known) or self._parts.get(known) or self._elsewhere(known, task) or self._from_hub(known)
+        known = self._meant(name)
+        entry = self._models.get(known) or self._parts.get(known) or self._elsewhere(known, task) or self._from_hub(known, task)
         if entry is None:
-            raise UnknownModel(self._unknown(name), param="model")
+            raise UnknownModel(self._unknown(name, task), param="model")
         if task is not None and entry.task is not task:
             raise WrongTask(f"The model `{name}` does {entry.task}; this endpoint needs {task}.", param="model")
         if entry.backend not in self.served:
@@ -98,26 +100,52 @@ class Registry:
 
         Raises UnknownModel or NotInstalled.
         """
-        known = self._aliases.get(name, name)
+        known = self._meant(name)
         if known not in self._models and all(model.id != known for model in self.models()):
             raise UnknownModel(self._unknown(name), param="model")
         return self.find(name)
 
+    def is_unlisted(self, name: str) -> bool:
+        """Return whether a model id is a hub repository that the catalog does not list: anybody may have published it."""
+        known = self._meant(name)
+        return known not in self._models and known not in self._parts and self._elsewhere(known, None) is None
+
     def voice(self, model: ModelEntry, name: str | None) -> str:
         """Resolve a voice of a model: its id, a speaker of it (`id#3`), one of OpenAI's names, a blend, or None for the default.
 
+        A name of the model itself is its default voice: clients of LocalAI, whose models have one voice each, send it in both fields.
         A model whose voices nobody knows here takes any name. Raises UnknownVoice naming the nearest voices.
         """
         if not name:
             default = self.defaults.tts_voice
             return default if any(v.id == default for v in model.voices) else model.default_voice
-        if not model.voices or any(voice.id == name.partition("#")[0] for voice in model.voices) or _BLEND.match(name):
+        if not model.voices or any(voice.id == name.partition("#")[0] for voice in model.voices):
             return name
-        if name in OPENAI_VOICES:
-            return self.backends[model.backend].openai_voices.get(name, model.default_voice)
-        ids = [voice.id for voice in model.voices]
-        near = difflib.get_close_matches(name, ids, n=3) or ids[:3]
-        raise UnknownVoice(f"The model `{model.id}` has no voice `{name}`. Nearest: {', '.join(near)}.", param="voice")
+        if _BLEND.match(name):
+            return _NAME.sub(lambda part: _cased(part[0], model) or part[0], name)
+        if name.lower() in OPENAI_VOICES:
+            return self.backends[model.backend].openai_voices.get(name.lower(), model.default_voice)
+        if (cased := _cased(name, model)) is not None:
+            return cased
+        if self._meant(name) == model.id:
+            return self.voice(model, None)
+        elsewhere = [other.id for other in self.models(Task.TTS) if other.id != model.id and _has(other, name)]
+        if elsewhere:
+            hint = f"It is a voice of the model `{elsewhere[0]}`."
+        else:
+            ids = [voice.id for voice in model.voices]
+            hint = f"Nearest: {', '.join(difflib.get_close_matches(name, ids, n=3) or ids[:3])}."
+        raise UnknownVoice(f"The model `{model.id}` has no voice `{name}`. {hint}", param="voice")
+
+    def speaker(self, model: str, voice: str | None) -> ModelEntry:
+        """Find the model that speaks for a request: an alias such as `tts-1` stands for whichever model here has the voice.
+
+        A model that is named by its own id is that model. Raises as `find`.
+        """
+        entry = self.find(model, Task.TTS)
+        if not voice or entry.id == model or voice.lower() in OPENAI_VOICES or not entry.voices or _has(entry, voice):
+            return entry
+        return next((other for other in self.models(Task.TTS) if _has(other, voice)), entry)
 
     def voices(self) -> list[tuple[ModelEntry, Voice]]:
         """List every voice of every speaking model that this server runs."""
@@ -140,9 +168,13 @@ class Registry:
             word_times=not speaks, translates=not speaks, instructs=speaks,
         )  # fmt: skip
 
-    def _from_hub(self, name: str) -> ModelEntry | None:
-        """Make an entry for a hub repository that the catalog does not list, when a served backend takes such models."""
-        takes = [b for b in self.backends.values() if b.open_ended and b.name in self.served]
+    def _does(self, model: str, task: Task | None) -> bool:
+        entry = self._models.get(model)
+        return entry is not None and entry.backend in self.served and task in (None, entry.task)
+
+    def _from_hub(self, name: str, task: Task | None) -> ModelEntry | None:
+        """Make an entry for a hub repository that the catalog does not list, when a served backend of the task takes such models."""
+        takes = [b for b in self.backends.values() if b.open_ended and b.name in self.served and task in (None, b.task)]
         if not takes or not _HUB_ID.match(name) or ".." in name:
             return None
         return ModelEntry(
@@ -150,7 +182,30 @@ class Registry:
             word_times=True, translates=True, sources=(HubSource(name),),
         )  # fmt: skip
 
-    def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, [m.id for m in self.models()] + list(self._aliases), n=2)
+    def _meant(self, name: str) -> str:
+        """Resolve an alias: one of OpenAI's names, with or without `openai/` before it, or another repository of the same weights."""
+        bare = name.removeprefix("openai/")
+        return self._aliases.get(name) or self._aliases.get(bare) or self._repositories.get(name.lower(), name)
+
+    def _unknown(self, name: str, task: Task | None = None) -> str:
+        fitting = [m.id for m in self.models(task)] + [alias for alias, meant in self._aliases.items() if self._does(meant, task)]
+        known = {part.lower(): each for each in reversed(fitting) for part in (each.rpartition("/")[2], each)}
+        wanted = name.lower()
+        near = difflib.get_close_matches(wanted, known, n=2) or difflib.get_close_matches(wanted.rpartition("/")[2], known, n=2)
+        near = list(dict.fromkeys(known[each] for each in near)) or (fitting[:2] if task else [])
         hint = f" Did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else ""
         return f"The model `{name}` does not exist or you do not have access to it.{hint}"
+
+
+def _has(model: ModelEntry, voice: str) -> bool:
+    """Return whether a voice, or a blend of voices, is one of the model's own, in any case."""
+    if _BLEND.match(voice):
+        return bool(model.voices) and all(_cased(part, model) for part in _NAME.findall(voice))
+    return _cased(voice, model) is not None
+
+
+def _cased(name: str, model: ModelEntry) -> str | None:
+    """Write the id of a voice of the model, or of a speaker of it (`id#3`), in the case of the catalog; None if there is no such voice."""
+    wanted, mark, speaker = name.partition("#")
+    found = next((voice.id for voice in model.voices if voice.id.lower() == wanted.lower()), None)
+    return None if found is None else found + mark + speaker

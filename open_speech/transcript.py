@@ -50,6 +50,10 @@ class Segment:
     speaker: str | None = None
     """A label such as `A`, or a known speaker's name; None where nobody asked who spoke."""
     logprobs: tuple[Token, ...] = ()
+    channel: int | None = None
+    """The channel of the file that holds it, counted from 0; None where channels were mixed."""
+    language: str | None = None
+    """ISO-639-1 code of its speech; None where the backend does not report it."""
 
 
 @dataclass(frozen=True, slots=True)

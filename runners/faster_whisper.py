@@ -12,9 +12,9 @@ from open_speech.backends import Heard, Setup, TranscribeOptions, Window
 from open_speech.errors import BackendFailed, SpeechError, UnsupportedValue
 from open_speech.languages import LANGUAGES
 from open_speech.transcript import Segment, TranscriptInfo
-from runners._service import Resources, stt_service
-from runners.whisper_options import Placement, check_files, decoder_options, fit_prompt, place, spoken_language, timed
-from runners.whisper_windows import SILENT, WindowDecoder
+from runners.support.whisper_options import Placement, check_files, decoder_options, fit_prompt, place, spoken_language, timed
+from runners.support.whisper_windows import SILENT, WindowDecoder
+from runners.wiring.bento_service import Resources, stt_service
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel  # noqa: TID251 - its home; the real import is in load()

@@ -28,9 +28,10 @@ from open_speech.errors import (
     UnknownVoice,
     UnsupportedLanguage,
 )
-from open_speech.text import says_something
-from runners._service import Resources, tts_service
-from runners._wav_stream import WavStream
+from open_speech.text.cleanup import says_something
+from runners.support.audio_formats import format_of
+from runners.support.wav_stream import WavStream
+from runners.wiring.bento_service import Resources, tts_service
 
 log = logging.getLogger("open_speech.fish")
 
@@ -158,8 +159,10 @@ class Fish:
             left = max(deadline - time.monotonic(), 0.1)
             timeout = httpx.Timeout(left, connect=min(CONNECT_S, left))
             with self._client.stream("POST", self._server.url, json=body, timeout=timeout) as answer:
-                _accept(answer)
-                for chunk in answer.iter_bytes(CHUNK_BYTES):
+                kind = _accept(answer)
+                for number, chunk in enumerate(answer.iter_bytes(CHUNK_BYTES)):
+                    if number == 0:
+                        self._require_asked(kind, chunk)
                     for audio in stream.feed(chunk):
                         heard = True
                         yield audio
@@ -175,6 +178,14 @@ class Fish:
                 raise BackendFailed("The fish-speech server broke off in the midst of its answer.") from gone
             raise Busy(BackendUnavailable("The fish-speech server is not there.", retry_after_s=5)) from gone
 
+    def _require_asked(self, kind: str, head: bytes) -> None:
+        """Raise BackendFailed for audio in a format that was not asked for: it would be heard as noise."""
+        found = format_of(kind.partition(";")[0].strip().lower(), head)
+        if found not in (None, "wav"):
+            raise BackendFailed(
+                f"The fish-speech server sent `{found}` audio where `{self._server.openaudio_default_format}` was asked for."
+            )
+
 
 def reference_id(voice: str) -> str:
     """Read the server's own name of a voice out of `default#name`; empty for `default`. Raises UnknownVoice for anything else."""
@@ -187,11 +198,11 @@ def reference_id(voice: str) -> str:
     return name
 
 
-def _accept(answer: httpx.Response) -> None:
-    """Raise what the answer's head tells: Busy for what may pass, BackendFailed for what will not."""
-    kind = answer.headers.get("content-type", "")
+def _accept(answer: httpx.Response) -> str:
+    """Return the media type of an answer that is audio. Raises Busy for a failure that may pass, BackendFailed for another."""
+    kind: str = answer.headers.get("content-type", "")
     if answer.is_success and kind.startswith(("audio/", "application/octet-stream")):
-        return
+        return kind
     status = answer.status_code
     log.warning("the fish-speech server answered %d, %s: %s", status, kind, next(answer.iter_text(ANSWER_CHARS), ""))
     if status == 429:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from open_speech.audio import Audio
 from open_speech.backends import Setup, SpeechOptions
 from open_speech.errors import NothingToSpeak, OutOfRange, UnknownVoice
-from open_speech.text import says_something
+from open_speech.text.cleanup import says_something
 from runners import kokoro_torch
-from runners._onnx import cpu_session
-from runners._pauses import pause_after, settle
-from runners._service import Resources, tts_service
-from runners.g2p import language_for, phonemes
+from runners.support.g2p import language_for, phonemes
+from runners.support.onnx import cpu_session
+from runners.support.pauses import pause_after, settle
+from runners.wiring.bento_service import Resources, tts_service
 
 if TYPE_CHECKING:
     import kokoro_onnx  # noqa: TID251 - for the type checker only

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from open_speech.errors import WeightsCorrupt
-from runners._device import has_cuda
+from runners.host.device import has_cuda
 
 WEIGHTS = "kokoro-v1_0.pth"
 

@@ -12,10 +12,10 @@ from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, Heard, Setup, TranscribeOptions, Window
 from open_speech.errors import BackendFailed, SpeechError, UnsupportedValue
 from open_speech.transcript import Segment, Token, TranscriptInfo
-from runners._one_language import settle
-from runners._pieces import pieces
-from runners._service import Resources, stt_service
-from runners.moonshine_model import MoonshineModel, Utterance
+from runners.support.moonshine_model import MoonshineModel, Utterance
+from runners.support.one_language import settle
+from runners.support.split_audio import pieces
+from runners.wiring.bento_service import Resources, stt_service
 
 CALLS = 2
 """Calls that decode at once."""

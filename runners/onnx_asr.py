@@ -14,9 +14,9 @@ from open_speech.backends import Heard, Setup, TranscribeOptions, Window
 from open_speech.errors import BackendFailed, SpeechError, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
 from open_speech.languages import language_code
 from open_speech.transcript import Segment, Token, TranscriptInfo, Word
-from runners._pieces import pieces
-from runners._service import Resources, stt_service
-from runners.token_words import mean_logprob, sentences, spoken_words
+from runners.support.split_audio import pieces
+from runners.support.token_words import mean_logprob, sentences, spoken_words
+from runners.wiring.bento_service import Resources, stt_service
 
 if TYPE_CHECKING:
     from onnx_asr.adapters import TimestampedResultsAsrAdapter  # noqa: TID251 - its home; the real import is in load()
@@ -195,7 +195,7 @@ def _kind(folder: Path, name: str) -> str:
 def _session_options(onnxruntime: Any, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
-    # As in runners/_onnx.py: no memory plan for each length of audio, and no idle threads that spin.
+    # As in runners/support/onnx.py: no memory plan for each length of audio, and no idle threads that spin.
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

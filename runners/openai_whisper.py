@@ -18,9 +18,9 @@ from open_speech.backends import Heard, Setup, TranscribeOptions, Window
 from open_speech.errors import BackendFailed, SpeechError, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
 from open_speech.languages import language_code
 from open_speech.transcript import Segment, TranscriptInfo, Word
-from runners._pieces import pieces
-from runners._service import Resources, stt_service
-from runners.whisper_options import FEWEST_TOKENS, MOST_TOKENS, TOKENS_PER_SECOND, best_language, spoken_language
+from runners.support.split_audio import pieces
+from runners.support.whisper_options import FEWEST_TOKENS, MOST_TOKENS, TOKENS_PER_SECOND, best_language, spoken_language
+from runners.wiring.bento_service import Resources, stt_service
 
 if TYPE_CHECKING:
     from whisper import Whisper  # noqa: TID251 - its home; the real import is in load()

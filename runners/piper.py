@@ -13,12 +13,12 @@ import numpy as np
 from open_speech.audio import Audio
 from open_speech.backends import Setup, SpeechOptions
 from open_speech.errors import NothingToSpeak, OutOfRange, UnknownVoice, UnsupportedLanguage, WeightsCorrupt, WeightsUnavailable
-from open_speech.ipa import split
-from open_speech.text import says_something
-from runners._onnx import cpu_session
-from runners._pauses import pause_after, settle
-from runners._service import Resources, tts_service
-from runners.g2p import with_short_words
+from open_speech.text.cleanup import says_something
+from open_speech.text.ipa import split
+from runners.support.g2p import with_letter_a, with_short_words
+from runners.support.onnx import cpu_session
+from runners.support.pauses import pause_after, settle
+from runners.wiring.bento_service import Resources, tts_service
 
 if TYPE_CHECKING:
     from piper import PiperVoice  # noqa: TID251 - for the type checker only
@@ -57,7 +57,8 @@ class Piper:
             raise UnsupportedLanguage(f"The voice `{options.voice}` speaks {known}, not `{options.language}`.", param="language")
         if not SPEEDS[0] <= options.speed <= SPEEDS[1]:
             raise OutOfRange(f"Piper speaks at a speed from {SPEEDS[0]} to {SPEEDS[1]}.", param="speed")
-        sentences = self._voice.phonemize(_as_piper_reads(text)) if says_something(text) else []
+        written = _as_piper_reads(text, english=self._setup.model.languages == ("en",))
+        sentences = self._voice.phonemize(written) if says_something(text) else []
         if not any(sentences):
             raise NothingToSpeak("The text has nothing that this voice can speak.", param="input")
         return self._speak(sentences, speaker, options.speed)
@@ -100,12 +101,17 @@ class Piper:
         raise UnknownVoice(f"The model `{self._setup.model.id}` has no voice `{voice}`. It has: {known_names}.", param="voice")
 
 
-def _as_piper_reads(text: str) -> str:
+def _as_piper_reads(text: str, *, english: bool = True) -> str:
     """Put phonemes into the double brackets that piper reads as such, and leave no others."""
     return "".join(
-        f"[[{unicodedata.normalize('NFD', part)}]]" if are_phonemes else with_short_words(_BRACKETS.sub(r"\1", part))
+        f"[[{unicodedata.normalize('NFD', part)}]]" if are_phonemes else with_short_words(_written(part, english=english))
         for part, are_phonemes in split(text)
     )
+
+
+def _written(part: str, *, english: bool) -> str:
+    plain = _BRACKETS.sub(r"\1", part)
+    return with_letter_a(plain) if english else plain
 
 
 Runner = tts_service("piper", Piper, Resources(threads=2))

@@ -28,9 +28,9 @@ from open_speech.errors import (
     UnsupportedLanguage,
     WeightsCorrupt,
 )
-from open_speech.text import says_something
-from runners._pauses import pause_after, settle
-from runners._service import Resources, tts_service
+from open_speech.text.cleanup import says_something
+from runners.support.pauses import pause_after, settle
+from runners.wiring.bento_service import Resources, tts_service
 
 LANGUAGES = {
     "de": "German", "en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "ja": "Japanese", "ko": "Korean",
@@ -153,9 +153,7 @@ class Qwen:
             case _:
                 prompts = [self._prompt(options.reference) for options in how if options.reference]
                 waves, rate = self._model.generate_voice_clone(voice_clone_prompt=prompts, **common)
-        return [
-            settle(np.asarray(wave, np.float32).reshape(-1), rate, pause_after(text)) for wave, text in zip(waves, texts, strict=True)
-        ]
+        return [settle(np.asarray(wave, np.float32).reshape(-1), rate, pause_after(text)) for wave, text in zip(waves, texts, strict=True)]
 
     def _prompt(self, reference: VoiceReference) -> Any:
         """Hear a recording, or remember how it was heard. Its words help; without them only the sound of the voice is taken."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from open_speech.audio import Audio
 from open_speech.backends import DiarizeOptions, Setup, Turn
 from open_speech.errors import BackendFailed, InvalidValue, OutOfRange
-from open_speech.speakers import Voiceprint, fewer, joined, named, recognised, within
-from runners._service import Resources, diarize_service
+from open_speech.recognition.diarization import Voiceprint, fewer, joined, named, recognised, within
+from runners.wiring.bento_service import Resources, diarize_service
 
 if TYPE_CHECKING:
     from senko import Diarizer as Engine  # noqa: TID251 - its home; the real import is in load()

@@ -20,7 +20,7 @@ from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, Setup, SpeechOptions, TranscribeOptions
 from open_speech.errors import NothingToSpeak, UnknownVoice, UnsupportedLanguage, UnsupportedValue
 from open_speech.transcript import Segment, TranscriptInfo, Word
-from runners._service import Resources, stt_service, tts_service
+from runners.wiring.bento_service import Resources, stt_service, tts_service
 
 TTS_RATE = 24_000
 """Hertz: the rate of the sound it makes."""
@@ -216,10 +216,6 @@ def _words(runs: list[_Run], duration: float) -> Iterator[Word]:
         text = _word(np.array([run.tone for run in runs[left + 1 : right]], np.int64))
         if text is not None:
             yield Word(text, round(min(runs[left].end, duration), 3), round(min(runs[right].start, duration), 3))
-
-
-Listener = stt_service("tones-stt", TonesTranscriber, Resources(threads=2))
-Speaker = tts_service("tones-tts", TonesSynthesizer, Resources(threads=2))
 
 
 Listener = stt_service("tones-stt", TonesTranscriber, Resources(threads=4))

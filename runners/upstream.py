@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, WHISPER_TEMPERATURES, Heard, Setup, SpeechOptions, TranscribeOptions, Window
-from open_speech.codecs import PCM_RATE, decode, wav_bytes
+from open_speech.codecs import wav_bytes
 from open_speech.errors import (
-    BackendFailed,
     InvalidRequest,
     NothingToSpeak,
     SpeechError,
@@ -24,16 +24,16 @@ from open_speech.errors import (
     UnsupportedValue,
 )
 from open_speech.languages import language_code
-from open_speech.text import says_something
+from open_speech.text.cleanup import says_something
 from open_speech.transcript import Segment, TranscriptInfo
-from runners._growing import Growing, announced
-from runners._patience import Patience
-from runners._peer_names import id_of, name_of, voice_of
-from runners._service import Resources, stt_service, tts_service
-from runners._wav_stream import WavStream
-from runners.upstream_answers import Delta, events_of, written_of
-from runners.upstream_discovery import KOKORO_LANGUAGES, PREFIX, Discovery, explored
-from runners.upstream_http import Address, Answer, Upstream
+from runners.support.partial_results import Growing, announced
+from runners.support.peer_names import id_of, name_of, voice_of
+from runners.support.retry import Patience
+from runners.support.upstream_answers import Delta, events_of, written_of
+from runners.support.upstream_discovery import KOKORO_LANGUAGES, PREFIX, Discovery, explored
+from runners.support.upstream_http import Address, Answer, Upstream
+from runners.support.upstream_speech import UnaskedFormat, audio_of
+from runners.wiring.bento_service import Resources, stt_service, tts_service
 
 log = logging.getLogger("open_speech.upstream")
 
@@ -49,12 +49,10 @@ FAINTEST = 1e-4
 """Amplitude below which nobody says anything, and nobody is asked."""
 DETECT_S = 30.0
 """Seconds by which a language is told."""
-LONGEST_SPEECH_S = 3600
 _STREAMS = re.compile(r"gpt-.*transcribe")
 """OpenAI's models that send their text while they hear, and that know no `verbose_json`."""
 _ABOUT_FORM = ("response_format", "timestamp_granularities", "timestamp_granularities[]", "include", "include[]", "stream", None)
 """Fields that may be at fault when another way of asking may be right."""
-_COMPRESSED = ("audio/mpeg", "audio/mp3", "audio/ogg", "audio/opus", "audio/aac", "audio/flac", "audio/x-flac", "audio/webm", "audio/mp4")
 
 
 class Way(StrEnum):
@@ -227,15 +225,25 @@ class UpstreamSynthesizer(_Upstream):
         return self._spoken(text, replace(options, voice=voice))
 
     def _spoken(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
-        order = ["wav", "pcm"] if self._has.dialect == "localai" else ["pcm", "wav"]
-        ways = [way for way in order if way not in self._refused] or ["wav"]
-        for way in ways:
+        order = ["wav", "pcm", "mp3"] if self._has.dialect == "localai" else ["pcm", "wav", "mp3"]
+        forms = [form for form in order if form not in self._refused] or order
+        failed: list[str] = []
+        for form in forms:
             try:
-                yield from self._server.post("/audio/speech", _sound, json=self._body(way, text, options))
-                return
+                yield from self._server.post("/audio/speech", partial(audio_of, asked=form), json=self._body(form, text, options))
             except InvalidRequest as refused:
-                if not self._may_go_on(refused, way, ways):
+                if refused.param not in _ABOUT_FORM or form == forms[-1]:
                     raise
+                log.info("the upstream server does not take `%s` of `%s`: %s", form, self._name, refused.message)
+            except UnaskedFormat as other:
+                if form == forms[-1]:
+                    raise other.error from None
+                log.info("the upstream server answers for `%s` with %s", self._name, other)
+            else:
+                # Only now: a request that is wrong in every format says nothing of the formats.
+                self._refused.update(failed)
+                return
+            failed.append(form)
 
     def _body(self, form: str, text: str, options: SpeechOptions) -> dict[str, Any]:
         body: dict[str, Any] = {"model": self._name, "input": text, "voice": options.voice, "response_format": form}
@@ -308,33 +316,6 @@ def _read(answer: Answer, seconds: float) -> Iterator[Segment | str | None]:
         written = written_of(answer.json(), seconds)
         yield written.language
         yield from written.segments
-
-
-def _sound(answer: Answer) -> Iterator[Audio]:
-    kind, _, parameters = answer.kind.partition(";")
-    if kind.strip() in _COMPRESSED:
-        yield _decoded(answer.whole())
-        return
-    if not kind.startswith(("audio/", "application/octet-stream")):
-        raise BackendFailed("What answers at TTS_UPSTREAM_URL does not speak.")
-    rate = re.search(r"rate=(\d{4,6})", parameters)
-    stream = WavStream(int(rate[1]) if rate else PCM_RATE)
-    heard = False
-    for chunk in answer.chunks:
-        for audio in stream.feed(chunk):
-            heard = True
-            yield audio
-    stream.close()
-    if not heard:
-        raise BackendFailed("The upstream server sent no sound.")
-
-
-def _decoded(data: bytes) -> Audio:
-    """Decode a file of a form that was not asked for."""
-    try:
-        return decode(data, PCM_RATE, max_seconds=LONGEST_SPEECH_S)
-    except SpeechError as broken:
-        raise BackendFailed("The upstream server's sound cannot be read.") from broken
 
 
 Listener = stt_service("upstream", UpstreamTranscriber, Resources(threads=CALLS))

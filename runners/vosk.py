@@ -15,8 +15,8 @@ from open_speech.audio import Audio, to_pcm16
 from open_speech.backends import STT_RATE, Setup, TranscribeOptions
 from open_speech.errors import BackendFailed, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
 from open_speech.transcript import Segment, Token, TranscriptInfo, Word
-from runners._one_language import settle
-from runners._service import Resources, stt_service
+from runners.support.one_language import settle
+from runners.wiring.bento_service import Resources, stt_service
 
 if TYPE_CHECKING:
     from vosk import KaldiRecognizer, Model  # noqa: TID251 - its home; the real import is in load()

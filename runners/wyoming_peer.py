@@ -25,14 +25,14 @@ from open_speech.errors import (
     UnsupportedValue,
 )
 from open_speech.languages import language_code
-from open_speech.text import says_something
+from open_speech.text.cleanup import says_something
 from open_speech.transcript import Segment, TranscriptInfo
-from runners._growing import Growing, announced
-from runners._patience import Busy, Patience
-from runners._peer_names import id_of, voice_of
-from runners._service import Resources, stt_service, tts_service
-from runners.wyoming_discovery import PREFIX, described
-from runners.wyoming_lines import Line
+from runners.support.partial_results import Growing, announced
+from runners.support.peer_names import id_of, voice_of
+from runners.support.retry import Busy, Patience
+from runners.support.wyoming_connection import WyomingConnection
+from runners.support.wyoming_discovery import PREFIX, described
+from runners.wiring.bento_service import Resources, stt_service, tts_service
 
 log = logging.getLogger("open_speech.wyoming_peer")
 
@@ -63,7 +63,7 @@ class _Peer:
     def _own(self, name: str) -> Any:
         return self._setup.own[f"{self._task}_wyoming_{name}"]
 
-    def _choose(self, line: Line) -> None:
+    def _choose(self, line: WyomingConnection) -> None:
         """Choose the program, where the server has several."""
         if self._chosen is not None:
             line.send("select-program", {"name": self._chosen})
@@ -117,7 +117,7 @@ class WyomingTranscriber(_Peer):
         return self._patience.ask(lambda deadline: self._ask(audio, options, deadline))
 
     def _ask(self, audio: Audio, options: TranscribeOptions, deadline: float) -> Iterator[Segment | str | None]:
-        with Line(self._uri, deadline) as line:
+        with WyomingConnection(self._uri, deadline) as line:
             self._choose(line)
             terms = [term for term in re.split(r"[,\s]+", options.hotwords or "") if term]
             _tell(line, audio, {"name": self._name, "language": options.language, "transcript_terms": terms or None})
@@ -170,7 +170,7 @@ class WyomingSynthesizer(_Peer):
         return self._patience.ask(lambda deadline: self._ask(text, wanted, deadline))
 
     def _ask(self, text: str, voice: Mapping[str, str] | None, deadline: float) -> Iterator[Audio]:
-        with Line(self._uri, deadline) as line:
+        with WyomingConnection(self._uri, deadline) as line:
             self._choose(line)
             line.send("synthesize", {"text": text, **({"voice": voice} if voice else {})})
             sound = Sound()
@@ -223,7 +223,7 @@ def failure(data: Mapping[str, Any]) -> Exception:
     return BackendFailed(f"The Wyoming server failed: {text}")
 
 
-def _tell(line: Line, audio: Audio, request: Mapping[str, Any]) -> None:
+def _tell(line: WyomingConnection, audio: Audio, request: Mapping[str, Any]) -> None:
     """Send a request and its audio; the rest of it is left where the server has hung up, perhaps with its reason still to be read."""
     form = {"rate": audio.rate, "width": 2, "channels": 1}
     pcm, step = to_pcm16(audio), 2 * CHUNK_SAMPLES

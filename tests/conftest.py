@@ -26,8 +26,9 @@ from open_speech.app import create_app
 from open_speech.config import Settings
 from open_speech.weights import Store
 from runners import catalog
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 from tests.language_model import LanguageModelServer, serve_language_model
+from tests.waiting import PATIENCE_S
 
 SPEECH = Path(__file__).parent / "speech.toml"
 
@@ -79,7 +80,7 @@ def tones_upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         time.sleep(0.01)
     yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     server.should_exit = True
-    thread.join(10)
+    thread.join(PATIENCE_S)
     listener.close()
 
 

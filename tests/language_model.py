@@ -17,6 +17,8 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from tests.waiting import PATIENCE_S
+
 KEY = "llm-key"
 CALL: list[dict[str, Any]] = [
     {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "light", "arguments": ""}}]},
@@ -121,5 +123,5 @@ def serve_language_model() -> Iterator[LanguageModelServer]:
         yield model
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE_S)
         listener.close()

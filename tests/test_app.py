@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from open_speech.app import create_app
 from open_speech.config import Settings
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 JSON = {"model": "tts-1", "input": "Hello."}
 

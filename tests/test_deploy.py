@@ -16,8 +16,10 @@ import pytest
 from open_speech import config
 from open_speech.config import Settings
 from runners import catalog
-from runners._plan import plan
+from runners.catalog.placement import plan
+from runners.wiring.wyoming_service import dependency
 from tests.manifests import K8S, container, environment, front, manifests, pod, read, runners, selected_by
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -68,7 +70,7 @@ def test_a_healthcheck_says_yes_of_a_server_that_is_ready_and_no_of_none(tones_u
 
 def healthcheck(*arguments: str, **environ: str) -> int:
     command = [sys.executable, "-I", str(DEPLOY / "healthcheck"), *arguments]
-    return subprocess.run(command, env=environ, timeout=60, check=False, stderr=subprocess.DEVNULL).returncode
+    return subprocess.run(command, env=environ, timeout=PATIENCE_S, check=False, stderr=subprocess.DEVNULL).returncode
 
 
 # -- compose
@@ -138,8 +140,69 @@ def test_every_selector_finds_one_deployment() -> None:
         assert one["spec"]["scaleTargetRef"]["name"] in runners()
 
 
+def test_every_deployment_has_a_policy_of_who_may_connect() -> None:
+    chosen = [name for one in manifests("NetworkPolicy").values() for name in selected_by(one["spec"]["podSelector"]["matchLabels"])]
+    assert sorted(chosen) == sorted(manifests("Deployment"))
+    assert all(one["spec"]["policyTypes"] == ["Ingress"] for one in manifests("NetworkPolicy").values())
+
+
+def test_no_pod_but_the_ingress_controllers_may_reach_the_front() -> None:
+    (rule,) = manifests("NetworkPolicy")["open-speech-front"]["spec"]["ingress"]
+    (source,) = rule["from"]
+    assert set(source) == {"namespaceSelector"}
+    assert source["namespaceSelector"]["matchLabels"]  # an empty selector is every namespace
+    assert [port["port"] for port in rule["ports"]] == [Settings().os_port]
+
+
+def test_wyoming_is_off_and_its_port_is_closed_until_hosts_are_named() -> None:
+    environ = environment(front())
+    settings = config.load(environ | {"OS_API_KEY": "a-key"})
+    assert (settings.os_wyoming_enabled, settings.os_wyoming_allowed_hosts) == (False, ())
+    ports = [port for one in manifests("Service").values() for port in one["spec"]["ports"]]
+    assert "wyoming" not in {port["name"] for port in (*ports, *container(front())["ports"])}
+
+
+def test_no_address_is_believed_but_the_ingress_controllers() -> None:
+    for deployment in manifests("Deployment").values():
+        environ = environment(deployment)
+        assert environ.get("OS_TRUST_PROXY", "0") == "0" or environ.get("OS_TRUSTED_PROXIES")
+
+
+def test_requests_of_a_cluster_have_only_listed_models_downloaded() -> None:
+    for deployment in manifests("Deployment").values():
+        assert not config.load(environment(deployment) | {"OS_API_KEY": "a-key"}).pulls.allows("acme/whisper")
+
+
+def test_compose_and_systemd_believe_no_proxy_and_serve_no_wyoming_to_everybody() -> None:
+    environ = service()["environment"]
+    assert "OS_TRUST_PROXY" not in environ
+    assert environ["OS_WYOMING_ENABLED"] == "${OS_WYOMING_ENABLED:-false}"
+    units = "".join(unit.read_text(encoding="utf-8") for unit in UNITS)
+    assert not re.search(r"OS_(TRUST_PROXY|WYOMING_\w+|HOST)=", units)
+    assert "BENTOML_HOST=127.0.0.1" in units
+
+
+@pytest.mark.parametrize(
+    ("environ", "starts"),
+    [
+        ({"OS_WYOMING_HOST": "0.0.0.0"}, False), ({"OS_WYOMING_HOST": "0.0.0.0", "OS_WYOMING_ALLOWED_HOSTS": "192.168.1.20"}, True),
+        ({"OS_WYOMING_HOST": "0.0.0.0", "OS_WYOMING_ALLOWED_HOSTS": "0.0.0.0/0,::/0"}, True), ({}, True),
+        ({"OS_WYOMING_URI": "tcp://[::]:10400"}, False), ({"OS_WYOMING_URI": "unix:///tmp/wyoming"}, True),
+        ({"OS_WYOMING_HOST": "0.0.0.0", "OS_API_KEY": ""}, True), ({"OS_WYOMING_HOST": "nas.lan"}, False),
+    ],
+)  # fmt: skip
+def test_wyoming_gets_nobody_past_the_key_by_mistake(environ: dict[str, str], starts: bool) -> None:
+    base = {"OS_API_KEY": "a-key", "OS_WYOMING_ENABLED": "true", "STT_BACKENDS": "tones-stt", "TTS_BACKENDS": ""}
+    settings = config.load(base | environ)
+    if starts:
+        assert "wyoming_door" in dependency(settings, ())
+    else:
+        with pytest.raises(config.SettingsError, match="OS_WYOMING_ALLOWED_HOSTS"):
+            dependency(settings, ())
+
+
 def test_only_the_front_may_reach_the_runners() -> None:
-    (policy,) = manifests("NetworkPolicy").values()
+    policy = manifests("NetworkPolicy")["open-speech-runners"]
     assert set(selected_by(policy["spec"]["podSelector"]["matchLabels"])) == set(runners())
     (rule,) = policy["spec"]["ingress"]
     assert [selected_by(source["podSelector"]["matchLabels"]) for source in rule["from"]] == [["open-speech-front"]]
@@ -161,7 +224,7 @@ def test_services_lead_to_ports_that_are_open_and_probes_ask_them() -> None:
 def test_the_front_listens_where_its_manifest_says() -> None:
     settings = Settings()
     ports = {port["name"]: port["containerPort"] for port in container(front())["ports"]}
-    assert ports == {"http": settings.os_port, "wyoming": settings.os_wyoming_port}
+    assert ports == {"http": settings.os_port}
     assert pod(front())["terminationGracePeriodSeconds"] >= settings.os_stop_timeout_s + 10
 
 
@@ -259,6 +322,10 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
         text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(encoding="utf-8"), flags=re.MULTILINE)
         (tmp_path / unit.name.replace("@", "@piper")).write_text(text, encoding="utf-8")
     checked = subprocess.run(
-        ["systemd-analyze", "verify", *map(str, sorted(tmp_path.iterdir()))], capture_output=True, text=True, check=False, timeout=60
+        ["systemd-analyze", "verify", *map(str, sorted(tmp_path.iterdir()))],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
     assert (checked.returncode, checked.stderr) == (0, "")

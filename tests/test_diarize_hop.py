@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -13,12 +14,13 @@ import pytest
 
 from open_speech.audio import Audio, silence
 from open_speech.backends import STT_RATE, BackendEntry, DiarizeOptions, ModelEntry, Setup, Task, Turn
+from open_speech.dispatch.client import RunnerClient, RunnerGone
+from open_speech.dispatch.frames import END, DiarizeCall, turns_frame
 from open_speech.errors import BackendFailed, OutOfRange
 from open_speech.registry import Defaults, Registry
-from open_speech.remote import RunnerClient, RunnerGone
 from open_speech.weights import Store
-from open_speech.wire import END, DiarizeCall, turns_frame
-from runners._host import Host, HostOptions
+from runners.host.host import Host, HostOptions
+from tests.waiting import PATIENCE_S, eventually
 
 MODEL = ModelEntry("toy", "toy", Task.DIARIZE, "MIT", ("en",))
 TURNS = [Turn(0.0, 1.5, "A"), Turn(1.5, 2.25, "Ann")]
@@ -41,7 +43,7 @@ class Toy:
         return [Turn(0.0, audio.seconds, f"{options.min_speakers} {options.max_speakers} {voices}")]
 
 
-def client(backend: type[Any], folder: Path, *, deadline_s: float = 5) -> RunnerClient:
+def client(backend: type[Any], folder: Path, *, deadline_s: float = PATIENCE_S) -> RunnerClient:
     entry = BackendEntry("toy", Task.DIARIZE, "nowhere:Toy", (), "", "MIT")
     registry = Registry([entry], [MODEL], {"toy": "inproc"}, Defaults("", "", ""))
     host = Host(backend, registry, Store(folder, offline=True), HostOptions(heartbeat_s=0.02), threads=1)
@@ -61,28 +63,30 @@ def test_a_refusal_arrives_as_itself(tmp_path: Path) -> None:
 
 
 def test_work_that_is_longer_than_the_deadline_is_waited_for_while_the_runner_lives(tmp_path: Path) -> None:
-    slow = type("Slow", (Toy,), {"work_s": 0.5})
-    turns = asyncio.run(client(slow, tmp_path, deadline_s=0.25).diarize("toy", silence(1.0, STT_RATE), DiarizeOptions()))
+    slow = type("Slow", (Toy,), {"work_s": 1.5})
+    turns = asyncio.run(client(slow, tmp_path, deadline_s=0.75).diarize("toy", silence(1.0, STT_RATE), DiarizeOptions()))
     assert len(turns) == 1
 
 
 def test_who_leaves_before_his_turn_is_not_worked_for(tmp_path: Path) -> None:
     calls: list[float] = []
+    done = threading.Event()
 
     class Counting(Toy):
         def diarize(self, audio: Audio, options: DiarizeOptions) -> list[Turn]:
             calls.append(audio.seconds)
-            time.sleep(0.3)
+            done.wait(PATIENCE_S)
             return TURNS
 
     async def scenario() -> None:
         runner = client(Counting, tmp_path)
         first = asyncio.create_task(runner.diarize("toy", silence(1.0, STT_RATE), DiarizeOptions()))
-        await asyncio.sleep(0.1)
+        await eventually(lambda: calls)
         second = asyncio.create_task(runner.diarize("toy", silence(2.0, STT_RATE), DiarizeOptions()))
         await asyncio.sleep(0.1)
         second.cancel()
         await asyncio.wait({second})
+        done.set()
         assert await first == TURNS
         await asyncio.sleep(0.1)
 

@@ -11,7 +11,10 @@ import pytest
 from open_speech.audio import Audio, concat
 from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions, Task, TranscribeOptions, Voice
 from open_speech.codecs import wav_bytes
-from open_speech.engine import Engine, EngineLimits
+from open_speech.dispatch.client import RunnerClient, RunnerGone
+from open_speech.dispatch.frames import END, DiarizeCall, HearCall, SpeakCall, TranscribeCall, audio_frame, heard_frame
+from open_speech.engine import Engine
+from open_speech.engine_options import EngineLimits
 from open_speech.errors import (
     BackendFailed,
     InvalidAudio,
@@ -24,13 +27,12 @@ from open_speech.errors import (
     UnknownVoice,
     WrongTask,
 )  # fmt: skip
-from open_speech.pronunciation import Pronunciation
+from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
-from open_speech.remote import RunnerClient, RunnerGone
-from open_speech.speaking import Speech
+from open_speech.synthesis.stream import SpeechStream
+from open_speech.text.pronunciation import Pronunciation
 from open_speech.transcript import Segment, TranscriptInfo
-from open_speech.vad import SpeechModel
-from open_speech.wire import END, DiarizeCall, HearCall, SpeakCall, TranscribeCall, audio_frame, heard_frame
+from tests.waiting import PATIENCE_S, eventually
 
 RATE = 24_000
 MOUTH = BackendEntry("mouth", Task.TTS, "x:X", (), "", "MIT", speed_range=(0.5, 2.0), piece_chars=60, openai_voices={"alloy": "ann"})
@@ -101,7 +103,7 @@ def no_detector() -> SpeechModel:
     raise AssertionError("whole files are not cut")
 
 
-async def hear(speech: Speech) -> Audio:
+async def hear(speech: SpeechStream) -> Audio:
     return concat([piece async for piece in speech], speech.rate)
 
 
@@ -147,7 +149,6 @@ def test_speed_beyond_the_engine_is_stretched(speed: float, asked: float, second
     [
         ({"text": ""}, MissingField, "input"),
         ({"text": " \n"}, MissingField, "input"),
-        ({"text": "🎉🎉"}, NothingToSpeak, "input"),
         ({"text": "a" * 5000}, TextTooLong, "input"),
         ({"speed": 0.0}, OutOfRange, "speed"),
         ({"speed": 9.0}, OutOfRange, "speed"),
@@ -198,22 +199,20 @@ def test_a_slow_listener_holds_the_synthesis_back() -> None:
 def test_the_next_sentence_is_made_while_the_last_is_listened_to() -> None:
     runner = Runner()
 
-    async def run() -> int:
+    async def run() -> None:
         speech = await engine(runner).speak("tts-1", SENTENCES)
-        await asyncio.sleep(0.05)
-        asked = len(runner.asked)
+        await eventually(lambda: len(runner.asked) >= 2)
         await speech.aclose()
-        return asked
 
-    assert asyncio.run(run()) >= 2
+    asyncio.run(run())
 
 
 def test_a_listener_who_leaves_stops_the_synthesis() -> None:
-    runner = Runner(delay_s=0.05)
+    runner = Runner(delay_s=0.5)
 
     async def run() -> None:
         speech = await engine(runner).speak("tts-1", SENTENCES)
-        await asyncio.sleep(0.01)
+        await eventually(lambda: len(runner.asked) == 2)
         await speech.aclose()
         await speech.aclose()
         with pytest.raises(StopAsyncIteration):
@@ -230,8 +229,8 @@ def test_an_unforeseen_failure_still_ends_the_stream() -> None:
         raise ZeroDivisionError
 
     async def run() -> None:
-        async with asyncio.timeout(2):
-            await hear(await Speech.begin(broken()))
+        async with asyncio.timeout(PATIENCE_S):
+            await hear(await SpeechStream.begin(broken()))
 
     with pytest.raises(BackendFailed):
         asyncio.run(run())
@@ -332,7 +331,7 @@ def test_a_flush_speaks_what_is_there() -> None:
         assert [cue.text for cue in speech.cues] == ["Half a"]
         await speech.aclose()
 
-    asyncio.run(asyncio.wait_for(run(), 5))
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
 def test_a_stream_that_ends_without_a_word_is_refused() -> None:

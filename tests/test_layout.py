@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -16,6 +17,10 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from open_speech.backends import BackendEntry
+from runners import catalog
+from tests.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parent.parent
 TESTS = ROOT / "tests"
 CODE = [ROOT / "service.py", *sorted(path for part in ("open_speech", "runners") for path in (ROOT / part).rglob("*.py"))]
@@ -28,18 +33,19 @@ BANNED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 TESTED_ELSEWHERE = {
     "service.py": "tests/served",
     "open_speech/backends.py": "tests/conformance",
-    "open_speech/errors.py": "tests/openai/test_errors.py",
-    "open_speech/openai/dependencies.py": "tests/openai",
-    "open_speech/cutting.py": "tests/test_listening.py",
-    "open_speech/reading.py": "tests/test_engine.py",
-    "open_speech/speaking.py": "tests/test_engine.py",
-    "open_speech/sources.py": "tests/weights",
-    "runners/_bentoml.py": "tests/served/test_bentoml_cures.py",
-    "runners/_device.py": "tests/cli/test_doctor.py",
-    "runners/_parts.py": "tests/runners/test_topology.py",
-    "runners/_plan.py": "tests/runners/test_topology.py",
-    "open_speech/threads.py": "tests/runners/test_host.py",
-    "runners/_service.py": "tests/served",
+    "open_speech/errors.py": "tests/http/test_errors.py",
+    "open_speech/http/dependencies.py": "tests/api/openai",
+    "open_speech/recognition/segmentation.py": "tests/recognition/test_transcription.py",
+    "open_speech/engine_options.py": "tests/test_engine.py",
+    "open_speech/synthesis/plan.py": "tests/test_engine.py",
+    "open_speech/synthesis/stream.py": "tests/test_engine.py",
+    "open_speech/model_files.py": "tests/weights",
+    "runners/host/bentoml_patches.py": "tests/served/test_bentoml_cures.py",
+    "runners/host/device.py": "tests/cli/test_doctor.py",
+    "runners/wiring/factories.py": "tests/runners/wiring/test_engine.py",
+    "runners/catalog/placement.py": "tests/runners/wiring/test_engine.py",
+    "open_speech/concurrency/blocking_iterators.py": "tests/runners/host/test_host.py",
+    "runners/wiring/bento_service.py": "tests/served",
 }
 """Modules whose tests do not carry their name -> where those are."""
 
@@ -105,7 +111,7 @@ def test_the_library_imports_no_runner_no_bentoml_and_no_model_package() -> None
     banned = MODEL_PACKAGES | {"runners", "service", "bentoml", "_bentoml_impl", "_bentoml_sdk"}
     found = {name_of(path): names for path in CODE if in_library(path) and (names := roots(path) & banned)}
     # The speech detector runs in the front: a frame of 32 ms cannot afford a hop. It is loaded when the first file comes.
-    assert found == {"open_speech/vad.py": {"onnxruntime"}}
+    assert found == {"open_speech/recognition/vad.py": {"onnxruntime"}}
 
 
 def test_nothing_below_the_command_line_imports_it() -> None:
@@ -117,17 +123,140 @@ def test_a_runner_imports_its_model_package_only_when_it_loads() -> None:
     assert {name_of(path): found for path in CODE if (found := roots(path, at_import=True) & MODEL_PACKAGES)} == {}
 
 
-def test_a_runner_knows_no_door() -> None:
-    doors = ("open_speech.openai", "open_speech.app", "open_speech.cli", "service")
-    runners = [path for path in CODE if path.is_relative_to(ROOT / "runners")]
-    assert [name_of(path) for path in runners if any(module.startswith(doors) for module in imports(path))] == []
+LAYERS = """
+errors
+audio transcript languages model_files security concurrency sandbox
+backends logs
+config registry
+text dispatch weights
+metrics codecs
+voices recognition
+synthesis
+engine_options
+engine
+http
+dialogue
+api.openai api.health api.metrics
+api.whisper_asr api.jobs api.live_speech api.live_transcription api.realtime api.wyoming api.management
+app
+runners.catalog runners.support
+runners.host
+runners.wiring
+runners
+open_speech.cli service
+"""
+"""The packages and modules of the project, lowest first. A part imports only parts on the lines before its own."""
+ORDER = {part: number for number, line in enumerate(LAYERS.split("\n")) for part in line.split()}
+
+
+def part_of(module: str) -> str:
+    """Name the part of LAYERS that a module belongs to."""
+    head, *rest = module.split(".")
+    if head == "runners":
+        return f"runners.{rest[0]}" if rest and f"runners.{rest[0]}" in ORDER else "runners"
+    if head == "service" or not rest:
+        return head
+    if rest[0] == "api" and len(rest) > 1:
+        return f"api.{rest[1]}"
+    return f"open_speech.{rest[0]}" if rest[0] == "cli" else rest[0]
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of this project that a file imports, a name of a package's own counted as its module."""
+    found: set[str] = set()
+    modules = {module_of(other) for other in CODE}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {name if (name := f"{node.module}.{alias.name}") in modules else node.module for alias in node.names}
+    return {name for name in found if name in modules}
+
+
+def wrong_ways(files: dict[str, set[str]]) -> list[str]:
+    """List the imports that do not point down the layers: `files` is module -> the modules that it imports."""
+    wrong = []
+    for module, names in sorted(files.items()):
+        here = part_of(module)
+        for name in sorted(names):
+            there = part_of(name)
+            if there not in (here, "open_speech") and ORDER[there] >= ORDER[here]:
+                wrong.append(f"{module} -> {name}")
+    return wrong
+
+
+def test_every_part_of_the_project_has_its_layer() -> None:
+    parts = {part_of(module_of(path)) for path in CODE} - {"open_speech", "api"}
+    assert parts == ORDER.keys()
+
+
+def test_no_import_points_up_or_sideways() -> None:
+    assert wrong_ways({module_of(path): imported(path) for path in CODE}) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("open_speech.text.ssml", {"open_speech.engine"}),
+        ("open_speech.dispatch.client", {"open_speech.api.openai.speech"}),
+        ("open_speech.voices.library", {"open_speech.recognition.vad"}),
+        ("open_speech.api.jobs.work", {"open_speech.api.realtime.session"}),
+        ("runners.kokoro", {"open_speech.cli"}),
+    ],
+)
+def test_an_import_that_points_up_or_sideways_is_found(module: str, names: set[str]) -> None:
+    assert len(wrong_ways({module: names})) == 1
+
+
+def test_modules_of_a_package_do_not_import_each_other_in_a_circle() -> None:
+    assert circles({module_of(path): imported(path) for path in CODE if path.name != "__init__.py"}) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """List the modules that lie on a circle of imports, each circle once."""
+    reached: dict[str, set[str]] = {}
+    for module in graph:
+        stack, seen = [module], set[str]()
+        while stack:
+            for name in graph.get(stack.pop(), set()) - seen:
+                seen.add(name)
+                stack.append(name)
+        reached[module] = seen
+    on = sorted(module for module in graph if module in reached[module])
+    return [list(group) for group in dict.fromkeys(tuple(other for other in on if other in reached[m] and m in reached[other]) for m in on)]
+
+
+def test_only_wiring_knows_an_api() -> None:
+    """The Wyoming server runs in a process of its own beside the runners, and that process has metrics; `runners/wiring` builds it."""
+    runners = [path for path in CODE if path.is_relative_to(ROOT / "runners") and not path.is_relative_to(ROOT / "runners/wiring")]
+    apis = ("open_speech.api", "open_speech.app", "open_speech.cli", "service")
+    assert [name_of(path) for path in runners if any(module.startswith(apis) for module in imports(path))] == []
+
+
+@pytest.mark.parametrize("entry", catalog.BACKENDS, ids=lambda entry: entry.name)
+def test_what_the_catalog_names_by_a_string_exists(entry: BackendEntry) -> None:
+    for named in (entry.target, *([entry.offers] if entry.offers else [])):
+        module, _, name = named.partition(":")
+        assert hasattr(importlib.import_module(module), name), named
 
 
 VALUES = (
-    "audio transcript errors backends wire registry text subtitles shaping speakers windows phantoms g711 limiter"
-    " ipa outgoing pace pieces script ssml said_as spoken numerals delivery sources resuming jobs/job"
-    " realtime/answering realtime/beta realtime/checking realtime/effects realtime/events realtime/items realtime/listening"
-    " realtime/prompting realtime/responses realtime/session realtime/settings realtime/state realtime/transcripts"
+    "audio transcript errors backends dispatch/frames registry text/cleanup recognition/subtitles recognition/subtitle_layout"
+    " recognition/diarization recognition/windows recognition/hallucinations codecs/g711 synthesis/limiter synthesis/legibility"
+    " text/normalization/folding text/normalization/grammar text/normalization/markup text/normalization/scripts text/ipa"
+    " http/ws_messages dispatch/throughput text/chunking text/steps text/ssml text/say_as text/spoken_form text/numbers_en"
+    " synthesis/prosody model_files recognition/resume api/jobs/job api/realtime/response_policy api/realtime/beta"
+    " api/realtime/checking api/realtime/effects api/realtime/events api/realtime/items api/realtime/input_buffer"
+    " api/realtime/prompting api/realtime/responses api/realtime/session api/realtime/settings api/realtime/state"
+    " api/realtime/transcripts"
 )
 
 
@@ -138,7 +267,7 @@ def test_a_value_module_does_no_input_or_output(name: str) -> None:
 
 def test_the_front_imports_no_model_package() -> None:
     probe = "import sys, service; print(*sorted(sys.modules))"
-    shown = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
+    shown = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT, timeout=PATIENCE_S)
     loaded = set(shown.stdout.split())
     assert "open_speech.app" in loaded
     assert not loaded & MODEL_PACKAGES

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from open_speech import logs
+from tests.waiting import PATIENCE_S
 
 
 def record(message: str = "the %s", *arguments: object, **extra: object) -> logging.LogRecord:
@@ -32,7 +33,7 @@ def test_a_json_line_tells_when_who_and_what() -> None:
 
 
 def test_a_line_tells_of_the_errand_it_is_written_on() -> None:
-    with logs.on(logs.Errand("req_1", "openai")):
+    with logs.on(logs.RequestContext("req_1", "openai")):
         logs.note_key("alice")
         logs.note_model("tones/speak")
         told = as_json(record("hello"))
@@ -51,7 +52,7 @@ def test_what_an_errand_begins_is_done_on_it() -> None:
         async def there() -> str:
             return here()
 
-        with logs.on(logs.Errand("req_1")):
+        with logs.on(logs.RequestContext("req_1")):
             task = asyncio.create_task(there())
             threaded = await asyncio.to_thread(here)
         return await task, threaded
@@ -68,7 +69,7 @@ def test_nothing_is_noted_where_nobody_asked() -> None:
 
 def test_no_name_of_a_clients_making_forges_a_line() -> None:
     forged = 'x"}\n{"level": "critical"}'
-    with logs.on(logs.Errand("req_1", model=forged)):
+    with logs.on(logs.RequestContext("req_1", model=forged)):
         assert as_json(record("hello\nworld"))["model"] == forged
 
 
@@ -81,14 +82,14 @@ def test_an_exception_is_part_of_its_line() -> None:
 
 
 def test_a_text_line_ends_with_the_errand_and_repeats_nothing() -> None:
-    with logs.on(logs.Errand("req_1", "openai")):
+    with logs.on(logs.RequestContext("req_1", "openai")):
         line = logs.TextLines(lambda: {"service": "kokoro"}).format(record("GET 200", status=200))
     assert line == "2023-11-14T22:13:20.250Z [INFO] [kokoro] GET 200 (request_id=req_1 door=openai)"
 
 
 def test_errors_told_to_a_client_are_counted_once_each() -> None:
     told: list[str] = []
-    with logs.on(logs.Errand("req_1", failed=told.append)):
+    with logs.on(logs.RequestContext("req_1", failed=told.append)):
         logs.note_error("voice_not_found")
         logs.note_error(None)
         logs.note_event({"type": "error", "error": {"type": "invalid_request_error", "code": None}})
@@ -113,6 +114,6 @@ logging.getLogger("httpx").info("a stranger")
 @pytest.mark.parametrize(("level", "expected"), [("info", ["ours", "theirs"]), ("debug", ["a detail", "ours", "theirs"])])
 def test_every_logger_writes_one_form_and_each_line_once(level: str, expected: list[str]) -> None:
     code = INSTALL.format(form="json", level=level)
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     assert [json.loads(line)["message"] for line in shown.stdout.splitlines()] == expected
     assert shown.stderr == ""

@@ -13,7 +13,7 @@ from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, TranscribeOptions
 from open_speech.codecs import wav_bytes
 from open_speech.engine import Engine
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 pytestmark = pytest.mark.weights
 

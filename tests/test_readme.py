@@ -17,20 +17,24 @@ from runners import catalog
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+API, SETTINGS, ENGINES, CLI = ((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("api", "settings", "engines", "cli"))
+DOCS = [ROOT / name for name in ("README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md")] + sorted(
+    (ROOT / "docs").rglob("*.md")
+)
 
 
-def between(name: str) -> str:
+def between(name: str, text: str = README) -> str:
     """Cut out what stands between a pair of markers."""
-    return README.partition(f"<!-- {name}:begin -->\n")[2].partition(f"<!-- {name}:end -->")[0]
+    return text.partition(f"<!-- {name}:begin -->\n")[2].partition(f"<!-- {name}:end -->")[0]
 
 
-def section(title: str) -> str:
-    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+def section(title: str, text: str = README) -> str:
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 def test_the_settings_table_is_the_one_that_the_code_writes() -> None:
     how = 'paste what this prints: python -c "from open_speech.config import table; print(table())"'
-    assert between("settings") == config.table() + "\n", how
+    assert between("settings", SETTINGS) == config.table() + "\n", how
 
 
 def snippet() -> ast.Module:
@@ -66,7 +70,7 @@ def keywords() -> Iterator[ast.keyword]:
 def test_every_endpoint_is_in_the_table_and_the_table_has_no_other() -> None:
     described = create_app(Settings()).openapi()["paths"]
     served = {(verb.upper(), unnamed(path)) for path, verbs in described.items() for verb in verbs}
-    written = {(verb, unnamed(path)) for verb, path in re.findall(r"`(GET|POST|DELETE) (/[^`]*)`", section("Endpoints"))}
+    written = {(verb, unnamed(path)) for verb, path in re.findall(r"`(GET|POST|DELETE) (/[^`]*)`", section("Endpoints", API))}
     assert written - {("GET", "/docs"), ("GET", "/web/")} == served
 
 
@@ -77,7 +81,7 @@ def unnamed(path: str) -> str:
 
 @pytest.mark.parametrize("backend", catalog.BACKENDS, ids=lambda backend: backend.name)
 def test_every_backend_is_in_the_table_with_its_extra_and_licence(backend: catalog.BackendEntry) -> None:
-    row = next(line for line in section("Engines and models").splitlines() if line.startswith("|") and f"`{backend.name}`" in line)
+    row = next(line for line in ENGINES.splitlines() if line.startswith("|") and f"`{backend.name}`" in line)
     assert backend.licence in row
     assert f"`{backend.extra}`" in row or not backend.extra
     assert ("speech to text" in row) is (backend.task is Task.STT) or "tones" in row
@@ -85,13 +89,13 @@ def test_every_backend_is_in_the_table_with_its_extra_and_licence(backend: catal
 
 def test_the_licence_of_each_default_model_is_in_the_table() -> None:
     for model in catalog.models():
-        if f"`{model.id}` (" in section("Engines and models"):
-            assert f"`{model.id}` ({model.licence})" in README
+        if f"`{model.id}` (" in ENGINES:
+            assert f"`{model.id}` ({model.licence})" in ENGINES
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_in_the_table(command: str) -> None:
-    assert f"| `open-speech {command}" in section("Command line")
+    assert f"| `open-speech {command}" in CLI
 
 
 def test_the_test_command_is_the_one_that_ci_runs() -> None:
@@ -100,7 +104,16 @@ def test_the_test_command_is_the_one_that_ci_runs() -> None:
     assert f"exec {command[1]} </dev/null" in (ROOT / ".ci/run").read_text(encoding="utf-8")
 
 
-def test_every_link_leads_to_a_file() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    assert links
-    assert all((ROOT / link).is_file() for link in links)
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    links = [
+        link.partition("#")[0]
+        for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL))
+        if "://" not in link
+    ]
+    assert [link for link in links if link and not (page.parent / link).exists()] == []
+
+
+def test_every_page_of_the_documentation_is_linked_from_the_front_page() -> None:
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} - {"docs/release.md"}
+    assert pages <= set(re.findall(r"\]\((docs/[^)#]+)\)", README))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.errors import NotInstalled, UnknownModel, UnknownVoice, WrongTask
+from open_speech.model_files import HubSource
 from open_speech.registry import OPENAI_STT, OPENAI_TTS, OPENAI_VOICES, Defaults, Registry
-from open_speech.sources import HubSource
 
 BACKENDS = (
     BackendEntry("ears", Task.STT, "m:C", (), "ears", "MIT", open_ended=True),
@@ -96,7 +98,77 @@ def test_every_openai_voice_is_some_voice_of_every_model(registry: Registry, nam
         assert registry.voice(model, name) in {voice.id for voice in model.voices}
 
 
+@pytest.mark.parametrize("name", ["speak", "tts-1", "openai/tts-1", "gpt-4o-mini-tts"])
+def test_a_name_of_the_model_is_its_default_voice(registry: Registry, name: str) -> None:
+    assert registry.voice(registry.find(name, Task.TTS), name) == "bea"
+
+
+def test_a_name_of_another_model_is_no_voice(registry: Registry) -> None:
+    with pytest.raises(UnknownVoice, match="has no voice `acme/listen`"):
+        registry.voice(registry.find("speak"), "acme/listen")
+
+
 def test_an_unknown_voice_names_the_nearest(registry: Registry) -> None:
     with pytest.raises(UnknownVoice, match="Nearest: ann") as raised:
         registry.voice(MODELS[1], "anne")
     assert raised.value.param == "voice"
+
+
+@pytest.mark.parametrize("name", ["openai/tts-1", "Acme/Speak-v1", "acme/speak-V1"])
+def test_other_ids_of_the_same_weights_are_understood_and_not_listed(name: str) -> None:
+    speaks = replace(MODELS[1], aliases=("acme/speak-v1",))
+    registry = Registry(BACKENDS, (MODELS[0], speaks), {"ears": "process", "mouth": "inproc"}, Defaults("acme/listen", "speak", "bea"))
+    assert registry.find(name, Task.TTS).id == "speak"
+    assert name not in registry.aliases
+
+
+@pytest.mark.parametrize("name", ["hexgrad/Kokoro-82M", "nobody/speak", "speak-1", "gpt-4o-tts"])
+def test_an_unknown_model_to_speak_with_is_unknown_and_not_one_that_listens(registry: Registry, name: str) -> None:
+    with pytest.raises(UnknownModel, match="Did you mean `") as refused:
+        registry.find(name, Task.TTS)
+    assert (refused.value.status, refused.value.param) == (404, "model")
+    assert "acme/listen" not in refused.value.message
+
+
+def test_the_nearest_name_is_found_behind_another_owner(registry: Registry) -> None:
+    with pytest.raises(UnknownModel, match="`acme/listen`"):
+        registry.find("Elsewhere-Listen", Task.STT)
+    with pytest.raises(UnknownModel, match="`speak`"):
+        registry.find("nobody/Speak", Task.TTS)
+
+
+@pytest.mark.parametrize(
+    ("asked", "voice"),
+    [("ANN", "ann"), ("Bea", "bea"), ("Ann#3", "ann#3"), ("Alloy", "ann"), ("NOVA", "bea"), ("Ann(2)+BEA(1.5)", "ann(2)+bea(1.5)")],
+)
+def test_voices_are_found_in_any_case(registry: Registry, asked: str, voice: str) -> None:
+    assert registry.voice(registry.find("speak"), asked) == voice
+
+
+@pytest.fixture
+def two_speakers() -> Registry:
+    return Registry(BACKENDS, MODELS, {"ears": "process", "mouth": "inproc", "other": "process"}, Defaults("acme/listen", "speak", "bea"))
+
+
+@pytest.mark.parametrize(
+    ("model", "voice", "speaks"),
+    [
+        ("tts-1", "cid", "elsewhere"), ("openai/tts-1-hd", "CID", "elsewhere"), ("tts-1", "ann", "speak"), ("tts-1", "alloy", "speak"),
+        ("tts-1", None, "speak"), ("tts-1", "nobody", "speak"), ("tts-1", "ann+bea", "speak"), ("speak", "cid", "speak"),
+    ],
+)  # fmt: skip
+def test_an_alias_speaks_with_the_model_that_has_the_voice(two_speakers: Registry, model: str, voice: str | None, speaks: str) -> None:
+    assert two_speakers.speaker(model, voice).id == speaks
+
+
+def test_a_named_model_names_the_model_that_has_the_voice(two_speakers: Registry) -> None:
+    with pytest.raises(UnknownVoice, match="It is a voice of the model `elsewhere`"):
+        two_speakers.voice(two_speakers.find("speak"), "cid")
+
+
+def test_a_repository_is_unlisted_unless_the_catalog_has_it_under_some_name() -> None:
+    models = (*MODELS, replace(MODELS[0], id="acme/turbo", aliases=("other/Turbo",)))
+    registry = Registry(BACKENDS, models, {"ears": "process"}, Defaults("acme/listen", "speak", "bea"))
+    listed = ("acme/listen", "acme/turbo", "other/turbo", "whisper-1", "openai/whisper-1", "tts-1", "speak")
+    assert [name for name in listed if registry.is_unlisted(name)] == []
+    assert all(registry.is_unlisted(name) for name in ("acme/whisper", "acme/Listen-2", "evil/turbo"))

@@ -12,8 +12,8 @@ import pytest
 from benchmarks import tts_voices
 from open_speech.audio import concat, resample
 from open_speech.backends import STT_RATE, Setup, SpeechOptions, Synthesizer, TranscribeOptions
-from open_speech.pieces import pieces
-from open_speech.text import speakable
+from open_speech.text.chunking import pieces
+from open_speech.text.cleanup import speakable
 from open_speech.transcript import Segment
 from runners import catalog
 from runners.faster_whisper import FasterWhisper

@@ -14,9 +14,10 @@ from starlette.testclient import TestClient
 from open_speech.app import create_app
 from open_speech.audio import Audio, from_pcm16
 from open_speech.codecs import decode, loudness
-from open_speech.config import AudioFormat, Settings
-from open_speech.polish import TARGET_LUFS
-from runners._topology import local_engine
+from open_speech.config import Settings
+from open_speech.config.types import AudioFormat
+from open_speech.synthesis.postprocess import TARGET_LUFS
+from runners.wiring.engine import local_engine
 
 pytestmark = pytest.mark.weights
 

@@ -1,3 +1,5 @@
+"""Fixtures of an application on the tones backends, for the tests of what all routes need and of OpenAI's API."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -9,7 +11,7 @@ from starlette.testclient import TestClient
 from open_speech.app import create_app
 from open_speech.config import Settings
 from open_speech.engine import Engine
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 SENTENCE = "Hello there world."
 

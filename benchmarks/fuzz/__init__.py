@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.fuzz import http, media, sockets, wyoming
+from benchmarks.fuzz import growth, http, media, sockets, wyoming
 from benchmarks.fuzz.attack import Attack
 
-ATTACKS: Mapping[str, Attack] = {**media.ATTACKS, **http.ATTACKS, **sockets.ATTACKS, **wyoming.ATTACKS}
+ATTACKS: Mapping[str, Attack] = {**media.ATTACKS, **http.ATTACKS, **sockets.ATTACKS, **wyoming.ATTACKS, **growth.ATTACKS}
 """Every attack by its name, which begins with its kind."""

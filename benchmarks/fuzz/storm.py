@@ -17,7 +17,7 @@ import psutil
 
 from benchmarks.fuzz import ATTACKS
 from benchmarks.fuzz.attack import DEADLINE_S, Fault, Target
-from benchmarks.served import Served, free_port, serve
+from benchmarks.served import MEASURED, Served, free_port, serve
 
 AT_ONCE = 3
 """Attackers at the same time."""
@@ -67,7 +67,7 @@ class Report:
 def run(minutes: float, *, seed: int | None = None) -> int:
     """Start a server without weights and attack it for `minutes`, half of them by its own OpenAPI document; the number of faults."""
     wyoming_port = free_port()
-    with serve({**TONES, "OS_WYOMING_ENABLED": "true", "OS_WYOMING_PORT": str(wyoming_port)}) as served:
+    with serve({**TONES, **MEASURED, "OS_WYOMING_ENABLED": "true", "OS_WYOMING_PORT": str(wyoming_port)}) as served:
         target = Target(int(served.url.rpartition(":")[2]), wyoming_port)
         report = asyncio.run(attacked(served, target, minutes * 30, round(time.time()) if seed is None else seed))
         report.print()
@@ -148,7 +148,7 @@ def open_files(served: Served) -> int:
     """Count the descriptors of all processes."""
     count = 0
     for process in served.processes():
-        with suppress(psutil.Error):
+        with suppress(psutil.NoSuchProcess):
             count += process.num_fds()
     return count
 

@@ -2,7 +2,7 @@
 # Called by image_test.sh: starts deploy/compose.yaml as a project of another name, has it transcribe and speak, and takes it down again.
 set -Eeuo pipefail
 PROJECT=open-speech-test
-export OPEN_SPEECH_IMAGE=$IMAGE OS_API_KEY=sesame
+export OPEN_SPEECH_IMAGE=$IMAGE OS_API_KEY=sesame OS_WYOMING_ENABLED=true OS_WYOMING_ALLOWED_HOSTS=0.0.0.0/0,::/0
 compose() { $COMPOSE -p $PROJECT -f deploy/compose.yaml "$@"; }
 trap 'compose down -v >/dev/null 2>&1' EXIT
 

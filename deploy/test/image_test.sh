@@ -60,7 +60,7 @@ check() { "$PYTHON" deploy/test/check.py "$@"; }
 step "the server: HTTPS by its own certificate, and Wyoming beside it"
 "$RUN" run -d --name open-speech-test-server "${HARDENED[@]}" --network "$network" \
     -p "127.0.0.1:$http:8100" -p "127.0.0.1:$wyoming:10400" -p "127.0.0.1:$alone:10300" -v "$MODELS:/models:ro" -v "$WORK/tls:/tls" \
-    -e OS_OFFLINE=true -e OS_API_KEY=sesame -e OS_SSL_DIR=/tls -e OS_WYOMING_ENABLED=true "$IMAGE" >/dev/null
+    -e OS_OFFLINE=true -e OS_API_KEY=sesame -e OS_SSL_DIR=/tls -e OS_WYOMING_ENABLED=true -e OS_WYOMING_ALLOWED_HOSTS=0.0.0.0/0,::/0 "$IMAGE" >/dev/null
 trust=(--key sesame --trust "$WORK/tls/certificate.pem")
 check http "127.0.0.1:$http" "${trust[@]}" || { "$RUN" logs --tail 60 open-speech-test-server; exit 1; }
 check wyoming "127.0.0.1:$wyoming"

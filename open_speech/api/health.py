@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from open_speech import __version__
-from open_speech.callers import is_stranger
+from open_speech.dispatch.readiness import is_enough
 from open_speech.engine import Engine
-from open_speech.openai.dependencies import EngineDep
-from open_speech.readiness import is_enough
+from open_speech.http.caller import is_stranger
+from open_speech.http.dependencies import EngineDep
 
 router = APIRouter(tags=["server"])
 

@@ -8,25 +8,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from open_speech import __version__
+from open_speech.api.openai.known_speakers import diarization
+from open_speech.api.openai.schemas import ERRORS, AnyCase
+from open_speech.api.openai.transcription_request import CleaningFields, OptionalBool, SpeakerFields, SubtitleFields
 from open_speech.backends import STT_RATE, Task, TranscribeOptions, Vad
 from open_speech.engine import Engine
-from open_speech.languages import language_name
-from open_speech.openai.dependencies import EngineDep, SettingsDep
-from open_speech.openai.errors import validated
-from open_speech.openai.forms import read_upload
-from open_speech.openai.known_speakers import diarization
-from open_speech.openai.listen_requests import CleaningFields, OptionalBool, SpeakerFields, SubtitleFields, known_language
-from open_speech.openai.live import while_connected
-from open_speech.openai.schemas import ERRORS
-from open_speech.shaping import Shape
-from open_speech.subtitles import to_json, to_jsonl, to_lines, to_lrc, to_srt, to_tsv, to_vtt
+from open_speech.http.dependencies import EngineDep, SettingsDep
+from open_speech.http.disconnect import while_connected
+from open_speech.http.errors import validated
+from open_speech.http.uploads import read_upload
+from open_speech.languages import language_name, requested_language
+from open_speech.recognition.subtitle_layout import Shape
+from open_speech.recognition.subtitles import to_json, to_jsonl, to_lines, to_lrc, to_srt, to_tsv, to_vtt
 from open_speech.transcript import SpeechTask, Transcript
 
 router = APIRouter(tags=["subtitles"], responses=ERRORS)
@@ -67,8 +67,8 @@ class AsrRequest(FilmRequest, SubtitleFields, SpeakerFields, CleaningFields):
     """The fields of `POST /asr`."""
 
     task: SpeechTask = "transcribe"
-    language: str | None = Field(None, description="Code or English name of the language; unset detects it.")
-    output: Output = "txt"
+    language: str | None = Field(None, description="Language of the speech: ISO 639 code or English name; unset or `auto` detects it.")
+    output: Annotated[Output, AnyCase] = "txt"
     initial_prompt: str | None = None
     vad_filter: OptionalBool = Field(None, description="`false` is Whisper's own way through the whole file.")
     word_timestamps: bool = Field(False, description="List words with their times in `json` and `jsonl`.")
@@ -77,7 +77,7 @@ class AsrRequest(FilmRequest, SubtitleFields, SpeakerFields, CleaningFields):
         """Say the same to the engine; `usual` is how this server looks for speech. Raises UnsupportedLanguage for what is no language."""
         return TranscribeOptions(
             task=self.task,
-            language=known_language(self.language, "language") if self.language else None,
+            language=requested_language(self.language, "language"),
             prompt=self.initial_prompt,
             word_times=self.word_timestamps and self.output in ("json", "jsonl"),
             vad=usual if self.vad_filter else None,
@@ -106,7 +106,7 @@ async def transcribe_film(request: Request, engine: EngineDep, settings: Setting
         options = _with_words(body, engine, settings.vad)
         work = engine.transcribe(
             upload.source, body.model, options,
-            diarize=await diarization(body), clean=body.cleaning(settings), raw_rate=body.raw_rate,
+            diarize=await diarization(body), clean=body.cleaning(settings), raw_rate=body.raw_rate, channels=body.channel_mode,
         )  # fmt: skip
         transcript = await while_connected(request.receive, work)
     text = await asyncio.to_thread(written, transcript, body.output, body.shape)

@@ -14,9 +14,9 @@ from open_speech.cli._terminal import megabytes, note
 from open_speech.config import Settings, SettingsError
 from open_speech.errors import UnknownModel
 from open_speech.registry import Registry
-from runners import _parts as parts
 from runners import catalog
-from runners._plan import Placement, plan
+from runners.catalog.placement import Placement, plan
+from runners.wiring import factories as parts
 
 
 def whole_catalog(settings: Settings) -> Registry:

@@ -20,14 +20,15 @@ from open_speech import __version__
 from open_speech.backends import BackendEntry
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
-from open_speech.cli.serve import port_trouble
+from open_speech.cli.serve import address_trouble
 from open_speech.config import Settings, SettingsError
+from open_speech.errors import SpeechError
 from open_speech.weights.pip_config import pip_config
 from open_speech.weights.reach import Reach, SourceFailed
-from runners import _parts as parts
 from runners import catalog
-from runners._device import has_cuda
-from runners._plan import Placement, left_out, plan
+from runners.catalog.placement import Placement, left_out, plan
+from runners.host.device import has_cuda
+from runners.wiring import factories as parts
 
 
 class State(Enum):
@@ -73,11 +74,18 @@ def examine() -> Iterator[Finding]:
         return
     yield from _backends(placements, missing)
     yield Finding("device", State.OK, "NVIDIA GPU" if has_cuda() else "CPU: no NVIDIA driver with a device was found")
+    yield _sandbox(settings)
     yield _folder(settings)
     yield from _models(settings)
     yield from _sources(settings)
-    trouble = port_trouble(settings.os_host, settings.os_port)
-    yield Finding("port", State.BAD if trouble else State.OK, trouble or f"{settings.os_host} port {settings.os_port} is free")
+    yield _address(settings)
+
+
+def _address(settings: Settings) -> Finding:
+    """Check that the server could listen where the settings say."""
+    trouble, place = address_trouble(settings), settings.unix_socket
+    free = f"{settings.os_host} port {settings.os_port} is free" if place is None else f"{place.path} is free"
+    return Finding("port" if place is None else "unix socket", State.BAD if trouble else State.OK, trouble or free)
 
 
 def _backends(placements: tuple[Placement, ...], missing: list[BackendEntry]) -> Iterator[Finding]:
@@ -99,6 +107,18 @@ def _backends(placements: tuple[Placement, ...], missing: list[BackendEntry]) ->
 def _version(module: str) -> str:
     names = importlib.metadata.packages_distributions().get(module, [])
     return " ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+
+
+def _sandbox(settings: Settings) -> Finding:
+    """Confine a process as those are that decode files, and have it report what is in force."""
+    with parts.decoding(settings) as nursery:
+        if nursery is None:
+            return Finding("sandbox", State.WORSE, "files are decoded in the server's own process: OS_DECODE_IN_CHILD is off")
+        try:
+            found = nursery.in_force()
+        except SpeechError as error:
+            return Finding("sandbox", State.BAD, str(error))
+    return Finding("sandbox", State.WORSE if found.missing else State.OK, str(found))
 
 
 def _folder(settings: Settings) -> Finding:

@@ -9,8 +9,8 @@ from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
 from open_speech.errors import UnknownModel
 from open_speech.weights import Store
-from runners import _parts as parts
 from runners import catalog
+from runners.wiring import factories as parts
 
 
 @click.group(name="models")

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import click
 
-from open_speech import tls
 from open_speech.cli import WrongUse, one_line
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
 from open_speech.config import Settings
 from open_speech.errors import SpeechError
+from open_speech.http import tls, unix_sockets
 from open_speech.weights import Store
-from runners import _parts as parts
-from runners._plan import left_out, plan
+from runners.catalog.placement import left_out, plan
+from runners.wiring import factories as parts
 
 GRACE_S = 10
 """Seconds that running requests get when the server is told to stop; BentoML would wait for them without end."""
@@ -28,13 +28,16 @@ GRACE_S = 10
 @click.command(name="serve")
 @click.option("--host", help="Address to listen on; else OS_HOST.")
 @click.option("--port", help="Port to listen on; else OS_PORT.")
+@click.option("--unix-socket", help="Path of a Unix socket to listen on instead of a port; else OS_UNIX_SOCKET.")
 @click.option("--no-pull", is_flag=True, help="Do not fetch missing weights first; each model is then fetched when it is first asked for.")
-def command(host: str | None, port: str | None, no_pull: bool) -> None:
+def command(host: str | None, port: str | None, unix_socket: str | None, no_pull: bool) -> None:
     """Start the server, after pulling the weights that it needs."""
-    settings = terminal.settings(OS_HOST=host, OS_PORT=port)
+    settings = terminal.settings(OS_HOST=host, OS_PORT=port, OS_UNIX_SOCKET=unix_socket)
+    if settings.unix_socket is not None and not (host is None and port is None):
+        raise WrongUse(f"The server listens on the Unix socket {settings.unix_socket.path}: leave out --host and --port.")
     require_backends(settings)
     parts.presets(settings)
-    if busy := port_trouble(settings.os_host, settings.os_port):
+    if busy := address_trouble(settings):
         raise click.ClickException(busy)
     if not no_pull:
         _pull(settings, parts.store(settings))
@@ -56,6 +59,15 @@ def require_backends(settings: Settings) -> None:
     for entry in missing:
         if entry.task not in there:
             raise WrongUse(f"No backend for {entry.task} is installed: {entry.remedy}")
+
+
+def address_trouble(settings: Settings) -> str:
+    """Return why the server cannot listen where the settings say, in one line; empty if it can."""
+    if settings.unix_socket is not None:
+        path = settings.unix_socket.path
+        problem = unix_sockets.trouble(path)
+        return unix_sockets.message(path, problem) if problem else ""
+    return port_trouble(settings.os_host, settings.os_port)
 
 
 def port_trouble(host: str, port: int) -> str:
@@ -95,11 +107,12 @@ def serve_environment(environ: Mapping[str, str], settings: Settings) -> dict[st
     served["BENTOML_DISABLE_GPU_ALLOCATION"] = "1"
     # Its mere presence switches the respawn of crashed runners off, and the whole server would end with the first of them.
     served.pop("BENTOML_CONTAINERIZED", None)
-    return served | {
+    served |= {
         "OS_HOST": settings.os_host,
         "OS_PORT": str(settings.os_port),
         "OS_MODELS_DIR": str(settings.models_dir.absolute()),
     }
+    return served | ({"OS_UNIX_SOCKET": str(settings.unix_socket.path)} if settings.unix_socket else {})
 
 
 def _tell(shown: tls.Certificate) -> None:
@@ -118,4 +131,3 @@ def _pull(settings: Settings, store: Store) -> None:
             if model.id in (defaults.stt_model, defaults.tts_model):
                 raise click.ClickException(f"{one_line(error)} To start without it: --no-pull.") from error
             terminal.note(f"{model.id} is not here: {one_line(error)}")
-

@@ -17,10 +17,11 @@ from open_speech.cli import WrongUse
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
 from open_speech.codecs import encode_stream, wav_bytes
-from open_speech.config import AudioFormat, Settings
-from open_speech.speaking import Speech
-from runners import _parts as parts
-from runners._topology import local_engine
+from open_speech.config import Settings
+from open_speech.config.types import AudioFormat
+from open_speech.synthesis.stream import SpeechStream
+from runners.wiring import factories as parts
+from runners.wiring.engine import local_engine
 
 FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 SUFFIXES: dict[str, AudioFormat] = {**{f".{name}": name for name in FORMATS}, ".ogg": "opus", ".oga": "opus"}
@@ -42,7 +43,7 @@ def command(text: str, output: Path, voice: str | None, model: str, speed: float
     engine = local_engine(settings)
     weights.pull(parts.store(settings), [engine.registry.find(model, Task.TTS)])
     speaking = engine.speak(model, words, voice=voice, speed=speed)
-    with terminal.busy(f"Speaking with {model}"):
+    with terminal.busy(f"Speaking with {model}"), parts.decoding(settings, at_once=False):
         if output == STDOUT:
             asyncio.run(_write(speaking, sys.stdout.buffer, chosen))
         else:
@@ -77,7 +78,7 @@ def format_of(output: Path, wanted: AudioFormat | None, settings: Settings) -> A
         raise WrongUse(f"Which format is `{output}`? Its suffix is none of {known}; say it with --format.") from None
 
 
-async def _write(speaking: Awaitable[Speech], file: IO[bytes], chosen: AudioFormat) -> None:
+async def _write(speaking: Awaitable[SpeechStream], file: IO[bytes], chosen: AudioFormat) -> None:
     speech = await speaking
     async with aclosing(speech):
         if chosen == "wav" and file.seekable():

@@ -9,17 +9,17 @@ from typing import get_args
 
 import click
 
+from open_speech.api.openai.responses import answer
+from open_speech.api.openai.schemas import TranscriptFormat
 from open_speech.backends import Task, TranscribeOptions
 from open_speech.cli import WrongUse, one_line
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
 from open_speech.engine import Engine
-from open_speech.errors import SpeechError
-from open_speech.languages import language_code
-from open_speech.openai.answers import answer
-from open_speech.openai.schemas import TranscriptFormat
-from runners import _parts as parts
-from runners._topology import local_engine
+from open_speech.errors import SpeechError, UnsupportedLanguage
+from open_speech.languages import requested_language
+from runners.wiring import factories as parts
+from runners.wiring.engine import local_engine
 
 FORMATS: tuple[TranscriptFormat, ...] = get_args(TranscriptFormat)
 SUFFIXES: dict[TranscriptFormat, str] = {"text": ".txt", "json": ".json", "verbose_json": ".json", "srt": ".srt", "vtt": ".vtt"}
@@ -29,20 +29,22 @@ STDIN = Path("-")
 @click.command(name="transcribe")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 @click.option("--model", default="whisper-1", show_default=True, help="Model id or one of OpenAI's names.")
-@click.option("--language", help="Language of the speech, as a code or an English name; else it is detected.")
+@click.option("--language", help="Language of the speech, as a code or an English name; unset or `auto` detects it.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="As the API writes it.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; for several files a folder. Else stdout.")
 def command(files: tuple[Path, ...], model: str, language: str | None, form: TranscriptFormat, output: Path | None) -> None:
     """Transcribe audio or video FILES, without a server. `-` reads a file from stdin."""
     settings = terminal.settings()
-    code = language_code(language) if language else None
-    if language and code is None:
-        raise WrongUse(f"language: `{language}` is not a language that we know.")
+    try:
+        code = requested_language(language, "language")
+    except UnsupportedLanguage as error:
+        raise WrongUse(error.message) from None
     engine = local_engine(settings)
     weights.pull(parts.store(settings), [engine.registry.find(model, Task.STT)])
     options = TranscribeOptions(language=code, word_times=form == "verbose_json")
     targets = places(files, form, output)
-    failed = asyncio.run(_transcribe(engine, model, options, form, targets))
+    with parts.decoding(settings):
+        failed = asyncio.run(_transcribe(engine, model, options, form, targets))
     if failed:
         raise click.exceptions.Exit(1)
 

@@ -14,16 +14,18 @@ from typing import Any
 import click
 
 from open_speech import config, logs
+from open_speech.api.wyoming.access import ConnectionLimit
+from open_speech.api.wyoming.server import PIPE, Door, serve_pipe, serving
+from open_speech.api.wyoming.service import Service
 from open_speech.cli import WrongUse
 from open_speech.cli import _terminal as terminal
 from open_speech.cli._wyoming_openai import DIALECTS, Asked, Side, joined
 from open_speech.config import Settings
-from open_speech.wyoming.access import Admission
-from open_speech.wyoming.server import PIPE, Door, serve_pipe, serving
-from open_speech.wyoming.service import Service
-from runners import _wyoming as wyoming
-from runners._peers import watch
-from runners._topology import local_engine
+from runners.host.memory import TIDYING
+from runners.wiring import factories as parts
+from runners.wiring import wyoming_service as wyoming
+from runners.wiring.discovery import watch
+from runners.wiring.engine import local_engine
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -81,11 +83,13 @@ def _run(**given: Any) -> None:
     handler.setFormatter(logs.formatter(settings.os_log_format, lambda: {"service": "wyoming"}))
     logging.basicConfig(handlers=[handler], level=given["log_level"].upper())
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
-    engine = local_engine(settings)
+    # Where it listens decides what requests may have downloaded.
+    engine = local_engine(settings.model_copy(update={"os_wyoming_enabled": True, "os_wyoming_uri": given["uri"]}))
     service = wyoming.service_of(engine, settings, asked.options(), given["tts_instructions"])
     door = replace(wyoming.door_of(settings), uri=given["uri"])
     try:
-        asyncio.run(_serve(door, wyoming.admission_of(settings), service, settings))
+        with parts.decoding(settings, at_once=False):
+            asyncio.run(_serve(door, wyoming.admission_of(settings), service, settings))
     except OSError as error:
         raise click.ClickException(f"Cannot listen on {door.uri}: {error.strerror or error}.") from error
 
@@ -120,7 +124,7 @@ def settings_of(asked: Asked, speed: float | None) -> Settings:
     return settings
 
 
-async def _serve(door: Door, admission: Admission, service: Service, settings: Settings) -> None:
+async def _serve(door: Door, admission: ConnectionLimit, service: Service, settings: Settings) -> None:
     """Serve until the client at the pipe leaves, or somebody ends the process."""
     await wyoming.acquaint(service.engine, settings)
     watching = asyncio.create_task(watch(service.engine.registry, settings))
@@ -130,7 +134,7 @@ async def _serve(door: Door, admission: Admission, service: Service, settings: S
             return
         stopped = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-        async with serving(door, admission, service):
+        async with serving(door, admission, service, after=TIDYING.soon):
             await stopped.wait()
     finally:
         watching.cancel()

@@ -1,12 +1,12 @@
 """Sound in files: any upload -> Audio, Audio -> the six formats that clients ask for, and tempo. The only place that knows FFmpeg."""
 
+from open_speech.codecs.blocks import collect
 from open_speech.codecs.decode import decode_pcm16
 from open_speech.codecs.encode import MEDIA_TYPES, PCM_RATE, Encoder, encoder
-from open_speech.codecs.flow import collect
-from open_speech.codecs.isolated import blocks, decode, isolation, stated_seconds
+from open_speech.codecs.isolated import blocks, decode, isolation, stated_seconds, survey
 from open_speech.codecs.loudness import loudness
 from open_speech.codecs.stream import encode_stream
-from open_speech.codecs.stretch import Stretcher, stretch
+from open_speech.codecs.time_stretch import Stretcher, stretch
 from open_speech.codecs.wav import wav_bytes
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "loudness",
     "stated_seconds",
     "stretch",
+    "survey",
     "wav_bytes",
 ]

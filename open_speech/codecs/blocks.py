@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from open_speech.audio import Audio, StreamResampler
 from open_speech.errors import AudioTooLong, InvalidAudio
 
 _FIRST_SECONDS = 30.0
+_GAP_PIECE_SECONDS = 10.0
 _RATES = range(1000, 768_001)
 """Hertz that a real file may have. A header is free to say 1 Hz or 2 GHz, and would make the resampler's filter explode."""
 
@@ -18,6 +20,13 @@ _RATES = range(1000, 768_001)
 def too_long(max_seconds: float) -> AudioTooLong:
     """Make the error for audio longer than `max_seconds`."""
     return AudioTooLong(f"The audio is longer than the limit of {max_seconds:g} seconds.", param="file")
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of silence that takes no memory until it is part of the stream."""
+
+    seconds: float
 
 
 class Flow:
@@ -28,6 +37,8 @@ class Flow:
         self.max_seconds = max_seconds
         self._rate = rate
         self._seconds = 0.0
+        self._emitted = 0
+        """Samples given so far."""
         self._source_rate = 0
         self._resampler: StreamResampler | None = None
 
@@ -42,12 +53,22 @@ class Flow:
     def feed(self, block: Audio) -> Audio:
         """Take a block that `expect` has accounted for, give what is ready."""
         if self._resampler is not None and block.rate == self._source_rate:
-            return self._resampler.feed(block)
+            return self._given(self._resampler.feed(block))
         tail = self.flush()
         self._source_rate = block.rate
         self._resampler = StreamResampler(block.rate, self._rate)
-        ready = self._resampler.feed(block)
+        ready = self._given(self._resampler.feed(block))
         return Audio(np.concatenate([tail.samples, ready.samples]), self._rate) if len(tail.samples) else ready
+
+    def gap(self, gap: Gap) -> Iterator[Audio]:
+        """Give the silence of a gap, in pieces; `expect` has accounted for it, and all that came before it was fed."""
+        tail = self.flush()
+        yield tail
+        left = round(self._seconds * self._rate) - self._emitted
+        while left > 0:
+            piece = Audio(np.zeros(min(left, round(_GAP_PIECE_SECONDS * self._rate)), np.float32), self._rate)
+            left -= len(piece.samples)
+            yield self._given(piece)
 
     def flush(self) -> Audio:
         """Give the filter's tail; the next block starts a new filter."""
@@ -55,7 +76,11 @@ class Flow:
             return Audio(np.zeros(0, np.float32), self._rate)
         tail = self._resampler.feed(Audio(np.zeros(0, np.float32), self._source_rate), last=True)
         self._resampler = None
-        return tail
+        return self._given(tail)
+
+    def _given(self, audio: Audio) -> Audio:
+        self._emitted += len(audio.samples)
+        return audio
 
 
 def collect(pieces: Iterable[Audio], rate: int) -> Audio:

@@ -1,49 +1,41 @@
-"""Any upload -> mono Audio at the rate that is asked for, whole or piece by piece. Blocking.
-
-Uploads come from strangers. Only the listed demuxers and audio decoders run, on bytes that are already here: a playlist or a
-reference inside a file cannot make FFmpeg open another file or a URL.
-"""
+"""Any upload -> mono Audio at the rate that is asked for, whole or piece by piece. Blocking."""
 
 from __future__ import annotations
 
 import io
 import mmap
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
 from open_speech.audio import Audio
-from open_speech.codecs.flow import Flow, collect, too_long
-from open_speech.codecs.samples import to_mono
+from open_speech.codecs import media
+from open_speech.codecs.blocks import Flow, Gap, collect
+from open_speech.codecs.downmix import Downmix, Mix
+from open_speech.codecs.samples import planar
+from open_speech.codecs.survey import Survey, Surveyor
+from open_speech.codecs.timestamps import Clock, believable
 from open_speech.codecs.wav import Pcm16, find_pcm16
 from open_speech.errors import InvalidAudio
 
-UNKNOWN_FORMAT = "Invalid file format. Supported formats: ['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', 'oga', 'ogg', 'wav', 'webm']"
-"""OpenAI's own words: clients look for them."""
+NewMix = Callable[[tuple[str, ...], int], Mix]
+"""Takes FFmpeg's names of the channels, and their rate in Hertz."""
 
-_DEMUXERS = ("wav", "mp3", "flac", "ogg", "mov", "matroska", "aac", "mpeg", "mpegts")
-_DECODERS = frozenset(
-    {
-        "aac", "ac3", "adpcm_ima_wav", "adpcm_ms", "alac", "amrnb", "amrwb", "eac3", "flac", "gsm_ms", "libopus", "mp1", "mp1float",
-        "mp2", "mp2float", "mp3", "mp3float", "opus", "speex", "vorbis", "pcm_alaw", "pcm_f32be", "pcm_f32le", "pcm_f64be", "pcm_f64le",
-        "pcm_mulaw", "pcm_s16be", "pcm_s16le", "pcm_s24be", "pcm_s24le", "pcm_s32be", "pcm_s32le", "pcm_s8", "pcm_u8",
-    }
-)  # fmt: skip
-_STATES_DURATION = ("flac", "matroska", "mov", "ogg")
-"""Containers whose duration is written or indexed; for the others FFmpeg guesses it from the bit rate, and may be far off."""
-
-_IO_BYTES = 1 << 18
 _BLOCK_FRAMES = 64
 """Codec frames (of 20 to 100 ms each) that are mixed and resampled in one go, to spread NumPy's cost per call."""
 _PCM_BLOCK_SECONDS = 30
+_ANY_RATE = 16_000
+"""Hertz, where nothing is resampled."""
+_SHORT_GAP_S = 1.0
+"""A gap up to this long is mixed and resampled like the audio around it; the silence of a longer one is made at the final rate."""
 
 
 def decode(source: bytes | Path, rate: int, *, max_seconds: float) -> Audio:
@@ -63,22 +55,53 @@ def decode_pcm16(source: bytes | Path, source_rate: int, rate: int, *, max_secon
     return collect(blocks(source, rate, max_seconds=max_seconds, raw_rate=source_rate), rate)
 
 
-def blocks(source: bytes | Path, rate: int, *, max_seconds: float, raw_rate: int | None = None) -> Iterator[Audio]:
+def blocks(
+    source: bytes | Path | int,
+    rate: int,
+    *,
+    max_seconds: float,
+    raw_rate: int | None = None,
+    channel: int | None = None,
+    formats: tuple[str, ...] = (),
+) -> Iterator[Audio]:
     """Decode as `decode` does, but piece by piece, in memory that does not grow with the file; with `raw_rate` as `decode_pcm16` does.
 
-    Raises at the first piece, or at a later one where the limit is passed.
+    The source may be the descriptor of an open file, which is closed in the end. `channel` decodes one channel, counted from 0, instead
+    of the mix. `formats` are FFmpeg's names of the containers that are read; all that are listed here if there are none.
+    Raises at the first piece, or at a later one where the limit is passed; InvalidAudio also for a channel that the file has not got.
     """
     flow = Flow(rate, max_seconds=max_seconds)
     empty = True
     with _opened(source) as (data, file):
-        for block in _source_blocks(data, file, flow, raw_rate):
-            piece = flow.feed(block)
-            empty = empty and not len(piece.samples)
-            yield piece
+        for block in _source_blocks(data, file, flow, raw_rate, partial(_downmix, channel), formats):
+            for piece in flow.gap(block) if isinstance(block, Gap) else (flow.feed(block),):
+                empty = empty and not len(piece.samples)
+                yield piece
         last = flow.flush()
     if empty and not len(last.samples):
-        raise InvalidAudio("The file holds no sound.", param="file")
+        raise InvalidAudio("The file holds no audio.", param="file")
     yield last
+
+
+def survey(source: bytes | Path | int, *, max_seconds: float) -> Survey:
+    """Look at the channels of a file: how many there are, and whether the beginning holds different speech in them.
+
+    Raises as `blocks` does.
+    """
+    found: list[Surveyor] = []
+
+    def surveyor(channels: tuple[str, ...], rate: int) -> Surveyor:
+        found.append(Surveyor(channels, rate))
+        return found[-1]
+
+    flow = Flow(_ANY_RATE, max_seconds=max_seconds)
+    with _opened(source) as (data, file):
+        for _ in _source_blocks(data, file, flow, None, surveyor):
+            if found[0].is_done or len(found) > 1:
+                break
+    if not found:
+        raise InvalidAudio("The file holds no audio.", param="file")
+    return found[0].survey()
 
 
 def needs_codec(source: bytes | Path) -> bool:
@@ -91,118 +114,118 @@ def needs_codec(source: bytes | Path) -> bool:
 
 
 @contextmanager
-def _opened(source: bytes | Path) -> Iterator[tuple[memoryview, io.BufferedIOBase]]:
+def _opened(source: bytes | Path | int) -> Iterator[tuple[memoryview, io.BufferedIOBase]]:
     """Give the source as memory, a file mapped into it, and as a stream. Raises InvalidAudio if it is empty."""
     if isinstance(source, bytes):
         if not source:
             raise InvalidAudio("The file is empty.", param="file")
         yield memoryview(source), io.BytesIO(source)
         return
-    with source.open("rb") as file:
-        if not source.stat().st_size:
+    with open(source, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
             raise InvalidAudio("The file is empty.", param="file")
         # Closed when the last array that looks into it is gone; closing it here would fail while an error still holds one.
         yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), file
 
 
-def _source_blocks(data: memoryview, file: io.BufferedIOBase, flow: Flow, raw_rate: int | None) -> Iterator[Audio]:
+def _source_blocks(
+    data: memoryview, file: io.BufferedIOBase, flow: Flow, raw_rate: int | None, new_mix: NewMix, formats: tuple[str, ...] = ()
+) -> Iterator[Audio | Gap]:
     if raw_rate is not None:
         if len(data) % 2:
             raise InvalidAudio("16-bit PCM must have an even number of bytes.", param="file")
-        return _pcm16_blocks(data, Pcm16(raw_rate, channels=1, start=0, frames=len(data) // 2), flow)
+        return _pcm16_blocks(data, Pcm16(raw_rate, channels=1, start=0, frames=len(data) // 2), flow, new_mix)
     found = find_pcm16(data)
     # The commonest upload of voice clients needs no codec: reading it here takes a seventh of FFmpeg's time.
-    return _media_blocks(file, flow) if found is None else _pcm16_blocks(data, found, flow)
+    return _media_blocks(file, flow, new_mix, formats) if found is None else _pcm16_blocks(data, found, flow, new_mix)
 
 
-def _pcm16_blocks(data: memoryview, pcm: Pcm16, flow: Flow) -> Iterator[Audio]:
+def _pcm16_blocks(data: memoryview, pcm: Pcm16, flow: Flow, new_mix: NewMix) -> Iterator[Audio]:
     flow.expect(pcm.frames, pcm.rate)
-    layout = ("FC",) if pcm.channels == 1 else ("FL", "FR")
+    mix = new_mix(("FC",) if pcm.channels == 1 else ("FL", "FR"), pcm.rate)
     step = _PCM_BLOCK_SECONDS * pcm.rate
     for first in range(0, pcm.frames, step):
         count = min(step, pcm.frames - first) * pcm.channels
         block = np.frombuffer(data, "<i2", count, offset=pcm.start + 2 * first * pcm.channels)
-        yield Audio(to_mono([block[np.newaxis]], layout), pcm.rate)
+        for mono in mix.feed(planar([block[np.newaxis]], pcm.channels)):
+            yield Audio(mono, pcm.rate)
+    for mono in mix.flush():
+        yield Audio(mono, pcm.rate)
 
 
-def _media_blocks(file: io.BufferedIOBase, flow: Flow) -> Iterator[Audio]:
-    try:
-        container = av.open(
-            file,
-            "r",
-            container_options={
-                "format_whitelist": ",".join(_DEMUXERS),
-                "codec_whitelist": ",".join(sorted(_DECODERS)),
-                "protocol_whitelist": "none",
-            },
-            metadata_errors="replace",
-            buffer_size=_IO_BYTES,
-            io_open=_refuse_to_open,
-        )
-    except av.FFmpegError:
-        raise InvalidAudio(UNKNOWN_FORMAT, param="file") from None
-    with container:
-        stream = _audio_stream(container)
-        _refuse_stated_duration(container, stream, flow.max_seconds)
-        yield from _mixed(_frames(container, stream), flow)
+def _downmix(channel: int | None, channels: tuple[str, ...], rate: int) -> Downmix:
+    if channel is not None and channel >= len(channels):
+        raise InvalidAudio(f"The file has no channel {channel}: it has {len(channels)}.", param="file")
+    return Downmix(channels, rate, only=channel)
 
 
-def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> Any:
-    """Answer a demuxer that wants to open something else."""
-    raise PermissionError("a media file may not refer to other files")
+def _media_blocks(file: io.BufferedIOBase, flow: Flow, new_mix: NewMix, formats: tuple[str, ...]) -> Iterator[Audio | Gap]:
+    with media.opened(file, formats) as container:
+        stream = media.audio_stream(container, flow.max_seconds)
+        read = media.packets(container, stream)
+        mixer = _Mixer(flow, Clock(read.start_s, joined=media.may_be_joined(container)), new_mix)
+        for frame, time_s in believable(_timed(container, media.frames(stream, read.packets))):
+            yield from mixer.feed(frame, time_s)
+        yield from mixer.flush()
 
 
-def _audio_stream(container: InputContainer) -> AudioStream:
-    """Choose the stream to hear: FFmpeg's best one, or the first one, that has a decoder we trust."""
-    known = [s for s in container.streams.audio if s.codec_context is not None and s.codec_context.name in _DECODERS]
-    if not known:
-        raise InvalidAudio("The file holds no audio that can be decoded.", param="file")
-    best = container.streams.best("audio")
-    return next((stream for stream in known if best is not None and stream.index == best.index), known[0])
+def _timed(container: InputContainer, frames: Iterator[AudioFrame]) -> Iterator[tuple[AudioFrame, float | None]]:
+    clocked = media.has_clock(container)
+    return ((frame, frame.time if clocked else None) for frame in frames)
 
 
-def _refuse_stated_duration(container: InputContainer, stream: AudioStream, max_seconds: float) -> None:
-    """Raise AudioTooLong at once for a file that says itself that it is too long: ten hours of silence fit into a small file."""
-    if not container.format.name.startswith(_STATES_DURATION):
-        return
-    if stream.duration is not None and stream.time_base is not None:
-        stated = float(stream.duration * stream.time_base)
-    else:
-        stated = (container.duration or 0) / av.time_base
-    if stated > max_seconds:
-        raise too_long(max_seconds)
+class _Mixer:
+    """Puts frames at their times and mixes them, many at once, until the rate, the layout or the sample format changes."""
 
+    def __init__(self, flow: Flow, clock: Clock, new_mix: NewMix) -> None:
+        self._flow = flow
+        self._clock = clock
+        self._new_mix = new_mix
+        self._shape: tuple[int, str, str] | None = None
+        self._rate = self._channels = 0
+        self._mix: Mix | None = None
+        self._pending: list[NDArray[Any]] = []
 
-def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Decode what can be decoded: a damaged packet is skipped, and a damaged container ends where the damage begins."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.FFmpegError, PermissionError):
-            packet = None
-        if packet is None:
-            return
-        try:
-            yield from stream.decode(packet)
-        except av.FFmpegError:
-            continue
+    def feed(self, frame: AudioFrame, time_s: float | None) -> Iterator[Audio | Gap]:
+        """Take the next frame and the time that it states. Raises AudioTooLong before a gap or a frame costs memory."""
+        shape = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if shape != self._shape:
+            yield from self.flush()
+            self._begin(frame, shape)
+        place = self._clock.place(time_s, frame.samples, self._rate)
+        if place.gap:
+            yield from self._gap(place.gap)
+        self._flow.expect(frame.samples - place.drop, self._rate)
+        if place.drop < frame.samples:
+            samples = frame.to_ndarray()
+            width = samples.shape[1] // frame.samples  # the number of channels where they are interleaved
+            self._pending.append(samples[:, place.drop * width :])
+        if len(self._pending) == _BLOCK_FRAMES:
+            yield from self._mixed()
 
+    def flush(self) -> Iterator[Audio]:
+        """Give all that is held back."""
+        yield from self._mixed()
+        if self._mix is not None:
+            yield from (Audio(mono, self._rate) for mono in self._mix.flush())
 
-def _mixed(frames: Iterator[AudioFrame], flow: Flow) -> Iterator[Audio]:
-    """Mix frames to mono, many at a time; a block ends where the rate, the layout or the sample format changes."""
-    pending: list[NDArray[Any]] = []
-    shape: tuple[int, str, str] | None = None
-    channels: tuple[str, ...] = ()
-    for frame in frames:
-        flow.expect(frame.samples, frame.sample_rate)
-        now = (frame.sample_rate, frame.layout.name, frame.format.name)
-        if shape is not None and (now != shape or len(pending) == _BLOCK_FRAMES):
-            yield Audio(to_mono(pending, channels), shape[0])
-            pending = []
-        if now != shape:
-            shape = now
-            channels = tuple(channel.name for channel in frame.layout.channels)
-        pending.append(frame.to_ndarray())
-    if shape is not None and pending:
-        yield Audio(to_mono(pending, channels), shape[0])
+    def _begin(self, frame: AudioFrame, shape: tuple[int, str, str]) -> None:
+        self._flow.expect(0, frame.sample_rate)
+        names = tuple(channel.name for channel in frame.layout.channels)
+        self._shape, self._rate, self._channels = shape, frame.sample_rate, len(names)
+        self._mix = self._new_mix(names, self._rate)
+
+    def _gap(self, count: int) -> Iterator[Audio | Gap]:
+        self._flow.expect(count, self._rate)
+        if count > _SHORT_GAP_S * self._rate:
+            yield from self.flush()
+            yield Gap(count / self._rate)
+        elif self._mix is not None:
+            yield from self._mixed()
+            yield from (Audio(mono, self._rate) for mono in self._mix.feed(np.zeros((self._channels, count), np.float32)))
+
+    def _mixed(self) -> Iterator[Audio]:
+        if self._mix is not None and self._pending:
+            joined = planar(self._pending, self._channels)
+            self._pending = []
+            yield from (Audio(mono, self._rate) for mono in self._mix.feed(joined))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from open_speech.audio import Audio, StreamResampler, to_pcm16
 from open_speech.codecs.samples import clean
 from open_speech.codecs.wav import wav_header
-from open_speech.config import AudioFormat
+from open_speech.config.types import AudioFormat
 
 MEDIA_TYPES: Mapping[AudioFormat, str] = {
     "mp3": "audio/mpeg",

@@ -6,6 +6,7 @@ is switched on once, by who composes the server, and holds for all. Unix only.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import socket
@@ -22,17 +23,22 @@ from typing import BinaryIO
 from pydantic import TypeAdapter
 
 from open_speech.audio import Audio
+from open_speech.codecs.blocks import collect
 from open_speech.codecs.decode import blocks as blocks_here
 from open_speech.codecs.decode import needs_codec
-from open_speech.codecs.flow import collect
-from open_speech.codecs.length import stated_seconds as stated_seconds_here
-from open_speech.codecs.nursery import BORN, ORDER, Job
+from open_speech.codecs.decode import survey as survey_here
+from open_speech.codecs.fork_server import BORN, ORDER, Job
+from open_speech.codecs.probe import stated_seconds as stated_seconds_here
+from open_speech.codecs.survey import Survey
+from open_speech.dispatch.frames import Decoder, Frame, Kind, audio_of, error_of
 from open_speech.errors import BackendTimeout, BackendUnavailable, InvalidAudio
-from open_speech.wire import Decoder, Frame, Kind, audio_of, error_of
+from open_speech.sandbox import InForce
 
 log = logging.getLogger("open_speech.decoding")
 
 _READ_BYTES = 1 << 18
+_SEALS = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL if hasattr(os, "memfd_create") else 0
+"""With which nobody can change a file in memory any more; 0 where there are no such files."""
 _BIRTH_S = 30.0
 """Longest wait for a child; the first one waits until the codecs are imported."""
 _SLOW = 10
@@ -62,14 +68,33 @@ class Nursery:
         with self._lock:
             self._forget()
 
-    def blocks(self, source: bytes | Path, rate: int, *, max_seconds: float) -> Iterator[Audio]:
+    def in_force(self) -> InForce:
+        """Return how the process that decodes a file is confined, as one of them reports it. Blocking. Raises BackendUnavailable."""
+        with self._child() as child:
+            child.settimeout(_BIRTH_S)
+            try:
+                return TypeAdapter(InForce).validate_json(next(_frames(child)).payload)
+            except (InvalidAudio, BackendTimeout) as gone:
+                raise BackendUnavailable("The process that decodes files does not start.", retry_after_s=1) from gone
+            finally:
+                self._order()
+
+    def blocks(
+        self, source: bytes | Path, rate: int, *, max_seconds: float, channel: int | None = None, formats: tuple[str, ...] = ()
+    ) -> Iterator[Audio]:
         """Decode as `decode.blocks` does. Blocking.
 
         Raises what that does; InvalidAudio also where the file ended its decoder, BackendTimeout where no sound came for long.
         """
-        with closing(self._answers(source, Job(rate, max_seconds, self._memory_mb, self._quiet_s))) as frames:
+        job = Job(rate, max_seconds, self._memory_mb, self._quiet_s, channel=channel, formats=formats)
+        with closing(self._answers(source, job)) as frames:
             for frame in frames:
                 yield audio_of(frame)
+
+    def survey(self, source: bytes | Path, *, max_seconds: float) -> Survey:
+        """Look at the channels of a file, as `decode.survey` does. Blocking. Raises as `blocks`."""
+        (found,) = self._answers(source, Job(0, max_seconds, self._memory_mb, self._quiet_s, surveys=True))
+        return TypeAdapter(Survey).validate_json(found.payload)
 
     def stated_seconds(self, path: Path) -> float | None:
         """Tell the duration that a file states, as `length.stated_seconds` does. Blocking."""
@@ -84,7 +109,9 @@ class Nursery:
             child.settimeout(max(_SLOW * self._quiet_s, _BIRTH_S))
             with _file_of(source) as file:
                 socket.send_fds(child, [job.encode()], [file.fileno()])
-            for number, frame in enumerate(_frames(child)):
+            frames = _frames(child)
+            next(frames)  # what is in force in the child
+            for number, frame in enumerate(frames):
                 if number == 0:
                     self._order()  # only now: a fork at the same time would take this file's processor, and its memory's lock
                 yield frame
@@ -133,28 +160,50 @@ _nursery: Nursery | None = None
 
 
 @contextmanager
-def isolation(*, memory_mb: int, quiet_s: float) -> Iterator[Nursery]:
-    """Have files decoded in another process until the block ends; the bounds are those of one file."""
+def isolation(*, memory_mb: int, quiet_s: float, at_once: bool = True) -> Iterator[Nursery]:
+    """Have files decoded in another process until the block ends; the bounds are those of one file.
+
+    Without `at_once` that process is started when the first file comes, for a process that may never have one.
+    """
     global _nursery  # noqa: PLW0603 - see above: a property of the process
     nursery = _nursery = Nursery(memory_mb=memory_mb, quiet_s=quiet_s)
     try:
-        nursery.start()
+        if at_once:
+            nursery.start()
         yield nursery
     finally:
         _nursery = None
         nursery.close()
 
 
-def blocks(source: bytes | Path, rate: int, *, max_seconds: float, raw_rate: int | None = None) -> Iterator[Audio]:
+def blocks(
+    source: bytes | Path,
+    rate: int,
+    *,
+    max_seconds: float,
+    raw_rate: int | None = None,
+    channel: int | None = None,
+    formats: tuple[str, ...] = (),
+) -> Iterator[Audio]:
     """Decode as `decode.blocks` does, elsewhere if this process has files decoded elsewhere and the file needs a codec."""
     if _nursery is None or raw_rate is not None or not needs_codec(source):
-        return blocks_here(source, rate, max_seconds=max_seconds, raw_rate=raw_rate)
-    return _nursery.blocks(source, rate, max_seconds=max_seconds)
+        return blocks_here(source, rate, max_seconds=max_seconds, raw_rate=raw_rate, channel=channel, formats=formats)
+    return _nursery.blocks(source, rate, max_seconds=max_seconds, channel=channel, formats=formats)
 
 
-def decode(source: bytes | Path, rate: int, *, max_seconds: float) -> Audio:
-    """Decode as `decode.decode` does, elsewhere if this process has files decoded elsewhere and the file needs a codec."""
-    return collect(blocks(source, rate, max_seconds=max_seconds), rate)
+def survey(source: bytes | Path, *, max_seconds: float) -> Survey:
+    """Look at the channels of a file as `decode.survey` does, elsewhere under the same conditions as `blocks`."""
+    if _nursery is None or not needs_codec(source):
+        return survey_here(source, max_seconds=max_seconds)
+    return _nursery.survey(source, max_seconds=max_seconds)
+
+
+def decode(source: bytes | Path, rate: int, *, max_seconds: float, formats: tuple[str, ...] = ()) -> Audio:
+    """Decode as `decode.decode` does, elsewhere if this process has files decoded elsewhere and the file needs a codec.
+
+    `formats` as `decode.blocks` takes them.
+    """
+    return collect(blocks(source, rate, max_seconds=max_seconds, formats=formats), rate)
 
 
 def stated_seconds(path: Path) -> float | None:
@@ -196,13 +245,15 @@ def _file_of(source: bytes | Path) -> Iterator[BinaryIO]:
         return
     with _unnamed() as file:
         file.write(source)
-        file.flush()
+        file.seek(0)  # who gets the descriptor reads on from where it is
+        if _SEALS:
+            fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
         yield file
 
 
 def _unnamed() -> BinaryIO:
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("upload"), "w+b")
+    if _SEALS:
+        return os.fdopen(os.memfd_create("upload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+b")
     return tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
 
 
@@ -210,7 +261,7 @@ def _started(line: socket.socket) -> subprocess.Popen[bytes]:
     """Start a nursery. It gets none of our environment, which holds keys, and no signal that a terminal sends to all of us."""
     search = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")  # a process with threads must not fork
-    command = [sys.executable, "-P", "-c", "from open_speech.codecs.nursery import main; main()", str(line.fileno())]
+    command = [sys.executable, "-P", "-c", "from open_speech.codecs.fork_server import main; main()", str(line.fileno())]
     return subprocess.Popen(
         command,
         pass_fds=[line.fileno()],

@@ -1,4 +1,4 @@
-"""How long a media file says that it is, without decoding any of it. Blocking."""
+"""The duration that a media file states, without decoding any of it. Blocking."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ from typing import Any
 
 import av
 
-_DEMUXERS = ("wav", "mp3", "flac", "ogg", "mov", "matroska")
-"""Containers that write their duration, or from whose size it follows."""
+from open_speech.codecs.formats import STATES_DURATION
+from open_speech.codecs.media import stated_end
+
 _PROBE_BYTES = 1 << 20
 
 
-def stated_seconds(path: Path) -> float | None:
-    """Tell the duration that a file states; None where it states none, or is no media file.
+def stated_seconds(file: Path | int) -> float | None:
+    """Return the duration of the audio that a file states; None where it states none, or is no media file.
+
+    A descriptor is closed in the end.
 
     It is a hint, good for showing progress: whoever made the file wrote it.
     """
     options = {
-        "format_whitelist": ",".join(_DEMUXERS),
+        "format_whitelist": ",".join(STATES_DURATION),
         "codec_whitelist": "none",  # no decoder looks into the file
         "protocol_whitelist": "none",
         "probesize": str(_PROBE_BYTES),
     }
     try:
-        with path.open("rb") as file, av.open(file, "r", container_options=options, metadata_errors="replace", io_open=_refuse) as found:
-            return found.duration / av.time_base if found.duration and found.duration > 0 else None
+        with open(file, "rb") as data, av.open(data, "r", container_options=options, metadata_errors="replace", io_open=_refuse) as found:
+            return stated_end(found, next(iter(found.streams.audio), None))
     except (av.FFmpegError, OSError, ValueError):
         return None
 

@@ -1,4 +1,4 @@
-"""Samples of any format and channel layout -> clean mono float32. Pure."""
+"""Samples of any format and channel layout -> clean float32, one row for each channel. Pure."""
 
 from __future__ import annotations
 
@@ -27,17 +27,15 @@ def weights(channels: tuple[str, ...]) -> NDArray[np.float32]:
     return shares
 
 
-def to_mono(frames: Sequence[NDArray[Any]], channels: tuple[str, ...]) -> NDArray[np.float32]:
-    """Join frames of one format and mix them to shape (n,) in [-1, 1].
+def planar(frames: Sequence[NDArray[Any]], channels: int) -> NDArray[np.float32]:
+    """Join frames of one format to shape (channels, n) in [-1, 1].
 
     A frame has shape (channels, n), or (1, n * channels) when interleaved. NaN and infinite samples become 0.
     """
     joined = np.concatenate(frames, axis=1) if len(frames) > 1 else frames[0]
-    if joined.shape[0] != len(channels):
-        joined = joined.reshape(-1, len(channels)).T
-    samples = _as_float(joined)
-    mono: NDArray[np.float32] = samples[0] if len(channels) == 1 else weights(channels) @ samples
-    return mono
+    if joined.shape[0] != channels:
+        joined = joined.reshape(-1, channels).T
+    return _as_float(joined)
 
 
 def clean(samples: NDArray[np.float32]) -> NDArray[np.float32]:

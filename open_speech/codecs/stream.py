@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from open_speech.audio import Audio
 from open_speech.codecs.encode import PCM_RATE, encoder
-from open_speech.config import AudioFormat
+from open_speech.config.types import AudioFormat
 
 _FIRST_SECONDS = 0.1
 _LONGEST_SECONDS = 2.0

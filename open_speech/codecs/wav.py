@@ -11,6 +11,8 @@ UNKNOWN_SIZE = 0xFFFFFFFF
 """Bytes, in both size fields of a stream whose end is not known; every player reads on to the end of the file."""
 
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
+HEADER_BYTES = _HEADER.size
+"""Length of the header that we write."""
 _FORMAT = struct.Struct("<HHIIHH")
 _CHUNK = struct.Struct("<4sI")
 _PCM = 1
@@ -23,6 +25,19 @@ def wav_header(rate: int, data_bytes: int | None = None) -> bytes:
     data_size = UNKNOWN_SIZE if data_bytes is None else data_bytes
     riff_size = UNKNOWN_SIZE if data_bytes is None else data_bytes + _HEADER.size - _CHUNK.size
     return _HEADER.pack(b"RIFF", riff_size, b"WAVE", b"fmt ", _FORMAT.size, _PCM, 1, rate, rate * 2, 2, 16, b"data", data_size)
+
+
+def with_true_sizes(head: bytes, total: int) -> bytes:
+    """Return the beginning of a file of `total` bytes with its true sizes, where it is a WAV header of ours that leaves them open.
+
+    What is no such header is returned as it is, as is that of a file too large for the header's 32 bits.
+    """
+    if len(head) < HEADER_BYTES or head[:4] != b"RIFF" or not HEADER_BYTES <= total < UNKNOWN_SIZE:
+        return head
+    *_, rate, _, _, _, name, size = _HEADER.unpack_from(head)
+    if name != b"data" or size != UNKNOWN_SIZE:
+        return head
+    return wav_header(rate, total - HEADER_BYTES) + head[HEADER_BYTES:]
 
 
 def wav_bytes(audio: Audio) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
@@ -75,3 +75,14 @@ async def at_a_stretch(make: Callable[[], Iterator[T]], pool: Pool) -> AsyncGene
     finally:
         left.set()
         running.cancel()
+
+
+_large = ThreadPoolExecutor(1, thread_name_prefix="large-message")
+
+
+async def in_turn(work: Callable[..., T], *arguments: Any) -> T:
+    """Parse or decode a large message off the event loop, in the one thread for that: so there is one large message in work at a time.
+
+    `json` and `binascii` let no other thread run while they work, so a second thread would gain nothing and take memory.
+    """
+    return await asyncio.wrap_future(_large.submit(work, *arguments))

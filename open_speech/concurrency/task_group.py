@@ -25,4 +25,9 @@ class Tasks:
         left = list(self._tasks)
         for task in left:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        if left:
+            # Not `gather`: when the caller is cancelled, that raises the cancellation of a task in place of the caller's own.
+            await asyncio.wait(left)
+        for task in left:
+            if not task.cancelled():
+                task.exception()  # noted as seen

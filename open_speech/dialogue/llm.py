@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from open_speech.dialogue.completions import Answer, Piece, Said
 from open_speech.errors import (
     LanguageModelBusy,
     LanguageModelFailed,
@@ -18,7 +19,6 @@ from open_speech.errors import (
     LanguageModelTimeout,
     LanguageModelUnavailable,
 )
-from open_speech.realtime.completions import Answer, Piece, Said
 
 log = logging.getLogger("open_speech.realtime")
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from open_speech.dispatch.throughput import Throughput
 from open_speech.errors import Overloaded, Stopping
-from open_speech.pace import Pace
 
 log = logging.getLogger("open_speech.admission")
 
@@ -43,7 +43,7 @@ class Runner(Protocol):
 
 
 @dataclass(slots=True)
-class Line:
+class Queue:
     """What goes on before one backend: plain figures, for whoever wants to look."""
 
     under_way: int = 0
@@ -128,7 +128,7 @@ class Admission:
         self._closed = False
 
     @property
-    def lines(self) -> dict[str, Line]:
+    def lines(self) -> dict[str, Queue]:
         """The figures by backend; they change while one looks."""
         return {name: gate.line for name, gate in self._gates.items()}
 
@@ -175,14 +175,14 @@ class _Gate:
     def __init__(  # noqa: PLR0913 - what Admission was given, of one backend
         self, name: str, runner: Runner, max_queue: int, patience_s: float, least: int, clock: Callable[[], float]
     ) -> None:
-        self.line = Line()
+        self.line = Queue()
         self._name = name
         self._runner = runner
         self._max_queue = max_queue
         self._patience_s = patience_s
         self._least = least
         self._clock = clock
-        self._pace = Pace(clock)
+        self._pace = Throughput(clock)
         self._beats = runner.beats
         self._standing_since: float | None = None
         """When the line was empty last, by the clock; None if it is now."""

@@ -12,9 +12,7 @@ from typing import Any, Protocol
 
 from open_speech.audio import Audio
 from open_speech.backends import DiarizeOptions, Heard, SpeechOptions, TranscribeOptions, Turn, Window
-from open_speech.errors import BackendFailed, BackendTimeout, BackendUnavailable
-from open_speech.transcript import Segment, TranscriptInfo
-from open_speech.wire import (
+from open_speech.dispatch.frames import (
     FILE,
     BrokenStream,
     Decoder,
@@ -30,6 +28,9 @@ from open_speech.wire import (
     turns_of,
     window_of,
 )
+from open_speech.errors import BackendFailed, BackendTimeout, BackendUnavailable
+from open_speech.security.pull_policy import PullGuard, refusal
+from open_speech.transcript import Segment, TranscriptInfo
 
 log = logging.getLogger("open_speech.remote")
 
@@ -101,8 +102,11 @@ class Weights(Protocol):
 class RunnerClient:
     """One runner, seen from the engine."""
 
-    def __init__(self, name: str, link: Link, *, deadline_s: float, weights: Weights | None = None) -> None:
-        """`deadline_s`: the longest wait, in seconds, for each next frame of an answer. Without `weights` nobody here sees to its files."""
+    def __init__(self, name: str, link: Link, *, deadline_s: float, weights: Weights | None = None, pulls: PullGuard | None = None) -> None:
+        """`deadline_s`: the longest wait, in seconds, for each next frame of an answer. Without `weights` nobody here sees to its files.
+
+        `pulls` decides which models may be downloaded for a request; None allows all.
+        """
         self.name = name
         self.beats = 0
         """PROGRESS frames so far: it grows while a model is fetched or loaded and calls wait for that."""
@@ -114,6 +118,9 @@ class RunnerClient:
         self._link = link
         self._deadline_s = deadline_s
         self._weights = weights
+        self._pulls = pulls
+        self._here: set[str] = set()
+        """Models that were found installed and that requests may not have downloaded."""
         self._seen = False
         self._missing_since: float | None = None
         self._said_at = float("-inf")
@@ -123,11 +130,29 @@ class RunnerClient:
         """Whether it was there, does not answer now, and is not away for long."""
         return self._missing_since is not None and time.monotonic() - self._missing_since < BACK_WITHIN_S
 
+    async def require(self, model: str) -> None:
+        """Check that a model is installed or may be downloaded for a request.
+
+        Raises PullNotAllowed, BackendUnavailable if the runner cannot be asked.
+        """
+        if self._pulls is None or self._pulls.permits(model) or model in self._here:
+            return
+        weights = self._kept_weights()
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                kept = await weights.kept()
+        except (RunnerGone, TimeoutError) as gone:
+            raise self._unavailable() from gone
+        if model not in kept:
+            raise refusal(model)
+        self._here.add(model)
+
     async def hear(self, model: str, window: Window, *, asker: str, urgency: int = FILE, patience_s: float = 0.0) -> Heard:
         """Transcribe one window; repeated if its runner died, so nothing is lost.
 
         `asker` names the request, for its fair share of the runner. Everything else is as in `transcribe`.
         """
+        await self.require(model)
         call = HearCall.window(model, window, asker=asker, urgency=urgency, patience_s=patience_s)
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -148,6 +173,7 @@ class RunnerClient:
         whose runner died is repeated, without what was given already. Raises SpeechError's children: the backend's own, Overloaded,
         BackendTimeout, BackendUnavailable.
         """
+        await self.require(model)
         call = TranscribeCall.of(model, audio, options, urgency=urgency, patience_s=patience_s)
         given = 0
         for attempt in range(1, ATTEMPTS + 1):
@@ -167,6 +193,7 @@ class RunnerClient:
 
     async def diarize(self, model: str, audio: Audio, options: DiarizeOptions) -> list[Turn]:
         """Tell who spoke when; repeated if its runner died. Raises as `transcribe`."""
+        await self.require(model)
         call = DiarizeCall.of(model, audio, options)
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -185,6 +212,7 @@ class RunnerClient:
 
         `urgency`, `patience_s` and what is raised are as in `transcribe`.
         """
+        await self.require(model)
         call = SpeakCall.of(model, text, options, urgency=urgency, patience_s=patience_s)
         for attempt in range(1, ATTEMPTS + 1):
             heard = False
@@ -199,16 +227,19 @@ class RunnerClient:
 
     async def load(self, model: str) -> None:
         """Have a model fetched and loaded; repeated if the runner died. Raises SpeechError's children."""
+        await self.require(model)
         await self._done(lambda: self._link.load(model))
 
     async def pull(self, model: str) -> None:
         """Have a model's files fetched; cancelling this stops it. Repeated and raises as `load`."""
+        await self.require(model)
         weights = self._kept_weights()
         await self._done(lambda: weights.pull(model))
 
     async def remove(self, model: str) -> int:
         """Have a model let go of and its files deleted; gives the bytes that were freed. Repeated and raises as `load`."""
         weights = self._kept_weights()
+        self._here.discard(model)
         (told, *_) = await self._done(lambda: weights.remove(model))
         return int(json.loads(told.payload)["freed_bytes"])
 
@@ -306,5 +337,3 @@ class RunnerClient:
 
     def _unavailable(self) -> BackendUnavailable:
         return BackendUnavailable(f"The backend {self.name} is not there at the moment; it is being started again.", retry_after_s=5)
-
-

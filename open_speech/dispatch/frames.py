@@ -111,7 +111,6 @@ class TranscribeCall(BaseModel):
     `pcm` is little-endian float32 mono at STT_RATE; `options` is TranscribeOptions as JSON.
     """
 
-
     # Base64 only where the runner is remote and the body is JSON; over the local socket the bytes go as they are.
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
     model: str
@@ -122,9 +121,7 @@ class TranscribeCall(BaseModel):
     """Seconds it may wait for its turn before it is given up; 0: for ever."""
 
     @classmethod
-    def of(
-        cls, model: str, audio: Audio, options: TranscribeOptions, *, urgency: int = FILE, patience_s: float = 0.0
-    ) -> TranscribeCall:
+    def of(cls, model: str, audio: Audio, options: TranscribeOptions, *, urgency: int = FILE, patience_s: float = 0.0) -> TranscribeCall:
         """Pack a call."""
         pcm = audio.samples.astype("<f4", copy=False).tobytes()
         packed = _TRANSCRIBE_OPTIONS.dump_json(options).decode()
@@ -140,12 +137,14 @@ class HearCall(TranscribeCall):
 
     asker: str
     """The request it belongs to."""
+    speech: tuple[tuple[float, float], ...] = ()
+    """As in Window."""
 
     @classmethod
     def window(cls, model: str, window: Window, *, asker: str, urgency: int, patience_s: float = 0.0) -> HearCall:
         """Pack a call."""
         plain = TranscribeCall.of(model, window.audio, window.options, urgency=urgency, patience_s=patience_s)
-        return cls(**dict(plain), asker=asker)
+        return cls(**dict(plain), asker=asker, speech=window.speech)
 
 
 class SpeakCall(BaseModel):
@@ -236,7 +235,7 @@ def window_of(frame: Frame) -> Heard:
 def heard_of(frame: Frame) -> TranscriptInfo | Segment:
     """Unpack what `heard_frame` packed."""
     data = json.loads(frame.payload)
-    return (_INFO if "language" in data else _SEGMENT).validate_python(data)
+    return (_INFO if "language_probability" in data else _SEGMENT).validate_python(data)
 
 
 _TRANSCRIBE_OPTIONS = TypeAdapter(TranscribeOptions)

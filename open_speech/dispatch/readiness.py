@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from open_speech.admission import Admission
+from open_speech.dispatch.admission import Admission
+from open_speech.dispatch.client import RunnerClient
 from open_speech.registry import Registry
-from open_speech.remote import RunnerClient
 
 States = Mapping[str, Mapping[str, Any]]
 

@@ -23,7 +23,7 @@ class Mark:
     area: float
 
 
-class Pace:
+class Throughput:
     """The seconds from one answer to the next, as those who were answered last have seen it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

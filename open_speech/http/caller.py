@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from open_speech.errors import SpeechError
-from open_speech.hosts import network_of
-from open_speech.openai.errors import error_response
+from open_speech.http.errors import error_response
+from open_speech.security.network import Network, is_address, is_in, network_of
 
 KEY_NAME = "open_speech.key"
 """Where a request's scope has the name of the key it came with: None for a request without one, absent where no key is asked for."""
@@ -20,19 +21,55 @@ def is_stranger(scope: Scope) -> bool:
     return scope.get(KEY_NAME, "") is None
 
 
-def address_of(scope: Scope, proxies: int) -> str:
-    """Give the address a request comes from, behind so many proxies of ours.
+def holder_of(scope: Scope) -> str:
+    """Return the name of the API key that a request came with; empty where no key is asked for, and for an ephemeral key."""
+    return scope.get(KEY_NAME) or ""
 
-    Each proxy appends the address it was asked from to `X-Forwarded-For`. What stands further left is what the client claims.
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """The reverse proxies in front of the server, whose `X-Forwarded-For` entries are believed."""
+
+    count: int = 0
+    """How many proxies a request passes at most. 0 with `trusted` set: any number."""
+    trusted: tuple[Network, ...] = ()
+    """Addresses of the proxies. Without them and `unix`, every client that connects is taken for the last of `count` proxies."""
+    unix: bool = False
+    """Clients of a Unix socket, which have no address, are proxies."""
+
+    def __bool__(self) -> bool:
+        return bool(self.count or self.trusted or self.unix)
+
+    def include(self, address: str) -> bool:
+        """Return whether an address is one of `trusted`; the empty address of a client of a Unix socket, whether `unix` is set."""
+        return is_in(address, self.trusted) if address else self.unix
+
+
+NO_PROXIES = Proxies()
+
+
+def address_of(scope: Scope, proxies: Proxies) -> str:
+    """Return the address that a request comes from, behind the given proxies; empty for a client of a Unix socket.
+
+    Each proxy appends the address that connected to it to `X-Forwarded-For`. Entries further left are what the client claims.
+    With `trusted` or `unix`, the chain is walked from the right for as long as the address that wrote an entry is a proxy of ours.
     """
     direct = str((scope.get("client") or ("",))[0])
     if not proxies:
         return direct
-    told = [part.strip() for value in Headers(scope=scope).getlist("x-forwarded-for") for part in value.split(",")]
-    return _without_port(told[-proxies]) if len(told) >= proxies and told[-proxies] else direct
+    header = Headers(scope=scope).getlist("x-forwarded-for")
+    chain = [_without_port(part.strip()) for value in header for part in value.split(",")]
+    if not (proxies.trusted or proxies.unix):
+        return chain[-proxies.count] if len(chain) >= proxies.count and chain[-proxies.count] else direct
+    address = direct
+    for entry in reversed(chain[-proxies.count :]):  # a count of 0 takes the whole chain
+        if not proxies.include(address) or not is_address(entry):
+            break
+        address = entry
+    return address
 
 
-def caller_of(scope: Scope, proxies: int) -> str:
+def caller_of(scope: Scope, proxies: Proxies) -> str:
     """Name whom a limit counts: the holder of a key, or else an address."""
     key = scope.get(KEY_NAME)
     return f"key {key}" if key else f"address {network_of(address_of(scope, proxies))}"

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.websockets import WebSocket
 
 from open_speech import logs
-from open_speech.outgoing import Close, Send, SendAudio, written
+from open_speech.http.ws_messages import Close, Send, SendAudio, written
 
 FRAMES = 8
 """Pieces of sound that may wait for a slow client; the synthesis waits with them."""
@@ -40,7 +40,7 @@ def _only_bytes(_: Message) -> None:
     return None
 
 
-class Outbox:
+class SendQueue:
     """Written to by the machine of a connection, emptied by one writer: so nothing is ever sent out of turn."""
 
     def __init__(self, sound_of: Callable[[Message], str | None] = _only_bytes, *, stalled_s: float = STALLED_S) -> None:

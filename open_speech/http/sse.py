@@ -10,7 +10,7 @@ from typing import Any
 
 from open_speech import logs
 from open_speech.errors import SpeechError
-from open_speech.openai.errors import envelope
+from open_speech.http.errors import envelope
 
 MEDIA_TYPE = "text/event-stream"
 KEEP_ALIVE = b": keep-alive\n\n"

@@ -75,7 +75,7 @@ class Asset:
 
 def folder() -> Path:
     """Find the page: beside the package in a checkout and in a Bento, among the environment's data in an installation."""
-    beside = Path(__file__).resolve().parent.parent / "web"
+    beside = Path(__file__).resolve().parents[2] / "web"
     return beside if (beside / "index.html").is_file() else Path(sysconfig.get_path("data")) / _INSTALLED
 
 

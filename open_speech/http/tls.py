@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from open_speech.config import Settings, SettingsError
-from open_speech.hosts import is_loopback
+from open_speech.security.private_files import make_private, settle
 
 log = logging.getLogger("open_speech.tls")
 
@@ -50,10 +50,10 @@ class Certificate:
 
 
 def is_wanted(settings: Settings) -> bool:
-    """Tell whether the server speaks HTTPS: as it is told, or if not, where others than this machine can reach it."""
+    """Return whether the server speaks HTTPS: as the setting says; without one, if it has a certificate file or listens beyond loopback."""
     if settings.os_ssl_enabled is not None:
         return settings.os_ssl_enabled
-    return settings.os_ssl_certfile is not None or not is_loopback(settings.os_host)
+    return settings.os_ssl_certfile is not None or not settings.is_local
 
 
 def certificate(settings: Settings, now: datetime | None = None) -> Certificate | None:
@@ -149,6 +149,7 @@ def _made(folder: Path, hosts: Sequence[str], now: datetime) -> Certificate:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):  # several processes start at once
+            make_private(made.certfile)  # the copy of a backup may have lost its mode
             if not _will_do(made.certfile, hosts, now):
                 _write(made, *_make(_names(hosts), now))
     except OSError as error:
@@ -231,6 +232,5 @@ def _write(made: Certificate, public: bytes, key: bytes) -> None:
         part.unlink(missing_ok=True)
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            settle(file)
         part.replace(path)

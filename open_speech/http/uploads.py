@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
-import json
 import re
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +12,20 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartParser
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from open_speech.errors import InvalidRequest, InvalidValue, MissingField, UploadTooLarge
+from open_speech.http.json_bodies import json_body
 
 _FD = Path("/dev/fd")
 _FILES_OF_ONE = 16
 """Files of a request that needs one; what else is sent is not looked at."""
 _FIELD_BYTES = 4 << 20
 """A field that is no file is held in memory; the longest is a data URL with ten seconds of a known voice."""
+DEPLOYMENT = "deployment"
+"""Parameter of a path that names the model, as Azure's do: it counts more than a field `model`."""
+_FIELDS_BYTES = 17 << 20
+"""All of them together: four known voices, and the rest."""
 _NESTED = re.compile(r"(\w+)\[(\w+)\]")
 
 
@@ -53,7 +54,8 @@ async def read_upload(request: Request, *names: str) -> AsyncIterator[Upload]:
     Raises MissingField, InvalidValue or InvalidRequest.
     """
     if _content_type(request) == "application/json":
-        yield await _from_json(request)
+        async with json_body(request) as (body, audio):
+            yield _from_json(request, body, audio)
         return
     async with _form(request, max_files=_FILES_OF_ONE) as form:
         file = next((form[name] for name in names or ("file",) if name in form), None)
@@ -107,13 +109,39 @@ def _content_type(request: Request) -> str:
 async def _form(request: Request, *, max_files: int, part: str = "file") -> AsyncIterator[FormData]:
     if _content_type(request) != "multipart/form-data":
         raise InvalidRequest(f"Send the audio as `multipart/form-data`, with the media file in the part `{part}`.")
-    async with request.form(max_files=max_files, max_part_size=_FIELD_BYTES) as form:
+    try:
+        async with aclosing(request.stream()) as stream:
+            parser = _Parser(request.headers, stream, max_files=max_files, max_part_size=_FIELD_BYTES)
+            form = await parser.parse()
+    except MultiPartException as problem:
+        raise InvalidRequest(problem.message) from None
+    try:
         yield form
+    finally:
+        await form.close()
+
+
+class _Parser(MultiPartParser):
+    """A form whose fields together have a limit, too; files are on disk."""
+
+    _fields_bytes = 0
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """Take a piece of a part. Raises MultiPartException."""
+        if self._current_part.file is None:
+            self._fields_bytes += end - start
+            if self._fields_bytes > _FIELDS_BYTES:
+                raise MultiPartException(f"The fields of the form have more than {_FIELDS_BYTES} bytes, files not counted.")
+        super().on_part_data(data, start, end)
 
 
 def _fields(request: Request, form: FormData) -> dict[str, Any]:
     sent = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
-    return fields_of(request.query_params.multi_items()) | fields_of(sent)
+    return fields_of(request.query_params.multi_items()) | fields_of(sent) | _deployment(request)
+
+
+def _deployment(request: Request) -> dict[str, str]:
+    return {"model": request.path_params[DEPLOYMENT]} if DEPLOYMENT in request.path_params else {}
 
 
 def fields_of(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -152,20 +180,8 @@ async def _source(file: UploadFile | str | None) -> bytes | Path:
     return await file.read()
 
 
-async def _from_json(request: Request) -> Upload:
-    try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        raise InvalidRequest("The request body is not valid JSON.") from None
-    if not isinstance(body, dict):
-        raise InvalidRequest("The request body must be a JSON object.")
-    audio = body.get("input_audio")
-    data = audio.get("data") if isinstance(audio, dict) else None
-    if not isinstance(data, str):
+def _from_json(request: Request, body: dict[str, Any], source: bytes | Path | None) -> Upload:
+    if source is None:
         raise MissingField("The required parameter `input_audio.data` is missing.", param="input_audio")
-    try:
-        source = await asyncio.to_thread(base64.b64decode, data, validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidValue("`input_audio.data` is not base64.", param="input_audio") from None
     fields = {name: value for name, value in body.items() if name != "input_audio"}
-    return Upload(fields_of(request.query_params.multi_items()) | fields, source)
+    return Upload(fields_of(request.query_params.multi_items()) | fields | _deployment(request), source)

@@ -1,20 +1,21 @@
-"""What all WebSocket doors have in common: who may connect, is there a seat left, and how a connection is read and ended."""
+"""What all WebSocket endpoints have in common: which pages may connect, and how a connection is read and ended."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from open_speech import logs
-from open_speech.auth import BROWSER_PROTOCOL
-from open_speech.errors import InvalidRequest, Overloaded, SpeechError
-from open_speech.outbox import Outbox
-from open_speech.outgoing import POLICY, TRY_LATER, written
+from open_speech.errors import InvalidRequest, SpeechError
+from open_speech.http.inbox import Inbox, Part
+from open_speech.http.middleware.auth import BROWSER_PROTOCOL
+from open_speech.http.send_queue import SendQueue
+from open_speech.http.ws_messages import POLICY, TRY_LATER, written
 
 
 def is_welcome(headers: Headers, origins: Collection[str]) -> bool:
@@ -42,12 +43,25 @@ async def turn_away(socket: WebSocket, error: SpeechError, message: Mapping[str,
         await socket.close(POLICY if isinstance(error, InvalidRequest) else TRY_LATER)
 
 
-async def received(socket: WebSocket, outbox: Outbox, idle_s: float, owes: Callable[[], bool]) -> str | bytes | None:
+async def received(inbox: Inbox, outbox: SendQueue, idle_s: float, owes: Callable[[], bool], longest: int) -> str | bytes | None:
     """Wait for a message; None if for `idle_s` seconds nothing was sent by either side, and nothing is owed to the client.
 
-    Raises WebSocketDisconnect.
+    A long binary message is returned part by part. Of a text with more than `longest` characters only that many and one more are returned.
     """
-    receiving = asyncio.ensure_future(socket.receive())
+    texts: list[str] = []
+    room = longest + 1
+    while (part := inbox.take() or await _awaited(inbox, outbox, idle_s, owes)) is not None:
+        if isinstance(part.data, bytes):
+            return part.data
+        texts.append(part.data[:room])
+        room -= len(texts[-1])
+        if part.is_last:
+            return "".join(texts)
+    return None
+
+
+async def _awaited(inbox: Inbox, outbox: SendQueue, idle_s: float, owes: Callable[[], bool]) -> Part | None:
+    receiving = asyncio.ensure_future(inbox.part())
     try:
         while not receiving.done():
             sent = outbox.sent
@@ -56,16 +70,12 @@ async def received(socket: WebSocket, outbox: Outbox, idle_s: float, owes: Calla
                 return None
     finally:
         receiving.cancel()
-    event = receiving.result()
-    if event["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(event.get("code", 1005))
-    data: bytes | None = event.get("bytes")
-    return data if data is not None else event.get("text") or ""
+    return receiving.result()
 
 
-async def until_one_ends(reading: asyncio.Task[None], writing: asyncio.Task[None]) -> None:
+async def until_one_ends(*tasks: asyncio.Task[None]) -> None:
     """Wait until one side has closed the connection, or reads nothing more. Raises whatever else a task has failed with."""
-    done, _ = await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         failure = task.exception()
         if failure is not None and not isinstance(failure, (WebSocketDisconnect, TimeoutError)):
@@ -76,23 +86,3 @@ def chosen_subprotocol(headers: Headers) -> str | None:
     """Choose one of the subprotocols a browser offers, as it gives up when none is chosen: the first that is no key, if there is one."""
     offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",") if name.strip()]
     return next((name for name in offered if not name.startswith(BROWSER_PROTOCOL)), offered[0] if offered else None)
-
-
-class Seats:
-    """How many connections one server holds at once."""
-
-    def __init__(self, count: int, setting: str = "OS_STREAM_MAX_CONNECTIONS") -> None:
-        """`setting` is named to whom there is no seat for."""
-        self._free = count
-        self._setting = setting
-
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Take a seat for a while. Raises Overloaded when there is none."""
-        if self._free <= 0:
-            raise Overloaded(f"Too many connections are open; {self._setting} limits them.", retry_after_s=5)
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1

@@ -7,10 +7,10 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from open_speech.admission import Line
+from open_speech.dispatch.admission import Queue
 
 States = Mapping[str, Mapping[str, Any]]
-"""Backend -> what readiness.py tells of it."""
+"""Backend -> what dispatch/readiness.py tells of it."""
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 """Bounds of the histogram of batch sizes."""
@@ -26,7 +26,7 @@ _LINE = (
 )
 
 
-def of_lines(lines: Mapping[str, Line]) -> list[Metric]:
+def of_lines(lines: Mapping[str, Queue]) -> list[Metric]:
     """Tell how long the line before each backend is."""
     return [
         _family(kind, name, documentation, {backend: getattr(line, field) for backend, line in lines.items()})

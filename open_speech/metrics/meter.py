@@ -12,7 +12,7 @@ from open_speech.audio import Audio
 from open_speech.metrics.figures import Figures
 from open_speech.metrics.labels import OTHER, Models
 from open_speech.registry import Registry
-from open_speech.script import Say, Step
+from open_speech.text.steps import Say, Step
 from open_speech.transcript import Segment, TranscriptInfo
 
 T = TypeVar("T")

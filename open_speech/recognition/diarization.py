@@ -196,12 +196,13 @@ def named(turns: Sequence[Turn], names: Mapping[str, str]) -> list[Turn]:
     Letters follow the order of first turns: A to Z, then AA, AB and so on; a letter that is somebody's name is left out.
     """
     labels = dict(names)
-    free = (letter for letter in _letters() if letter not in labels.values())
+    free = (letter for letter in letters() if letter not in labels.values())
     for turn in turns:
         if turn.speaker not in labels:
             labels[turn.speaker] = next(free)
     return [replace(turn, speaker=labels[turn.speaker]) for turn in turns]
 
 
-def _letters() -> Iterator[str]:
+def letters() -> Iterator[str]:
+    """Give the labels of speakers without a name: A to Z, then AA, AB and so on."""
     return ("".join(letters) for length in count(1) for letters in product(ascii_uppercase, repeat=length))

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from open_speech.audio import Audio
-from open_speech.vad import VAD_RATE, SpeechStream
-from open_speech.windows import Cut, Cutter
+from open_speech.recognition.vad import VAD_RATE, SpeechProbabilities
+from open_speech.recognition.windows import Cut, WindowCutter
 
 
 class Cutting:
     """The windows of one audio as an iterator, and how far it has come."""
 
-    def __init__(self, blocks: Iterable[Audio], speech: SpeechStream, cutter: Cutter) -> None:
+    def __init__(self, blocks: Iterable[Audio], speech: SpeechProbabilities, cutter: WindowCutter) -> None:
         """`blocks` are at VAD_RATE and come one after the other; they are drawn as windows are asked for."""
         self.seconds = 0.0
         """Audio seen so far; the length of the whole once the iterator has ended."""
@@ -37,8 +37,7 @@ class Cutting:
         self.seconds += len(samples) / VAD_RATE
         self._kept = np.concatenate([self._kept, samples])
         for cut in cuts:
-            first, last = (round(time * VAD_RATE) - self._kept_from for time in (cut.start, cut.end))
-            yield cut, Audio(self._kept[max(0, first) : last].copy(), VAD_RATE)
+            yield cut, Audio(cut.cut_out(self._kept, self._kept_from, VAD_RATE), VAD_RATE)
         needed = max(0, int(self._cutter.settled_s * VAD_RATE) - self._kept_from)
         self._kept, self._kept_from = self._kept[needed:], self._kept_from + min(needed, len(self._kept))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from open_speech.shaping import Cue, Shape, cues
+from open_speech.recognition.subtitle_layout import Cue, Shape, cues
 from open_speech.transcript import Segment, Transcript
 
 
@@ -80,6 +80,10 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
     }
     if segment.speaker is not None:
         body["speaker"] = segment.speaker
+    if segment.channel is not None:
+        body["channel"] = segment.channel
+    if segment.language is not None:
+        body["language"] = segment.language
     if segment.words:
         body["words"] = [
             {"word": w.text, "start": round(w.start, 3), "end": round(w.end, 3), "probability": w.probability} for w in segment.words

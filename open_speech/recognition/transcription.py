@@ -10,26 +10,26 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from open_speech.backends import Heard, TranscribeOptions, Window
-from open_speech.cutting import Cutting
+from open_speech.concurrency.blocking_iterators import step_by_step
 from open_speech.errors import BackendFailed, SpeechError
-from open_speech.phantoms import is_phantom
-from open_speech.threads import step_by_step
+from open_speech.recognition.hallucinations import is_phantom
+from open_speech.recognition.segmentation import Cutting
+from open_speech.recognition.windows import Cut, placed
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
-from open_speech.windows import Cut, placed
 
 IN_FLIGHT = 8
 """Windows of one request that are out at once: enough to fill every batch, few enough that a film leaves room for others."""
 PILOTS = 2
-"""Windows that each find their language by themselves when none is given; the rest follow the surer of them."""
+"""Windows that find the language of an audio when none is given; the rest are taken to be in it unless they are sure of another."""
 SURE = 0.9
-"""A pilot this sure of another language keeps it: people do change their language."""
+"""A window this sure of another language keeps it: people do change their language."""
 
 Hear = Callable[[Window], Awaitable[Heard]]
 Items = AsyncGenerator[TranscriptInfo | Segment, None]
 
 
 @dataclass
-class Listening:
+class TranscriptionStream:
     """An async iterator of segments, each final, in order of time. Begun before it is handed out, so errors come first."""
 
     info: TranscriptInfo
@@ -97,8 +97,10 @@ async def by_windows(cutting: Cutting, options: TranscribeOptions, hear: Hear, p
         async for cut, heard in results:
             yield TranscriptInfo(language.code or heard.language, language.probability, cut.end, task)
             for segment in heard.segments:
-                yield placed(segment, cut)
-    yield TranscriptInfo(language.code or "en", language.probability, cutting.seconds, task)
+                spoken = replace(placed(segment, cut), language=segment.language or heard.language)
+                language.said(spoken, heard.language_probability)
+                yield spoken
+    yield TranscriptInfo(*language.most(), cutting.seconds, task)
 
 
 class _Language:
@@ -108,6 +110,30 @@ class _Language:
         self.code = given
         self.probability = 1.0 if given else 0.0
         self._given = given is not None
+        self._said: dict[str, list[float]] = {}
+        """Language -> seconds in which it was spoken, and these times their probability."""
+
+    def said(self, segment: Segment, probability: float) -> None:
+        """Count a segment, in whose window its language had this probability."""
+        sums = self._said.setdefault(segment.language or "", [0.0, 0.0])
+        sums[0] += segment.end - segment.start
+        sums[1] += (segment.end - segment.start) * probability
+
+    def most(self) -> tuple[str, float]:
+        """Return the language that was spoken for the most time and its probability; the given one, or `en` if nobody spoke."""
+        code = max(self._said, key=lambda spoken: self._said[spoken][0], default=None)
+        if self._given or code is None or code == self.code:
+            return self.code or "en", self.probability
+        seconds, weighed = self._said[code]
+        return code, weighed / seconds if seconds else 0.0
+
+    def options(self, options: TranscribeOptions) -> TranscribeOptions:
+        """Return how to decode the next window: in the given language, or in the one that was found unless it is surely in another."""
+        return options if self._given else replace(options, expected=self.code)
+
+    def doubts(self, heard: Heard) -> bool:
+        """Return whether a window was decoded in another language without being sure of it."""
+        return not self._given and heard.language != self.code and heard.language_probability < SURE
 
     def found(self, pilots: Iterable[tuple[float, Heard]]) -> None:
         """Settle on the language of the pilots, given with their seconds."""
@@ -147,7 +173,7 @@ async def _heard(
             async for cut, sound in cuts:
                 if sent >= PILOTS:
                     await settled.wait()
-                window = Window(sound, replace(options, language=language.code))
+                window = Window(sound, language.options(options), cut.speech())
                 result = asyncio.ensure_future(hear(window))
                 out.add(result)
                 result.add_done_callback(out.discard)
@@ -180,7 +206,7 @@ async def _in_order(
         cut, window, result = sent
         heard = await result
         if settled.is_set():
-            yield cut, heard
+            yield cut, await _in_language(window, heard, hear, language)
             continue
         pilots.append((cut, window, heard))
         if len(pilots) == PILOTS:
@@ -195,17 +221,15 @@ async def _in_order(
 async def _agreed(pilots: list[tuple[Cut, Window, Heard]], hear: Hear, language: _Language) -> list[tuple[Cut, Heard]]:
     """Settle the language by the pilots, and hear again the one that took another without being sure."""
     language.found([(window.audio.seconds, heard) for _, window, heard in pilots])
-    agreed = []
-    for cut, window, heard in pilots:
-        if heard.language != language.code and heard.language_probability < SURE:
-            heard = await hear(replace(window, options=replace(window.options, language=language.code)))
-        agreed.append((cut, heard))
-    return agreed
+    return [(cut, await _in_language(window, heard, hear, language)) for cut, window, heard in pilots]
 
 
-async def _next(
-    windows: asyncio.Queue[Sent | None], sending: asyncio.Task[None]
-) -> Sent | None:
+async def _in_language(window: Window, heard: Heard, hear: Hear, language: _Language) -> Heard:
+    """Decode a window again in the language of the audio if it was decoded in another one without being sure."""
+    return await hear(replace(window, options=replace(window.options, language=language.code))) if language.doubts(heard) else heard
+
+
+async def _next(windows: asyncio.Queue[Sent | None], sending: asyncio.Task[None]) -> Sent | None:
     """Take the next window that was sent, None at the end. Raises what sending raised."""
     getting = asyncio.ensure_future(windows.get())
     try:

@@ -22,6 +22,8 @@ FRAME = 512
 _CONTEXT = 64
 """Samples before a frame that the network also looks at."""
 _MEMORY = (1, 1, 128)
+_SETTLED = 32
+"""Frames of digital silence, a second, after which more of it is not shown to the network: files may claim hours of it."""
 
 
 class SpeechModel:
@@ -36,12 +38,12 @@ class SpeechModel:
         options.enable_cpu_mem_arena = False
         self._session: InferenceSession = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def stream(self) -> SpeechStream:
+    def stream(self) -> SpeechProbabilities:
         """Start listening to one audio."""
-        return SpeechStream(self._session)
+        return SpeechProbabilities(self._session)
 
 
-class SpeechStream:
+class SpeechProbabilities:
     """The probabilities of one audio, fed piece by piece in pieces of any length."""
 
     def __init__(self, session: InferenceSession) -> None:
@@ -51,6 +53,8 @@ class SpeechStream:
         self._c = np.zeros(_MEMORY, np.float32)
         self._context = np.zeros(_CONTEXT, np.float32)
         self._rest = np.zeros(0, np.float32)
+        self._silent = 0
+        """Frames of digital silence at the end of the stream so far."""
 
     def feed(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
         """Give samples at VAD_RATE, shape (n,); get the speech probability of each frame that is complete, shape (m,), in [0, 1].
@@ -67,6 +71,20 @@ class SpeechStream:
             return np.zeros(0, np.float32)
         before = np.concatenate([self._context[np.newaxis], frames[:-1, -_CONTEXT:]])
         self._context = frames[-1, -_CONTEXT:].copy()
-        inputs = {"input": np.concatenate([before, frames], axis=1), "h": self._h, "c": self._c}
-        probabilities, self._h, self._c = self._session.run(None, inputs)
-        return np.asarray(probabilities, np.float32).reshape(-1)
+        shown = self._shown(frames)
+        probabilities = np.zeros(count, np.float32)
+        if shown.any():
+            inputs = {"input": np.concatenate([before, frames], axis=1)[shown], "h": self._h, "c": self._c}
+            found, self._h, self._c = self._session.run(None, inputs)
+            probabilities[shown] = np.asarray(found, np.float32).reshape(-1)
+        return probabilities
+
+    def _shown(self, frames: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which frames the network sees: all but those after more than _SETTLED frames of digital silence."""
+        places = np.arange(len(frames))
+        loud = frames.any(axis=1)
+        last_loud = np.maximum.accumulate(np.where(loud, places, -1 - self._silent))
+        silent = places - last_loud
+        self._silent = int(silent[-1])
+        shown: NDArray[np.bool_] = silent <= _SETTLED
+        return shown

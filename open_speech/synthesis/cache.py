@@ -25,7 +25,8 @@ import diskcache
 from open_speech import __version__
 from open_speech.audio import Audio, concat, from_pcm16, to_pcm16
 from open_speech.backends import ModelEntry, SpeechOptions
-from open_speech.performing import Synthesize
+from open_speech.security.private_files import make_private_folder
+from open_speech.synthesis.pipeline import Synthesize
 
 log = logging.getLogger("open_speech.cache")
 
@@ -206,7 +207,7 @@ class SpeechCache:
             return self._opened()
 
     def _opened(self) -> diskcache.Cache:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self._folder)
         return diskcache.Cache(
             str(self._folder), timeout=_PATIENCE_S, disk=_Plain, size_limit=self._max_bytes, eviction_policy="least-recently-used"
         )

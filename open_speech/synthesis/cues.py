@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from open_speech.audio import Audio
-from open_speech.speaking import Cue, Speech
+from open_speech.synthesis.stream import Cue, SpeechStream
 
 
-async def narrated(speech: Speech) -> AsyncGenerator[Cue | Audio, None]:
+async def narrated(speech: SpeechStream) -> AsyncGenerator[Cue | Audio, None]:
     """Give the pieces of sound, each after the cues that fall into it; at the end those that are left. The speech stays open."""
     given, told = 0.0, 0
     async for audio in speech:

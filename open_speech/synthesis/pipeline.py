@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,18 +12,20 @@ import numpy as np
 from open_speech.audio import Audio, silence
 from open_speech.backends import SpeechOptions
 from open_speech.codecs import Stretcher
-from open_speech.delivery import Delivery
 from open_speech.errors import NothingToSpeak
-from open_speech.ipa import without_private
-from open_speech.pieces import Cutter
-from open_speech.script import Flush, Lull, Mark, Pause, Say, Step, TagReader
-from open_speech.speaking import Cue
-from open_speech.text import HELD_CHARS, Cleaner, ends_sentence
+from open_speech.synthesis.prosody import Prosody
+from open_speech.synthesis.stream import Cue
+from open_speech.text.chunking import Chunker
+from open_speech.text.cleanup import HELD_CHARS, Cleaner, ends_sentence
+from open_speech.text.ipa import without_private
+from open_speech.text.steps import Flush, Lull, Mark, Pause, Say, Step, TagReader
 
 LULL_S = 0.3
 """Seconds without a fragment after which a complete sentence is spoken, however short, whatever follows."""
 SILENCE_S = 1.0
 """Seconds of silence made at once."""
+WORDLESS_S, MAX_WORDLESS_S = 0.2, 60.0
+"""Seconds of silence, least and most, that answer a text without words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +33,24 @@ class Piece:
     """A text that the engine speaks in one call."""
 
     text: str
-    delivery: Delivery
+    delivery: Prosody
 
 
 Part = Piece | Pause | Mark
 Synthesize = Callable[[str, SpeechOptions], AsyncGenerator[Audio, None]]
-Choose = Callable[[Say], Delivery]
+Choose = Callable[[Say], Prosody]
 
 
-class PieceCutting:
+class Chunking:
     """Steps -> parts: text is cut into pieces as soon as they are complete."""
 
-    def __init__(self, choose: Choose, *, first_chars: int, piece_chars: int) -> None:
-        """`choose` tells how a step is spoken; it raises what is wrong with it."""
+    def __init__(self, choose: Choose, first_chars: int, piece_chars: int, breath_chars: int = 0) -> None:
+        """`choose` decides how a step is spoken; it raises what is wrong with it. The lengths are those of pieces.Cutter."""
         self._choose = choose
-        self._cutter = Cutter(first_chars=first_chars, piece_chars=piece_chars)
+        self._cutter = Chunker(first_chars=min(first_chars, piece_chars), piece_chars=piece_chars, breath_chars=breath_chars)
         self._cleaner = Cleaner()
         self._like: Say | None = None
-        self._delivery: Delivery | None = None
+        self._delivery: Prosody | None = None
         self._marks: list[Mark] = []
 
     def feed(self, step: Step) -> Iterator[Part]:
@@ -59,7 +61,7 @@ class PieceCutting:
                     yield from self.flush()
                     self._like = replace(step, text="")
                     self._delivery = self._choose(self._like)
-                    self._cutter.say = self._delivery.say
+                    self._cutter.say, self._cutter.language = self._delivery.say, self._delivery.language
                 yield from self._pieces(self._cutter.feed(self._cleaner.feed(step.text)))
             case Mark():
                 # Between two sentences the place is exact; within one it is the beginning of the sentence.
@@ -106,7 +108,10 @@ class Sound:
         self._pause_s = 0.0
 
     async def of(self, parts: AsyncGenerator[Part, None]) -> AsyncGenerator[Audio, None]:
-        """Yield the sound as it is made. Raises NothingToSpeak at the end if no piece was there, and what the engine raises."""
+        """Yield the audio as it is made; a piece without words (`…`, an emoji) is left out.
+
+        Raises NothingToSpeak at the end if no piece was spoken, and what the engine raises.
+        """
         spoken = False
         async with aclosing(parts):
             async for part in parts:
@@ -116,14 +121,20 @@ class Sound:
                     case Mark():
                         self._cue(part.name, is_mark=True)
                     case Piece():
-                        spoken = True
-                        async with aclosing(self._piece(part)) as sound:
-                            async for audio in sound:
-                                yield audio
+                        with suppress(NothingToSpeak):
+                            async with aclosing(self._piece(part)) as sound:
+                                async for audio in sound:
+                                    spoken = True
+                                    yield audio
         if not spoken:
             raise NothingToSpeak("input holds nothing that can be spoken.", param="input")
         async for audio in self._settle():
             yield audio
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds of pauses that were asked for and not yet made."""
+        return self._pause_s
 
     async def _piece(self, piece: Piece) -> AsyncGenerator[Audio, None]:
         how = piece.delivery
@@ -166,7 +177,21 @@ class Sound:
         self._cues.append(Cue(at_s + (self._pause_s if is_mark else 0.0), without_private(text), is_mark))
 
 
-async def parts_of(steps: AsyncIterator[Step], cutting: PieceCutting) -> AsyncGenerator[Part, None]:
+async def silent_without_words(speech: AsyncGenerator[Audio, None], sound: Sound, rate: int) -> AsyncGenerator[Audio, None]:
+    """Yield the audio of a speech; for a text without words a short silence, or the pauses that it holds, at `rate` Hertz.
+
+    Clients send such texts on purpose: Home Assistant's openai_tts checks a key by speaking `.`, and RealtimeTTS sends what is left between
+    two sentences. They take an error for a broken server.
+    """
+    async with aclosing(speech):
+        try:
+            async for audio in speech:
+                yield audio
+        except NothingToSpeak:
+            yield silence(min(max(sound.pause_s, WORDLESS_S), MAX_WORDLESS_S), rate)
+
+
+async def parts_of(steps: AsyncIterator[Step], cutting: Chunking) -> AsyncGenerator[Part, None]:
     """Cut steps into parts as they come."""
     async for step in steps:
         for part in cutting.feed(step):
@@ -186,9 +211,9 @@ async def one_by_one(steps: Iterable[Step]) -> AsyncGenerator[Step, None]:
             yield step
 
 
-async def tagged(fragments: AsyncIterator[str | None]) -> AsyncGenerator[Step, None]:
-    """Read text with tags as it is written; None says that what is there is to be spoken now."""
-    reader = TagReader()
+async def tagged(fragments: AsyncIterator[str | None], *, phonemes: bool = False) -> AsyncGenerator[Step, None]:
+    """Read text with tags as it is written; None says that what is there is to be spoken now; see TagReader for `phonemes`."""
+    reader = TagReader(phonemes=phonemes)
     async with aclosing(_with_lulls(fragments)) as coming:
         async for fragment in coming:
             if isinstance(fragment, Lull):

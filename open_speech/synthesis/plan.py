@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
-from open_speech.delivery import Director
-from open_speech.polish import Finish
-from open_speech.script import Step
-from open_speech.voices import Manner, Role
+from open_speech.synthesis.postprocess import Finish
+from open_speech.synthesis.prosody import ProsodyResolver
+from open_speech.text.steps import Step
+from open_speech.voices import ResolvedVoice, VoiceOptions
 
 MIN_RATE, MAX_RATE = 8_000, 48_000
 """Hertz that can be asked for."""
 
 
-class Wishes(TypedDict, total=False):
+class SpeechRequest(TypedDict, total=False):
     """How a text is to be spoken; what is left out, or None, is the server's choice."""
 
     voice: str | None
     speed: float | None
     language: str | None
-    manner: Manner | None
+    manner: VoiceOptions | None
     input_type: Literal["text", "ssml"] | None
     """None looks whether it is SSML."""
     long: bool
@@ -35,12 +35,14 @@ class Wishes(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SpeechPlan:
     """A text and how it is spoken, with everything decided that can be before there is sound."""
 
-    role: Role
-    director: Director
+    role: ResolvedVoice
+    director: ProsodyResolver
     steps: Sequence[Step]
     finish: Finish
     cached: bool
     live: bool = False
+    warnings: Sequence[str] = ()
+    """What was left out of the text, in sentences for people."""

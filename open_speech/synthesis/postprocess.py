@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from open_speech.audio import Audio, StreamResampler, silence
 from open_speech.backends import SpeechOptions
 from open_speech.codecs.loudness import BLOCK_S, STEP_S, Blocks, LoudnessMeter, integrated
-from open_speech.limiter import Limiter
-from open_speech.performing import Synthesize
+from open_speech.synthesis.limiter import Limiter
+from open_speech.synthesis.pipeline import Synthesize
 
 TARGET_LUFS = -19.0
 """Loudness of speech in one channel; as loud as -16 LUFS in two."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions
 from open_speech.errors import OutOfRange, UnsupportedLanguage
-from open_speech.script import Say
+from open_speech.text.steps import Say
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
 Rewrite = Callable[[str, str], str]
@@ -15,7 +15,7 @@ Rewrite = Callable[[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class Prosody:
     """How a stretch of text is spoken."""
 
     options: SpeechOptions
@@ -25,9 +25,11 @@ class Delivery:
     """Factor on the samples."""
     say: Callable[[str], str] = str
     """Rewrites a sentence as it is to be spoken."""
+    language: str = ""
+    """BCP-47 tag of the text; empty when unknown."""
 
 
-class Director:
+class ProsodyResolver:
     """Decides, for one request, how each stretch of its text is spoken."""
 
     def __init__(
@@ -41,6 +43,7 @@ class Director:
             raise OutOfRange(f"speed must be between {MIN_SPEED} and {MAX_SPEED}.", param="speed")
         self._entry = entry
         self._speed_range = backend.speed_range
+        self._is_phonemic = backend.phonemes
         self._options = options
         self._voice = voice
         self._rewrite = rewrite
@@ -50,7 +53,7 @@ class Director:
         """The language of text that names none, as a BCP-47 tag; empty when unknown."""
         return self._options.language or self._language_of(self._options.voice)
 
-    def delivery(self, step: Say) -> Delivery:
+    def delivery(self, step: Say) -> Prosody:
         """Decide for one step. Raises UnknownVoice, and UnsupportedLanguage naming `input`."""
         options = self._options
         if step.voice is not None:
@@ -62,9 +65,17 @@ class Director:
         low, high = self._speed_range
         speed = min(max(wanted, low), high)
         language = step.language or options.language or own
-        return Delivery(
-            replace(options, speed=speed), wanted / speed, 10 ** (step.volume_db / 20), lambda text: self._rewrite(text, language)
+        return Prosody(
+            replace(options, speed=speed), wanted / speed, 10 ** (step.volume_db / 20), lambda text: self._rewrite(text, language), language
         )
+
+    def speaker(self, step: Say) -> tuple[str, str]:
+        """Return the voice of a step and the language in which it reads; empty for a backend that reads every script.
+
+        Raises UnknownVoice.
+        """
+        voice = self._options.voice if step.voice is None else self._voice(step.voice)
+        return voice, (step.language or self._options.language or self._language_of(voice)) if self._is_phonemic else ""
 
     def _language_of(self, voice: str) -> str:
         """Tell the language that a voice speaks by itself; a blend speaks that of its first voice."""

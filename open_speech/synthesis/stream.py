@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Self
@@ -26,7 +26,7 @@ class Cue:
     is_mark: bool = False
 
 
-class Speech:
+class SpeechStream:
     """Sound as it is made: an async iterator of Audio pieces, all at `rate` Hertz.
 
     The next piece is synthesised while the last is encoded and sent; `aclose` stops the synthesis.
@@ -36,6 +36,9 @@ class Speech:
     cues: list[Cue]
     """What was made so far: a piece is here before its sound is."""
 
+    warnings: Sequence[str] = ()
+    """What was left out of the text so far, in sentences for people."""
+
     def __init__(self, source: AsyncGenerator[Audio, None]) -> None:
         """Use `begin`."""
         self._queue: asyncio.Queue[Audio | SpeechError | None] = asyncio.Queue(LOOK_AHEAD)
@@ -44,10 +47,11 @@ class Speech:
         self._ended = False
 
     @classmethod
-    async def begin(cls, source: AsyncGenerator[Audio, None], cues: list[Cue] | None = None) -> Self:
-        """Wait for the first piece; a failure before it is raised here. The source fills `cues`."""
+    async def begin(cls, source: AsyncGenerator[Audio, None], cues: list[Cue] | None = None, warnings: Sequence[str] = ()) -> Self:
+        """Wait for the first piece; a failure before it is raised here. The source fills `cues` and `warnings`."""
         speech = cls(source)
         speech.cues = [] if cues is None else cues
+        speech.warnings = warnings
         try:
             first = await speech._queue.get()
         except asyncio.CancelledError:

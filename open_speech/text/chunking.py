@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sentence_stream import SentenceBoundaryDetector
 
-from open_speech.text import CLOSERS, closed, says_something
+from open_speech.text.breath_groups import breath
+from open_speech.text.cleanup import CLOSERS, closed, says_something
 
 TINY_CHARS = 24
 """A sentence shorter than this sounds clipped when it is spoken by itself, so it is joined with the next."""
@@ -16,37 +17,41 @@ SLICE_CHARS = 4096
 """A longer line is read in slices: the time to find its sentences grows with the square of what is looked at."""
 
 _CLAUSE_END = re.compile(
-    rf"(?:[,;:،؛…!?]|(?<=[^\W\d_]{{2}})\.)[{re.escape(CLOSERS)}]*\s|\s(?=[—–(])|[—–]\s"
+    rf"(?:[,;:،؛…!?]|(?<=[^\W\d_]{{2}})\.)[{re.escape(CLOSERS)}]*\s|(?<!\d)\s(?=[—–])|\s(?=\()|(?<!\d\s)[—–]\s"
     rf"|[，、；：。！？][{re.escape(CLOSERS)}]*"
 )
-"""A full stop counts after two letters only: `p.m.` and `3.` do not end a clause."""
-_SHORTENED = re.compile(r"(?:^|\s)(?:Prof|Capt|Gen|Sen|Gov|Sgt|Rev|Hon|vs|etc|approx|[ap]\.m|e\.g|i\.e|z\.B)\.$")
+"""A full stop counts after two letters only: `p.m.` and `3.` do not end a clause. A dash after a figure may stand in a range."""
+_SHORTENED = re.compile(r"(?:^|\s)(?:Prof|Capt|Gen|Sen|Gov|Sgt|Rev|Hon|vs|etc|approx|[ap]\.m|a\.k\.a|e\.g|i\.e|z\.B)\.$")
 """Longer than the three letters by which the library knows an abbreviation."""
+_FIGURE_BEFORE, _FIGURE_AFTER = re.compile(r"\d(?: ?[-—–])?$"), re.compile(r"(?:[-—–] ?)?\d")
 _ASTERISK = "\ue000"
 """The library strips asterisks as markdown, but here they are text, and none may be lost."""
 
 
 def pieces(text: str, *, first_chars: int, piece_chars: int) -> list[str]:
     """Cut one line of text as a Cutter does. Empty when the text says nothing."""
-    cutter = Cutter(first_chars=first_chars, piece_chars=piece_chars)
+    cutter = Chunker(first_chars=first_chars, piece_chars=piece_chars)
     return [*cutter.feed([" ".join(text.split())]), *cutter.flush()]
 
 
-class Cutter:
+class Chunker:
     """Cuts text at sentence ends into pieces of at most `piece_chars` characters; no word is lost, and none is cut unless it is longer.
 
     The first piece is cut at a clause near `first_chars`, and the limit doubles with every piece: each is ready before the one ahead
     of it has been heard. Tiny sentences are joined with the next. A sentence that is not complete yet is cut when it is too long.
     """
 
-    def __init__(self, *, first_chars: int, piece_chars: int, say: Callable[[str], str] = str) -> None:
+    def __init__(self, *, first_chars: int, piece_chars: int, breath_chars: int = 0, say: Callable[[str], str] = str) -> None:
         """`say` rewrites a sentence as it is to be spoken, before its length counts; it may be set anew after a flush.
 
-        Raises ValueError unless 0 < first_chars <= piece_chars.
+        A first sentence longer than `breath_chars` is cut within them, at a clause or else before a group of words (breath_groups.py), by
+        the language that `language` names when the text arrives; 0 turns this off. Raises ValueError unless 0 < first_chars <= piece_chars.
         """
         if not 0 < first_chars <= piece_chars:
             raise ValueError(f"first_chars {first_chars} is not in [1, {piece_chars}]")
         self.say = say
+        self.language = ""
+        self._breath_chars = breath_chars
         self._first_chars = first_chars
         self._piece_chars = piece_chars
         self._detector = SentenceBoundaryDetector()
@@ -97,6 +102,15 @@ class Cutter:
             return
         tiny = len(self._rest)
         rest = _join(self._rest, self.say(" ".join(sentence.replace(_ASTERISK, "*").split())))
+        if self._count == 0 and 0 < self._breath_chars < len(rest):
+            # Half of the sentence, if there is a place: what is heard first costs less than what follows.
+            half, longest = len(rest) // 2, self._breath_chars
+            place = _clause(rest, longest) or next(
+                filter(None, (breath(rest, self.language, TINY_CHARS, most) for most in (min(half, longest), longest))), 0
+            )
+            if place:
+                yield from self._emit(rest[:place].rstrip())
+                rest, tiny = rest[place:].lstrip(), 0
         while len(rest) > (limit := self._limit):
             # Nothing has been heard yet: a tiny sentence goes out by itself rather than wait for a long one.
             place = _clause(rest, limit) or (0 if self._count else tiny) or _later(rest, limit, self._piece_chars)
@@ -154,6 +168,8 @@ def _later(text: str, limit: int, piece_chars: int) -> int:
     if len(text) <= piece_chars:
         return len(text)
     space = text.rfind(" ", 1, piece_chars + 1)
+    while space > 0 and _FIGURE_BEFORE.search(text[max(0, space - 3) : space]) and _FIGURE_AFTER.match(text[space + 1 : space + 4]):
+        space = text.rfind(" ", 1, space)  # the groups of one number stay together, and so do the ends of a range
     if space > 0:
         return space
     place = piece_chars

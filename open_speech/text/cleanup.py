@@ -6,7 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from open_speech.ipa import MARKS as IPA_MARKS
+from open_speech.text.ipa import MARKS as IPA_MARKS
+from open_speech.text.ipa import around
+from open_speech.text.normalization.folding import folded
+from open_speech.text.normalization.markup import Markup
 
 _BREAK = "\u2028"
 """Stands, while text is cleaned, for the end of a heading, item or paragraph: a sentence even without a full stop."""
@@ -17,11 +20,11 @@ _MARKDOWN = tuple(
         (r"^[ \t]*(?:`{3,}|~{3,})[^\n]*$", ""),  # code fence; the code stays
         (r"^[ \t]*(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$", ""),  # rule
         (r"!?\[([^\[\]]*)\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*(?:[ \t]+\"[^\"\n]*\")?\)", r"\1"),  # image or link -> its text
-        (r"^[ \t]*(?:>[ \t]?)+", ""),  # quote
+        (r"^[ \t]*(?:>(?![ \t]?[-\d$€£])[ \t]?)+", ""),  # quote, but not `> 90%'
         (r"^[ \t]*#{1,6}[ \t]+([^\n]*?)[ \t]*#*[ \t]*$", rf"{_BREAK}\1{_BREAK}"),  # heading
         (r"^[ \t]*[-*+•][ \t]+(?:\[[ xX]\][ \t]+)?", _BREAK),  # list item
         (r"^[ \t]*(?=\d{1,3}[.)][ \t])", _BREAK),  # numbered item; the number is spoken
-        (r"(`+)([^`\n]+)\1", r"\2"),  # code in a line
+        (r"(?<!`)(`++)([^`\n]++)\1", r"\2"),  # code in a line; from a whole run of marks only, or a run costs the square of its length
         (r"(?<![\w*])(\*{1,3})(?=\S)([^*\n]+)(?<=\S)\1(?![\w*])", r"\2"),  # *emphasis*
         (r"(?<!\w)(_{1,3})(?=\S)([^_\n]+)(?<=\S)\1(?!\w)", r"\2"),  # _emphasis_, but not snake_case
         (r"~~(?=\S)([^~\n]+)(?<=\S)~~", r"\1"),  # struck out
@@ -38,11 +41,15 @@ HELD_CHARS = 1000
 """Text is cleaned in stretches of about this length at most, whatever marks it holds: no pattern sees more."""
 _SURE_CHARS = 12
 """A line is judged by this many characters: by then it is known whether it begins as a list item."""
+MARKS = 64
+"""Accents on one character, at most; Unicode's own limit for text in streams is 30."""
 _WHOLE_LINE = re.compile(r"[ \t]*(?:#|`{3}|~{3})")
 """What can be told only when the line is there: a heading, a code fence."""
 _OPENS = re.compile(r"(?<![\w*])\*{1,3}(?=[^\s*])|(?<!\w)_{1,3}(?=[^\s_])|~~(?=\S)")
 _CLOSES = re.compile(r"(?<=[^\s*])\*{1,3}(?![\w*])|(?<=[^\s_])_{1,3}(?!\w)|(?<=\S)~~")
 _SPACES = re.compile(" +")
+_NAMED_SIGNS = "°№℃℉©®™℠"
+"""Symbols that are read by name; all others of their category are pictures."""
 
 
 def speakable(text: str) -> str:
@@ -77,22 +84,24 @@ class Cleaner:
     def __init__(self) -> None:
         self._raw = ""
         self._within_line = False
+        self._markup = Markup()
 
     @property
     def waiting(self) -> str:
         """What was fed and is not clear yet."""
-        return self._raw
+        return self._raw + self._markup.held
 
     def feed(self, text: str) -> list[str]:
         """Add text, take what is clear already: a word, or marks that are not closed yet, may wait for more."""
         lines = [""]
         for start in range(0, len(text), HELD_CHARS):
-            self._raw = (self._raw + text[start : start + HELD_CHARS]).replace("\r\n", "\n").replace(_BREAK, "\n")
+            self._raw = (self._raw + self._markup.feed(text[start : start + HELD_CHARS])).replace("\r\n", "\n").replace(_BREAK, "\n")
             lines = joined(lines, self._cleaned(_safe_end(self._raw, self._within_line)))
         return lines
 
     def finish(self) -> list[str]:
         """Take the rest; the cleaner is as new."""
+        self._raw += self._markup.finish().replace("\r\n", "\n").replace(_BREAK, "\n")
         lines = self._cleaned(len(self._raw))
         self._within_line = False
         return lines
@@ -102,6 +111,7 @@ class Cleaner:
         if not text:
             return [""]
         text = unicodedata.normalize("NFC", f"{_MIDLINE}{text}" if self._within_line else text)
+        text = around(text, folded)
         self._within_line = not self._raw.startswith("\n")
         for mark, replacement in _MARKDOWN:
             text = mark.sub(replacement, text)
@@ -130,11 +140,12 @@ def _safe_end(raw: str, within_line: bool) -> int:
 
 
 def _between(raw: str) -> int:
-    """Find the last place between two characters, not before an accent."""
+    """Find the last place between two characters, not before an accent; in text that is nothing but accents, any place will do."""
     end = len(raw) - 1
-    while end > 1 and (unicodedata.combining(raw[end]) or raw[end] in "\u200c\u200d\ufe0f"):
+    first = max(1, end - MARKS)
+    while end > first and (unicodedata.combining(raw[end]) or raw[end] in "\u200c\u200d\ufe0f"):
         end -= 1
-    return end
+    return end if end > first else len(raw) - 1
 
 
 def _is_open(text: str) -> bool:
@@ -162,7 +173,7 @@ def _readable(text: str) -> Iterator[str]:
             if before.isalpha() or (before and unicodedata.combining(before)):
                 yield char
         elif category == "So":
-            yield char if char in "°№℃℉" else " "
+            yield char if char in _NAMED_SIGNS else " "
         elif not (category[0] == "C" or category == "Me" or char == "`" or "\ufe00" <= char <= "\ufe0f" or "🏻" <= char <= "🏿"):
             yield char
         before = char

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Self
 
-from open_speech.text import HELD_CHARS
+from open_speech.text.cleanup import HELD_CHARS
 
 
 class Fragments:

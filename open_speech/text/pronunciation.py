@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,7 +28,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from open_speech.config import SettingsError
-from open_speech.ipa import around, marked
+from open_speech.text.ipa import around, marked
+from open_speech.text.spoken_form import spoken
 
 log = logging.getLogger("open_speech.pronunciation")
 
@@ -40,7 +42,8 @@ LONGEST_MATCH = 300
 PATTERN_S = 0.02
 """A pattern that takes longer for one sentence, or for a trial text, is not used."""
 _TRIALS = tuple(trial * 200 + end for trial in ("a", "1", " ", "a ", "ab", "-", "a1", ".") for end in ("", "!", "\x00"))
-_NEVER = "\x00"
+_STARTS = re.compile(r"(?<!\w)\S")
+_GOES_ON = re.compile(r"\w")
 
 
 class PronunciationError(SettingsError):
@@ -125,25 +128,41 @@ class Section(BaseModel):
         return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
 
     @functools.cached_property
-    def search(self) -> Any:
-        """One expression that finds every word, in one pass however many there are."""
-        exact = [word for word in self.words if word != word.lower()]
-        folded = [word for word in self.words if word == word.lower()]
-        return regex.compile(r"(?<!\w)(?:\L<exact>|(?i:\L<folded>))(?!\w)", exact=exact or [_NEVER], folded=folded or [_NEVER])
+    def lengths(self) -> Mapping[str, tuple[int, ...]]:
+        """The lengths of the words that begin with a character (in lower case), longest first.
+
+        With it a sentence is searched in the same time for ten words as for ten thousand. A named list of the `regex` package tries
+        every word at every place: a sentence of six words took 0.5 ms with ten thousand entries.
+        """
+        found: dict[str, set[int]] = {}
+        for word in self.words:
+            found.setdefault(word[0].lower(), set()).add(len(word))
+        return {char: tuple(sorted(lengths, reverse=True)) for char, lengths in found.items()}
 
     def apply(self, text: str, *, phonemes: bool) -> str:
         """Rewrite one sentence; phonemes that stand in it stay."""
-
-        def say(found: Any) -> str:
-            word: str = found[0]
-            saying = self.words.get(word) or self.words.get(word.lower())
-            return (saying and saying.text(phonemes=phonemes)) or word
-
         if self.words:
-            text = around(text, lambda written: str(self.search.sub(say, written)))
+            text = around(text, functools.partial(self._with_words, phonemes=phonemes))
         for pattern in self.patterns:
             text = around(text, functools.partial(pattern.apply, phonemes=phonemes))
         return text
+
+    def _with_words(self, text: str, *, phonemes: bool) -> str:
+        written: list[str] = []
+        done = 0
+        for start in _STARTS.finditer(text):
+            if start.start() >= done and (word := self._word_at(text, start.start())):
+                saying = self.words.get(word) or self.words[word.lower()]
+                written += (text[done : start.start()], saying.text(phonemes=phonemes) or word)
+                done = start.start() + len(word)
+        return "".join(written) + text[done:]
+
+    def _word_at(self, text: str, start: int) -> str:
+        """Find the entry that begins at a place, as the text spells it: an exact one if there is one, the longest first."""
+        parts = [text[start : start + length] for length in self.lengths.get(text[start].lower(), ())]
+        whole = [part for part in parts if not _GOES_ON.match(text, start + len(part))]
+        exact = (part for part in whole if part in self.words and part != part.lower())
+        return next(exact, "") or next((part for part in whole if part.lower() in self.words), "")
 
 
 class Rules(Section):
@@ -206,7 +225,7 @@ def read(path: Path) -> Rules:
     except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
         raise PronunciationError(f"TTS_PRONUNCIATION_DICT: {path} is not YAML: {error}") from None
     for section in (rules, *rules.languages.values()):
-        _ = section.search  # made here, where it may take its time
+        _ = section.lengths  # made here, where it may take its time
     return rules
 
 
@@ -215,3 +234,8 @@ def _date(path: Path | None) -> tuple[int, int]:
         return (0, 0) if path is None else ((seen := path.stat()).st_mtime_ns, seen.st_size)
     except OSError:
         return (0, 0)
+
+
+def as_said(rules: Rules, phonemes: bool, text: str, language: str) -> str:
+    """Rewrite a sentence as it is spoken: what the dictionary knows first, then numbers and the like."""
+    return spoken(rules.rewrite(text, language, phonemes=phonemes), language)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from open_speech.numerals import cardinal, clock, date, number, ordinal, spelled
-from open_speech.spoken import spoken
+from open_speech.text.numbers_en import cardinal, clock, date, number, ordinal, spelled
+from open_speech.text.spoken_form import spoken
 
 LONGEST = 200
 """Characters that are told one by one; a longer text is read as it is."""

@@ -19,10 +19,10 @@ from defusedxml import DefusedXmlException
 from defusedxml.sax import make_parser
 
 from open_speech.errors import InvalidRequest
-from open_speech.ipa import LONGEST, marked, without_private
-from open_speech.said_as import said_as
-from open_speech.script import LONGEST_PAUSE_S, Mark, Pause, Say, Step
-from open_speech.text import closed
+from open_speech.text.cleanup import closed
+from open_speech.text.ipa import LONGEST, marked, without_private
+from open_speech.text.say_as import said_as
+from open_speech.text.steps import LONGEST_PAUSE_S, Mark, Pause, Say, Step
 
 log = logging.getLogger("open_speech.ssml")
 

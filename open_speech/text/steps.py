@@ -10,13 +10,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from open_speech.ipa import without_private
+from open_speech.text.ipa import marked, without_private
 
 LONGEST_PAUSE_S = 30.0
 """Seconds; a longer pause is cut to this."""
 _TAG = re.compile(r"\[pause:[ \t]?(\d{1,4}(?:\.\d{1,4})?)[ \t]?s?\]|\[voice:[ \t]?([\w.()+#-]{0,200})[ \t]?\]", re.ASCII | re.IGNORECASE)
 _HEADS = ("[pause:", "[voice:")
 _LONGEST_TAG = 220
+_PRONOUNCED = re.compile(r"\[([^\[\]\n]{1,100})\]\(/([^/()\n]{1,120})/\)")
+"""`[word](/phonemes/)`, as Kokoro-FastAPI's clients write it."""
+_PRONOUNCED_BEGUN = re.compile(r"\[[^\[\]\n]{0,100}(?:\](?:\((?:/(?:[^/()\n]{0,120}/?)?)?)?)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,9 @@ Step = Say | Pause | Mark | Flush | Lull
 class TagReader:
     """Plain text with tags -> steps, however the text is chopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, phonemes: bool = False) -> None:
+        """With `phonemes` the engine can speak those of `[word](/phonemes/)`; else the word is spoken."""
+        self._phonemes = phonemes
         self._voice: str | None = None
         self._held = ""
 
@@ -82,7 +87,13 @@ class TagReader:
         held, self._held = self._held, ""
         yield from self._steps(held)
 
+    def _pronounced(self, found: re.Match[str]) -> str:
+        if not _is_phonemic(found[2]) or not found[2].strip():
+            return found[0]
+        return marked(found[2]) if self._phonemes else found[1]
+
     def _steps(self, text: str) -> Iterator[Step]:
+        text = _PRONOUNCED.sub(self._pronounced, text)
         place = 0
         for tag in _TAG.finditer(text):
             if tag.start() > place:
@@ -96,14 +107,21 @@ class TagReader:
             yield Say(text[place:], self._voice)
 
 
-def steps_of(text: str) -> list[Step]:
-    """Read a whole text with its tags."""
-    reader = TagReader()
+def _is_phonemic(written: str) -> bool:
+    """Tell phonemes from an address such as `/docs/`: those have letters of the phonetic alphabet, or stress marks."""
+    return not written.isascii()
+
+
+def steps_of(text: str, *, phonemes: bool = False) -> list[Step]:
+    """Read a whole text with its tags; see TagReader for `phonemes`."""
+    reader = TagReader(phonemes=phonemes)
     return [*reader.feed(text), *reader.finish()]
 
 
 def _begun_tag(text: str) -> str:
     """Give the end of a text that may be the beginning of a tag."""
+    if (begun := _PRONOUNCED_BEGUN.search(text, max(0, len(text) - 2 * _LONGEST_TAG))) is not None:
+        return begun[0]
     tail = text[max(text.rfind("["), 0) :]
     if not tail.startswith("[") or "]" in tail or len(tail) > _LONGEST_TAG:
         return ""

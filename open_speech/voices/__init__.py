@@ -1,23 +1,23 @@
 """Voices beyond those of the models: presets from a file, recordings to clone, and who speaks in the end."""
 
-from open_speech.voices.casting import Casting, Manner, Role
 from open_speech.voices.folder import FolderVoice, VoiceFolder
-from open_speech.voices.greetings import greeting
 from open_speech.voices.library import Consent, Library, NewVoice, StoredVoice
 from open_speech.voices.presets import Preset, Presets, read_presets
+from open_speech.voices.resolver import ResolvedVoice, VoiceOptions, VoiceResolver
+from open_speech.voices.sample_sentences import greeting
 from open_speech.voices.samples import SAMPLE_BYTES, sample_of
 
 __all__ = [
     "SAMPLE_BYTES",
-    "Casting",
+    "VoiceResolver",
     "Consent",
     "FolderVoice",
     "Library",
-    "Manner",
+    "VoiceOptions",
     "NewVoice",
     "Preset",
     "Presets",
-    "Role",
+    "ResolvedVoice",
     "StoredVoice",
     "VoiceFolder",
     "greeting",

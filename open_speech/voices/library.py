@@ -9,9 +9,11 @@ from pathlib import Path
 from open_speech.audio import Audio
 from open_speech.errors import InvalidValue, LibraryFull
 from open_speech.voices.presets import is_name
-from open_speech.voices.shelf import Record, Shelf
+from open_speech.voices.record_store import Record, RecordStore
 
 VOICE_PREFIX, CONSENT_PREFIX = "voice_", "cons_"
+VOICES, CONSENTS = "voices", "consents"
+"""Names of the folders in the library's folder."""
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z")
 
 
@@ -50,8 +52,8 @@ class Library:
     """Stored voices and consents, at most `limit` of each, under one folder."""
 
     def __init__(self, folder: Path, *, limit: int) -> None:
-        self._voices = Shelf(folder / "voices", StoredVoice, VOICE_PREFIX)
-        self._consents = Shelf(folder / "consents", Consent, CONSENT_PREFIX)
+        self._voices = RecordStore(folder / VOICES, StoredVoice, VOICE_PREFIX)
+        self._consents = RecordStore(folder / CONSENTS, Consent, CONSENT_PREFIX)
         self._limit = limit
 
     def voices(self) -> list[StoredVoice]:

@@ -1,16 +1,16 @@
 """Presets: names in a YAML file for a voice and how it speaks, and what OpenAI's thirteen names mean here.
 
-    voices:
-      narrator: af_bella(2)+af_sky(1)      # a voice, or a blend, of whichever model the request names
-      newsreader:
-        model: piper/en_US-joe-medium
-        voice: en_US-joe-medium
-        speed: 1.1
-        language: en
-        description: Calm and quick.
-    openai:
-      alloy: narrator                      # a preset, or a voice of the model
-      nova: af_nova
+voices:
+  narrator: af_bella(2)+af_sky(1)      # a voice, or a blend, of whichever model the request names
+  newsreader:
+    model: piper/en_US-joe-medium
+    voice: en_US-joe-medium
+    speed: 1.1
+    language: en
+    description: Calm and quick.
+openai:
+  alloy: narrator                      # a preset, or a voice of the model
+  nova: af_nova
 """
 
 from __future__ import annotations
@@ -91,11 +91,14 @@ class Presets(BaseModel):
         return self
 
     def find(self, name: str | None) -> Preset | None:
-        """Find what stands behind a name: a preset, or one of OpenAI's names that the file maps."""
+        """Find a preset by its name (in any case, where only one fits), or what the file maps one of OpenAI's names to."""
         if name is None or name in self.voices:
             return None if name is None else self.voices[name]
-        meant = self.openai.get(name)
-        return None if meant is None else self.voices.get(meant, Preset(voice=meant))
+        meant = self.openai.get(name.lower())
+        if meant is not None:
+            return self.voices.get(meant, Preset(voice=meant))
+        cased = [preset for own, preset in self.voices.items() if own.lower() == name.lower()]
+        return cased[0] if len(cased) == 1 else None
 
 
 def read_presets(path: Path) -> Presets:

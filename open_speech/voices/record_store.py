@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from open_speech.audio import Audio
 from open_speech.codecs import wav_bytes
 from open_speech.errors import StorageFailed
+from open_speech.security.private_files import FOLDER_MODE, make_private_folder, open_private, settle, sync
 
 _ID_DIGITS = 24
 _STALE_S = 3600
@@ -37,7 +38,7 @@ class Record(BaseModel, frozen=True):
 R = TypeVar("R", bound=Record)
 
 
-class Shelf(Generic[R]):
+class RecordStore(Generic[R]):
     """Records of one kind, by id, newest first. The folder is made when the first one is put there."""
 
     def __init__(self, folder: Path, kind: type[R], prefix: str, *, clock: Callable[[], int] = time.time_ns) -> None:
@@ -84,12 +85,13 @@ class Shelf(Generic[R]):
         with self.lock:
             try:
                 self._sweep()
-                part.mkdir(parents=True)
+                make_private_folder(self._folder)
+                part.mkdir(mode=FOLDER_MODE)
                 _write(part / "sound.wav", wav_bytes(sound))
                 _write(part / "record.json", record.model_dump_json().encode())
-                _sync(part)
+                sync(part)
                 part.rename(self._folder / record.id)
-                _sync(self._folder)
+                sync(self._folder)
             except OSError as error:
                 shutil.rmtree(part, ignore_errors=True)
                 raise StorageFailed(f"The recording cannot be stored: {error.strerror}.") from error
@@ -101,7 +103,7 @@ class Shelf(Generic[R]):
             try:
                 _write(place / ".record.json", record.model_dump_json().encode())
                 (place / ".record.json").replace(place / "record.json")
-                _sync(place)
+                sync(place)
             except OSError as error:
                 raise StorageFailed(f"The record cannot be stored: {error.strerror}.") from error
 
@@ -113,7 +115,7 @@ class Shelf(Generic[R]):
             gone = self._folder / f".{name}"
             try:
                 (self._folder / name).rename(gone)
-                _sync(self._folder)
+                sync(self._folder)
                 shutil.rmtree(gone)
             except OSError as error:
                 raise StorageFailed(f"The recording cannot be deleted: {error.strerror}.") from error
@@ -128,15 +130,6 @@ class Shelf(Generic[R]):
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
+    with open_private(path, "wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        settle(file)

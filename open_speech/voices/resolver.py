@@ -9,6 +9,7 @@ from pathlib import Path
 
 from open_speech.backends import ModelEntry, Task, VoiceReference
 from open_speech.errors import BackendFailed, InvalidValue, UnknownVoice, UnsupportedValue
+from open_speech.languages import language_tag
 from open_speech.registry import OPENAI_TTS, OPENAI_VOICES, Registry
 from open_speech.voices.folder import FolderVoice, VoiceFolder
 from open_speech.voices.library import Library, StoredVoice
@@ -19,7 +20,7 @@ _CLONE = "clone voices"
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class VoiceOptions:
     """What a request wishes beyond the name of a voice."""
 
     reference: VoiceReference | None = None
@@ -35,7 +36,7 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class ResolvedVoice:
     """A model and how it speaks, with nothing in it that the model cannot do."""
 
     model: ModelEntry
@@ -47,7 +48,7 @@ class Role:
     instructions: str | None = None
 
 
-class Casting:
+class VoiceResolver:
     """Everything that can be asked for by a voice's name: voices of models, presets, OpenAI's names, recordings."""
 
     def __init__(
@@ -58,13 +59,17 @@ class Casting:
         self.library = library
         self.folder = folder or VoiceFolder(None)
 
-    async def role(self, model: str, voice: str | None, manner: Manner, *, speed: float | None, language: str | None) -> Role:
+    async def role(
+        self, model: str, voice: str | None, manner: VoiceOptions, *, speed: float | None, language: str | None
+    ) -> ResolvedVoice:
         """Decide who speaks, and how.
 
         Raises UnknownModel, UnknownVoice, UnsupportedValue or InvalidValue, each naming the field at fault.
         """
         entry, preset = self.behind(model, voice)
         wanted = voice if preset is None else preset.voice
+        if wanted and model != entry.id and not entry.clones and not self._has(entry, wanted):
+            entry = await asyncio.to_thread(self._cloning, entry, wanted)
         preset = preset or Preset()
         reference, design = manner.reference, manner.design or preset.design
         if not (wanted or reference or design) and entry.designs:
@@ -84,11 +89,11 @@ class Casting:
         if reference and not entry.clones:
             self._refuse(entry, _CLONE, "voice", lenient=manner.lenient)
             reference = None
-        return Role(
+        return ResolvedVoice(
             entry,
             own,
             preset.speed if speed is None else speed,
-            language or preset.language,
+            language_tag(language) or preset.language,
             reference,
             None if reference else design,
             (manner.instructions or preset.instructions) if entry.instructs else None,
@@ -99,8 +104,10 @@ class Casting:
 
         Raises UnknownModel, NotInstalled, WrongTask or UnknownVoice.
         """
-        asked = self.registry.find(model, Task.TTS)
+        if name and name.lower() in OPENAI_VOICES:
+            name = name.lower()
         preset = self.presets.find(name)
+        asked = self.registry.find(model, Task.TTS) if preset else self.registry.speaker(model, name)
         if preset is None:
             return asked, None
         own = asked if preset.model is None else self.registry.find(preset.model, Task.TTS)
@@ -149,6 +156,12 @@ class Casting:
         assert self.library is not None
         return self.library.recording(voice)
 
+    def _cloning(self, entry: ModelEntry, name: str) -> ModelEntry:
+        """Choose a model that clones for a stored recording of that name, where a request leaves the model open; else `entry`. Blocking."""
+        if self.recording(name) is None:
+            return entry
+        return next((other for other in self.registry.models(Task.TTS) if other.clones), entry)
+
     def _has(self, entry: ModelEntry, voice: str | None) -> bool:
         try:
             self.registry.voice(entry, voice)
@@ -162,7 +175,7 @@ class Casting:
             return self.registry.voice(entry, name), None
         except UnknownVoice:
             reference = await asyncio.to_thread(self.reference, name or "", "voice")
-            if reference is None and asked not in OPENAI_VOICES:
+            if reference is None and (asked or "").lower() not in OPENAI_VOICES:
                 raise
             return self.registry.voice(entry, None if reference else asked), reference
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from huggingface_hub import constants, get_token, hf_hub_url, try_to_load_from_cache
 
 from open_speech.errors import UnknownModel
-from open_speech.sources import HubSource, WeightFile
+from open_speech.model_files import HubSource, WeightFile
 from open_speech.weights.reach import Reach, SourceFailed
 from open_speech.weights.web import NotThere, Web
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
-from open_speech.sources import Archive
+from open_speech.model_files import Archive
 from open_speech.weights.pip_config import PipConfig, pip_config
 from open_speech.weights.reach import SourceFailed
 from open_speech.weights.web import Web

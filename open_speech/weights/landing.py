@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import NoReturn
 
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
-from open_speech.sources import WeightFile
+from open_speech.model_files import WeightFile
+from open_speech.security.private_files import sync
 from open_speech.weights.progress import Meter
 
 CHUNK = 1 << 20
@@ -116,7 +117,7 @@ class Part:
             os.fsync(self._file.fileno())
             self._file.close()
             self._path.replace(self._target)
-            sync_folder(self.folder)
+            sync(self.folder)
         except OSError as error:
             self._fail(error)
         return found
@@ -132,15 +133,6 @@ class Part:
         if error.errno in _FULL:
             raise WeightsUnavailable(f"The disk of the models folder is full: {self._expected.path} cannot be written.") from error
         raise WeightsUnavailable(f"{self._expected.path} cannot be written to the models folder: {error.strerror}.") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a crash of the machine."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def land(chunks: Iterable[bytes], target: Path, expected: WeightFile, meter: Meter) -> WeightFile:

@@ -10,8 +10,8 @@ from typing import Any
 
 from open_speech.backends import ModelEntry
 from open_speech.errors import WeightsUnavailable
-from open_speech.sources import HubSource, Source, WeightFile
-from open_speech.weights.landing import sync_folder
+from open_speech.model_files import HubSource, Source, WeightFile
+from open_speech.security.private_files import sync
 
 NAME = ".open-speech.json"
 _VERSION = 1
@@ -44,7 +44,7 @@ class Manifest:
             part = folder / (NAME + ".part")
             part.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
             part.replace(folder / NAME)
-            sync_folder(folder)
+            sync(folder)
         except OSError as error:
             raise WeightsUnavailable(f"The models folder cannot be written: {error.strerror}.") from error
 

@@ -14,6 +14,8 @@ from pathlib import Path
 _SECTIONS = ("global", "install", "download")
 _URL = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")
 _EXTRA = ("PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL")
+INDEX_VARIABLES = frozenset((*_URL, *_EXTRA))
+"""Variables whose URLs may carry a user and password."""
 _CERTIFICATE = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from open_speech.errors import ModelTooLarge
+
 State = Literal["waiting", "checking", "downloading", "unpacking", "done"]
 
 
@@ -36,8 +38,12 @@ OnProgress = Callable[[Progress], None]
 class Meter:
     """Counts the bytes of a pull and tells at most ten times a second, and at every new file."""
 
-    def __init__(self, model: str, tell: OnProgress, interval_s: float = 0.1) -> None:
-        """`tell` is called in the pulling thread; what it raises ends the pull, which can be taken up again later."""
+    def __init__(self, model: str, tell: OnProgress, interval_s: float = 0.1, *, limit_bytes: int | None = None) -> None:
+        """`tell` is called in the pulling thread; what it raises ends the pull, which can be taken up again later.
+
+        No step downloads more than `limit_bytes`; None sets no limit.
+        """
+        self._limit = limit_bytes
         self._model = model
         self._tell = tell
         self._interval_s = interval_s
@@ -50,8 +56,9 @@ class Meter:
         self._told_at = 0.0
 
     def step(self, state: State, source: str, total: int | None) -> None:
-        """Begin a step of `total` bytes."""
+        """Begin a step of `total` bytes. Raises ModelTooLarge for a download beyond the limit."""
         self._state, self._source, self._total = state, source, total
+        self._check(total or 0)
         self._file, self._before, self._here = "", 0, 0
         self._say()
 
@@ -62,10 +69,17 @@ class Meter:
         self._say()
 
     def at(self, position: int) -> None:
-        """Note that the current file has `position` bytes; a second try may go back."""
+        """Note that the current file has `position` bytes; a second try may go back. Raises ModelTooLarge, as `step`."""
         self._here = position
+        self._check(self._before + position)
         if time.monotonic() - self._told_at >= self._interval_s:
             self._say()
+
+    def _check(self, size: int) -> None:
+        if self._limit is not None and self._state == "downloading" and size > self._limit:
+            raise ModelTooLarge(
+                f"The model `{self._model}` is larger than OS_PULL_MAX_MB, {self._limit >> 20} MiB; it is not downloaded.", param="model"
+            )
 
     def _say(self) -> None:
         self._told_at = time.monotonic()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from open_speech.backends import ModelEntry
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
-from open_speech.sources import HubSource, WeightFile
+from open_speech.model_files import HubSource, WeightFile
 from open_speech.weights import manifest
 from open_speech.weights.hub import Hub, Listing, whisper_files
 from open_speech.weights.landing import sha256_of
@@ -18,6 +18,11 @@ from open_speech.weights.sources import CACHE, HUB, LOCAL, Courier, name_of
 
 _NAMED = 3
 """How many missing files an error names before it only counts."""
+
+
+def is_by_hand(folder: Path) -> bool:
+    """Return whether a folder holds a whole model that somebody put there: no pull was ever begun in it."""
+    return folder.is_dir() and manifest.read(folder) is None and bool(whisper_files([path.name for path in folder.iterdir()]))
 
 
 class Pull:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from open_speech.errors import WeightsCorrupt
-from open_speech.sources import Archive, ArchiveSource, HubSource, Source, UrlSource, WeightFile
+from open_speech.model_files import Archive, ArchiveSource, HubSource, Source, UrlSource, WeightFile
 from open_speech.weights.archive import OpenArchive
 from open_speech.weights.hub import Hub
 from open_speech.weights.index import PackageIndex

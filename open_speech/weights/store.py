@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from open_speech.backends import ModelEntry
-from open_speech.errors import UnknownModel, WeightsUnavailable
-from open_speech.sources import WeightFile
+from open_speech.errors import ModelTooLarge, UnknownModel, WeightsUnavailable
+from open_speech.model_files import WeightFile
+from open_speech.security.pull_policy import PullGuard
 from open_speech.weights import manifest
-from open_speech.weights.hub import Hub
+from open_speech.weights.hub import WHISPER_CORE, Hub
 from open_speech.weights.index import PackageIndex
 from open_speech.weights.lock import pull_lock
 from open_speech.weights.progress import Meter, OnProgress, Progress
-from open_speech.weights.pull import Pull
+from open_speech.weights.pull import Pull, is_by_hand
 from open_speech.weights.reach import Reach
 from open_speech.weights.sources import Courier, discard
 
@@ -39,7 +40,7 @@ class Installed:
 class Store:
     """A models folder. Everything here blocks; every method is safe to call from several threads and processes at once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing that the operator, the settings or a test decides
         self,
         root: Path,
         *,
@@ -47,8 +48,15 @@ class Store:
         hub: Hub | None = None,
         index: PackageIndex | None = None,
         reach: Reach = _REACH,
+        guard: PullGuard | None = None,
+        max_bytes: int | None = None,
     ) -> None:
-        """With `offline` no socket is ever opened. `hub` and `index` are the user's configured ones unless given."""
+        """With `offline` no socket is ever opened. `hub` and `index` are the user's configured ones unless given.
+
+        `guard` decides which models may be downloaded, and no download is larger than `max_bytes`; None allows all.
+        """
+        self._guard = guard
+        self._max_bytes = max_bytes
         self._root = root.expanduser()
         self._offline = offline
         self._reach = reach
@@ -81,12 +89,15 @@ class Store:
         """Make sure that all files of a model are here and have the right content; returns its folder.
 
         `on_progress` is called in this thread; an exception from it ends the pull, and the next pull goes on from there. Raises
-        UnknownModel if neither the catalog nor the hub has it, WeightsCorrupt if all that could be had is something else, and
-        WeightsUnavailable if a file is missing and no source delivers it, or the disk is full.
+        UnknownModel if neither the catalog nor the hub has it, WeightsCorrupt if all that could be had is something else,
+        WeightsUnavailable if a file is missing and no source delivers it, or the disk is full, PullNotAllowed if it is neither here nor
+        allowed to be downloaded, and ModelTooLarge if it is larger than a download may be.
         """
         folder = self.folder(model)
         if self.is_complete(model):
             return folder
+        if self._guard is not None and not is_by_hand(folder):
+            self._guard.check(model.id)
         tell = on_progress or _ignore
         with pull_lock(self._lock_file(model), tell) as lock:
             if not self.is_complete(model):
@@ -95,9 +106,19 @@ class Store:
                     lock.tell(progress)
                     tell(progress)
 
-                meter = Meter(model.id, told)
+                meter = Meter(model.id, told, limit_bytes=self._max_bytes)
                 courier = Courier(folder, self._incoming(model), meter, self._hub, self._index, self._reach)
-                Pull(model, folder, meter, courier, self._hub, offline=self._offline).run()
+                had_folder = folder.exists()
+                try:
+                    Pull(model, folder, meter, courier, self._hub, offline=self._offline).run()
+                except ModelTooLarge:
+                    # What has come so far would fill the disk, repository by repository. Files of the operator's own stay.
+                    for left in folder.rglob("*.part") if had_folder else ():
+                        left.unlink()
+                    if not had_folder:
+                        discard(folder)
+                    discard(self._incoming(model))
+                    raise
                 discard(self._incoming(model))
         done = manifest.read(folder)
         size = sum(file.size or 0 for file in done.files) if done else 0
@@ -137,6 +158,15 @@ class Store:
             if known is not None and known.complete:
                 found.append(Installed(known.model, path.parent, sum(file.size or 0 for file in known.files), known.source))
         return sorted(found, key=lambda model: model.id)
+
+    def by_hand(self) -> dict[str, int]:
+        """List the models that somebody put here and that no pull has looked at yet: ids with the sizes of their files in bytes."""
+        folders = {path.parent for depth in ("*", "*/*", "*/*/*") for path in self._root.glob(f"{depth}/{WHISPER_CORE[0]}")}
+        return {
+            folder.relative_to(self._root).as_posix(): sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+            for folder in sorted(folders)
+            if is_by_hand(folder)
+        }
 
     def _incoming(self, model: ModelEntry) -> Path:
         return self._root / ".incoming" / model.id.replace("/", "--")

@@ -13,7 +13,7 @@ from types import TracebackType
 import httpx
 
 from open_speech.errors import WeightsCorrupt
-from open_speech.sources import WeightFile
+from open_speech.model_files import WeightFile
 from open_speech.weights.landing import Part, require_space
 from open_speech.weights.progress import Meter
 from open_speech.weights.reach import DEADLINE_S, Reach, SourceFailed

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from runners._line import fail
+from runners.host.call_queue import fail
 
 W = TypeVar("W")
 R = TypeVar("R")

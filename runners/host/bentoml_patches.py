@@ -1,4 +1,4 @@
-"""What BentoML 1.4 needs to carry speech: two cures for its client, three for its arbiter, two for its server.
+"""What BentoML 1.4 needs to carry speech: two cures for its client, seven for its arbiter, two for its server.
 
 Import before a service is built.
 
@@ -17,6 +17,17 @@ Import before a service is built.
    to give memory back, and a crash of one is no reason to stop: they are started again everywhere.
 7. Its arbiter stops all processes at once, and before that deletes the sockets between them. The doors finish what they have accepted, and
    need the runners for that: they go first, and the sockets last.
+
+The rest is in `runners/host/arbiter.py`, and docs/decisions/0001-arbiter-sockets.md says more of it:
+
+8. Its arbiter listens for commands on two TCP ports of the loopback address and asks for no password. Any user of the machine could read
+   the server's API keys there and run programs as the server. Here the arbiter listens on nothing; with `--reload`, whose plugin needs the
+   sockets, they are unix sockets in a folder of mode 0700.
+9. Runners listen on loopback TCP when `BENTOML_NO_UDS` is set, and on WSL always. They accept pickle, so any user of the machine could run
+   code in them. Here they always listen on unix sockets in a folder of mode 0700. The folder of metrics gets that mode, too.
+10. Each process gets the whole environment. Here it gets what is no secret, and its own secrets (`runners/host/environment.py`).
+11. Each process inherits the sockets of all, so a runner could accept the front's connections. Here it gets its own socket only.
+12. The front listens on TCP only. With OS_UNIX_SOCKET it listens on a Unix socket (`runners/host/front_socket.py`).
 """
 
 from __future__ import annotations
@@ -41,19 +52,24 @@ from bentoml._internal.utils import circus  # noqa: TID251
 from bentoml.exceptions import BentoMLException, ServiceUnavailable  # noqa: TID251
 from opentelemetry import trace
 
-from open_speech import logs, tls
+from open_speech import logs
 from open_speech.config import Settings
+from open_speech.dispatch.client import RunnerGone
+from open_speech.dispatch.frames import DiarizeCall, HearCall, SpeakCall, TranscribeCall
 from open_speech.errors import BackendFailed
-from open_speech.remote import RunnerGone
-from open_speech.wire import DiarizeCall, HearCall, SpeakCall, TranscribeCall
-from runners._protocols import BoundedHttp, BoundedWebSocket
+from open_speech.http import tls
+from runners.host import arbiter
+from runners.host.uvicorn_limits import BoundedHttp, BoundedWebSocket
 
 RUNNER_CONNECTION = {"max_requests": 1_000_000_000, "max_age": 1e9}
 ARBITER_CHECK_S = 1.0
 _create = uvicorn.config.create_ssl_context
 DOORS = ("service", "service_wyoming_door")
 """The arbiter's names for the processes that take requests; the others are runners."""
-UVICORN = {"ws_max_size": 24 << 20, "ws_ping_timeout": 60.0, "http": BoundedHttp, "ws": BoundedWebSocket, "proxy_headers": False}
+UVICORN = {
+    "http": BoundedHttp, "ws": BoundedWebSocket, "proxy_headers": False, "ws_max_size": 24 << 20, "ws_ping_timeout": 60.0,
+    "ws_per_message_deflate": False,  # a frame of 24 KiB would become 24 MiB in one turn of the event loop
+}  # fmt: skip
 
 
 async def _parse_stream_response(self: Any, endpoint: Any, response: Any) -> AsyncGenerator[Any, None]:
@@ -81,7 +97,8 @@ async def _stop_doors_first(self: Any, close_output_streams: bool = False, watch
         door.stop_children = False  # its children decode what it has accepted
     await asyncio.gather(*(_stopped(door, close_output_streams) for door in doors))
     await asyncio.gather(*(_stopped(watcher, close_output_streams) for watcher in watchers if watcher not in doors))
-    self.exit_stack.close()
+    if self._stopping:  # at a reload the processes start again on the same sockets
+        self.exit_stack.close()
 
 
 def _stop(self: Any) -> Any:
@@ -107,6 +124,7 @@ def apply() -> None:
     client = proxy2.AsyncClient
     _ = client._parse_stream_response, client._get_stream, circus.create_standalone_arbiter, traffic.TimeoutMiddleware.__call__
     _ = circus.Arbiter._stop_watchers, circus.Arbiter.stop, serving.running_inside_container
+    arbiter.apply()
     circus.Arbiter._stop_watchers = _stop_doors_first
     circus.Arbiter.stop = _stop  # type: ignore[method-assign]
     serving.running_inside_container = _never  # type: ignore[assignment]
@@ -151,7 +169,7 @@ def _whereabouts() -> dict[str, str]:
 
 
 class ServiceLink:
-    """A runner behind a BentoML dependency, as `open_speech.remote.Link`: its client's failures become RunnerGone or a SpeechError."""
+    """A runner behind a BentoML dependency, as a `Link`: failures of its client become RunnerGone or a SpeechError."""
 
     def __init__(self, dependency: Any) -> None:
         """Wrap what `bentoml.depends` gave the front service."""

@@ -24,7 +24,7 @@ class _Waiting:
     work: Callable[[], Any] = field(compare=False)
 
 
-class Line:
+class CallQueue:
     """A thread pool with an order of precedence. Thread-safe."""
 
     def __init__(self, threads: int, name: str = "model") -> None:
@@ -86,7 +86,7 @@ class Line:
 class Turn:
     """The place of one call in a line, used as a thread pool."""
 
-    def __init__(self, line: Line, urgency: int, patience_s: float) -> None:
+    def __init__(self, line: CallQueue, urgency: int, patience_s: float) -> None:
         self._line = line
         self._urgency = urgency
         self._patience_s = patience_s

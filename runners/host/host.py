@@ -28,12 +28,8 @@ from open_speech.backends import (
     Window,
     WindowTranscriber,
 )
-from open_speech.errors import BackendFailed, SpeechError
-from open_speech.registry import Registry
-from open_speech.residency import Residency
-from open_speech.threads import at_a_stretch, step_by_step
-from open_speech.weights import Store
-from open_speech.wire import (
+from open_speech.concurrency.blocking_iterators import at_a_stretch, step_by_step
+from open_speech.dispatch.frames import (
     END,
     DiarizeCall,
     Frame,
@@ -47,11 +43,15 @@ from open_speech.wire import (
     turns_frame,
     window_frame,
 )
-from runners._batches import Ask, Batches
-from runners._device import has_cuda
-from runners._files import Files, seen
-from runners._line import Line, give_up_after
-from runners._memory import Aftercare, resident_bytes
+from open_speech.errors import BackendFailed, SpeechError
+from open_speech.registry import Registry
+from open_speech.weights import Store
+from runners.host.batching import Ask, Batches
+from runners.host.call_queue import CallQueue, give_up_after
+from runners.host.device import has_cuda
+from runners.host.memory import Aftercare, resident_bytes
+from runners.host.model_cache import Residency
+from runners.host.weights import Files, seen
 
 log = logging.getLogger("open_speech.runner")
 
@@ -132,13 +132,11 @@ class Host:
         self._registry = registry
         self._files = Files(registry, store)
         self._options = options
-        self._line = Line(threads)
+        self._line = CallQueue(threads)
         self._batches: Batches[Window, Heard | SpeechError] = Batches(_decode, size=max(1, batch), workers=threads)
         self._utterances: Batches[Utterance, Audio | SpeechError] = Batches(_speak, size=max(1, batch), workers=threads)
         self._many = batch > 0
-        self._residency: Residency[Backend] = Residency(
-            self._load, ttl_s=options.ttl_s, limit=options.limit, clock=time.monotonic
-        )
+        self._residency: Residency[Backend] = Residency(self._load, ttl_s=options.ttl_s, limit=options.limit, clock=time.monotonic)
         self._loads: dict[str, asyncio.Future[None]] = {}
         self._calls = 0
         self._aftercare = Aftercare(self._is_empty, leave)
@@ -162,7 +160,7 @@ class Host:
         audio, options = call.unpack()
 
         async def work(backend: WindowTranscriber) -> AsyncGenerator[Frame, None]:
-            ask = Ask(Window(audio, options), audio.seconds, _Kind(backend), call.asker, call.urgency)
+            ask = Ask(Window(audio, options, call.speech), audio.seconds, _Kind(backend), call.asker, call.urgency)
             decoding = self._batches.submit(ask)
             give_up_after(call.patience_s, self._batches, decoding)
             heard = await asyncio.wrap_future(decoding)

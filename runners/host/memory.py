@@ -13,6 +13,11 @@ from pathlib import Path
 
 log = logging.getLogger("open_speech.runner")
 
+LARGE_BYTES = 1 << 20
+ARENAS = 2
+"""Heaps that threads share; each keeps what it once needed."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+"""Names of glibc's parameters, from `malloc.h`."""
 KEPT = 1.1
 """A process that is this many times as large as when it began, with no model in it, is not worth keeping."""
 SETTLE_S = 0.5
@@ -37,6 +42,54 @@ def give_back() -> None:
     except (OSError, AttributeError):  # not glibc
         return
     trim(0)
+
+
+def return_large_blocks() -> None:
+    """Have glibc return every freed block of a MiB or more to the system at once. Call it before the process has other threads.
+
+    By default glibc keeps blocks of up to 32 MiB once it has seen one: audio of 20 MiB in two Realtime messages left 80 MB behind.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # not glibc
+        return
+    mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
+    mallopt(_TRIM_THRESHOLD, 4 * LARGE_BYTES)
+    mallopt(_ARENA_MAX, ARENAS)
+
+
+def exempt_what_is_loaded() -> None:
+    """Have the garbage collector pass over all that is there by now, which stays as long as the process: 168 000 objects of modules.
+
+    To look at them takes 125 ms, in which nothing else runs; to look at what came later takes less than 1 ms.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+class Tidying:
+    """Gives memory back a moment after large connections have ended; the end of many leads to one turn."""
+
+    def __init__(self, work: Callable[[], None] = give_back) -> None:
+        self._work = work
+        self._waiting: asyncio.AbstractEventLoop | None = None
+        """The event loop on which it will begin."""
+
+    def soon(self) -> None:
+        """Collect garbage and give free memory back, in SETTLE_S seconds. Call it on the event loop."""
+        loop = asyncio.get_running_loop()
+        if self._waiting is not loop:
+            self._waiting = loop
+            loop.call_later(SETTLE_S, self._begin)
+
+    def _begin(self) -> None:
+        self._waiting = None
+        # Off the event loop: to return 50 MB to the system takes some 20 ms, in which other threads may go on.
+        asyncio.get_running_loop().run_in_executor(None, self._work)
+
+
+TIDYING = Tidying()
+"""That of this process."""
 
 
 class Aftercare:

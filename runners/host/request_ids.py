@@ -44,7 +44,7 @@ class Receiver:
         if not told:
             await self._app(scope, receive, send)
             return
-        with logs.on(logs.Errand(told.decode("latin-1"))):
+        with logs.on(logs.RequestContext(told.decode("latin-1"))):
             await self._app(scope, receive, send)
 
 

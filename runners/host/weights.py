@@ -77,7 +77,7 @@ class Files:
 
     def kept(self) -> dict[str, int]:
         """Tell the bytes of each model whose files are all here; a part is told with its model. Blocks."""
-        here = {model.id: model.size_bytes for model in self._store.installed()}
+        here = self._store.by_hand() | {model.id: model.size_bytes for model in self._store.installed()}
         listed = self._registry.models()
         kept = {
             entry.id: sum(here.get(part.id, part.size_bytes or 0) for part in entry.whole)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from open_speech.errors import NotInstalled, UnsupportedLanguage
-from open_speech.ipa import split
+from open_speech.text.ipa import split
 
 VOICE_LANGUAGES = {
     "a": "en-us", "b": "en-gb", "e": "es", "f": "fr-fr", "h": "hi", "i": "it", "j": "ja", "p": "pt-br", "z": "zh",
@@ -31,6 +31,10 @@ _MARKS = re.compile(
 )
 """Punctuation, but not the point in `3.5`, the comma in `1,000`, or the full stop of a title or an initial before a name."""
 _MARK_SIGNS = str.maketrans("–«»„।؟،؛", "—“”“.?,;")
+_LETTER_A = re.compile(
+    r"\bA(?= (?:and [A-Z]|[A-Z]|plus|minus|equals|squared|cubed|times|divided by|to the power|is (?:less|greater|equal|not equal|about))\b)"
+)
+"""espeak-ng reads a single A as the article, except before a mark; `eh` it reads as the letter."""
 _LONGEST_WORD = re.compile(r"(\S{80})(?=\S)")
 _WORD, _DOT, _MOST_DOTS = re.compile(r"\S+"), re.compile(r"\.(?=[^\s.])"), 6
 
@@ -59,7 +63,7 @@ def language_for(voice: str, asked: str | None) -> str:
 
 
 def phonemes(text: str, language: str) -> str:
-    """Write text as phonemes with stress and punctuation; those that stand in it already (ipa.py) stay.
+    """Write text as phonemes with stress and punctuation; those that stand in it already (text/ipa.py) stay.
 
     `language` is one of VOICE_LANGUAGES' values.
     espeak-ng's library must have been set up. Raises NotInstalled naming the extra that brings what the language needs.
@@ -76,6 +80,11 @@ def _spaced(text: str, written: str) -> str:
     return f"{' ' if text[:1].isspace() else ''}{written}{' ' if text[-1:].isspace() else ''}"
 
 
+def with_letter_a(text: str) -> str:
+    """Return English text in which espeak-ng says the letter A by its name where it is no article: `A T and T`, `A plus B`."""
+    return _LETTER_A.sub("eh", text)
+
+
 def with_short_words(text: str) -> str:
     """Put a space into runs of more than 80 characters: espeak-ng drops what a word has beyond some 160 bytes.
 
@@ -89,7 +98,8 @@ def _espeak(language: str, text: str) -> str:
     """Read what stands between the marks, and keep the marks: espeak-ng drops them, and phonemizer's own way breaks `3.5.` in two."""
     import phonemizer  # noqa: PLC0415 - every child process imports every runner module
 
-    parts = _MARKS.split(with_short_words(" ".join(text.split())))
+    line = " ".join(text.split())
+    parts = _MARKS.split(with_short_words(with_letter_a(line) if language.startswith("en") else line))
     with _ONE_AT_A_TIME:
         # Flags such as `(en)` around a foreign word would be spoken.
         parts[::2] = [

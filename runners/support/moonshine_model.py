@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from open_speech.backends import STT_RATE
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
-from runners._onnx import cpu_session
+from runners.support.onnx import cpu_session
 
 START, END = 1, 2
 """The tokens around a text."""

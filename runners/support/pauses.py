@@ -9,8 +9,8 @@ from open_speech.audio import Audio
 
 SENTENCE_S = 0.35
 CLAUSE_S = 0.15
-NONE_S = 0.1
-"""Seconds after a piece that ends without a mark; enough for the last consonant to die away."""
+NONE_S = 0.03
+"""Seconds after a piece that ends without a mark: the sentence goes on in the next piece, and 0.1 is heard as a comma."""
 _LEAD_S = 0.04
 """Seconds kept before the first sound: the breath of an `f` or `h` is too quiet to be found."""
 _FADE_S = 0.005

@@ -35,6 +35,8 @@ class Patience:
     timeout_s: float
     """Seconds for one question, repeats included."""
     retries: int
+    pause: Callable[[float], object] = time.sleep
+    """Waits so many seconds before the next attempt."""
 
     def get(self, question: Callable[[float], T]) -> T:
         """Ask for one thing; takes and raises what `ask` does."""
@@ -62,7 +64,7 @@ class Patience:
                 if attempt == self.retries or wait > LONGEST_PAUSE_S or time.monotonic() + wait > deadline:
                     raise busy.error from busy
                 log.warning("%s Attempt %d: once more in %.1f s", busy, attempt + 1, wait)
-                time.sleep(wait)
+                self.pause(wait)
                 continue
             yield first
             try:

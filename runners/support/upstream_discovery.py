@@ -12,9 +12,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from open_speech.backends import ModelEntry, Task, Voice
 from open_speech.errors import BackendFailed
 from open_speech.registry import OPENAI_VOICES
-from runners._patience import Patience
-from runners._peer_names import id_of
-from runners.upstream_http import Address, Upstream
+from runners.support.peer_names import id_of
+from runners.support.retry import Patience
+from runners.support.upstream_http import Address, Upstream
 
 Dialect = Literal["openai", "speaches", "kokoro-fastapi", "localai"]
 PREFIX = "upstream/"
@@ -103,9 +103,16 @@ def speaking_offers(own: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
         voices = given or found.voices.get(name, ())
         entries.append(
             ModelEntry(
-                id_of(PREFIX, name), "upstream-tts", Task.TTS, "see the server", found.languages.get(name, ()),
-                description=f"`{name}` of the upstream server.", voices=voices, default_voice=voices[0].id if voices else "",
-                sample_rate=NOMINAL_RATE, instructs=True,
+                id_of(PREFIX, name),
+                "upstream-tts",
+                Task.TTS,
+                "see the server",
+                found.languages.get(name, ()),
+                description=f"`{name}` of the upstream server.",
+                voices=voices,
+                default_voice=voices[0].id if voices else "",
+                sample_rate=NOMINAL_RATE,
+                instructs=True,
             )  # fmt: skip
         )
     return entries

@@ -27,7 +27,7 @@ from open_speech.errors import (
     UnknownVoice,
     UnsupportedLanguage,
 )
-from runners._patience import Busy, Patience
+from runners.support.retry import Busy, Patience
 
 log = logging.getLogger("open_speech.upstream")
 

@@ -200,28 +200,47 @@ def split_at_times(tokens: Sequence[int], first_time: int, end_of_text: int, sec
     return pieces
 
 
-MOST_COMPRESSION, LEAST_LOGPROB = 2.4, -1.0
-"""OpenAI's own thresholds."""
-LOOP_TOKENS, LOOP_TIMES = 12, 4
-
-
-def looks_bad(tokens: Sequence[int], end_of_text: int, logprob: float, compression: float) -> bool:
-    """Tell whether a result should be decoded again: too improbable, too repetitive, or ending in a loop of a few tokens."""
-    return compression > MOST_COMPRESSION or logprob < LEAST_LOGPROB or ends_in_loop([token for token in tokens if token < end_of_text])
-
-
-def ends_in_loop(tokens: Sequence[int]) -> bool:
-    """Tell whether tokens end in the same one to twelve, four times in a row."""
-    for length in range(1, min(LOOP_TOKENS, len(tokens) // LOOP_TIMES) + 1):
-        last = list(tokens[-length:])
-        if all(list(tokens[-length * n : len(tokens) - length * (n - 1)]) == last for n in range(1, LOOP_TIMES + 1)):
-            return True
-    return False
-
-
 def best_language(heard: Mapping[str, float], allowed: Sequence[str]) -> tuple[str, float]:
     """Choose the most probable of the allowed languages; its probability is among them alone."""
     known = {code: heard.get(code, 0.0) for code in allowed}
     best = max(known, key=known.__getitem__)
     total = sum(known.values())
     return best, known[best] / total if total else 0.0
+
+
+SURE, SHORT_S, SURE_IN_SHORT = 0.9, 2.0, 0.97
+"""The probability at which a window is believed to be in another language than expected, and the one for less than SHORT_S of audio."""
+
+
+def spoken_in(heard: Mapping[str, float], allowed: Sequence[str], expected: str | None, seconds: float) -> tuple[str, float]:
+    """Choose the language of a window of `seconds`: the expected one, unless another of the allowed languages is sure."""
+    best, probability = best_language(heard, allowed)
+    sure = SURE_IN_SHORT if seconds < SHORT_S else SURE
+    if expected is None or best == expected or expected not in allowed or probability >= sure:
+        return best, probability
+    return expected, heard.get(expected, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A part of a window and its language; times in seconds from the start of the window."""
+
+    start: float
+    end: float
+    language: str
+    probability: float
+
+
+def passages(parts: Sequence[Spoken]) -> list[Spoken]:
+    """Join neighboring parts of one language; a part that is not sure of its language takes that of the part before it, or after it."""
+    sure = [part for part in parts if part.probability >= SURE]
+    found: list[Spoken] = []
+    for part in parts:
+        language = part.language
+        if part.probability < SURE and sure:
+            language = found[-1].language if found else sure[0].language
+        if found and found[-1].language == language:
+            found[-1] = Spoken(found[-1].start, part.end, language, max(found[-1].probability, part.probability))
+        else:
+            found.append(Spoken(part.start, part.end, language, part.probability))
+    return found if len(sure) > 1 else []

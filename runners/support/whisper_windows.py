@@ -10,25 +10,38 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from open_speech.backends import STT_RATE, Heard, TranscribeOptions, Window
 from open_speech.errors import SpeechError
-from open_speech.transcript import Segment, Token, Word
-from runners.whisper_options import (
+from runners.support.whisper_checks import (
+    LEAST_LOGPROB,
+    Attempt,
+    Figures,
+    Flaw,
+    better,
+    is_doubled,
+    is_sparse,
+    left_out,
+    looks_bad,
+    says_more,
+    stretches,
+)
+from runners.support.whisper_job import AFTER, BEFORE, Job, Read, moved, words_of
+from runners.support.whisper_options import (
     FEWEST_TOKENS,
     MOST_TOKENS,
     TOKENS_PER_SECOND,
-    Piece,
-    best_language,
+    Spoken,
     fit_prompt,
-    looks_bad,
+    passages,
     split_at_times,
+    spoken_in,
 )
+from runners.support.whisper_repeats import agree, miscounted
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel  # noqa: TID251 - for the type checker
@@ -49,86 +62,15 @@ PATIENCE = 0.8
 loop wins (36 clips with and without noise: 47 word errors against 59; an eighth less CPU). With 3 of 5 the shortest text wins too often,
 and a sentence is lost."""
 NO_SPEECH = 0.6
-LEAST_LOGPROB = -1.0
+AGAIN_BEAM = 5
+REPEATED_TOKENS = 4
+"""When nothing else helps against a loop, no four tokens may be written twice."""
+ONE_LANGUAGE = 0.99
+"""A window this sure of its language is not searched for another one: of joined pairs of five languages none was surer than 0.98."""
+PASSAGE_APART_S, PASSAGE_S = 0.5, 1.5
+"""The shortest silence at which the language may change, and the least speech of one language."""
 _UNHEARD_S = 2.0
 """Speech that the model left off more than this long before the end of its window is decoded in a second round."""
-
-
-@dataclass
-class _Job:
-    """One window on its way through the model."""
-
-    at: int
-    samples: NDArray[np.float32]
-    options: TranscribeOptions
-    language: str | None
-    features: NDArray[np.float32]
-    prompt: list[int] | None
-    hotwords: str | None
-    offset: float = 0.0
-    probability: float = 1.0
-    segments: list[Segment] = field(default_factory=list)
-
-    @property
-    def seconds(self) -> float:
-        return len(self.samples) / STT_RATE
-
-    @property
-    def group(self) -> tuple[Any, ...]:
-        """Jobs of one group go through the decoder together."""
-        options = self.options
-        aligned = options.word_times or options.logprobs
-        alone = self.at if aligned and self.language is None else -1
-        text = len(self.prompt or ()), len(self.hotwords or "") and self.hotwords
-        return (*text, options.beam_size, options.temperatures[0], options.detect_only, aligned and self.language, alone)
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """How sure Whisper was of one window."""
-
-    temperature: float
-    logprob: float
-    compression: float
-    no_speech: float
-
-
-@dataclass
-class _Read:
-    """What was read from one result, on its way to segments."""
-
-    job: _Job
-    tokenizer: Tokenizer
-    pieces: list[Piece]
-    encoded: Any
-    """Its own encoder output, if it was decoded again."""
-    figures: Figures
-    words: list[tuple[Word, ...]] = field(default_factory=list)
-    probabilities: list[float] = field(default_factory=list)
-
-    def raw(self) -> list[dict[str, Any]]:
-        """Write the pieces as faster-whisper's aligner takes them, and adds the words to them."""
-        return [{"seek": 0, "start": piece.start, "end": piece.end, "tokens": piece.tokens} for piece in self.pieces]
-
-    def segments(self) -> list[Segment]:
-        """Give the finished segments."""
-        told = iter(self.probabilities)
-        return [self._segment(piece, self.words[at] if self.words else (), told) for at, piece in enumerate(self.pieces)]
-
-    def _segment(self, piece: Piece, words: tuple[Word, ...], told: Iterator[float]) -> Segment:
-        logprobs = [_token(self.tokenizer, token, probability) for token, probability in zip(piece.tokens, told)]  # noqa: B905
-        return Segment(
-            start=words[0].start if words else piece.start,
-            end=words[-1].end if words else piece.end,
-            text=self.tokenizer.decode(piece.tokens),
-            words=words,
-            tokens=tuple(piece.tokens),
-            temperature=self.figures.temperature,
-            avg_logprob=self.figures.logprob,
-            compression_ratio=self.figures.compression,
-            no_speech_prob=self.figures.no_speech,
-            logprobs=tuple(logprobs),
-        )
 
 
 class WindowDecoder:
@@ -159,51 +101,57 @@ class WindowDecoder:
             else:
                 jobs.append(self._job(at, window, language))
         self._round(jobs)
+        self._decode_passages([job for job in jobs if spoken[job.at] is None and not (job.options.detect_only or job.options.draft)])
+        self._decode_parts([job for job in jobs if job.is_sparse and not job.options.draft])
+        self._decode_repeats([job for job in jobs if not (job.options.draft or job.options.detect_only)])
         late = [rest for job in jobs if not job.options.draft and (rest := self._unheard(job)) is not None]
         self._round(late)
         for job in late:
             first = next(other for other in jobs if other.at == job.at)
-            first.segments += [_moved(segment, job.offset) for segment in job.segments]
+            first.segments += [moved(segment, job.offset) for segment in job.segments]
         for job in jobs:
             results[job.at] = Heard(job.language or self._languages[0], job.probability, tuple(job.segments))
         return results
 
-    def _job(self, at: int, window: Window, language: str | None) -> _Job:
+    def _job(self, at: int, window: Window, language: str | None) -> Job:
         prompt, hotwords = fit_prompt(self._model.hf_tokenizer, window.options.prompt, window.options.hotwords)
         features = self._model.feature_extractor(window.audio.samples)[:, :FULL_FRAMES]
-        return _Job(at, window.audio.samples, window.options, language, features, prompt, hotwords)
+        return Job(at, window.audio.samples, window.options, language, features, prompt, hotwords, speech=window.speech)
 
-    def _round(self, jobs: Sequence[_Job]) -> None:
+    def _round(self, jobs: Sequence[Job]) -> None:
         groups = defaultdict(list)
         for job in jobs:
             groups[job.group].append(job)
         for group in groups.values():
             self._decode(group)
 
-    def _decode(self, jobs: Sequence[_Job]) -> None:
-        frames = max(job.features.shape[1] for job in jobs) + round(SPARE_S * 100)
-        encoded = self._encode(jobs, min(FULL_FRAMES, frames + frames % 2))
+    def _decode(self, jobs: Sequence[Job]) -> None:
+        encoded = self._encode(jobs, _frames_for(jobs))
         self._detect(jobs, encoded)
         if jobs[0].options.detect_only:
             return
+        results = self._generate(encoded, jobs, _search(jobs[0].options))
+        reads = [self._read(job, result) for job, result in zip(jobs, results, strict=True)]
+        self._align(reads, encoded)
+        for read in reads:
+            read.job.segments += read.segments()
+
+    def _generate(self, encoded: Any, jobs: Sequence[Job], search: dict[str, Any]) -> Sequence[Any]:
         prompts = [self._prompt(job) for job in jobs]
         spoken = max(job.seconds for job in jobs)
         limit = min(MOST_TOKENS, FEWEST_TOKENS + math.ceil(TOKENS_PER_SECOND * spoken))
-        results = self._model.model.generate(
+        results: Sequence[Any] = self._model.model.generate(
             encoded,
             prompts,
             max_length=len(prompts[0]) + limit,
             return_scores=True,
             return_no_speech_prob=True,
             suppress_tokens=self._suppressed,
-            **_search(jobs[0].options),
+            **search,
         )
-        reads = [self._read(job, result) for job, result in zip(jobs, results, strict=True)]
-        self._align(reads, encoded)
-        for read in reads:
-            read.job.segments += read.segments()
+        return results
 
-    def _encode(self, jobs: Sequence[_Job], frames: int) -> Any:
+    def _encode(self, jobs: Sequence[Job], frames: int) -> Any:
         import ctranslate2  # noqa: PLC0415, TID251 - every child process imports every runner module
 
         batch = np.zeros((len(jobs), jobs[0].features.shape[0], frames), np.float32)
@@ -211,7 +159,7 @@ class WindowDecoder:
             batch[row, :, : job.features.shape[1]] = job.features[:, :frames]
         return self._model.model.encode(ctranslate2.StorageView.from_array(batch))
 
-    def _detect(self, jobs: Sequence[_Job], encoded: Any) -> None:
+    def _detect(self, jobs: Sequence[Job], encoded: Any) -> None:
         """Name the language of the jobs that have none, from the encoder output that is decoded next."""
         if all(job.language for job in jobs):
             return
@@ -222,11 +170,14 @@ class WindowDecoder:
         for job, found in zip(jobs, self._model.model.detect_language(encoded), strict=True):
             if job.language is None:
                 heard = {token[2:-2]: probability for token, probability in found}
-                job.language, job.probability = best_language(heard, job.options.languages or self._languages)
+                allowed = job.options.languages or self._languages
+                job.language, job.probability = spoken_in(heard, allowed, job.options.expected, job.seconds)
 
-    def _prompt(self, job: _Job) -> list[int]:
-        tokenizer = self._tokenizer(job.language or self._languages[0], job.options.task)
-        return list(self._model.get_prompt(tokenizer, job.prompt or [], hotwords=job.hotwords))
+    def _prompt(self, job: Job) -> list[int]:
+        return list(self._model.get_prompt(self._tokenizer_of(job), job.prompt or [], hotwords=job.hotwords))
+
+    def _tokenizer_of(self, job: Job) -> Tokenizer:
+        return self._tokenizer(job.language or self._languages[0], job.options.task)
 
     def _tokenizer(self, language: str, task: str) -> Tokenizer:
         key = (language, task)
@@ -235,28 +186,56 @@ class WindowDecoder:
             self._tokenizers[key] = self._tokenizer_class(self._model.hf_tokenizer, multilingual, task=task, language=language)
         return self._tokenizers[key]
 
-    def _read(self, job: _Job, result: Any) -> _Read:
-        """Read one result; decode it again if it looks bad, and drop it if nobody spoke."""
-        tokenizer = self._tokenizer(job.language or self._languages[0], job.options.task)
+    def _read(self, job: Job, result: Any) -> Read:
+        """Read one result; decode it again if it looks wrong, and drop it if nobody spoke."""
+        attempt = self._attempt(job, result, job.options.temperatures[0])
+        if job.options.draft:
+            ends = attempt.pieces[-1].end if attempt.pieces else job.seconds
+            if attempt.flaw is not Flaw.NONE or left_out(job.speech, ends) is not None:
+                attempt = replace(attempt, pieces=())
+        elif attempt.flaw is not Flaw.NONE:
+            for again in self._again(job, attempt.flaw):
+                attempt = better(attempt, again)
+                if attempt.flaw is Flaw.NONE:
+                    break
+        job.is_sparse = attempt.flaw is Flaw.SPARSE
+        return Read(job, self._tokenizer_of(job), list(attempt.pieces), attempt.encoded, attempt.figures)
+
+    def _attempt(self, job: Job, result: Any, temperature: float, encoded: Any = None) -> Attempt:
+        tokenizer = self._tokenizer_of(job)
         tokens = list(result.sequences_ids[0])
         logprob = result.scores[0] * len(tokens) / (len(tokens) + 1)
         ratio = self._compression(tokenizer.decode(tokens).strip())
-        temperature = job.options.temperatures[0]
-        encoded = None
-        bad = looks_bad(tokens, tokenizer.eot, logprob, ratio)
-        if bad and job.options.draft:
-            return _Read(job, tokenizer, [], None, Figures(temperature, logprob, ratio, result.no_speech_prob))
-        if bad:
-            encoded = self._encode([job], FULL_FRAMES)
-            options = _ladder(job.options, job.seconds, self._suppressed)
-            result, logprob, temperature, ratio = self._model.generate_with_fallback(encoded, self._prompt(job), tokenizer, options)
-            tokens = list(result.sequences_ids[0])
         spoken = result.no_speech_prob <= NO_SPEECH or logprob >= LEAST_LOGPROB
         found = split_at_times(tokens, tokenizer.timestamp_begin, tokenizer.eot, job.seconds) if spoken else []
-        pieces = [piece for piece in found if tokenizer.decode(piece.tokens).strip()]
-        return _Read(job, tokenizer, pieces, encoded, Figures(temperature, logprob, ratio, result.no_speech_prob))
+        pieces = tuple(piece for piece in found if any(map(str.isalnum, tokenizer.decode(piece.tokens))))
+        text = [token for token in tokens if token < tokenizer.eot]
+        flaw = Flaw.NONE
+        if looks_bad(tokens, tokenizer.eot, logprob, ratio, job.speech) or is_doubled(text, job.speech):
+            flaw = Flaw.BAD
+        elif is_sparse(pieces, job.speech):
+            flaw = Flaw.SPARSE
+        return Attempt(pieces, Figures(temperature, logprob, ratio, result.no_speech_prob), flaw, encoded)
 
-    def _align(self, reads: Sequence[_Read], encoded: Any) -> None:
+    def _again(self, job: Job, flaw: Flaw) -> Iterator[Attempt]:
+        """Decode a window again, alone and in Whisper's own 30 seconds: two times at most, and the same each time it is asked.
+
+        Sampling, as OpenAI does it, gave other words from run to run, and up to 30 s of work for a clip of 5 s.
+        """
+        encoded = self._encode([job], FULL_FRAMES)
+        options = job.options
+        if options.temperatures[0] > 0:
+            tokenizer, asked = self._tokenizer_of(job), _ladder(options, job.seconds, self._suppressed)
+            result, _, temperature, _ = self._model.generate_with_fallback(encoded, self._prompt(job), tokenizer, asked)
+            yield self._attempt(job, result, temperature, encoded)
+            return
+        search = {"beam_size": max(options.beam_size, AGAIN_BEAM), "patience": 1.0}
+        yield self._attempt(job, self._generate(encoded, [job], search)[0], 0.0, encoded)
+        if len(options.temperatures) > 1 and flaw is Flaw.BAD:
+            bare = replace(job, prompt=None, hotwords=None)
+            yield self._attempt(job, self._generate(encoded, [bare], search | {"no_repeat_ngram_size": REPEATED_TOKENS})[0], 0.0, encoded)
+
+    def _align(self, reads: Sequence[Read], encoded: Any) -> None:
         """Find the words' times and the tokens' probabilities, where they are asked for."""
         wanted = reads[0].job.options
         if not (wanted.word_times or wanted.logprobs):
@@ -272,28 +251,69 @@ class WindowDecoder:
             tokenizer = group[0].tokenizer
             if wanted.word_times:
                 raw = [read.raw() for read in group]
-                self._model.add_word_timestamps(raw, tokenizer, encoded, frames, _BEFORE, _AFTER, 0.0)
+                self._model.add_word_timestamps(raw, tokenizer, encoded, frames, BEFORE, AFTER, 0.0)
                 for read, segments in zip(group, raw, strict=True):
-                    read.words = [_words(segment.get("words", ()), read.job.seconds) for segment in segments]
+                    read.words = [words_of(segment.get("words", ()), read.job.seconds) for segment in segments]
             if wanted.logprobs:
                 texts = [[token for piece in read.pieces for token in piece.tokens] for read in group]
                 found = self._model.model.align(encoded, tokenizer.sot_sequence, texts, frames)
                 for read, alignment in zip(group, found, strict=True):
                     read.probabilities = list(alignment.text_token_probs)
 
-    def _unheard(self, job: _Job) -> _Job | None:
-        """Make a job of the end of a window that the model left off, if there is a good deal of it."""
-        heard = job.segments[-1].end if job.segments else job.seconds
-        if job.seconds - heard <= _UNHEARD_S:
-            return None
-        samples = job.samples[round(heard * STT_RATE) :]
+    def _decode_parts(self, jobs: Sequence[Job]) -> None:
+        """Decode each stretch of speech of these windows by itself; what has more words than the whole had takes its place."""
+        parts = {job.at: [self._part(job, *times) for times in stretches(job.speech, job.seconds)] for job in jobs}
+        self._round([part for found in parts.values() if len(found) > 1 for part in found])
+        for job in jobs:
+            found = [moved(segment, part.offset) for part in parts[job.at] for segment in part.segments]
+            if says_more(found, job.segments):
+                job.segments = found
+
+    def _decode_repeats(self, jobs: Sequence[Job]) -> None:
+        """Decode each time that a sentence seems to be said by itself, where the text has it another number of times."""
+        for job in jobs:
+            cut = miscounted("".join(segment.text for segment in job.segments), job.speech, job.seconds)
+            parts = [self._part(job, *times) for times in cut]
+            self._round(parts)
+            if parts and agree(["".join(segment.text for segment in part.segments) for part in parts]):
+                job.segments = [moved(segment, part.offset) for part in parts for segment in part.segments]
+
+    def _decode_passages(self, jobs: Sequence[Job]) -> None:
+        """Find windows in which the language changes, and decode each passage in its own."""
+        for job in jobs:
+            cut = stretches(job.speech, job.seconds, apart_s=PASSAGE_APART_S, part_s=PASSAGE_S)
+            if job.probability >= ONE_LANGUAGE or len(cut) < 2 or not self._model.model.is_multilingual:
+                continue
+            parts = [replace(self._part(job, *times), language=None, options=replace(job.options, expected=None)) for times in cut]
+            for part in parts:
+                self._detect([part], self._encode([part], _frames_for([part])))
+            spoken = passages([Spoken(*times, part.language or "", part.probability) for times, part in zip(cut, parts, strict=True)])
+            if len(spoken) > 1:
+                found = [replace(self._part(job, each.start, each.end), language=each.language) for each in spoken]
+                self._round(found)
+                job.segments = [replace(moved(segment, part.offset), language=part.language) for part in found for segment in part.segments]
+                job.is_sparse = False
+
+    def _part(self, job: Job, start: float, end: float) -> Job:
+        samples = job.samples[round(start * STT_RATE) : round(end * STT_RATE)]
         features = self._model.feature_extractor(samples)[:, :FULL_FRAMES]
-        return replace(job, samples=samples, features=features, offset=heard, segments=[])
+        return replace(job, samples=samples, features=features, offset=start, speech=(), segments=[])
+
+    def _unheard(self, job: Job) -> Job | None:
+        """Make a job of the end of a window that the model left off, if there is a good deal of it."""
+        if not job.segments:
+            return None
+        heard = job.segments[-1].end
+        start = left_out(job.speech, heard)
+        if not job.speech and job.seconds - heard > _UNHEARD_S:
+            start = heard
+        return None if start is None else self._part(job, start, job.seconds)
 
 
-_BEFORE = "\"'“¿([{-"
-_AFTER = "\"'.。,，!！?？:：”)]}、"
-"""Marks that belong to the next and to the last word."""
+def _frames_for(jobs: Sequence[Job]) -> int:
+    """Return the length of the context in which these jobs are decoded together, in frames."""
+    frames = max(job.features.shape[1] for job in jobs) + round(SPARE_S * 100)
+    return min(FULL_FRAMES, int(frames + frames % 2))
 
 
 def _search(options: TranscribeOptions) -> dict[str, Any]:
@@ -312,27 +332,7 @@ def _ladder(options: TranscribeOptions, seconds: float, suppressed: list[int]) -
         log_prob_threshold=LEAST_LOGPROB, no_speech_threshold=NO_SPEECH, compression_ratio_threshold=2.4,
         condition_on_previous_text=False, prompt_reset_on_temperature=0.5, temperatures=list(options.temperatures),
         initial_prompt=None, prefix=None, suppress_blank=True, suppress_tokens=suppressed, without_timestamps=False,
-        max_initial_timestamp=1.0, word_timestamps=False, prepend_punctuations=_BEFORE, append_punctuations=_AFTER, multilingual=False,
+        max_initial_timestamp=1.0, word_timestamps=False, prepend_punctuations=BEFORE, append_punctuations=AFTER, multilingual=False,
         max_new_tokens=min(MOST_TOKENS, FEWEST_TOKENS + math.ceil(TOKENS_PER_SECOND * seconds)), clip_timestamps=[0.0],
         hallucination_silence_threshold=None, hotwords=None,
     )  # fmt: skip
-
-
-def _words(raw: Sequence[dict[str, Any]], seconds: float) -> tuple[Word, ...]:
-    """Read aligned words, their times made monotone and kept within the window."""
-    words: list[Word] = []
-    last = 0.0
-    for word in raw:
-        start = min(max(float(word["start"]), last), seconds)
-        last = min(max(float(word["end"]), start), seconds)
-        words.append(Word(word["word"], start, last, float(word["probability"])))
-    return tuple(words)
-
-
-def _token(tokenizer: Tokenizer, token: int, probability: float) -> Token:
-    return Token(tokenizer.decode([token]), math.log(max(probability, 1e-10)))
-
-
-def _moved(segment: Segment, by: float) -> Segment:
-    words = tuple(replace(word, start=word.start + by, end=word.end + by) for word in segment.words)
-    return replace(segment, start=segment.start + by, end=segment.end + by, words=words)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from wyoming.event import Event, read_event, write_event
 
 from open_speech.errors import BackendFailed, BackendTimeout, BackendUnavailable
-from runners._patience import Busy
+from runners.support.retry import Busy
 
 CONNECT_S = 5.0
 LONGEST_LINE = 4 << 20
@@ -22,7 +22,7 @@ LONGEST_PART = 16 << 20
 _READ_BYTES = 1 << 16
 
 
-class Line:
+class WyomingConnection:
     """A connection, as a context manager. Raises Busy where nobody answers, BackendTimeout at the deadline."""
 
     def __init__(self, uri: str, deadline: float) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 from open_speech.backends import ModelEntry, Task, Voice
 from open_speech.errors import BackendFailed
 from open_speech.languages import language_code
-from runners._patience import Busy
-from runners._peer_names import id_of
-from runners.wyoming_lines import Line
+from runners.support.peer_names import id_of
+from runners.support.retry import Busy
+from runners.support.wyoming_connection import WyomingConnection
 
 PREFIX = "wyoming/"
 DESCRIBE_S = 5.0
@@ -42,7 +42,7 @@ class Info:
 
 def described(uri: str, deadline: float) -> Info:
     """Ask a server what it has. Raises Busy (not there), BackendTimeout or BackendFailed (no Wyoming)."""
-    with Line(uri, min(deadline, time.monotonic() + DESCRIBE_S)) as line:
+    with WyomingConnection(uri, min(deadline, time.monotonic() + DESCRIBE_S)) as line:
         line.send("describe")
         for event in line.events():
             if event.type == "info":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -13,12 +13,14 @@ import bentoml  # noqa: TID251 - the home of the runner services
 
 from open_speech import config
 from open_speech.backends import Diarizer, Synthesizer, Transcriber
-from open_speech.wire import DiarizeCall, HearCall, SpeakCall, TranscribeCall
-from runners._bentoml import RUNNER_CONNECTION, quiet, share_log
-from runners._host import Host
-from runners._orphans import end_with_parent
-from runners._parts import host_options, registry, store
-from runners._request_ids import Receiver
+from open_speech.dispatch.frames import DiarizeCall, HearCall, SpeakCall, TranscribeCall
+from open_speech.sandbox import hide_memory
+from runners.host.arbiter import seal
+from runners.host.bentoml_patches import RUNNER_CONNECTION, quiet, share_log
+from runners.host.host import Host
+from runners.host.parent_watch import end_with_parent
+from runners.host.request_ids import Receiver
+from runners.wiring.factories import decoding, host_options, registry, served_store
 
 CALL_TIMEOUT_S = 86_400
 """BentoML's limit on a whole answer of a runner, in seconds; our own deadlines, from frame to frame, are far shorter."""
@@ -43,8 +45,14 @@ class _Runner:
     make_host: ClassVar[Callable[[], Host]]
 
     def __init__(self) -> None:
-        share_log(config.load())
+        settings = config.load()
+        if not settings.os_dumpable:  # `bentoml serve runners.NAME:Runner` does not import service.py
+            hide_memory()
+        share_log(settings)
         end_with_parent()
+        seal()
+        self._held = ExitStack()
+        self._held.enter_context(decoding(settings, at_once=False))
         self._host = type(self).make_host()
 
     async def load_model(self, model: str) -> AsyncGenerator[bytes, None]:
@@ -127,7 +135,7 @@ def _service(name: str, backend: type[Any], resources: Resources, shape: type[_R
         options = host_options(settings, name)
         if not resources.gpu:
             options = replace(options, device="cpu")
-        return Host(backend, served, store(settings), options, threads=resources.threads, batch=batch, leave=_leave)
+        return Host(backend, served, served_store(settings, served), options, threads=resources.threads, batch=batch, leave=_leave)
 
     with quiet():
         apis = {method: bentoml.api(getattr(shape, method)) for method in shape.apis}

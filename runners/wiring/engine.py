@@ -9,17 +9,18 @@ from typing import Any
 import bentoml  # noqa: TID251 - the composition of services
 
 from open_speech.backends import BackendEntry
-from open_speech.cleaning import Cleaning
 from open_speech.config import Settings
-from open_speech.engine import Engine, EngineLimits, Habits
+from open_speech.dispatch.client import RunnerClient
+from open_speech.engine import Engine
+from open_speech.engine_options import EngineDefaults, EngineLimits
 from open_speech.metrics.meter import Meter
-from open_speech.polish import Finish
-from open_speech.remote import RunnerClient
-from runners._bentoml import ServiceLink
-from runners._host import Host
-from runners._parts import casting, host_options, pronunciation, registry, speech_cache, speech_model, store
-from runners._plan import Placement, plan
-from runners._request_ids import send_along
+from open_speech.recognition.denoise import Cleaning
+from open_speech.synthesis.postprocess import Finish
+from runners.catalog.placement import Placement, plan
+from runners.host.bentoml_patches import ServiceLink
+from runners.host.host import Host
+from runners.host.request_ids import send_along
+from runners.wiring.factories import casting, host_options, pronunciation, pull_guard, registry, served_store, speech_cache, speech_model
 
 
 def service_of(entry: BackendEntry) -> Any:
@@ -58,33 +59,34 @@ def local_engine(settings: Settings) -> Engine:
 def _host(entry: BackendEntry, settings: Settings) -> Host:
     backend = getattr(importlib.import_module(entry.module), entry.target.partition(":")[2])
     served = registry(settings, {entry.name: "inproc"})
-    return Host(backend, served, store(settings), host_options(settings, entry.name), threads=entry.calls, batch=entry.batch)
+    files = served_store(settings, served)
+    return Host(backend, served, files, host_options(settings, entry.name), threads=entry.calls, batch=entry.batch)
 
 
-def _engine(
-    settings: Settings, links: Mapping[str, Host | ServiceLink], served: Mapping[str, str], meter: Meter | None = None
-) -> Engine:
+def _engine(settings: Settings, links: Mapping[str, Host | ServiceLink], served: Mapping[str, str], meter: Meter | None = None) -> Engine:
     limits = EngineLimits(
         max_audio_s=settings.os_max_audio_s,
         max_queue=settings.os_max_queue,
         max_text_chars=settings.tts_max_input_length,
         patience_s=settings.os_queue_timeout_s,
     )
-    habits = Habits(
+    defaults = EngineDefaults(
         vad=settings.vad if settings.stt_vad_enabled else None,
         cleaning=Cleaning(noise_reduce=settings.stt_noise_reduce, normalize=settings.stt_normalize),
         speed=settings.tts_speed,
+        other_scripts=settings.tts_other_scripts,
         finish=Finish(trim=settings.tts_trim_silence, normalize=settings.tts_normalize_output),
     )
     deadline_s = settings.os_request_timeout_s
-    clients = {name: RunnerClient(name, link, deadline_s=deadline_s, weights=link) for name, link in links.items()}
     known = registry(settings, served)
+    pulls = pull_guard(settings, known)
+    clients = {name: RunnerClient(name, link, deadline_s=deadline_s, weights=link, pulls=pulls) for name, link in links.items()}
     return Engine(
         known,
         clients,
         limits,
         speech=speech_model(settings),
-        habits=habits,
+        defaults=defaults,
         casting=casting(settings, known),
         cache=speech_cache(settings),
         pronunciation=pronunciation(settings),

@@ -2,35 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib.util
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from open_speech import tls
 from open_speech.backends import ModelEntry, Task
-from open_speech.cache import SpeechCache, Stamp, digest
 from open_speech.codecs import isolation
+from open_speech.codecs.isolated import Nursery
 from open_speech.config import Settings
-from open_speech.pronunciation import Pronunciation
+from open_speech.errors import SpeechError
+from open_speech.http import tls
+from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
-from open_speech.vad import SpeechModel
-from open_speech.voices import Casting, Library, Presets, VoiceFolder, read_presets
+from open_speech.security.private_files import make_private
+from open_speech.security.pull_policy import PullGuard
+from open_speech.synthesis.cache import SpeechCache, Stamp, digest
+from open_speech.text.pronunciation import Pronunciation
+from open_speech.voices import Library, Presets, VoiceFolder, VoiceResolver, read_presets
+from open_speech.voices.library import CONSENTS, VOICES
 from open_speech.weights import Store
-from runners import _peers, catalog
-from runners._device import has_cuda
-from runners._host import HostOptions
+from runners import catalog
+from runners.host.device import has_cuda
+from runners.host.host import HostOptions
+from runners.wiring import discovery
+
+log = logging.getLogger("open_speech.decoding")
 
 CPU_MODEL = "Systran/faster-whisper-base"
 GPU_MODEL = "deepdml/faster-whisper-large-v3-turbo-ct2"
 
 
 def store(settings: Settings) -> Store:
-    """Open the models folder."""
+    """Open the models folder for the operator, who may download everything."""
     return Store(settings.models_dir, offline=settings.os_offline)
+
+
+def pull_guard(settings: Settings, registry: Registry) -> PullGuard:
+    """Make the check of which models a request may have downloaded."""
+    return PullGuard(settings.pulls, registry.is_unlisted)
+
+
+def served_store(settings: Settings, registry: Registry) -> Store:
+    """Open the models folder for requests: what they may have downloaded is limited by OS_PULL_ALLOWED and OS_PULL_MAX_MB."""
+    limit = settings.os_pull_max_mb << 20 or None
+    return Store(settings.models_dir, offline=settings.os_offline, guard=pull_guard(settings, registry), max_bytes=limit)
 
 
 def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
@@ -39,10 +60,12 @@ def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
     if stt_model == "auto":
         stt_model = GPU_MODEL if _on_gpu(settings.stt_device) else CPU_MODEL
     aliases = {"qwen3-tts": f"qwen3-tts-{settings.tts_qwen3_size.lower()}"}
-    known = Registry(catalog.BACKENDS, catalog.models(), served, Defaults(stt_model, settings.tts_model, settings.tts_voice, aliases))
+    here = {entry.name: entry for entry in catalog.BACKENDS if served.get(entry.name) in ("process", "inproc")}
+    models = [catalog.with_needs(model, here[model.backend]) if model.backend in here else model for model in catalog.models()]
+    known = Registry(catalog.BACKENDS, models, served, Defaults(stt_model, settings.tts_model, settings.tts_voice, aliases))
     for entry in catalog.BACKENDS:
         if entry.offers and entry.name in served:
-            known.learn(entry.name, _peers.given(entry, settings))
+            known.learn(entry.name, discovery.given(entry, settings))
     return known
 
 
@@ -52,11 +75,11 @@ def presets(settings: Settings) -> Presets:
     return Presets() if path is None else read_presets(path.expanduser())
 
 
-def casting(settings: Settings, registry: Registry) -> Casting:
+def casting(settings: Settings, registry: Registry) -> VoiceResolver:
     """Gather every voice that can be asked for by name. Raises SettingsError for a wrong file of presets."""
     library = Library(settings.os_voice_library_path.expanduser(), limit=settings.os_voice_library_max_count)
     folder = settings.tts_voice_dir
-    return Casting(registry, presets(settings), library, VoiceFolder(folder.expanduser() if folder else None))
+    return VoiceResolver(registry, presets(settings), library, VoiceFolder(folder.expanduser() if folder else None))
 
 
 def pronunciation(settings: Settings) -> Pronunciation:
@@ -74,11 +97,38 @@ def listening(settings: Settings) -> dict[str, dict[str, Any]]:
     return {**http, "ssl": {"enabled": True, "certfile": str(shown.certfile), "keyfile": str(shown.keyfile)}}
 
 
-def decoding(settings: Settings) -> AbstractContextManager[object]:
-    """Have uploads decoded where the settings want them to be, as long as this is open."""
+def decoding(settings: Settings, *, at_once: bool = True) -> AbstractContextManager[Nursery | None]:
+    """Have files decoded where the settings want them to be, as long as this is open.
+
+    Whoever composes a process opens it, whatever the process is for: an answer of another server is as little trusted as an upload. Without
+    `at_once` it costs nothing until there is a file to decode.
+    """
     if not settings.os_decode_in_child:
         return nullcontext()
-    return isolation(memory_mb=settings.os_decode_memory_mb, quiet_s=settings.os_decode_timeout_s)
+    return isolation(memory_mb=settings.os_decode_memory_mb, quiet_s=settings.os_decode_timeout_s, at_once=at_once)
+
+
+async def report_sandbox(nursery: Nursery | None) -> None:
+    """Log how the processes that decode files are confined."""
+    if nursery is None:
+        log.warning("files are decoded in the server's own process, without a sandbox: OS_DECODE_IN_CHILD is off")
+        return
+    try:
+        found = await asyncio.to_thread(nursery.in_force)
+    except SpeechError as error:
+        log.warning("files cannot be decoded: %s", error)
+    else:
+        log.log(logging.WARNING if found.missing else logging.INFO, "files are decoded in a sandbox: %s", found)
+
+
+def make_folders_private(settings: Settings) -> None:
+    """Take the permissions of other users from what clients have uploaded, and what was made for them. Blocking.
+
+    An older version, another umask or a restored backup may have left them. Folders that are named by the settings may be shared with
+    other programs, so of these only what the server has made in them is changed.
+    """
+    library, cache = settings.os_voice_library_path.expanduser(), settings.tts_cache_dir.expanduser()
+    make_private(library / VOICES, library / CONSENTS, settings.os_jobs_dir.expanduser(), *cache.glob("speech-*"))
 
 
 def speech_cache(settings: Settings) -> SpeechCache | None:

@@ -14,22 +14,25 @@ from typing import Any
 import bentoml  # noqa: TID251 - the home of the Wyoming service
 
 from open_speech import config
+from open_speech.api.metrics import Elsewhere, of_process
+from open_speech.api.wyoming.access import ConnectionLimit
+from open_speech.api.wyoming.info import Offer
+from open_speech.api.wyoming.server import PIPE, Door, serving
+from open_speech.api.wyoming.service import Rules, Service
 from open_speech.backends import ModelEntry, TranscribeOptions
+from open_speech.concurrency.graceful_shutdown import held_back
 from open_speech.config import Settings, SettingsError
 from open_speech.engine import Engine
 from open_speech.metrics.exposition import dumped
-from open_speech.metrics.scrape import Elsewhere, of_process
-from open_speech.stopping import held_back
-from open_speech.wyoming.access import Admission, networks
-from open_speech.wyoming.info import Offer
-from open_speech.wyoming.server import PIPE, Door, serving
-from open_speech.wyoming.service import Rules, Service
-from runners import _topology as topology
-from runners._bentoml import RUNNER_CONNECTION, quiet, share_log
-from runners._orphans import end_with_parent
-from runners._parts import store
-from runners._peers import ask, watch
-from runners._plan import Placement, plan
+from open_speech.security.network import networks
+from runners.catalog.placement import Placement, plan
+from runners.host.arbiter import seal
+from runners.host.bentoml_patches import RUNNER_CONNECTION, quiet, share_log
+from runners.host.memory import TIDYING, exempt_what_is_loaded, return_large_blocks
+from runners.host.parent_watch import end_with_parent
+from runners.wiring import engine as topology
+from runners.wiring.discovery import ask, watch
+from runners.wiring.factories import decoding, store
 
 log = logging.getLogger("open_speech.wyoming")
 
@@ -79,10 +82,10 @@ def door_of(settings: Settings) -> Door:
     return Door(uri, settings.os_wyoming_zeroconf_name if settings.os_wyoming_zeroconf else None)
 
 
-def admission_of(settings: Settings) -> Admission:
+def admission_of(settings: Settings) -> ConnectionLimit:
     """Say who may connect. Raises SettingsError."""
     try:
-        return Admission(networks(settings.os_wyoming_allowed_hosts), seats=settings.os_wyoming_max_connections)
+        return ConnectionLimit(networks(settings.os_wyoming_allowed_hosts), seats=settings.os_wyoming_max_connections)
     except ValueError as error:
         raise SettingsError(f"OS_WYOMING_ALLOWED_HOSTS: {error}") from None
 
@@ -94,8 +97,10 @@ class Gateway:
 
     def __init__(self) -> None:
         self._settings = config.load()
+        return_large_blocks()
         share_log(self._settings)
         end_with_parent()
+        seal()
         self._engine: Engine | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._held = ExitStack()
@@ -103,7 +108,9 @@ class Gateway:
     async def start(self) -> None:
         """Begin to listen; the dependencies are connected when the first client comes."""
         self._engine = engine = topology.engine_of(self, self._settings, plan(self._settings))
+        self._held.enter_context(decoding(self._settings, at_once=False))
         self._held.enter_context(held_back(until=lambda: engine.admission.finish(self._settings.os_stop_timeout_s)))
+        exempt_what_is_loaded()
         self._tasks = [asyncio.create_task(self._listen(engine)), asyncio.create_task(watch(engine.registry, self._settings))]
 
     async def stop(self) -> None:
@@ -126,7 +133,7 @@ class Gateway:
         await acquaint(engine, self._settings)
         while True:
             try:
-                async with serving(door, admission, service):
+                async with serving(door, admission, service, after=TIDYING.soon):
                     self.is_listening = True
                     await asyncio.Event().wait()
             except OSError as error:
@@ -139,6 +146,11 @@ def dependency(settings: Settings, placements: Iterable[Placement]) -> dict[str,
     if not settings.os_wyoming_enabled:
         return {}
     admission_of(settings)
+    if settings.keys and settings.wyoming_is_exposed and not settings.os_wyoming_allowed_hosts:
+        raise SettingsError(
+            "OS_WYOMING_ALLOWED_HOSTS: name who may connect. Wyoming has no API keys, and where it listens every machine of the network "
+            "would get past OS_API_KEY; `0.0.0.0/0,::/0` allows that."
+        )
     if door_of(settings).uri == PIPE:
         raise SettingsError(f"OS_WYOMING_URI: a server has no client at its {PIPE}; `open-speech wyoming --uri {PIPE}` has one")
     return {"wyoming_door": bentoml.depends(_gateway(topology.dependencies(placements)))}

@@ -9,11 +9,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from open_speech.api.health import Before
 from open_speech.app import create_app
 from open_speech.config import Settings
 from open_speech.engine import Engine
-from open_speech.health import Before
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 HEALTH = ("/health", "/healthz", "/healthcheck")
 

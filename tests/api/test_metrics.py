@@ -8,14 +8,14 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from open_speech.api.metrics import Scrape
 from open_speech.app import create_app
 from open_speech.config import Settings
+from open_speech.dispatch.client import RunnerGone
 from open_speech.engine import Engine
 from open_speech.metrics.exposition import Dump, dumped
 from open_speech.metrics.meter import Meter
-from open_speech.metrics.scrape import Scrape
-from open_speech.remote import RunnerGone
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ import webvtt
 from starlette.testclient import TestClient
 
 from open_speech import __version__
+from open_speech.api.whisper_asr import AsrRequest, written
 from open_speech.app import create_app
 from open_speech.audio import to_pcm16
 from open_speech.backends import STT_RATE, Vad
-from open_speech.bazarr import AsrRequest, written
 from open_speech.codecs import decode
 from open_speech.config import Settings
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 SENTENCE = "Hello there world."
 BOUNDARY = "0e23c3f4a5b64d27b0e5a1a7c3f9e8d1"

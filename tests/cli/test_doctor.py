@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import socket
 import sys
 from collections.abc import Callable
@@ -34,6 +35,15 @@ def test_a_machine_that_can_serve_is_all_right(run: Run, free_port: str) -> None
     assert found["model tones/listen"] == ("ok", "weights are here")
     assert found["network"] == ("ok", "not asked: OS_OFFLINE is on")
     assert found["port"] == ("ok", f"127.0.0.1 port {free_port} is free")
+
+
+def test_what_confines_the_decoding_of_files_is_shown(run: Run, free_port: str) -> None:
+    state, detail = findings(run("doctor", OS_PORT=free_port).stdout)["sandbox"]
+    assert state == ("warning" if "not in force" in detail else "ok")
+    if platform.system() == "Linux":
+        assert detail.startswith("no_new_privs, no capabilities")
+    off = findings(run("doctor", OS_PORT=free_port, OS_DECODE_IN_CHILD="false").stdout)["sandbox"]
+    assert off == ("warning", "files are decoded in the server's own process: OS_DECODE_IN_CHILD is off")
 
 
 def test_a_taken_port_fails(run: Run) -> None:

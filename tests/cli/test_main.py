@@ -3,7 +3,6 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,12 +19,9 @@ Run = Callable[..., Any]
 
 def test_help_lists_every_command_and_imports_none_of_them() -> None:
     probe = "import sys; from open_speech.cli import main; main(['--help'], standalone_mode=False); print('pydantic' in sys.modules)"
-    started = time.monotonic()
     shown = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout
     assert shown.endswith("False\n")
     assert all(f"  {name} " in shown for name in COMMANDS)
-    # Measured 0.04 s; the bound is what a person notices, with room for a busy machine.
-    assert time.monotonic() - started < 1.5
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from open_speech.cli.serve import port_trouble, serve_arguments, serve_environment, service_folder
+from open_speech.cli.serve import address_trouble, port_trouble, serve_arguments, serve_environment, service_folder
 from open_speech.config import Settings
-from open_speech.tls import Certificate
+from open_speech.http.tls import Certificate
 
 Run = Callable[..., Any]
 FOLDER = Path("/somewhere")
@@ -41,6 +41,35 @@ def test_a_free_port_is_no_trouble_and_stays_free() -> None:
 
 def test_an_address_that_is_not_ours_is_named() -> None:
     assert port_trouble("192.0.2.1", 8100).startswith("Cannot listen on 192.0.2.1 port 8100: ")
+
+
+def test_a_taken_unix_socket_is_one_clear_line(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "x.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        result = run("serve", "--unix-socket", str(path))
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: Cannot listen on the Unix socket {path}: another server listens on it; stop that server or choose another path.\n"
+    )
+
+
+def test_with_a_unix_socket_a_taken_port_is_no_trouble(tmp_path: Path, taken: int) -> None:
+    assert address_trouble(Settings(os_port=taken, os_unix_socket=tmp_path / "x.sock")) == ""
+    assert address_trouble(Settings(os_port=taken)) != ""
+
+
+def test_a_port_beside_a_unix_socket_is_wrong_use(run: Run, tmp_path: Path) -> None:
+    result = run("serve", "--port", "8200", OS_UNIX_SOCKET=str(tmp_path / "x.sock"))
+    assert result.exit_code == 2
+    assert "leave out --host and --port" in result.stderr
+
+
+def test_a_relative_unix_socket_is_the_same_file_for_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    served = serve_environment({}, Settings(os_unix_socket=Path("x.sock")))
+    assert served["OS_UNIX_SOCKET"] == str(tmp_path / "x.sock")
 
 
 def test_a_port_out_of_range_is_wrong_use(run: Run) -> None:

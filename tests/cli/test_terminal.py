@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.waiting import PATIENCE_S
+
 LIST = [sys.executable, "-m", "open_speech.cli", "models", "show", "tones/speak"]
 
 
@@ -17,7 +19,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def test_a_pipe_gets_plain_lines_with_tabs(tmp_path: Path) -> None:
-    shown = subprocess.run(LIST, capture_output=True, check=True, env=environment(tmp_path), timeout=60).stdout
+    shown = subprocess.run(LIST, capture_output=True, check=True, env=environment(tmp_path), timeout=PATIENCE_S).stdout
     assert b"task\ttext-to-speech\n" in shown
     assert b"\x1b" not in shown
 
@@ -25,7 +27,7 @@ def test_a_pipe_gets_plain_lines_with_tabs(tmp_path: Path) -> None:
 def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     try:
-        command = subprocess.run(LIST, stdout=theirs, check=True, env=environment(tmp_path), timeout=60)
+        command = subprocess.run(LIST, stdout=theirs, check=True, env=environment(tmp_path), timeout=PATIENCE_S)
         shown = os.read(ours, 65536).decode()
     finally:
         os.close(ours)

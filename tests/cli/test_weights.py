@@ -5,7 +5,7 @@ import pytest
 from open_speech.cli._weights import needed
 from open_speech.config import Settings, SettingsError
 from runners import catalog
-from runners._parts import CPU_MODEL
+from runners.wiring.factories import CPU_MODEL
 
 TONES = Settings(stt_backends=("tones-stt",), tts_backends=("tones-tts",), stt_model="tones/listen", tts_model="tones/speak")
 

@@ -3,7 +3,7 @@ import pytest
 
 from open_speech.audio import Audio
 from open_speech.codecs import blocks, wav_bytes
-from open_speech.codecs.flow import Flow, collect
+from open_speech.codecs.blocks import Flow, collect
 from open_speech.errors import AudioTooLong, InvalidAudio
 
 

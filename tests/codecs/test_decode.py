@@ -1,6 +1,5 @@
 import io
 import struct
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -10,8 +9,9 @@ import pytest
 
 from open_speech.audio import Audio, to_pcm16
 from open_speech.codecs import decode, decode_pcm16, encoder, wav_bytes
-from open_speech.codecs.decode import UNKNOWN_FORMAT
+from open_speech.codecs.media import UNKNOWN_FORMAT
 from open_speech.errors import AudioTooLong, InvalidAudio
+from tests.growth import assert_costs_at_most
 
 RATE = 16_000
 
@@ -87,20 +87,20 @@ def test_chunks_before_and_after_the_samples_of_a_wav_are_not_sound(tone) -> Non
 
 def test_stereo_is_the_mean_of_both_channels(tone, media) -> None:
     left = tone(1.0, RATE).samples
-    audio = decode(media("flac", "flac", np.stack([left, np.zeros_like(left)]), RATE, layout="stereo"), RATE, max_seconds=9)
-    np.testing.assert_allclose(audio.samples, left / 2, atol=1e-3)
+    audio = decode(media("flac", "flac", np.stack([left, left[::-1]]), RATE, layout="stereo"), RATE, max_seconds=9)
+    np.testing.assert_allclose(audio.samples, (left + left[::-1]) / 2, atol=1e-3)
 
 
 def test_surround_keeps_the_centre_and_drops_the_subwoofer(tone, media) -> None:
     sound = tone(1.0, 48_000).samples
-    silent = np.zeros_like(sound)
+    faint = 0.02 * sound[::-1]
 
     def heard(speaker: int) -> float:
-        channels = np.stack([sound if n == speaker else silent for n in range(6)])
+        channels = np.stack([sound if n == speaker else faint for n in range(6)])
         return loudness(decode(media("flac", "flac", channels, 48_000, layout="5.1"), RATE, max_seconds=9).samples)
 
     front_left, front_right, centre, subwoofer, side_left, side_right = (heard(n) for n in range(6))
-    assert subwoofer == pytest.approx(0, abs=1e-4)
+    assert subwoofer < 0.2 * side_left
     assert centre > front_left > side_left > 0
     assert front_left == pytest.approx(front_right, rel=1e-3)
     assert side_left == pytest.approx(side_right, rel=1e-3)
@@ -124,12 +124,12 @@ def test_a_live_webm_without_a_duration_decodes(tone, media) -> None:
 
 @pytest.mark.parametrize(("tag", "bits", "dtype"), [(3, 32, "<f4"), (3, 64, "<f8")])
 def test_broken_float_samples_become_silence_and_loud_ones_are_clipped(tag: int, bits: int, dtype: str) -> None:
-    samples = np.full(RATE, 0.25)
+    samples = np.resize([0.25, -0.25], RATE)
     samples[[10, 20, 30]] = np.nan, np.inf, -np.inf
     samples[40] = 1e30
     audio = decode(wav_of(samples.astype(dtype).tobytes(), tag=tag, bits=bits, rate=RATE), RATE, max_seconds=9)
     assert audio.samples[[10, 20, 30, 40]].tolist() == [0, 0, 0, 1]
-    assert audio.samples[50:].tolist() == [0.25] * (RATE - 50)
+    assert audio.samples[50:].tolist() == samples[50:].tolist()
 
 
 @pytest.mark.parametrize("format", ["mp3", "flac", "opus", "aac"])
@@ -229,13 +229,16 @@ def test_a_sample_rate_that_no_recorder_has_is_refused(rate: int) -> None:
 
 
 def test_ten_hours_of_silence_in_a_small_file_are_refused_at_once(long_silence) -> None:
-    file = long_silence("ogg", hours=10)
+    file, short = long_silence("ogg", hours=10), long_silence("ogg", hours=0.1)
     assert len(file) < 6_000_000
-    started = time.monotonic()
-    with pytest.raises(AudioTooLong) as refused:
-        decode(file, RATE, max_seconds=14_400)
-    assert refused.value.param == "file"
-    assert time.monotonic() - started < 1
+
+    def refuse() -> None:
+        with pytest.raises(AudioTooLong) as refused:
+            decode(file, RATE, max_seconds=14_400)
+        assert refused.value.param == "file"
+
+    # Decoding up to the limit would take forty times as long as the short file.
+    assert_costs_at_most(5, refuse, lambda: decode(short, RATE, max_seconds=14_400))
 
 
 def test_a_file_that_hides_its_length_is_refused_at_the_limit_and_costs_no_more_than_it(long_silence) -> None:

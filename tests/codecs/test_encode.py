@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from open_speech.audio import Audio, to_pcm16
 from open_speech.codecs import MEDIA_TYPES, decode, decode_pcm16, encoder, wav_bytes
-from open_speech.config import AudioFormat
+from open_speech.config.types import AudioFormat
 
 FORMATS = get_args(AudioFormat)
 RATES = (16_000, 22_050, 24_000, 44_100, 48_000)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech import g711
 from open_speech.audio import Audio
+from open_speech.codecs import g711
 
 LAWS = ("mulaw", "alaw")
 ALL_CODES = np.arange(256, dtype=np.uint8)

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from open_speech.codecs.length import stated_seconds
+from open_speech.codecs.probe import stated_seconds
 
 KINDS = [
     ("wav", "pcm_s16le"),

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
-from open_speech.tasks import Tasks
+from open_speech.concurrency.task_group import Tasks
 
 
 def test_what_was_begun_ends_with_the_rest_whatever_became_of_it() -> None:
@@ -33,3 +34,32 @@ def test_what_was_begun_ends_with_the_rest_whatever_became_of_it() -> None:
 
     asyncio.run(scene())
     assert sorted(ended) == ["a", "b"]
+
+
+def test_a_caller_that_is_cancelled_while_it_ends_them_gets_its_own_cancellation() -> None:
+    """A cancel scope knows its cancellation by the message; that of one of the tasks would pass it and end the server's request handler."""
+
+    async def scene() -> None:
+        tasks = Tasks()
+
+        async def stubborn() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.05)
+
+        tasks.begin(stubborn())
+        await asyncio.sleep(0)
+        ending = asyncio.create_task(tasks.end())
+        await asyncio.sleep(0.01)
+        ending.cancel("by the scope")
+        try:
+            await ending
+        except asyncio.CancelledError as cancelled:
+            assert cancelled.args == ("by the scope",)
+        else:
+            raise AssertionError("the cancellation was lost")
+        await tasks.end()
+
+    asyncio.run(scene())

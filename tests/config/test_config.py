@@ -7,6 +7,7 @@ import pytest
 
 from open_speech import config
 from open_speech.config import FOREIGN, RENAMED, Settings, SettingsError, load, names, table
+from open_speech.config.server import UnixSocket
 
 
 def test_no_variable_at_all_gives_the_defaults() -> None:
@@ -23,7 +24,11 @@ def test_no_variable_at_all_gives_the_defaults() -> None:
         ("OS_MODELS_DIR", "/models", Path("/models")),
         ("OS_SSL_CERTFILE", "/cert.pem", Path("/cert.pem")),
         ("OS_CORS_ORIGINS", "http://a, http://b,", ("http://a", "http://b")),
-        ("STT_BACKENDS", "faster-whisper,vosk@inproc,moonshine@http://gpu:3000", ("faster-whisper", "vosk@inproc", "moonshine@http://gpu:3000")),
+        (
+            "STT_BACKENDS",
+            "faster-whisper,vosk@inproc,moonshine@http://gpu:3000",
+            ("faster-whisper", "vosk@inproc", "moonshine@http://gpu:3000"),
+        ),
         ("STT_DEVICE", "cuda:1", "cuda:1"),
         ("TTS_DEFAULT_FORMAT", "opus", "opus"),
         ("TTS_SPEED", "0.25", 0.25),
@@ -135,6 +140,44 @@ def test_a_switch_for_a_proxy_means_one(value: str, proxies: int) -> None:
     assert load({"OS_TRUST_PROXY": value}).os_trust_proxy == proxies
 
 
+@pytest.mark.parametrize("value", ["10.0.0.0/40", "proxy.example", "10.0.0.1:80", "unix:/run/x.sock"])
+def test_a_trusted_proxy_is_an_address_or_a_network(value: str) -> None:
+    with pytest.raises(SettingsError, match="^OS_TRUSTED_PROXIES"):
+        load({"OS_TRUSTED_PROXIES": value})
+
+
+@pytest.mark.parametrize(
+    ("environ", "exposed"),
+    [
+        ({}, False), ({"OS_HOST": "::1"}, False), ({"OS_HOST": "localhost"}, False), ({"OS_HOST": "0.0.0.0"}, True),
+        ({"OS_HOST": "::"}, True),
+        ({"OS_ROOT_PATH": "/speech"}, True), ({"OS_TRUST_PROXY": "1"}, True), ({"OS_TRUSTED_PROXIES": "10.0.0.1"}, True),
+        ({"OS_UNIX_SOCKET": "/run/x.sock"}, True),
+        ({"OS_WYOMING_HOST": "0.0.0.0"}, False),
+        ({"OS_WYOMING_HOST": "0.0.0.0", "OS_WYOMING_ENABLED": "1"}, True), ({"OS_WYOMING_ENABLED": "1"}, False),
+        ({"OS_WYOMING_URI": "tcp://0.0.0.0:1", "OS_WYOMING_ENABLED": "1"}, True),
+        ({"OS_WYOMING_URI": "tcp://127.0.0.1:1", "OS_WYOMING_ENABLED": "1", "OS_WYOMING_HOST": "0.0.0.0"}, False),
+        ({"OS_WYOMING_URI": "unix:///run/wyoming", "OS_WYOMING_ENABLED": "1", "OS_WYOMING_HOST": "0.0.0.0"}, False),
+    ],
+)  # fmt: skip
+def test_a_server_is_exposed_where_other_machines_reach_it(environ: dict[str, str], exposed: bool) -> None:
+    assert load(environ).is_exposed is exposed
+
+
+@pytest.mark.parametrize(
+    ("environ", "repositories"),
+    [
+        ({}, True), ({"OS_API_KEY": "k"}, False), ({"OS_HOST": "0.0.0.0"}, False), ({"OS_TRUST_PROXY": "1"}, False),
+        ({"OS_WYOMING_HOST": "::", "OS_WYOMING_ENABLED": "1"}, False), ({"OS_PULL_ALLOWED": "catalog"}, False),
+        ({"OS_PULL_ALLOWED": "any", "OS_API_KEY": "k"}, True), ({"OS_PULL_ALLOWED": "Systran/*", "OS_API_KEY": "k"}, False),
+        ({"OS_PULL_ALLOWED": "acme/*", "OS_API_KEY": "k"}, True), ({"OS_API_KEY": "k", "STT_MODEL": "acme/whisper"}, True),
+        ({"OS_API_KEY": "k", "STT_PRELOAD_MODELS": "x,acme/whisper"}, True),
+    ],
+)  # fmt: skip
+def test_requests_have_any_repository_downloaded_only_on_a_machine_of_ones_own(environ: dict[str, str], repositories: bool) -> None:
+    assert load(environ).pulls.allows("acme/whisper") is repositories
+
+
 @pytest.mark.parametrize(
     ("environ", "pages", "sockets"),
     [
@@ -155,10 +198,32 @@ def test_pages_of_others_open_websockets_only_with_a_key_or_where_that_is_said(
     assert (settings.page_origins, settings.socket_origins) == (pages, sockets)
 
 
+@pytest.mark.parametrize(
+    ("value", "networks", "unix"), [("unix", 0, True), ("10.0.0.1, unix", 1, True), ("10.0.0.1", 1, False), ("", 0, False)]
+)
+def test_clients_of_the_unix_socket_are_trusted_by_a_name_of_their_own(value: str, networks: int, unix: bool) -> None:
+    settings = load({"OS_TRUSTED_PROXIES": value})
+    assert (len(settings.trusted_proxies), settings.trusts_unix_peers) == (networks, unix)
+
+
+@pytest.mark.parametrize(("value", "mode"), [("0660", 0o660), ("600", 0o600), ("0777", 0o777)])
+def test_the_mode_of_a_unix_socket_is_octal(value: str, mode: int) -> None:
+    place = load({"OS_UNIX_SOCKET": "~/x.sock", "OS_UNIX_SOCKET_MODE": value}).unix_socket
+    assert place == UnixSocket(Path.home() / "x.sock", mode)
+    assert load({"OS_UNIX_SOCKET": ""}).unix_socket is None
+
+
+@pytest.mark.parametrize("value", ["660 ", "0o660", "888", "rw", "1777", ""])
+def test_another_mode_is_refused_and_named(value: str) -> None:
+    with pytest.raises(SettingsError, match="^OS_UNIX_SOCKET_MODE"):
+        load({"OS_UNIX_SOCKET_MODE": value})
+
+
 def test_names_are_looked_at_where_nothing_else_protects_a_server() -> None:
     assert Settings().host_names == ()
     assert Settings(os_host="localhost", os_allowed_hosts=("a",)).host_names == ("a",)
     assert Settings(os_host="0.0.0.0").host_names is None
+    assert Settings(os_host="0.0.0.0", os_unix_socket=Path("/run/x.sock")).host_names == ()
     assert Settings(os_api_key="k").host_names is None
 
 

@@ -12,8 +12,8 @@ import pytest
 from open_speech import config
 from open_speech.backends import BackendEntry, ModelEntry, Setup, Synthesizer, Task, Transcriber, Voice
 from open_speech.weights import Store
-from runners import _parts as parts
 from runners import catalog
+from runners.wiring import factories as parts
 
 BACKENDS: dict[str, BackendEntry] = {entry.name: entry for entry in catalog.BACKENDS}
 

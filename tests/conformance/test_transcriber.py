@@ -19,6 +19,8 @@ from open_speech.errors import UnsupportedLanguage, UnsupportedValue
 from open_speech.languages import LANGUAGES
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
 from runners.tones import TTS_RATE, TonesSynthesizer
+from tests.waiting import PATIENCE_S
+from tests.words import ALLOWED_ERRORS
 
 MAX_WER = {"vosk": 0.12}
 """Word error rate of the long recording where 0.05 is too strict: the small Vosk model's own figure for clear reading is 0.10."""
@@ -52,6 +54,12 @@ def words_of(text: str) -> str:
 
 def wer(reference: str, hypothesis: str) -> float:
     return float(jiwer.wer(words_of(reference), words_of(hypothesis)))
+
+
+@pytest.fixture
+def allowed(stt_entry: ModelEntry) -> float:
+    """The word error rate that a model may have; text through tones comes back exactly."""
+    return 0 if stt_entry.backend == "tones-stt" else ALLOWED_ERRORS
 
 
 @pytest.fixture
@@ -95,16 +103,16 @@ def test_noise_gives_no_text_with_vad(stt: Transcriber, level: float) -> None:
     assert heard(stt, Audio(noise, STT_RATE), TranscribeOptions(vad=Vad())).segments == ()
 
 
-def test_the_text_is_heard_word_by_word(stt: Transcriber, utterance: Audio) -> None:
+def test_the_text_is_heard_word_by_word(stt: Transcriber, utterance: Audio, allowed: float) -> None:
     found = heard(stt, utterance, TranscribeOptions(language="en"))
-    assert wer(BECKETT, found.text) == 0
+    assert wer(BECKETT, found.text) <= allowed
     assert found.info.language_probability == 1.0
 
 
-def test_the_language_is_found_without_being_told(stt: Transcriber, utterance: Audio) -> None:
+def test_the_language_is_found_without_being_told(stt: Transcriber, utterance: Audio, allowed: float) -> None:
     found = heard(stt, utterance)
     assert found.info.language == "en"
-    assert wer(BECKETT, found.text) == 0
+    assert wer(BECKETT, found.text) <= allowed
 
 
 def test_two_answers_to_one_question_are_alike(stt: Transcriber, utterance: Audio) -> None:
@@ -129,10 +137,10 @@ def test_without_being_asked_no_word_times_are_told(stt: Transcriber, utterance:
     assert heard(stt, utterance).words == ()
 
 
-def test_silence_around_the_words_moves_their_times(stt: Transcriber, utterance: Audio) -> None:
+def test_silence_around_the_words_moves_their_times(stt: Transcriber, utterance: Audio, allowed: float) -> None:
     late = concat([silence(3.0, STT_RATE), utterance, silence(2.0, STT_RATE)], STT_RATE)
     found = heard(stt, late, TranscribeOptions(language="en", vad=Vad()))
-    assert wer(BECKETT, found.text) == 0
+    assert wer(BECKETT, found.text) <= allowed
     assert found.segments[0].start >= 2.5
     assert found.segments[-1].end <= late.seconds - 1.5
 
@@ -180,8 +188,8 @@ def test_two_calls_at_once_do_not_mix(stt: Transcriber, utterance: Audio) -> Non
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
-    assert texts == {0: alone, 1: "", 2: alone}
+        thread.join(PATIENCE_S)
+    assert {number: words_of(text) for number, text in texts.items()} == {0: words_of(alone), 1: "", 2: words_of(alone)}
 
 
 def test_a_long_recording_is_heard_to_its_end(real: Transcriber, stt_entry: ModelEntry, speech_clips: dict[str, Path]) -> None:

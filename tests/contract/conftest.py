@@ -17,14 +17,16 @@ from open_speech.app import create_app
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.config import Settings
-from open_speech.engine import Engine, EngineLimits
+from open_speech.dispatch.client import RunnerClient, RunnerGone
+from open_speech.dispatch.frames import END, SpeakCall, TranscribeCall, audio_frame, error_frame, heard_frame
+from open_speech.engine import Engine
+from open_speech.engine_options import EngineLimits
 from open_speech.errors import BackendFailed
+from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
-from open_speech.remote import RunnerClient, RunnerGone
 from open_speech.transcript import Segment, TranscriptInfo
-from open_speech.vad import SpeechModel
-from open_speech.wire import END, SpeakCall, TranscribeCall, audio_frame, error_frame, heard_frame
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
+from tests.waiting import PATIENCE_S
 
 
 @contextmanager
@@ -41,7 +43,7 @@ def serve(app: FastAPI) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE_S)
         listener.close()
         assert not thread.is_alive(), "the server did not stop"
 
@@ -72,10 +74,13 @@ class Moody:
         """Set when an answer was abandoned before its end."""
         self.hears = threading.Event()
         """Set when a transcription has begun."""
+        self.speaks = threading.Event()
+        """Set when a synthesis has begun."""
         self.go_on = threading.Event()
         """Lets a transcription that waits come to its end."""
 
     async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
+        self.speaks.set()
         try:
             if "break" in call.text:
                 raise RunnerGone("died")
@@ -100,7 +105,7 @@ class Moody:
                 yield error_frame(BackendFailed("The engine broke.")).encode()
             if prompt == "hang":
                 await asyncio.sleep(3600)
-            await asyncio.to_thread(self.go_on.wait, 10)
+            await asyncio.to_thread(self.go_on.wait, PATIENCE_S)
             yield heard_frame(Segment(1, 2, " more")).encode() + END.encode()
         except asyncio.CancelledError:
             self.left.set()

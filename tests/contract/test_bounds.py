@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ from open_speech.app import create_app
 from open_speech.audio import silence
 from open_speech.codecs import wav_bytes
 from open_speech.config import Settings
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
+from tests.growth import assert_linear
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +86,17 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_no_form_breaks_a_door(client: TestClient, form: bytes) -> None:
-    started = time.monotonic()
     for path in ("/v1/audio/transcriptions", "/v1/audio/transcriptions/batch", "/v1/audio/voices", "/asr"):
         answer = client.post(path, content=form + b"--x--\r\n", headers={"Content-Type": "multipart/form-data; boundary=x"})
         assert 400 <= answer.status_code < 500, (path, answer.text)
-    assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(
+    "parts", [lambda n: b"".join(part(b"f%d" % at) for at in range(n)), lambda n: part(b"file", head=b"X-A: 1\r\n" * n)]
+)
+def test_a_form_of_any_length_is_read_in_linear_time(client: TestClient, parts: Callable[[int], bytes]) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert_linear(lambda form: client.post("/asr", content=form, headers=headers), lambda n: parts(n) + b"--x--\r\n", 2000)
 
 
 @pytest.mark.parametrize("path", ["/v1/audio/speech/stream", "/v1/audio/stream?sample_rate=16000", "/v1/realtime?model=tones/listen"])
@@ -96,7 +105,7 @@ def test_no_message_breaks_a_websocket(address: tuple[str, int], path: str, text
     with connect(f"ws://{address[0]}:{address[1]}{path}", max_size=None) as door:
         door.send(text)
         try:
-            while json.loads(door.recv(timeout=10))["type"] != "error":
+            while json.loads(door.recv(timeout=PATIENCE_S))["type"] != "error":
                 pass
         except ConnectionClosed as closed:
             assert closed.rcvd is not None
@@ -121,15 +130,16 @@ def test_each_bound_has_a_setting_and_an_error(
 
 def test_a_client_that_drips_its_body_is_answered_and_left(address: tuple[str, int]) -> None:
     head = b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
-    with socket.create_connection(address, timeout=10) as client:
+    with socket.create_connection(address, timeout=PATIENCE_S) as client:
         client.sendall(head)
-        started = time.monotonic()
-        for _ in range(4):
+        while not select.select([client], [], [], 0.1)[0]:
             client.sendall(b"{")
-            time.sleep(0.1)
+        # It learns of the answer only after it has sent more, and can read it all the same: the connection is not reset under it.
+        for _ in range(2):
+            client.sendall(b"{")
+            time.sleep(0.05)
         answer = b""
         while data := client.recv(4096):
             answer += data
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"request_timeout"' in answer
-    assert time.monotonic() - started < 5

@@ -82,9 +82,7 @@ def test_the_newest_fields_are_taken(sdk: OpenAI, clip: bytes) -> None:
 
 
 def test_a_stream_with_everything_on_is_the_sdks_types(sdk: OpenAI, clip: bytes) -> None:
-    events = list(
-        sdk.audio.transcriptions.create(model="gpt-transcribe", file=("clip.flac", clip), stream=True, include=["logprobs"])
-    )
+    events = list(sdk.audio.transcriptions.create(model="gpt-transcribe", file=("clip.flac", clip), stream=True, include=["logprobs"]))
     done = events[-1]
     assert [type(event) for event in events] == [TranscriptionTextDeltaEvent] * (len(events) - 1) + [TranscriptionTextDoneEvent]
     assert isinstance(done, TranscriptionTextDoneEvent)

@@ -18,8 +18,8 @@ from openai.types.audio import (
     TranscriptionVerbose,
 )
 
-from open_speech.openai.answers import Extras, answer
-from open_speech.openai.transcript_events import EventWriter
+from open_speech.api.openai.responses import Extras, answer
+from open_speech.api.openai.transcription_events import EventWriter
 from open_speech.transcript import Segment, Token, Transcript, TranscriptInfo, Word
 
 HEARD = Transcript(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
@@ -18,7 +17,8 @@ from open_speech.app import create_app
 from open_speech.audio import from_pcm16
 from open_speech.codecs import decode, wav_bytes
 from open_speech.config import Settings
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
+from tests.waiting import PATIENCE_S, until
 
 PATH = "/v1/audio/speech/stream"
 KEY = {"Authorization": "Bearer sesame"}
@@ -36,7 +36,7 @@ class Client:
         self.socket.send(json.dumps({"type": kind, **fields}))
 
     def next(self) -> Any:
-        message = self.socket.recv(timeout=10)
+        message = self.socket.recv(timeout=PATIENCE_S)
         return message if isinstance(message, bytes) else json.loads(message)
 
     def until(self, kind: str) -> list[Any]:
@@ -48,7 +48,7 @@ class Client:
     def close_code(self) -> int | None:
         with pytest.raises(ConnectionClosed) as closed:
             while True:
-                self.socket.recv(timeout=10)
+                self.socket.recv(timeout=PATIENCE_S)
         return closed.value.rcvd.code if closed.value.rcvd else None
 
 
@@ -71,7 +71,9 @@ def told(heard: list[Any]) -> list[str]:
 
 
 def transcribed(server: str, wav: bytes) -> str:
-    answer = httpx.post(f"{server}/v1/audio/transcriptions", headers=KEY, data={"model": "whisper-1"}, files={"file": wav})
+    answer = httpx.post(
+        f"{server}/v1/audio/transcriptions", headers=KEY, data={"model": "whisper-1"}, files={"file": wav}, timeout=PATIENCE_S
+    )
     return str(answer.json()["text"])
 
 
@@ -132,15 +134,13 @@ def test_sound_comes_in_json_when_that_is_asked(server: str) -> None:
     assert told(heard)[:3] == ["ready", "sentence", "audio"]
 
 
-def test_a_cancel_is_answered_within_200_ms_and_no_sound_comes_after_it(server: str) -> None:
+def test_a_cancel_is_answered_at_once_and_no_sound_comes_after_it(server: str) -> None:
     with talking(server) as client:
         client.say("text", text=f"{FIRST} {SECOND} " * 500)
         client.until("sentence")
         assert isinstance(client.next(), bytes)
-        start = time.monotonic()
         client.say("cancel")
-        client.until("cancelled")
-        assert time.monotonic() - start < 0.2
+        assert told(client.until("cancelled")).count("sentence") < 100  # of a thousand
         client.say("text", text="Anew.")
         client.say("flush")
         heard = client.until("flushed")
@@ -151,24 +151,26 @@ def test_a_cancel_is_answered_within_200_ms_and_no_sound_comes_after_it(server: 
 def test_a_cancel_stops_the_synthesis(moody_server: tuple[str, Any]) -> None:
     url, runner = moody_server
     runner.left.clear()
+    runner.speaks.clear()
     with talking(url) as client:
         client.say("text", text="Please hang.")
         client.say("flush")
-        time.sleep(0.1)
+        assert runner.speaks.wait(PATIENCE_S)
         client.say("cancel")
         client.until("cancelled")
-        assert runner.left.wait(2)
+        assert runner.left.wait(PATIENCE_S)
 
 
 def test_a_client_that_leaves_stops_the_synthesis(moody_server: tuple[str, Any]) -> None:
     url, runner = moody_server
     runner.left.clear()
+    runner.speaks.clear()
     with talking(url) as client:
         client.say("text", text="Please hang.")
         client.say("flush")
         client.until("ready")
-        time.sleep(0.1)
-    assert runner.left.wait(2)
+        assert runner.speaks.wait(PATIENCE_S)
+    assert runner.left.wait(PATIENCE_S)
 
 
 def test_an_engine_that_breaks_is_an_error_and_the_connection_lives_on(moody_server: tuple[str, Any]) -> None:
@@ -218,7 +220,7 @@ def narrow_server(tmp_path_factory: pytest.TempPathFactory, serving: Callable[[F
     """Two connections, one origin, and little patience."""
     settings = Settings(
         os_models_dir=tmp_path_factory.mktemp("models"), os_offline=True, stt_backends=("tones-stt",), tts_backends=("tones-tts",),
-        stt_model="tones/listen", tts_model="tones/speak", tts_voice="tone", os_stream_max_connections=2, os_stream_idle_timeout_s=0.4,
+        stt_model="tones/listen", tts_model="tones/speak", tts_voice="tone", os_stream_max_connections=2, os_stream_idle_timeout_s=2.5,
         os_cors_origins=("https://a.example",), os_voice_library_path=tmp_path_factory.mktemp("library"),
     )  # fmt: skip
     with serving(create_app(settings, local_engine(settings))) as url:
@@ -232,12 +234,12 @@ def test_one_connection_too_many_is_turned_away_until_another_ends(narrow_server
         with talking(narrow_server) as client:
             assert client.next()["error"]["code"] == "server_overloaded"
             assert client.close_code() == 1013
-    deadline = time.monotonic() + 5
-    while True:
+
+    def is_free() -> bool:
         with talking(narrow_server) as client:
-            if client.next()["type"] == "ready":
-                return
-        assert time.monotonic() < deadline, "the seats are still taken"
+            return bool(client.next()["type"] == "ready")
+
+    until(is_free, why=lambda: "the seats are still taken")
 
 
 def test_a_connection_on_which_nothing_happens_is_closed(narrow_server: str) -> None:

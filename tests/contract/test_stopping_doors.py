@@ -19,13 +19,14 @@ from wyoming.event import Event
 from wyoming.tts import Synthesize
 
 from benchmarks.served import free_port
+from open_speech.api.wyoming.access import ConnectionLimit
+from open_speech.api.wyoming.server import Door, serving
 from open_speech.app import create_app
 from open_speech.config import Settings
 from open_speech.engine import Engine
-from open_speech.wyoming.access import Admission
-from open_speech.wyoming.server import Door, serving
-from runners._topology import local_engine
-from runners._wyoming import service_of
+from runners.wiring.engine import local_engine
+from runners.wiring.wyoming_service import service_of
+from tests.waiting import PATIENCE_S
 
 Serving = Callable[[FastAPI], AbstractContextManager[str]]
 SECOND = bytes(32_000)
@@ -56,7 +57,7 @@ def say(socket: ClientConnection, kind: str, **fields: Any) -> None:
 
 def until(socket: ClientConnection, kind: str) -> dict[str, Any]:
     while True:
-        event: dict[str, Any] = json.loads(socket.recv(timeout=20))
+        event: dict[str, Any] = json.loads(socket.recv(timeout=PATIENCE_S))
         if event["type"] == kind:
             return event
 
@@ -84,7 +85,7 @@ def test_a_live_transcription_is_told_once_for_each_utterance_and_lives_on(stopp
             say(socket, "finalize")
             assert until(socket, "error")["error"]["code"] == "server_stopping"
         say(socket, "stop")
-        assert json.loads(socket.recv(timeout=20))["type"] == "session.end"
+        assert json.loads(socket.recv(timeout=PATIENCE_S))["type"] == "session.end"
 
 
 def test_a_live_speech_lives_on(stopping: str) -> None:
@@ -105,12 +106,12 @@ LISTEN = [Transcribe().event(), AudioStart(**FORM).event(), AudioChunk(**FORM, a
 def test_wyoming_answers_with_an_error_and_closes(engine: Engine, tones_settings: Settings, asked: list[Event]) -> None:
     async def scene() -> list[Event]:
         uri, told = f"tcp://127.0.0.1:{free_port()}", list[Event]()
-        async with serving(Door(uri), Admission(), service_of(engine, tones_settings)), AsyncClient.from_uri(uri) as client:
+        async with serving(Door(uri), ConnectionLimit(), service_of(engine, tones_settings)), AsyncClient.from_uri(uri) as client:
             for event in asked:
                 await client.write_event(event)
             while (event_ := await client.read_event()) is not None:
                 told.append(event_)
         return told
 
-    (error,) = asyncio.run(asyncio.wait_for(scene(), 20))
+    (error,) = asyncio.run(asyncio.wait_for(scene(), PATIENCE_S))
     assert (error.type, error.data["code"]) == ("error", "server_stopping")

@@ -22,17 +22,18 @@ from wyoming.ping import Ping
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeVoice
 
 from benchmarks.served import ROOT, free_port
+from open_speech.api.wyoming.access import ConnectionLimit
+from open_speech.api.wyoming.server import Door, serving
 from open_speech.audio import Audio, concat, from_pcm16, resample
 from open_speech.config import Settings
-from open_speech.wyoming.access import Admission
-from open_speech.wyoming.server import Door, serving
-from runners._topology import local_engine
-from runners._wyoming import service_of
+from runners.wiring.engine import local_engine
+from runners.wiring.wyoming_service import service_of
+from tests.waiting import PATIENCE_S
 
 TEXT = "The first sentence is spoken while the second is written. And here is the second one, which is the last."
 
 
-def run(work: Coroutine[Any, Any, None], within_s: float = 30) -> None:
+def run(work: Coroutine[Any, Any, None], within_s: float = PATIENCE_S) -> None:
     async def bounded() -> None:
         async with asyncio.timeout(within_s):
             await work
@@ -48,7 +49,7 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @asynccontextmanager
 async def connected(uri: str, settings: Settings) -> AsyncIterator[AsyncClient]:
     """Serve there, and connect the library's own client."""
-    async with serving(Door(uri), Admission(), service_of(local_engine(settings), settings)), AsyncClient.from_uri(uri) as client:
+    async with serving(Door(uri), ConnectionLimit(), service_of(local_engine(settings), settings)), AsyncClient.from_uri(uri) as client:
         yield client
 
 
@@ -215,4 +216,4 @@ def test_a_pipe_is_a_connection(tmp_path: Path) -> None:
         while (event := read_event(process.stdout)) is not None:
             types.append(event.type)
         assert [kind for kind in types if kind != "audio-chunk"] == ["pong", "audio-start", "audio-stop"]
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0

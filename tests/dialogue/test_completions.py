@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from open_speech.dialogue.completions import LINE_BYTES, Answer, Called, Ended, Piece, Said
 from open_speech.errors import LanguageModelFailed
-from open_speech.realtime.completions import LINE_BYTES, Answer, Called, Ended, Piece, Said
 
 
 def event(delta: dict[str, Any] | None = None, *, finish: str | None = None, **fields: Any) -> bytes:
@@ -89,7 +89,7 @@ def test_what_is_no_answer_is_a_failure(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"", event({"content": "Half a sen"}), b"<html>\n</html>\n"])
 def test_an_answer_that_breaks_off_is_a_failure(data: bytes) -> None:
-    with pytest.raises(LanguageModelFailed, match="broke off"):
+    with pytest.raises(LanguageModelFailed, match="ended early"):
         read(data)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech.realtime.verbatim import Verbatim
+from open_speech.dialogue.verbatim import Verbatim
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from open_speech.admission import LEAST, STANDING_AFTER_S, STANDING_WAIT_S, STOP_RETRY_S, Admission, Ticket
+from open_speech.dispatch.admission import LEAST, STANDING_AFTER_S, STANDING_WAIT_S, STOP_RETRY_S, Admission, Ticket
+from open_speech.dispatch.throughput import FIRST_GUESS_S
 from open_speech.errors import Overloaded, Stopping
-from open_speech.pace import FIRST_GUESS_S
 
 
 class Clock:
@@ -30,9 +30,7 @@ class Door:
 
     def __init__(self, *, max_queue: int = 64, patience_s: float = 30.0, at_once: int = 0) -> None:
         self.clock, self.runner = Clock(), Runner()
-        self.admission = Admission(
-            {"b": self.runner}, max_queue=max_queue, patience_s=patience_s, at_once={"b": at_once}, clock=self.clock
-        )
+        self.admission = Admission({"b": self.runner}, max_queue=max_queue, patience_s=patience_s, at_once={"b": at_once}, clock=self.clock)
         self.line = self.admission.lines["b"]
         self.inside: list[tuple[ExitStack, Ticket]] = []
 

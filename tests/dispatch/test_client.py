@@ -9,10 +9,8 @@ import pytest
 
 from open_speech.audio import Audio, silence
 from open_speech.backends import STT_RATE, Heard, SpeechOptions, TranscribeOptions, Window
-from open_speech.errors import BackendFailed, BackendTimeout, BackendUnavailable, UnknownVoice
-from open_speech.remote import ATTEMPTS, RunnerClient, RunnerGone
-from open_speech.transcript import Segment, TranscriptInfo
-from open_speech.wire import (
+from open_speech.dispatch.client import ATTEMPTS, RunnerClient, RunnerGone
+from open_speech.dispatch.frames import (
     END,
     DiarizeCall,
     Frame,
@@ -25,6 +23,9 @@ from open_speech.wire import (
     heard_frame,
     window_frame,
 )
+from open_speech.errors import BackendFailed, BackendTimeout, BackendUnavailable, PullNotAllowed, UnknownVoice
+from open_speech.security.pull_policy import PullGuard, PullPolicy
+from open_speech.transcript import Segment, TranscriptInfo
 
 INFO = TranscriptInfo("en", 0.9, 1.0)
 SEGMENT = Segment(0.0, 1.0, " hello")
@@ -172,8 +173,8 @@ def test_a_silent_runner_is_given_up_at_the_deadline_and_its_stream_closed() -> 
 
 
 def test_progress_frames_keep_a_slow_load_alive() -> None:
-    beat: Script = [0.04, Frame(Kind.PROGRESS, b"{}")]
-    runner, _ = client([*beat * 5, heard_frame(INFO), END], deadline_s=0.1)
+    beat: Script = [0.25, Frame(Kind.PROGRESS, b"{}")]
+    runner, _ = client([*beat * 5, heard_frame(INFO), END], deadline_s=0.8)
     assert transcribe(runner) == ""
 
 
@@ -269,3 +270,57 @@ def test_progress_of_a_load_is_counted_as_beats() -> None:
         return runner.beats
 
     assert asyncio.run(scenario()) == 2
+
+
+class ScriptedWeights:
+    """The files of a runner: what is there, and how often that was asked."""
+
+    def __init__(self, *here: str) -> None:
+        self.here = here
+        self.asked = 0
+
+    async def kept(self) -> dict[str, int]:
+        self.asked += 1
+        if "gone" in self.here:
+            raise RunnerGone("died")
+        return dict.fromkeys(self.here, 1)
+
+
+def guarded(*here: str) -> tuple[RunnerClient, ScriptedLink, ScriptedWeights]:
+    link, weights = ScriptedLink(*([END] for _ in range(8))), ScriptedWeights(*here)
+    guard = PullGuard(PullPolicy(("catalog",)), is_unlisted=lambda model: "/" in model)
+    return RunnerClient("x", link, deadline_s=5, weights=weights, pulls=guard), link, weights  # type: ignore[arg-type]
+
+
+def test_no_call_reaches_a_runner_for_a_model_that_may_not_be_downloaded() -> None:
+    async def calls() -> None:
+        client, link, _ = guarded("acme/other")
+        audio = silence(1.0, STT_RATE)
+        for work in (
+            client.load("acme/whisper"),
+            client.pull("acme/whisper"),
+            client.hear("acme/whisper", Window(audio, TranscribeOptions()), asker="a"),
+            anext(client.transcribe("acme/whisper", audio, TranscribeOptions())),
+            anext(client.synthesize("acme/whisper", "Hi.", SpeechOptions("v"))),
+        ):
+            with pytest.raises(PullNotAllowed):
+                await work
+        assert len(link.answers) == 8
+
+    asyncio.run(calls())
+
+
+def test_what_is_there_is_used_and_looked_for_once_and_the_catalog_never() -> None:
+    async def calls() -> None:
+        client, _, weights = guarded("acme/whisper")
+        for model in ("acme/whisper", "acme/whisper", "kokoro"):
+            await client.load(model)
+        assert weights.asked == 1
+
+    asyncio.run(calls())
+
+
+def test_a_runner_that_cannot_be_asked_is_unavailable_and_nothing_is_refused_for_good() -> None:
+    client, _, _ = guarded("gone")
+    with pytest.raises(BackendUnavailable):
+        asyncio.run(client.load("acme/whisper"))

@@ -9,8 +9,20 @@ from hypothesis import strategies as st
 
 from open_speech.audio import Audio
 from open_speech.backends import SpeechOptions, VoiceReference
+from open_speech.dispatch.frames import (
+    END,
+    MAX_PAYLOAD,
+    BrokenStream,
+    Decoder,
+    Frame,
+    Kind,
+    SpeakCall,
+    audio_frame,
+    audio_of,
+    error_frame,
+    error_of,
+)
 from open_speech.errors import BackendFailed, Overloaded, UnknownVoice
-from open_speech.wire import END, MAX_PAYLOAD, BrokenStream, Decoder, Frame, Kind, SpeakCall, audio_frame, audio_of, error_frame, error_of
 
 FRAMES = st.builds(Frame, st.sampled_from(Kind), st.binary(max_size=60))
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from open_speech.backends import BackendEntry, Task
-from open_speech.readiness import is_enough
+from open_speech.dispatch.readiness import is_enough
 from open_speech.registry import Defaults, Registry
 
 BACKENDS = [

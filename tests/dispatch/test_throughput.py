@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from open_speech.pace import FIRST_GUESS_S, Mark, Pace
+from open_speech.dispatch.throughput import FIRST_GUESS_S, Mark, Throughput
 
 
 class Clock:
@@ -16,7 +16,7 @@ class Clock:
 
 def settled(clock: Clock, *, side_by_side: int, each_s: float) -> float:
     """The pace after many rounds in which so many wait together and are all answered after `each_s`."""
-    pace = Pace(clock)
+    pace = Throughput(clock)
     for _ in range(60):
         marks = [pace.join() for _ in range(side_by_side)]
         clock.now += each_s
@@ -26,7 +26,7 @@ def settled(clock: Clock, *, side_by_side: int, each_s: float) -> float:
 
 
 def test_before_anything_was_seen_a_guess_is_made() -> None:
-    assert Pace(Clock()).seconds == FIRST_GUESS_S
+    assert Throughput(Clock()).seconds == FIRST_GUESS_S
 
 
 @pytest.mark.parametrize(("side_by_side", "each_s", "expected"), [(1, 2.0, 2.0), (4, 2.0, 0.5), (8, 0.8, 0.1)])
@@ -37,7 +37,7 @@ def test_who_waits_side_by_side_is_answered_so_much_more_often(side_by_side: int
 def test_a_queue_before_one_worker_has_the_pace_of_the_worker() -> None:
     """Five wait in turn for one who needs 0.3 s for each; when one is answered the next joins, so the wait is 1.5 s and the pace 0.3 s."""
     clock = Clock()
-    pace = Pace(clock)
+    pace = Throughput(clock)
     queue: list[Mark] = [pace.join() for _ in range(5)]
     for _ in range(200):
         clock.now += 0.3
@@ -49,7 +49,7 @@ def test_a_queue_before_one_worker_has_the_pace_of_the_worker() -> None:
 
 def test_who_leaves_without_an_answer_tells_nothing_of_the_pace() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = Throughput(clock)
     mark = pace.join()
     clock.now += 50
     pace.leave(mark, counts=False)
@@ -57,6 +57,6 @@ def test_who_leaves_without_an_answer_tells_nothing_of_the_pace() -> None:
 
 
 def test_an_answer_in_no_time_at_all_is_no_division_by_zero() -> None:
-    pace = Pace(Clock())
+    pace = Throughput(Clock())
     pace.leave(pace.join(), counts=True)
     assert pace.seconds == FIRST_GUESS_S

@@ -8,7 +8,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from open_speech.errors import BackendFailed
-from open_speech.openai.live import AnswerCutShort, LiveResponse, resumed, while_connected
+from open_speech.http.disconnect import AnswerCutShort, LiveResponse, resumed, while_connected
+from tests.waiting import PATIENCE_S
 
 
 class Client:
@@ -80,7 +81,7 @@ def test_a_failure_leaves_the_answer_without_its_end() -> None:
 def test_a_client_that_leaves_closes_the_source_at_once() -> None:
     source, client = Source("silence"), Client(0.02)
     with pytest.raises(ClientDisconnect):
-        asyncio.run(asyncio.wait_for(answer(source, client), 2))
+        asyncio.run(asyncio.wait_for(answer(source, client), PATIENCE_S))
     assert source.closed
     assert not client.has_all
 

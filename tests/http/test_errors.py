@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from open_speech.errors import InvalidRequest, InvalidValue, MissingField, OutOfRange, Overloaded, SpeechError, UnknownModel, UnknownVoice
-from open_speech.openai.errors import envelope, error_response, from_validation, method_not_allowed, unknown_path, validated
+from open_speech.http.errors import envelope, error_response, from_validation, method_not_allowed, unknown_path, validated
 
 
 class Body(BaseModel):

@@ -9,8 +9,9 @@ import pytest
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from open_speech.outbox import CALM_BYTES, FRAMES, LEAST_BYTES, Outbox
-from open_speech.outgoing import Close, Send, SendAudio
+from open_speech.http.send_queue import CALM_BYTES, FRAMES, LEAST_BYTES, SendQueue
+from open_speech.http.ws_messages import Close, Send, SendAudio
+from tests.waiting import PATIENCE_S
 
 
 class Client:
@@ -46,16 +47,16 @@ def sound(whose: str = "a") -> Send:
     return Send({"type": "sound", "sound_of": whose})
 
 
-def run(test: Callable[[Client, Outbox], Awaitable[None]], **how: float) -> None:
+def run(test: Callable[[Client, SendQueue], Awaitable[None]], **how: float) -> None:
     async def both() -> None:
-        async with asyncio.timeout(10):
-            await test(Client(), Outbox(sound_of, **how))
+        async with asyncio.timeout(PATIENCE_S):
+            await test(Client(), SendQueue(sound_of, **how))
 
     asyncio.run(both())
 
 
 def test_everything_is_sent_in_order_and_nothing_after_the_close() -> None:
-    async def test(client: Client, outbox: Outbox) -> None:
+    async def test(client: Client, outbox: SendQueue) -> None:
         for item in (Send({"type": "a"}), SendAudio(b"b"), Send({"type": "c"}), Close(1000, "done"), Send({"type": "never"}), Close()):
             outbox.put(item)
         await outbox.write(await client.socket())
@@ -66,7 +67,7 @@ def test_everything_is_sent_in_order_and_nothing_after_the_close() -> None:
 
 
 def test_all_sound_that_is_not_yet_sent_can_be_taken_back() -> None:
-    async def test(client: Client, outbox: Outbox) -> None:
+    async def test(client: Client, outbox: SendQueue) -> None:
         for item in (SendAudio(b"b"), Send({"type": "sentence"}), sound("a"), sound("b"), Close()):
             outbox.put(item)
         outbox.drop_sound()
@@ -77,7 +78,7 @@ def test_all_sound_that_is_not_yet_sent_can_be_taken_back() -> None:
 
 
 def test_only_the_sound_of_who_stopped_is_taken_back() -> None:
-    async def test(client: Client, outbox: Outbox) -> None:
+    async def test(client: Client, outbox: SendQueue) -> None:
         for item in (sound("a"), sound("b"), Send({"type": "done"}), sound("a"), Close()):
             outbox.put(item)
         outbox.drop_sound("a")
@@ -89,18 +90,18 @@ def test_only_the_sound_of_who_stopped_is_taken_back() -> None:
 
 @pytest.mark.parametrize("piece", [SendAudio(b"x"), sound()])
 def test_no_more_sound_is_made_than_a_client_takes(piece: Send | SendAudio) -> None:
-    async def test(client: Client, outbox: Outbox) -> None:
+    async def test(client: Client, outbox: SendQueue) -> None:
         for _ in range(FRAMES):
             await outbox.room()
             outbox.put(piece)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(outbox.room(), 0.02)
         outbox.drop_sound()
-        await asyncio.wait_for(outbox.room(), 1)
+        await asyncio.wait_for(outbox.room(), PATIENCE_S)
         for _ in range(FRAMES):
             outbox.put(piece)
         writing = asyncio.create_task(outbox.write(await client.socket()))
-        await asyncio.wait_for(outbox.room(), 1)
+        await asyncio.wait_for(outbox.room(), PATIENCE_S)
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
 
@@ -109,7 +110,7 @@ def test_no_more_sound_is_made_than_a_client_takes(piece: Send | SendAudio) -> N
 
 @pytest.mark.parametrize("count", [1, CALM_BYTES // LEAST_BYTES])
 def test_nothing_is_read_from_a_client_and_nothing_made_for_it_while_too_much_waits_for_it(count: int) -> None:
-    async def test(client: Client, outbox: Outbox) -> None:
+    async def test(client: Client, outbox: SendQueue) -> None:
         for _ in range(count):
             outbox.put(Send({"type": "x" * (CALM_BYTES // count - 2) if count == 1 else "x"}))
         for wait in (outbox.calm, outbox.room):
@@ -124,7 +125,7 @@ def test_nothing_is_read_from_a_client_and_nothing_made_for_it_while_too_much_wa
 
 
 def test_a_client_that_stops_reading_is_given_up() -> None:
-    async def test(client: Client, outbox: Outbox) -> None:
+    async def test(client: Client, outbox: SendQueue) -> None:
         socket = await client.socket()
         client.reading.clear()
         outbox.put(SendAudio(b"x"))
@@ -135,7 +136,7 @@ def test_a_client_that_stops_reading_is_given_up() -> None:
 
 
 def test_a_client_that_left_ends_the_writing() -> None:
-    async def test(client: Client, outbox: Outbox) -> None:
+    async def test(client: Client, outbox: SendQueue) -> None:
         socket = await client.socket()
         client.gone = True
         outbox.put(Send({"type": "event"}))

@@ -10,11 +10,11 @@ import yaml
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from open_speech import web
 from open_speech.app import create_app
 from open_speech.config import Settings
+from open_speech.http import static_pages
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "web"
 
 
@@ -35,7 +35,9 @@ def test_a_browser_is_led_to_the_page(client: TestClient) -> None:
 def test_the_page_needs_no_key_and_trusts_nobody_else(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 200
-    assert {name: answer.headers[name] for name in web.HEADERS if name != "Vary"} == {n: v for n, v in web.HEADERS.items() if n != "Vary"}
+    assert {name: answer.headers[name] for name in static_pages.HEADERS if name != "Vary"} == {
+        n: v for n, v in static_pages.HEADERS.items() if n != "Vary"
+    }
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -55,7 +57,7 @@ def test_a_file_is_sent_once_and_then_only_asked_for(client: TestClient) -> None
 @pytest.mark.parametrize(("accepts", "packed"), [("gzip", True), ("br;q=1.0, GZIP;q=0.8", True), ("gzip;q=0", False), ("identity", False)])
 def test_a_file_is_packed_for_who_can_unpack_it(tmp_path: Path, accepts: str, packed: bool) -> None:
     (tmp_path / "index.html").write_text("<p>word</p>" * 200, encoding="utf-8")
-    with TestClient(Starlette(routes=web.routes(tmp_path))).stream("GET", "/web/", headers={"Accept-Encoding": accepts}) as answer:
+    with TestClient(Starlette(routes=static_pages.routes(tmp_path))).stream("GET", "/web/", headers={"Accept-Encoding": accepts}) as answer:
         raw = b"".join(answer.iter_raw())
         assert (answer.headers.get("content-encoding") == "gzip") is packed
     assert (gzip.decompress(raw) if packed else raw) == (tmp_path / "index.html").read_bytes()
@@ -75,13 +77,13 @@ def test_only_what_a_page_is_made_of_is_read(tmp_path: Path) -> None:
     for name in ("index.html", "notes.txt", ".env", "js/app.js", "js/app.js.map"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x", encoding="utf-8")
-    assert sorted(web.read(tmp_path)) == ["index.html", "js/app.js"]
-    assert web.read(tmp_path / "missing") == {}
+    assert sorted(static_pages.read(tmp_path)) == ["index.html", "js/app.js"]
+    assert static_pages.read(tmp_path / "missing") == {}
 
 
 def test_nothing_is_loaded_from_elsewhere_and_no_script_or_style_is_in_the_markup() -> None:
     for file in PAGE.rglob("*"):
-        if file.suffix not in web.MEDIA_TYPES:
+        if file.suffix not in static_pages.MEDIA_TYPES:
             continue
         text = file.read_text(encoding="utf-8")
         found = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+", re.sub(r"//www\.w3\.org/2000/svg", "", text)))
@@ -94,13 +96,13 @@ def test_nothing_is_loaded_from_elsewhere_and_no_script_or_style_is_in_the_marku
 
 def test_no_file_of_the_page_is_longer_than_400_lines_or_of_a_kind_that_is_not_served() -> None:
     files = [path for path in PAGE.rglob("*") if path.is_file()]
-    assert [path.name for path in files if path.suffix not in web.MEDIA_TYPES] == []
+    assert [path.name for path in files if path.suffix not in static_pages.MEDIA_TYPES] == []
     long = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert {name: lines for name, lines in long.items() if lines > 400} == {}
 
 
 def test_the_page_is_found_in_a_checkout_and_goes_into_an_installation_and_a_bento() -> None:
-    assert web.folder() == PAGE
+    assert static_pages.folder() == PAGE
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["data-files"]
     placed = {place: sorted(path.name for pattern in patterns for path in ROOT.glob(pattern)) for place, patterns in data.items()}
     folders = [PAGE, *sorted(path for path in PAGE.iterdir() if path.is_dir())]

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from open_speech.config import Settings, SettingsError
-from open_speech.tls import RENEW, VALID, Certificate, certificate, follow, is_wanted, keep
+from open_speech.http.tls import RENEW, VALID, Certificate, certificate, follow, is_wanted, keep
+from tests.waiting import PATIENCE_S
 
 NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)
 
@@ -31,6 +32,8 @@ NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)
         ({"os_host": "0.0.0.0"}, True),
         ({"os_host": "192.168.1.2"}, True),
         ({"os_host": "0.0.0.0", "os_ssl_enabled": False}, False),
+        ({"os_host": "0.0.0.0", "os_unix_socket": Path("/run/x.sock")}, False),
+        ({"os_ssl_enabled": True, "os_unix_socket": Path("/run/x.sock")}, True),
         ({"os_ssl_enabled": True}, True),
         ({"os_ssl_certfile": Path("cert.pem")}, True),
         ({"os_ssl_certfile": Path("cert.pem"), "os_ssl_enabled": "false"}, False),
@@ -66,6 +69,15 @@ def test_a_certificate_made_here_has_our_names_and_nobody_else_can_read_its_key(
     assert stat.S_IMODE(made.keyfile.stat().st_mode) == 0o600
     assert b"PRIVATE" not in made.public.read_bytes()
     assert sorted(path.name for path in made.public.parent.iterdir()) == ["certificate.pem", "server.pem"]
+
+
+def test_a_key_that_others_can_read_is_hidden_from_them_at_the_next_start(make: Callable[..., Certificate]) -> None:
+    made = make(NOW)
+    before = made.fingerprint()
+    for path in (made.keyfile, made.public):
+        path.chmod(0o644)
+    assert make(NOW).fingerprint() == before
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (made.keyfile, made.public)] == [0o600, 0o644]
 
 
 def test_it_stays_the_same_until_it_is_about_to_end_or_a_name_is_missing(make: Callable[..., Certificate]) -> None:
@@ -165,13 +177,13 @@ def answering(context: ssl.SSLContext) -> Iterator[int]:
             yield listener.getsockname()[1]
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join(5)
+            thread.join(PATIENCE_S)
 
 
 def shown_at(port: int, trusted: Path) -> bytes:
     """Connect as a careful client does, by address; gives the certificate that was shown."""
     context = ssl.create_default_context(cafile=str(trusted))
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=5)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)) as connection:
         with context.wrap_socket(connection, server_hostname="127.0.0.1") as secure:
             return secure.getpeercert(binary_form=True) or b""
 
@@ -194,7 +206,7 @@ def test_a_running_server_shows_a_renewed_certificate_and_keeps_the_old_one_wher
             task.cancel()
 
         before, old = made.certfile.stat().st_mtime_ns, made.public.read_bytes()
-        asyncio.run(asyncio.wait_for(keep_for_a_moment(), 10))
+        asyncio.run(asyncio.wait_for(keep_for_a_moment(), PATIENCE_S))
         both = made.public.with_name("both.pem")
         both.write_bytes(old + made.public.read_bytes())
         assert shown_at(port, both) == first  # this connection notices

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from open_speech.openai.forms import fields_of
+from open_speech.http.uploads import fields_of
 
 
 @pytest.mark.parametrize(

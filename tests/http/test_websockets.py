@@ -9,9 +9,11 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from open_speech.errors import InvalidRequest, Overloaded, SpeechError
-from open_speech.outbox import Outbox
-from open_speech.outgoing import POLICY, TRY_LATER
-from open_speech.sockets import Seats, check_origin, chosen_subprotocol, is_welcome, received, turn_away, until_one_ends
+from open_speech.http.inbox import Inbox, accept
+from open_speech.http.send_queue import SendQueue
+from open_speech.http.websockets import check_origin, chosen_subprotocol, is_welcome, received, turn_away, until_one_ends
+from open_speech.http.ws_messages import POLICY, TRY_LATER
+from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -47,13 +49,6 @@ def test_a_subprotocol_is_chosen_that_is_not_the_key_if_there_is_another(offered
     assert chosen_subprotocol(Headers({} if offered is None else {"sec-websocket-protocol": offered})) == chosen
 
 
-def test_a_seat_is_free_again_when_its_connection_ends() -> None:
-    seats = Seats(1)
-    for _ in range(2):
-        with seats.taken(), pytest.raises(Overloaded), seats.taken():
-            raise AssertionError("there was no seat")
-
-
 class Peer:
     """A client at the other end of a real Starlette socket, that says what it is given to say, and then nothing."""
 
@@ -71,11 +66,16 @@ class Peer:
         self.heard.append(message)
 
 
-def heard_from(peer: Peer, *, owes: Callable[[], bool] = lambda: False) -> str | bytes | None:
+def heard_from(peer: Peer, *, owes: Callable[[], bool] = lambda: False, longest: int = 100) -> str | bytes | None:
     async def scene() -> str | bytes | None:
-        await peer.socket.accept()
-        async with asyncio.timeout(5):
-            return await received(peer.socket, Outbox(), 0.02, owes)
+        await accept(peer.socket)
+        inbox = Inbox(peer.socket)
+        filling = asyncio.create_task(inbox.fill())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await received(inbox, SendQueue(), 0.02, owes, longest)
+        finally:
+            filling.cancel()
 
     return asyncio.run(scene())
 
@@ -93,10 +93,17 @@ def test_a_silence_is_told_unless_something_is_owed() -> None:
     assert next(owed, None) is None
 
 
-def test_who_left_is_not_waited_for() -> None:
-    with pytest.raises(WebSocketDisconnect) as left:
-        heard_from(Peer({"type": "websocket.disconnect", "code": 1001}))
-    assert left.value.code == 1001
+def test_the_parts_of_a_text_are_joined_and_bytes_come_part_by_part() -> None:
+    texts = [{"type": "websocket.receive", "text": text, "more": text != "c"} for text in "abc"]
+    assert heard_from(Peer(*texts, {"type": "websocket.receive", "text": "d"})) == "abc"
+    sound = [{"type": "websocket.receive", "bytes": part, "more": part != b"c"} for part in (b"a", b"b", b"c")]
+    assert heard_from(Peer(*sound)) == b"a"
+
+
+@pytest.mark.parametrize("parts", [1, 4, 100])
+def test_a_text_that_is_too_long_is_kept_only_as_far_as_to_see_that(parts: int) -> None:
+    texts = [{"type": "websocket.receive", "text": "a" * (10_000 // parts), "more": number < parts - 1} for number in range(parts)]
+    assert heard_from(Peer(*texts), longest=500) == "a" * 501
 
 
 @pytest.mark.parametrize(
@@ -122,9 +129,7 @@ def test_a_connection_that_ended_is_no_failure_and_a_defect_is(how: Exception | 
             asyncio.run(scene())
 
 
-@pytest.mark.parametrize(
-    ("error", "code"), [(InvalidRequest("No."), POLICY), (Overloaded("Not now.", retry_after_s=1), TRY_LATER)]
-)
+@pytest.mark.parametrize(("error", "code"), [(InvalidRequest("No."), POLICY), (Overloaded("Not now.", retry_after_s=1), TRY_LATER)])
 def test_who_is_turned_away_hears_why_and_whether_to_come_again(error: SpeechError, code: int) -> None:
     peer = Peer()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from open_speech.outgoing import Close, written
+from open_speech.http.ws_messages import Close, written
 
 
 def test_half_a_surrogate_pair_is_written_and_read_as_it_was() -> None:

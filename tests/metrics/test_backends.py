@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
-from open_speech.admission import Line
+from open_speech.dispatch.admission import Queue
 from open_speech.metrics.backends import histogram, of_cache, of_clients, of_lines, of_runners
 
 ANSWER = {
@@ -25,7 +25,7 @@ def told(families: Iterable[Metric], name: str) -> dict[tuple[str, ...], float]:
 
 
 def test_the_lines_are_told_as_they_are() -> None:
-    families = of_lines({"kokoro": Line(under_way=3, waiting=2, live=1, accepted=9, refused=4, pace_s=0.5, waited_s=7.5)})
+    families = of_lines({"kokoro": Queue(under_way=3, waiting=2, live=1, accepted=9, refused=4, pace_s=0.5, waited_s=7.5)})
     assert told(families, "open_speech_queue_under_way") == {("kokoro",): 3}
     assert told(families, "open_speech_queue_waiting") == {("kokoro",): 2}
     assert told(families, "open_speech_queue_waiting_live") == {("kokoro",): 1}

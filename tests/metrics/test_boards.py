@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from open_speech.admission import Line
+from open_speech.api.jobs.metrics import of_jobs
 from open_speech.app import create_app
 from open_speech.config import Settings
+from open_speech.dispatch.admission import Queue
 from open_speech.metrics.backends import of_cache, of_clients, of_lines, of_runners
-from open_speech.metrics.jobs import of_jobs
 from open_speech.metrics.meter import Meter
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -34,7 +34,7 @@ def names() -> dict[str, set[str]]:
     meter = Meter()
     state = {"ready": True, "runner": {"memory_bytes": 1, "fetched_models": 1, "loaded": {"m": 1}, "batches": {1: 1}}}
     kept = of_jobs([])
-    asked = [*kept, *of_lines({"b": Line()}), *of_clients({"b": 1}, {"b": 1}), *of_cache({"k": 1}, {"k": 1}), *of_runners({"b": state})]
+    asked = [*kept, *of_lines({"b": Queue()}), *of_clients({"b": 1}, {"b": 1}), *of_cache({"k": 1}, {"k": 1}), *of_runners({"b": state})]
     found = {f"{family.name}{end}": set(family.samples[0].labels) for family in asked for end in SUFFIXES[family.type]}
     for figure in vars(meter.figures).values():
         for family in figure.describe() if hasattr(figure, "describe") else ():

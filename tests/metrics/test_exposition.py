@@ -5,7 +5,7 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from open_speech.admission import Line
+from open_speech.dispatch.admission import Queue
 from open_speech.metrics import exposition
 from open_speech.metrics.backends import of_lines
 from open_speech.metrics.exposition import aliases, dumped, read, summed
@@ -54,7 +54,7 @@ def test_two_processes_make_one_sum_and_one_family() -> None:
 
 
 def test_two_doors_before_one_runner_have_one_pace() -> None:
-    told = summed([*of_lines({"kokoro": Line(waiting=1, pace_s=0.5)}), *of_lines({"kokoro": Line(waiting=2, pace_s=0.25)})])
+    told = summed([*of_lines({"kokoro": Queue(waiting=1, pace_s=0.5)}), *of_lines({"kokoro": Queue(waiting=2, pace_s=0.25)})])
     found = samples(exposition.text(told))
     assert found[key("open_speech_queue_pace_seconds", backend="kokoro")] == 0.5
     assert found[key("open_speech_queue_waiting", backend="kokoro")] == 3

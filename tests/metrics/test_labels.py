@@ -5,7 +5,7 @@ import pytest
 from open_speech.app import create_app
 from open_speech.config import Settings
 from open_speech.metrics.labels import DOORS, OTHER, Models, door_of, method_of
-from runners._parts import registry
+from runners.wiring.factories import registry
 
 
 @pytest.mark.parametrize(

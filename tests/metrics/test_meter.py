@@ -12,9 +12,9 @@ from open_speech import logs
 from open_speech.audio import Audio
 from open_speech.config import Settings
 from open_speech.metrics.meter import Meter
-from open_speech.script import Pause, Say
+from open_speech.text.steps import Pause, Say
 from open_speech.transcript import Segment, TranscriptInfo
-from runners._parts import registry
+from runners.wiring.factories import registry
 
 SPEAKS, LISTENS = "kokoro", "Systran/faster-whisper-base"
 
@@ -139,7 +139,7 @@ def test_a_live_pass_that_fails_says_nothing_of_the_pace(meter: Meter, clock: Cl
 
 
 def test_an_unlisted_model_is_counted_as_another_and_named_in_the_log(meter: Meter) -> None:
-    with logs.on(logs.Errand("req_1")) as errand, meter.working("stt", "somebody/model", 1.0):
+    with logs.on(logs.RequestContext("req_1")) as errand, meter.working("stt", "somebody/model", 1.0):
         pass
     meter.heard("somebody/model", 3.0)
     assert told(meter, "open_speech_audio_in_seconds_total", model="other") == 3

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from open_speech.audio import Audio, silence
-from open_speech.cleaning import (
+from open_speech.recognition.denoise import (
     BLOCK_S,
     MOST_GAIN_DB,
     QUIET_DB,

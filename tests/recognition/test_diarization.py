@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from open_speech.backends import Turn
-from open_speech.speakers import SLACK_S, assign, fewer, joined, likeness, named, recognised, within
+from open_speech.recognition.diarization import SLACK_S, assign, fewer, joined, likeness, named, recognised, within
 from open_speech.transcript import Segment, Token, Transcript, TranscriptInfo, Word
 
 INFO = TranscriptInfo("en", 1.0, 60.0)

@@ -1,6 +1,6 @@
 import pytest
 
-from open_speech.phantoms import PHRASES, is_phantom, plain
+from open_speech.recognition.hallucinations import PHRASES, is_phantom, plain
 from open_speech.transcript import Segment
 
 

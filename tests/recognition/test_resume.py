@@ -11,9 +11,9 @@ from open_speech.backends import TranscribeOptions
 from open_speech.codecs import wav_bytes
 from open_speech.config import Settings
 from open_speech.engine import Engine
-from open_speech.resuming import moved, sound_after
+from open_speech.recognition.resume import moved, sound_after
 from open_speech.transcript import Segment, Word
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 
 def blocks(*lengths: int) -> Iterator[Audio]:

@@ -9,8 +9,8 @@ import pytest
 import srt
 import webvtt
 
-from open_speech.shaping import Shape
-from open_speech.subtitles import to_json, to_jsonl, to_lines, to_lrc, to_srt, to_text, to_tsv, to_vtt
+from open_speech.recognition.subtitle_layout import Shape
+from open_speech.recognition.subtitles import to_json, to_jsonl, to_lines, to_lrc, to_srt, to_text, to_tsv, to_vtt
 from open_speech.transcript import Segment, Transcript, TranscriptInfo, Word
 
 INFO = TranscriptInfo("en", 1.0, 10.0)

@@ -13,12 +13,12 @@ import pytest
 
 from open_speech.audio import Audio
 from open_speech.backends import Heard, TranscribeOptions, Vad, Window
-from open_speech.cutting import Cutting
 from open_speech.errors import AudioTooLong, BackendFailed, SpeechError, UnsupportedLanguage
-from open_speech.listening import IN_FLIGHT, Listening, by_windows, vote
+from open_speech.recognition.segmentation import Cutting
+from open_speech.recognition.transcription import IN_FLIGHT, TranscriptionStream, by_windows, vote
+from open_speech.recognition.vad import FRAME, VAD_RATE, SpeechProbabilities
+from open_speech.recognition.windows import WindowCutter
 from open_speech.transcript import Segment
-from open_speech.vad import FRAME, VAD_RATE, SpeechStream
-from open_speech.windows import Cutter
 
 FRAME_S = FRAME / VAD_RATE
 
@@ -31,7 +31,7 @@ class Loudness:
         return np.abs(samples[: count * FRAME]).reshape(count, FRAME).max(axis=1, initial=0.0)
 
 
-def speech(*utterances: float, pause_s: float = 2.048) -> list[Audio]:
+def speech(*utterances: float, pause_s: float = 8.192) -> list[Audio]:
     """Blocks of utterances that are `utterances` seconds long, each as loud as its number in hundredths, with pauses between them."""
     blocks = []
     for number, seconds in enumerate(utterances, 1):
@@ -80,20 +80,22 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def cut(blocks: Any) -> Cutting:
-    return Cutting(blocks, cast(SpeechStream, Loudness()), Cutter(Vad(pad_ms=100), FRAME_S, longest_s=15))
+    return Cutting(blocks, cast(SpeechProbabilities, Loudness()), WindowCutter(Vad(pad_ms=100), FRAME_S, longest_s=15))
 
 
-async def listen(runner: Runner, blocks: Any, options: TranscribeOptions | None = None) -> tuple[Listening, list[Segment]]:
+async def listen(runner: Runner, blocks: Any, options: TranscribeOptions | None = None) -> tuple[TranscriptionStream, list[Segment]]:
     with pool() as threads:
-        listening = await Listening.begin(by_windows(cut(blocks), options or TranscribeOptions(language="en"), runner.hear, threads))
+        listening = await TranscriptionStream.begin(
+            by_windows(cut(blocks), options or TranscribeOptions(language="en"), runner.hear, threads)
+        )
         return listening, [segment async for segment in listening]
 
 
 def test_segments_come_in_order_with_the_times_of_the_whole_audio() -> None:
     listening, segments = asyncio.run(listen(Runner(), speech(*[1.024] * 12)))
     assert [segment.text for segment in segments] == [f" {n}" for n in range(1, 13)]
-    assert [segment.start for segment in segments] == pytest.approx([3.072 * n for n in range(12)], abs=0.11)
-    assert listening.info.duration == pytest.approx(12 * 3.072)
+    assert [segment.start for segment in segments] == pytest.approx([9.216 * n for n in range(12)], abs=0.11)
+    assert listening.info.duration == pytest.approx(12 * 9.216)
     assert listening.info.language == "en"
 
 
@@ -113,11 +115,42 @@ def test_silence_has_no_segments_and_its_length() -> None:
 
 @pytest.mark.parametrize("utterances", [1, 2, 3, 9])
 def test_the_first_windows_find_the_language_and_the_rest_follow(utterances: int) -> None:
-    runner = Runner(languages={1: ("de", 0.9), 2: ("de", 0.6)})
+    runner = Runner(languages={1: ("de", 0.9), 2: ("de", 0.6)} | {number: ("de", 0.8) for number in range(3, 10)})
     listening, segments = asyncio.run(listen(runner, speech(*[1.024] * utterances), TranscribeOptions()))
     assert len(segments) == utterances
     assert listening.info.language == "de"
-    assert [window.options.language for window in runner.windows[2:]] == ["de"] * max(0, utterances - 2)
+    assert [window.options.expected for window in runner.windows[2:]] == ["de"] * max(0, utterances - 2)
+
+
+def test_a_later_window_that_is_sure_of_another_language_keeps_it_and_one_that_is_not_is_decoded_again() -> None:
+    runner = Runner(languages={3: ("fr", 0.95), 4: ("nl", 0.5), 5: ("en", 0.8)})
+    listening, segments = asyncio.run(listen(runner, speech(*[1.024] * 6), TranscribeOptions()))
+    assert [segment.language for segment in segments] == ["en", "en", "fr", "en", "en", "en"]
+    assert [number_of(window) for window in runner.windows].count(4) == 2
+    assert listening.info.language == "en"
+
+
+def test_the_language_of_an_audio_is_that_of_most_of_its_speech() -> None:
+    runner = Runner(languages={1: ("fr", 0.99), 2: ("fr", 0.99)} | {number: ("en", 0.95) for number in range(3, 10)})
+    listening, segments = asyncio.run(listen(runner, speech(*[1.024] * 9), TranscribeOptions()))
+    assert [segment.language for segment in segments] == ["fr"] * 2 + ["en"] * 7
+    assert (listening.info.language, listening.info.language_probability) == ("en", pytest.approx(0.95))
+
+
+def test_a_given_language_holds_for_every_window() -> None:
+    runner = Runner(languages={3: ("fr", 0.99)})
+    _, segments = asyncio.run(listen(runner, speech(*[1.024] * 4), TranscribeOptions(language="en")))
+    assert {segment.language for segment in segments} == {"en"}
+    assert all(window.options.expected is None for window in runner.windows)
+
+
+def test_the_runner_is_given_the_speech_of_a_window() -> None:
+    runner = Runner()
+    asyncio.run(listen(runner, speech(1.024, 2.048, pause_s=2.048)))
+    (window,) = runner.windows
+    (first, second) = window.speech
+    assert second[0] - first[1] == pytest.approx(0.8, abs=0.05)
+    assert second[1] - second[0] == pytest.approx(2.048, abs=0.05)
 
 
 def test_a_window_that_guessed_another_language_is_heard_again() -> None:
@@ -137,7 +170,9 @@ def test_a_runner_s_error_is_raised_and_nothing_stays_out() -> None:
 def test_an_error_of_the_first_window_comes_before_the_listening_is_handed_out() -> None:
     async def begin() -> None:
         with pool() as threads:
-            await Listening.begin(by_windows(cut(speech(1.0)), TranscribeOptions(language="en"), Runner(fails_at=1).hear, threads))
+            await TranscriptionStream.begin(
+                by_windows(cut(speech(1.0)), TranscribeOptions(language="en"), Runner(fails_at=1).hear, threads)
+            )
 
     with pytest.raises(UnsupportedLanguage):
         asyncio.run(begin())
@@ -166,7 +201,7 @@ def test_leaving_stops_the_cutting_and_every_window_that_is_out() -> None:
 
     async def leave(runner: Runner) -> None:
         with pool() as threads:
-            listening = await Listening.begin(by_windows(cut(endless()), TranscribeOptions(language="en"), runner.hear, threads))
+            listening = await TranscriptionStream.begin(by_windows(cut(endless()), TranscribeOptions(language="en"), runner.hear, threads))
             await anext(listening)
             await listening.aclose()
             await listening.aclose()

@@ -3,14 +3,15 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from open_speech import config
 from open_speech.codecs import decode
-from open_speech.vad import FRAME, VAD_RATE, SpeechModel
-from runners._parts import speech_model
+from open_speech.recognition.vad import FRAME, VAD_RATE, SpeechModel, SpeechProbabilities
+from runners.wiring.factories import speech_model
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,46 @@ def test_however_the_audio_comes_its_probabilities_are_the_same(model: SpeechMod
     pieces = [stream.feed(sound[start : start + step]) for start in range(0, len(sound), step)]
     pieces.append(stream.feed(np.zeros(0, np.float32), last=True))
     assert np.allclose(np.concatenate(pieces), whole, atol=1e-4)
+
+
+class Counted:
+    """The network, which counts the frames that it is shown."""
+
+    def __init__(self, model: SpeechModel) -> None:
+        self._session = model._session
+        self.frames = 0
+
+    def run(self, names: None, inputs: dict[str, Any]) -> Any:
+        self.frames += len(inputs["input"])
+        return self._session.run(names, inputs)
+
+
+def test_an_hour_of_digital_silence_costs_no_more_than_a_second(model: SpeechModel) -> None:
+    counted = Counted(model)
+    stream = SpeechProbabilities(counted)  # type: ignore[arg-type]
+    for _ in range(360):
+        assert stream.feed(np.zeros(VAD_RATE * 10, np.float32)).max() < 0.1
+    assert counted.frames < 40
+
+
+@pytest.mark.parametrize("step", [300, 512, 5000])
+def test_digital_silence_within_audio_is_left_out_however_it_comes(model: SpeechModel, step: int) -> None:
+    tone = (0.3 * np.sin(np.arange(VAD_RATE) / 20)).astype(np.float32)
+    sound = np.concatenate([tone, np.zeros(VAD_RATE * 4, np.float32), tone, np.zeros(VAD_RATE // 2, np.float32), tone])
+    whole = model.stream().feed(sound, last=True)
+    stream = model.stream()
+    pieces = [stream.feed(sound[start : start + step]) for start in range(0, len(sound), step)]
+    pieces.append(stream.feed(np.zeros(0, np.float32), last=True))
+    assert np.allclose(np.concatenate(pieces), whole, atol=1e-4)
+
+
+@pytest.mark.weights
+def test_speech_after_long_silence_is_found_as_after_a_short_one(model: SpeechModel, speech_clips: dict[str, Path]) -> None:
+    sound = decode(speech_clips["beckett"], VAD_RATE, max_seconds=60).samples
+    after_short, after_long = (
+        model.stream().feed(np.concatenate([np.zeros(FRAME * frames, np.float32), sound]), last=True)[frames:] for frames in (32, 4000)
+    )
+    assert np.allclose(after_short, after_long, atol=0.02)
 
 
 @pytest.mark.weights

@@ -16,8 +16,9 @@ import pytest
 
 from open_speech import config
 from open_speech.backends import Setup, Task
-from runners import _parts as parts
 from runners.upstream import UpstreamSynthesizer, UpstreamTranscriber
+from runners.wiring import factories as parts
+from tests.waiting import PATIENCE_S
 
 UPSTREAM_KEY = "sesame"
 
@@ -116,7 +117,7 @@ def upstream() -> Iterator[Upstream]:
     thread.start()
     yield server
     server.shutdown()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     server.server_close()
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from open_speech.backends import BackendEntry, ModelEntry, Task
+from open_speech.model_files import ArchiveSource, HubSource, UrlSource
 from open_speech.registry import OPENAI_VOICES
-from open_speech.sources import ArchiveSource, HubSource, UrlSource
 from open_speech.weights import Store
-from runners.catalog import BACKENDS, MODELS_FOLDER, installed, models, read_models
+from runners.catalog import BACKENDS, MODELS_FOLDER, installed, models, read_models, with_needs
 
 BY_NAME = {entry.name: entry for entry in BACKENDS}
 BY_ID = {model.id: model for model in models()}
@@ -119,3 +121,16 @@ def test_a_slip_of_the_pen_in_a_row_is_refused(tmp_path: Path) -> None:
 def test_every_file_of_models_is_read() -> None:
     runners = {entry.module.rpartition(".")[2] for entry in BACKENDS}
     assert {path.stem for path in MODELS_FOLDER.glob("*.toml")} == runners
+
+
+def test_voices_whose_language_lacks_a_package_name_the_extra_that_brings_it() -> None:
+    entry = replace(BY_NAME["kokoro"], language_modules={"ja": ("json", "no_such_module"), "zh": ("json",)})
+    needs = {voice.language[:2]: voice.needs for voice in with_needs(BY_ID["kokoro"], entry).voices}
+    assert needs["ja"] == "pip install 'open-speech[kokoro-ja]'"
+    assert not any(command for language, command in needs.items() if language != "ja")
+
+
+def test_every_extra_for_a_language_exists() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = {f"{entry.extra}-{code}" for entry in BACKENDS for code in entry.language_modules}
+    assert wanted and wanted <= project["optional-dependencies"].keys()

@@ -18,6 +18,8 @@ from open_speech.codecs import decode
 from open_speech.errors import BackendFailed, UnsupportedLanguage, UnsupportedValue
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
 from runners.faster_whisper import FasterWhisper, encoding_once
+from tests.waiting import PATIENCE_S
+from tests.words import ALLOWED_ERRORS, word_errors
 
 pytest.importorskip("faster_whisper", reason="the extra `faster-whisper` is not installed")
 
@@ -190,13 +192,13 @@ def test_a_turbo_model_that_was_not_taught_to_translate_refuses(model_folder: Ca
 
 
 @pytest.mark.weights
-def test_a_detected_language_changes_no_word(base: FasterWhisper, beckett: Audio) -> None:
+def test_a_detected_language_changes_hardly_a_word(base: FasterWhisper, beckett: Audio) -> None:
     given = heard(base, beckett, TranscribeOptions(language="en"))
     detected = heard(base, beckett, TranscribeOptions())
     assert detected.info.language == "en"
     assert 0.5 < detected.info.language_probability < 1
     assert given.info.language_probability == 1.0
-    assert detected.text.lower() == given.text.lower()
+    assert word_errors(given.text, detected.text) <= ALLOWED_ERRORS
 
 
 @pytest.mark.weights
@@ -276,6 +278,6 @@ def test_two_calls_decode_side_by_side_without_mixing(base: FasterWhisper, becke
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert together == alone
     assert alone["whole"] != alone["half"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Setup, SpeechOptions, Task
+from open_speech.dispatch.frames import FILE, LIVE, Decoder, Frame, Kind, SpeakCall, error_of
 from open_speech.errors import BackendFailed, Overloaded
 from open_speech.registry import Defaults, Registry
 from open_speech.weights import Store
-from open_speech.wire import FILE, LIVE, Decoder, Frame, Kind, SpeakCall, error_of
-from runners._host import Host, HostOptions
+from runners.host.host import Host, HostOptions
+from tests.waiting import PATIENCE_S, eventually
 
 NAMES = ("one", "two", "three", "slow", "broken")
 
@@ -27,6 +29,10 @@ class Toy:
     """A synthesiser of one piece; a text of digits is spoken for so many milliseconds."""
 
     loads: list[str] = []
+    may_load = threading.Event()
+    """Loading `slow` waits for it."""
+    may_speak = threading.Event()
+    """Speaking waits for it."""
 
     def __init__(self, setup: Setup) -> None:
         self.name = setup.model.id
@@ -36,16 +42,20 @@ class Toy:
         if self.name == "broken":
             raise OSError("no such file")
         if self.name == "slow":
-            time.sleep(0.3)
+            self.may_load.wait(PATIENCE_S)
 
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        self.may_speak.wait(PATIENCE_S)
         time.sleep(int(text) / 1000)
         yield Audio(np.zeros(24, np.float32), 24_000)
 
 
 @pytest.fixture
 def toy() -> type[Toy]:
-    return type("FreshToy", (Toy,), {"loads": []})
+    fresh = type("FreshToy", (Toy,), {"loads": [], "may_load": threading.Event(), "may_speak": threading.Event()})
+    fresh.may_load.set()
+    fresh.may_speak.set()
+    return fresh
 
 
 def host(toy: type[Toy], folder: Path, *, threads: int = 2, ttl_s: float = 0, limit: int = 0) -> Host:
@@ -66,19 +76,29 @@ async def spoken(runner: Host, model: str = "one", ms: int = 1, *, urgency: int 
     return (await frames_of(runner.synthesize(call)))[-1]
 
 
+async def in_flight(runner: Host) -> None:
+    """Wait until a call of `one` is being worked on."""
+
+    async def is_so() -> bool:
+        return bool((await runner.status())["in_flight"].get("one"))
+
+    await eventually(is_so)
+
+
 def test_however_many_wait_for_one_model_another_answers_at_once(toy: type[Toy], tmp_path: Path) -> None:
-    async def scenario() -> float:
+    async def scenario() -> list[bool]:
         runner = host(toy, tmp_path)
         await spoken(runner)
         crowd = [asyncio.create_task(spoken(runner, "slow")) for _ in range(60)]
-        await asyncio.sleep(0.05)
-        began = time.monotonic()
+        await eventually(lambda: "slow" in toy.loads)
         await spoken(runner)
-        took = time.monotonic() - began
+        answered = [task.done() for task in crowd]
+        toy.may_load.set()
         await asyncio.gather(*crowd)
-        return took
+        return answered
 
-    assert asyncio.run(scenario()) < 0.2
+    toy.may_load.clear()
+    assert asyncio.run(scenario()) == [False] * 60
     assert toy.loads == ["one", "slow"]
 
 
@@ -102,28 +122,34 @@ def test_models_take_turns_within_the_limit_under_load(toy: type[Toy], tmp_path:
         assert len((await runner.status())["loaded"]) <= 1
         return {frame.kind for frame in ends}
 
-    assert asyncio.run(asyncio.wait_for(scenario(), 20)) == {Kind.END}
+    assert asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S)) == {Kind.END}
 
 
 def test_a_model_that_is_used_all_the_time_outlives_its_ttl_and_goes_afterwards(toy: type[Toy], tmp_path: Path) -> None:
-    async def scenario() -> dict[str, float]:
-        runner = host(toy, tmp_path, ttl_s=0.15)
-        for _ in range(12):
+    async def scenario() -> None:
+        runner = host(toy, tmp_path, ttl_s=1)
+        for _ in range(8):
             await spoken(runner, ms=20)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
         assert toy.loads == ["one"]
-        await asyncio.sleep(0.6)
-        return dict((await runner.status())["loaded"])
 
-    assert asyncio.run(scenario()) == {}
+        async def is_gone() -> bool:
+            return (await runner.status())["loaded"] == {}
+
+        await eventually(is_gone)
+
+    asyncio.run(scenario())
 
 
 def test_the_status_tells_memory_device_and_who_uses_what(toy: type[Toy], tmp_path: Path) -> None:
     async def scenario() -> dict[str, Any]:
         runner = host(toy, tmp_path)
-        speaking = asyncio.create_task(spoken(runner, ms=200))
-        await asyncio.sleep(0.1)
+        await spoken(runner)
+        toy.may_speak.clear()
+        speaking = asyncio.create_task(spoken(runner))
+        await in_flight(runner)
         status = await runner.status()
+        toy.may_speak.set()
         await speaking
         return status
 
@@ -140,35 +166,38 @@ def test_a_listener_s_call_goes_before_a_file_s(toy: type[Toy], tmp_path: Path) 
         await spoken(runner)
         order: list[str] = []
 
-        async def speak(name: str, urgency: int, ms: int = 1) -> None:
-            await spoken(runner, ms=ms, urgency=urgency)
+        async def speak(name: str, urgency: int) -> None:
+            await spoken(runner, urgency=urgency)
             order.append(name)
 
-        busy = asyncio.create_task(speak("busy", FILE, ms=500))
+        toy.may_speak.clear()
+        busy = asyncio.create_task(speak("busy", FILE))
+        await in_flight(runner)
+        later = [asyncio.create_task(speak(name, urgency)) for name, urgency in (("file", FILE), ("file too", FILE), ("live", LIVE))]
         await asyncio.sleep(0.1)
-        await asyncio.gather(busy, speak("file", FILE), speak("file too", FILE), speak("live", LIVE))
+        toy.may_speak.set()
+        await asyncio.gather(busy, *later)
         return order
 
     assert asyncio.run(scenario()) == ["busy", "live", "file", "file too"]
 
 
 def test_a_call_whose_turn_does_not_come_in_time_is_refused_with_the_time_to_come_back(toy: type[Toy], tmp_path: Path) -> None:
-    async def scenario() -> tuple[Frame, float]:
+    async def scenario() -> Frame:
         runner = host(toy, tmp_path, threads=1)
         await spoken(runner)
-        busy = asyncio.create_task(spoken(runner, ms=500))
-        await asyncio.sleep(0.02)
-        began = time.monotonic()
+        toy.may_speak.clear()
+        busy = asyncio.create_task(spoken(runner))
+        await in_flight(runner)
         late = await spoken(runner, patience_s=0.1)
-        took = time.monotonic() - began
+        assert not busy.done()
+        toy.may_speak.set()
         await busy
-        return late, took
+        return late
 
-    late, took = asyncio.run(scenario())
-    error = error_of(late)
+    error = error_of(asyncio.run(scenario()))
     assert isinstance(error, Overloaded)
     assert error.retry_after_s == 0.1
-    assert took < 0.4
 
 
 def test_files_are_deleted_and_told(toy: type[Toy], tmp_path: Path) -> None:

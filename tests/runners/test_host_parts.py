@@ -12,11 +12,12 @@ import pytest
 
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Setup, SpeechOptions, Task, Utterance, VoiceReference
+from open_speech.dispatch.frames import Decoder, Frame, Kind, SpeakCall, audio_of, error_of
 from open_speech.errors import NothingToSpeak, SpeechError, UnknownModel
 from open_speech.registry import Defaults, Registry
 from open_speech.weights import Store
-from open_speech.wire import Decoder, Frame, Kind, SpeakCall, audio_of, error_of
-from runners._host import Host, HostOptions
+from runners.host.host import Host, HostOptions
+from tests.waiting import PATIENCE_S
 
 BACKEND = BackendEntry("toy", Task.TTS, "nowhere:Toy", (), "", "MIT", batch=4)
 PARTS = (
@@ -49,7 +50,7 @@ class Toy:
 
     def speak(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
         self.batches.append(len(utterances))
-        self.go_on.wait(5)
+        self.go_on.wait(PATIENCE_S)
         sound = Audio(np.full(1, self.own["loudness"], np.float32), 24_000)
         return [sound if one.text else NothingToSpeak("nothing", param="input") for one in utterances]
 

@@ -5,7 +5,7 @@ import pytest
 
 from open_speech.errors import WeightsCorrupt
 from runners import kokoro_torch
-from runners._device import has_cuda
+from runners.host.device import has_cuda
 from runners.kokoro import VOICE_SHAPE
 
 

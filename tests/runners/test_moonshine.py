@@ -15,7 +15,7 @@ from open_speech.errors import BackendFailed, SpeechError, UnsupportedLanguage, 
 from open_speech.transcript import Segment, TranscriptInfo
 from runners import catalog
 from runners.moonshine import WINDOW_S, Moonshine
-from runners.moonshine_model import MoonshineModel
+from runners.support.moonshine_model import MoonshineModel
 
 ENTRIES = {model.id: model for model in catalog.models() if model.backend == "moonshine"}
 TINY = ENTRIES["moonshine/tiny"]

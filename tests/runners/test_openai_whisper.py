@@ -16,6 +16,7 @@ from open_speech.backends import STT_RATE, Heard, ModelEntry, Setup, Task, Trans
 from open_speech.errors import BackendFailed, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
 from runners.openai_whisper import OpenAIWhisper, decoder_options, in_order, torch_device
+from tests.waiting import PATIENCE_S
 
 NOISE = Audio(np.random.default_rng(0).normal(0, 0.1, STT_RATE).astype(np.float32), STT_RATE)
 GREEDY = TranscribeOptions(language="de", temperatures=(0.0,), beam_size=1)
@@ -136,14 +137,11 @@ def test_two_calls_at_once_do_not_mix(tiny: OpenAIWhisper) -> None:
     short = Audio(NOISE.samples[: STT_RATE // 2], STT_RATE)
     alone = {clip.seconds: told(tiny, clip) for clip in (NOISE, short)}
     together: dict[float, Any] = {}
-    threads = [
-        threading.Thread(target=lambda clip=clip: together.update({clip.seconds: told(tiny, clip)}))
-        for clip in (NOISE, short)
-    ]
+    threads = [threading.Thread(target=lambda clip=clip: together.update({clip.seconds: told(tiny, clip)})) for clip in (NOISE, short)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert together == alone
 
 

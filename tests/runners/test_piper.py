@@ -11,9 +11,10 @@ import pytest
 
 from open_speech.backends import Setup, SpeechOptions
 from open_speech.errors import OutOfRange, UnknownVoice, WeightsCorrupt, WeightsUnavailable
-from open_speech.ipa import marked
+from open_speech.text.ipa import marked
 from runners import catalog
 from runners.piper import Piper, _as_piper_reads
+from tests.waiting import PATIENCE_S
 
 pytest.importorskip("piper", reason="needs open-speech[piper]")
 
@@ -129,5 +130,5 @@ def test_double_brackets_are_text_and_no_phonemes(piper: Piper) -> None:
 @pytest.mark.parametrize("letters", ["a.", "é.", "Ж.", "A.", "a.."])
 def test_a_row_of_letters_with_dots_does_not_end_the_process(letters: str) -> None:
     text = _as_piper_reads((letters * 300)[:300])
-    done = subprocess.run([sys.executable, "-c", PHONEMIZER, text], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", PHONEMIZER, text], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert (done.returncode, int(done.stdout or 0) > 100) == (0, True)

@@ -31,9 +31,9 @@ from open_speech.errors import (
     UnsupportedLanguage,
     WeightsCorrupt,
 )
-from runners import _parts as parts
 from runners import catalog
 from runners.qwen import LANGUAGES, PROMPTS, Qwen, most_tokens
+from runners.wiring import factories as parts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 ROOT = Path(__file__).parent.parent.parent
@@ -48,9 +48,7 @@ HOW = dict(zip(KINDS, (RYAN, MADE_UP, CLONED), strict=True))
 # What needs no package.
 
 
-@pytest.mark.parametrize(
-    ("options", "chosen"), [(None, "CustomVoice"), (RYAN, "CustomVoice"), (MADE_UP, "VoiceDesign"), (CLONED, "Base")]
-)
+@pytest.mark.parametrize(("options", "chosen"), [(None, "CustomVoice"), (RYAN, "CustomVoice"), (MADE_UP, "VoiceDesign"), (CLONED, "Base")])
 def test_a_request_is_spoken_by_the_checkpoint_of_its_kind(options: SpeechOptions | None, chosen: str) -> None:
     assert BIG.part_for(options).id == f"Qwen/Qwen3-TTS-12Hz-1.7B-{chosen}"
 

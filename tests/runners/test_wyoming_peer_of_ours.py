@@ -11,18 +11,19 @@ import pytest
 
 from benchmarks.served import free_port
 from open_speech import config
+from open_speech.api.wyoming.access import ConnectionLimit
+from open_speech.api.wyoming.server import Door, serving
 from open_speech.audio import concat, resample, silence
 from open_speech.backends import STT_RATE, Setup, SpeechOptions, Task, TranscribeOptions
 from open_speech.config import Settings
 from open_speech.errors import BackendFailed
 from open_speech.transcript import Segment, TranscriptInfo
-from open_speech.wyoming.access import Admission
-from open_speech.wyoming.server import Door, serving
-from runners import _parts as parts
-from runners import _peers
-from runners._topology import local_engine
-from runners._wyoming import service_of
+from runners.wiring import discovery
+from runners.wiring import factories as parts
+from runners.wiring.engine import local_engine
+from runners.wiring.wyoming_service import service_of
 from runners.wyoming_peer import WyomingSynthesizer, WyomingTranscriber
+from tests.waiting import PATIENCE_S
 
 SENTENCES = "Hello there world. How are you?"
 
@@ -35,23 +36,23 @@ def uri(tones_settings: Settings) -> Iterator[str]:
     over: asyncio.Future[None] = loop.create_future()
 
     async def serve() -> None:
-        async with serving(Door(address), Admission(), service_of(local_engine(tones_settings), tones_settings)):
+        async with serving(Door(address), ConnectionLimit(), service_of(local_engine(tones_settings), tones_settings)):
             opened.set()
             await over
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
-    assert opened.wait(10)
+    assert opened.wait(PATIENCE_S)
     yield address
     loop.call_soon_threadsafe(over.set_result, None)
-    thread.join(10)
+    thread.join(PATIENCE_S)
     loop.close()
 
 
 def test_what_it_says_it_has_is_spoken_and_heard_back(uri: str) -> None:
     chosen = config.load({"STT_WYOMING_URI": uri, "TTS_WYOMING_URI": uri})
     registry = parts.registry(chosen, {"wyoming": "inproc", "wyoming-tts": "inproc"})
-    assert _peers.ask(registry, chosen)
+    assert discovery.ask(registry, chosen)
     (hears,), (speaks,) = registry.models(Task.STT), registry.models(Task.TTS)
     listener = WyomingTranscriber(Setup(hears, Path(), own=parts.host_options(chosen, "wyoming").own))
     speaker = WyomingSynthesizer(Setup(speaks, Path(), own=parts.host_options(chosen, "wyoming-tts").own))
@@ -67,7 +68,7 @@ def test_what_it_says_it_has_is_spoken_and_heard_back(uri: str) -> None:
 def test_what_it_refuses_comes_back_as_an_error(uri: str) -> None:
     chosen = config.load({"TTS_WYOMING_URI": uri})
     registry = parts.registry(chosen, {"wyoming-tts": "inproc"})
-    _peers.ask(registry, chosen)
+    discovery.ask(registry, chosen)
     (speaks,) = registry.models(Task.TTS)
     speaker = WyomingSynthesizer(Setup(speaks, Path(), own=parts.host_options(chosen, "wyoming-tts").own))
     speaker.load()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from open_speech.keys import KeyRing, digest_of
+from open_speech.security.api_keys import KeyRing, digest_of
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,9 @@ from open_speech.keys import KeyRing, digest_of
         ("sk-1:2", ("sk-1",)),
         ("9:2", ("key-1",)),
         ("ann:", ("key-1",)),
+        ("sesame,key-1:open", ("key-1-unnamed", "key-1")),
+        ("key-2:open,sesame,key-2-unnamed:x", ("key-2", "key-2-unnamed-unnamed", "key-2-unnamed")),
+        ("phone:old,phone:new", ("phone", "phone")),
     ],
 )
 def test_keys_have_the_names_that_are_written_before_them(setting: str, names: tuple[str, ...]) -> None:
@@ -45,3 +48,23 @@ def test_no_key_is_asked_for_where_there_is_none() -> None:
 def test_a_ring_shows_no_key() -> None:
     assert "sesame" not in repr(KeyRing.read("ann:sesame"))
     assert repr(digest_of("sesame")) not in repr(KeyRing.read("ann:sesame"))
+
+
+def owners(setting: str) -> list[str]:
+    return [key.owner for key in KeyRing.read(setting).keys]
+
+
+def test_a_key_without_a_name_is_the_same_holder_at_every_place() -> None:
+    assert owners("sesame,open") == owners("open,sesame")[::-1] == owners("open,other:x,sesame")[::-2]
+
+
+def test_no_name_makes_a_holder_of_another_key() -> None:
+    (unnamed,) = owners("sesame")
+    for name in ("key-1", "key-2", unnamed.partition(":")[2], "key", "name"):
+        if name[0].isalpha():
+            assert owners(f"{name}:open,sesame")[0] != unnamed
+            assert len(set(owners(f"sesame,{name}:open"))) == len(set(owners(f"{name}:open,sesame"))) == 2
+
+
+def test_a_new_key_under_an_old_name_has_the_same_holder() -> None:
+    assert set(owners("phone:old,phone:new")) == set(owners("phone:newest"))

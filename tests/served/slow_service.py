@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator
 
 import bentoml
 
-from runners._bentoml import quiet
+from runners.host.bentoml_patches import quiet
 
-PIECES = 50
+PIECES = 400
 
 with quiet():
 

@@ -15,6 +15,7 @@ from websockets.sync.client import connect
 from benchmarks.served import Served, serve
 from open_speech.audio import to_pcm16
 from open_speech.codecs import decode
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.served
 
@@ -24,7 +25,7 @@ PATH = "/v1/audio/stream"
 def transcribed(server: Served, pcm: bytes, query: str) -> list[dict[str, Any]]:
     """Stream sound as fast as it is taken; give all that came back."""
     with connect(f"ws{server.url.removeprefix('http')}{PATH}?{query}") as socket:
-        told = [json.loads(socket.recv(timeout=30))]
+        told = [json.loads(socket.recv(timeout=PATIENCE_S))]
 
         def send() -> None:
             for start in range(0, len(pcm), 9601):
@@ -34,8 +35,8 @@ def transcribed(server: Served, pcm: bytes, query: str) -> list[dict[str, Any]]:
         sending = threading.Thread(target=send)
         sending.start()
         while told[-1]["type"] not in ("session.end", "error"):
-            told.append(json.loads(socket.recv(timeout=120)))
-        sending.join(10)
+            told.append(json.loads(socket.recv(timeout=PATIENCE_S)))
+        sending.join(PATIENCE_S)
     return told
 
 
@@ -44,12 +45,12 @@ def text(told: list[dict[str, Any]]) -> str:
 
 
 def test_plain_http_is_told_to_upgrade(tones_server: Served) -> None:
-    assert httpx.get(f"{tones_server.url}{PATH}").status_code == 426
+    assert httpx.get(f"{tones_server.url}{PATH}", timeout=PATIENCE_S).status_code == 426
 
 
 def test_tones_are_written_down(tones_server: Served) -> None:
     wanted = {"model": "tts-1", "input": "One two three.", "voice": "alloy", "response_format": "pcm"}
-    answer = httpx.post(f"{tones_server.base_url}/audio/speech", json=wanted)
+    answer = httpx.post(f"{tones_server.base_url}/audio/speech", json=wanted, timeout=PATIENCE_S)
     told = transcribed(tones_server, answer.content, "sample_rate=24000&vad=false")
     assert text(told) == "One two three."
     assert told[-1]["type"] == "session.end"
@@ -58,23 +59,20 @@ def test_tones_are_written_down(tones_server: Served) -> None:
 def test_who_talks_when_the_server_is_stopped_is_heard_to_the_end(tones: dict[str, str]) -> None:
     with serve(tones) as served:
         wanted = {"model": "tts-1", "input": "One two three.", "voice": "alloy", "response_format": "pcm"}
-        pcm = httpx.post(f"{served.base_url}/audio/speech", json=wanted).content
+        pcm = httpx.post(f"{served.base_url}/audio/speech", json=wanted, timeout=PATIENCE_S).content
         with connect(f"ws{served.url.removeprefix('http')}{PATH}?sample_rate=24000&vad=false") as socket:
-            assert json.loads(socket.recv(timeout=30))["type"] == "session.begin"
+            assert json.loads(socket.recv(timeout=PATIENCE_S))["type"] == "session.begin"
             socket.send(pcm[:24_000])
-            ends = time.monotonic() + 10
-            while not httpx.get(f"{served.url}/health").json()["backends"]["tones-stt"]["line"]["under_way"]:
-                assert time.monotonic() < ends
-                time.sleep(0.02)
+            until(lambda: httpx.get(f"{served.url}/health", timeout=PATIENCE_S).json()["backends"]["tones-stt"]["line"]["under_way"])
             served.process.terminate()
             time.sleep(1)
             socket.send(pcm[24_000:])
             socket.send(json.dumps({"type": "stop"}))
-            told = [json.loads(socket.recv(timeout=30))]
+            told = [json.loads(socket.recv(timeout=PATIENCE_S))]
             while told[-1]["type"] != "session.end":
-                told.append(json.loads(socket.recv(timeout=30)))
+                told.append(json.loads(socket.recv(timeout=PATIENCE_S)))
         assert text(told) == "One two three."
-        assert served.process.wait(15) == 0
+        assert served.process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.weights

@@ -14,6 +14,7 @@ import pytest
 from benchmarks.served import Served
 from open_speech.audio import from_pcm16, to_pcm16
 from open_speech.codecs import decode, wav_bytes
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.served
 
@@ -28,7 +29,7 @@ PLAIN = jiwer.Compose([jiwer.ToLowerCase(), jiwer.RemovePunctuation(), jiwer.Rem
 def run(program: str, *arguments: str, served: Served, fed: bytes) -> subprocess.CompletedProcess[bytes]:
     where = {**os.environ, "OPENAI_BASE_URL": served.base_url, "OPENAI_API_KEY": "unused"}
     command = [sys.executable, str(CLIENTS / program), *arguments]
-    return subprocess.run(command, input=fed, capture_output=True, env=where, timeout=120, check=False)
+    return subprocess.run(command, input=fed, capture_output=True, env=where, timeout=PATIENCE_S, check=False)
 
 
 @pytest.mark.weights
@@ -51,7 +52,9 @@ def test_text_is_read_aloud(tones_server: Served) -> None:
     spoken = run("read_aloud.py", "alloy", served=tones_server, fed=text.encode())
     assert (spoken.returncode, spoken.stderr) == (0, b"")
     wav = wav_bytes(from_pcm16(spoken.stdout, 24_000))
-    answer = httpx.post(f"{tones_server.base_url}/audio/transcriptions", data={"model": "whisper-1"}, files={"file": wav}, timeout=30)
+    answer = httpx.post(
+        f"{tones_server.base_url}/audio/transcriptions", data={"model": "whisper-1"}, files={"file": wav}, timeout=PATIENCE_S
+    )
     assert answer.json()["text"] == text
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from wyoming.tts import Synthesize
 from benchmarks.served import Served, free_port, serve
 from open_speech.audio import Audio, concat, from_pcm16, resample, to_pcm16
 from open_speech.codecs import decode, wav_bytes
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = [pytest.mark.served, pytest.mark.weights]
 
@@ -55,7 +55,7 @@ class Doors:
     def bazarr(self, sound: Audio) -> str:
         query = {"task": "transcribe", "language": "en", "output": "txt", "encode": "false"}
         files = {"audio_file": ("speech.pcm", to_pcm16(resample(sound, 16_000)))}
-        answer = httpx.post(f"{self._served.url}/asr", params=query, files=files, timeout=120)
+        answer = httpx.post(f"{self._served.url}/asr", params=query, files=files, timeout=PATIENCE_S)
         assert answer.status_code == 200, answer.text
         return answer.text
 
@@ -107,7 +107,7 @@ class Doors:
                 _say(socket, "text", text=f"{word} ")
             _say(socket, "end")
             sound = b""
-            while isinstance(message := socket.recv(timeout=120), bytes) or json.loads(message)["type"] != "done":
+            while isinstance(message := socket.recv(timeout=PATIENCE_S), bytes) or json.loads(message)["type"] != "done":
                 sound += message if isinstance(message, bytes) else b""
         return from_pcm16(sound, RATE)
 
@@ -118,13 +118,13 @@ class Doors:
 
     def _upload(self, sound: Audio, **fields: str) -> httpx.Response:
         url, files = f"{self._served.base_url}/audio/transcriptions", {"file": ("speech.wav", wav_bytes(sound))}
-        answer = httpx.post(url, files=files, data={"model": "whisper-1", "language": "en", **fields}, timeout=120)
+        answer = httpx.post(url, files=files, data={"model": "whisper-1", "language": "en", **fields}, timeout=PATIENCE_S)
         assert answer.status_code == 200, answer.text
         return answer
 
     def _speak(self, **fields: str) -> httpx.Response:
         body = {**VOICE, "input": SENTENCE, "response_format": "pcm", **fields}
-        answer = httpx.post(f"{self._served.base_url}/audio/speech", json=body, timeout=120)
+        answer = httpx.post(f"{self._served.base_url}/audio/speech", json=body, timeout=PATIENCE_S)
         assert answer.status_code == 200, answer.text
         return answer
 
@@ -142,7 +142,7 @@ class Doors:
         return str(events[-1]["transcript"])
 
     async def _wyoming_answer(self, events: list[Event], last: str) -> list[Event]:
-        async with asyncio.timeout(120), AsyncClient.from_uri(self._wyoming) as client:
+        async with asyncio.timeout(PATIENCE_S), AsyncClient.from_uri(self._wyoming) as client:
             for event in events:
                 await client.write_event(event)
             told: list[Event] = []
@@ -164,7 +164,7 @@ def _say(socket: ClientConnection, kind: str, **fields: Any) -> None:
 def _until(socket: ClientConnection, kind: str) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = []
     while not told or told[-1]["type"] != kind:
-        told.append(json.loads(socket.recv(timeout=120)))
+        told.append(json.loads(socket.recv(timeout=PATIENCE_S)))
         assert told[-1]["type"] != "error", told[-1]
     return told
 
@@ -174,10 +174,8 @@ def doors(default_weights: None) -> Iterator[Doors]:
     port = free_port()
     settings = {"OS_OFFLINE": "true", "TTS_BACKENDS": "kokoro", "OS_WYOMING_ENABLED": "true", "OS_WYOMING_PORT": str(port)}
     with serve(settings) as served:
-        uri, ends = f"tcp://127.0.0.1:{port}", time.monotonic() + 30
-        while not asyncio.run(_listens(uri)):
-            assert time.monotonic() < ends, "nobody listens for Wyoming"
-            time.sleep(0.1)
+        uri = f"tcp://127.0.0.1:{port}"
+        until(lambda: asyncio.run(_listens(uri)), why=lambda: "nobody listens for Wyoming")
         yield Doors(served, uri)
 
 

@@ -6,7 +6,6 @@ import os
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from websockets.sync.client import connect
 from benchmarks.served import ROOT, free_port
 from open_speech.audio import silence
 from open_speech.codecs import encoder
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.served
 
@@ -38,7 +38,7 @@ class Secure:
     process: subprocess.Popen[bytes]
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, verify=self.trusted, headers={"Authorization": f"Bearer {KEY}"})
+        return httpx.Client(base_url=self.url, verify=self.trusted, headers={"Authorization": f"Bearer {KEY}"}, timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +55,23 @@ def secure(tmp_path_factory: pytest.TempPathFactory, tones: dict[str, str]) -> I
         yield ready(process, f"https://localhost:{port}", folder / "tls/certificate.pem", log)
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(PATIENCE_S)
 
 
-def ready(process: subprocess.Popen[bytes], url: str, certificate: Path, log: Path, within_s: float = 90) -> Secure:
-    end = time.monotonic() + within_s
-    while time.monotonic() < end and process.poll() is None:
+def ready(process: subprocess.Popen[bytes], url: str, certificate: Path, log: Path) -> Secure:
+    def answering() -> Secure | None:
+        assert process.poll() is None, log.read_text(errors="replace")[-3000:]
         with suppress(httpx.HTTPError, OSError):
             secure = Secure(url, ssl.create_default_context(cafile=str(certificate)), log, process)
-            if httpx.get(url + "/readyz", verify=secure.trusted, timeout=3).status_code == 200:
+            if httpx.get(url + "/readyz", verify=secure.trusted, timeout=10).status_code == 200:
                 return secure
-        time.sleep(0.1)
-    raise TimeoutError(log.read_text(errors="replace")[-3000:])
+        return None
+
+    return until(answering, why=lambda: log.read_text(errors="replace")[-3000:])
 
 
 def test_openais_client_speaks_and_transcribes(secure: Secure) -> None:
-    with httpx.Client(verify=secure.trusted) as http:
+    with httpx.Client(verify=secure.trusted, timeout=PATIENCE_S) as http:
         client = OpenAI(base_url=secure.url + "/v1", api_key=KEY, http_client=http)
         speech = client.audio.speech.create(model="tts-1", voice="tone", input="hello over tls", response_format="flac")
         assert client.audio.transcriptions.create(model="whisper-1", file=("a.flac", speech.content)).text == "hello over tls"
@@ -79,7 +80,7 @@ def test_openais_client_speaks_and_transcribes(secure: Secure) -> None:
 def test_a_websocket_opens_with_the_key_alone(secure: Secure) -> None:
     url = secure.url.replace("https", "wss") + "/v1/audio/stream?sample_rate=16000"
     with connect(url, ssl=secure.trusted, additional_headers={"Authorization": f"Bearer {KEY}"}) as door:
-        assert '"session.begin"' in door.recv(timeout=10)
+        assert '"session.begin"' in door.recv(timeout=PATIENCE_S)
     with pytest.raises(InvalidStatus) as refused, connect(url, ssl=secure.trusted):
         raise AssertionError("it let us in")
     assert refused.value.response.status_code == 401
@@ -87,13 +88,13 @@ def test_a_websocket_opens_with_the_key_alone(secure: Secure) -> None:
 
 def test_who_does_not_trust_the_certificate_or_speaks_plain_http_gets_nothing(secure: Secure) -> None:
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-        httpx.get(secure.url + "/health")
+        httpx.get(secure.url + "/health", timeout=PATIENCE_S)
     with pytest.raises(httpx.HTTPError):
-        httpx.get(secure.url.replace("https", "http") + "/health")
+        httpx.get(secure.url.replace("https", "http") + "/health", timeout=PATIENCE_S)
 
 
 def test_no_answer_names_the_software_of_the_server_or_its_backends(secure: Secure) -> None:
-    answer = httpx.get(secure.url + "/health", verify=secure.trusted)
+    answer = httpx.get(secure.url + "/health", verify=secure.trusted, timeout=PATIENCE_S)
     assert "server" not in answer.headers
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "tones" not in answer.text
@@ -103,10 +104,12 @@ def test_what_a_client_says_of_its_address_is_not_believed_and_its_key_is_not_wr
     with secure.client() as client:
         answer = client.get("/v1/models?api_key=sesame", headers={"X-Forwarded-For": "6.6.6.6"})
     assert answer.status_code == 200
-    ends = time.monotonic() + 10  # the line is written once the answer has left
-    while "'/v1/models' 200" not in (log := secure.log.read_text(errors="replace")):
-        assert time.monotonic() < ends, log[-3000:]
-        time.sleep(0.02)
+
+    def written() -> str:
+        return secure.log.read_text(errors="replace")
+
+    until(lambda: "'/v1/models' 200" in written(), why=lambda: written()[-3000:])  # the line is written once the answer has left
+    log = written()
     assert "6.6.6.6" not in log
     assert KEY not in log
 
@@ -119,4 +122,4 @@ def test_uploads_are_decoded_in_another_process(secure: Secure) -> None:
             answer = client.post("/v1/audio/transcriptions", files={"file": upload}, data={"model": "whisper-1"})
             assert answer.status_code == status, answer.text
     ours = psutil.Process(secure.process.pid).children(recursive=True)
-    assert any("codecs.nursery" in word for process in ours for word in process.cmdline())
+    assert any("codecs.fork_server" in word for process in ours for word in process.cmdline())

@@ -7,7 +7,6 @@ import http.server
 import importlib.util
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from wyoming.client import AsyncTcpClient
 from wyoming.event import Event
 
 from benchmarks.served import Served, free_port, serve
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.served
 
@@ -42,7 +42,7 @@ class Told:
     """One scrape, read by Prometheus's own client library."""
 
     def __init__(self, served: Served) -> None:
-        answer = httpx.get(served.url + "/metrics", timeout=10)
+        answer = httpx.get(served.url + "/metrics", timeout=PATIENCE_S)
         assert answer.status_code == 200
         self.samples = {
             (sample.name, frozenset(sample.labels.items())): sample.value
@@ -69,23 +69,18 @@ def seconds(sound: bytes) -> float:
 
 def settled(served: Served) -> Told:
     """Scrape when every answer and session has ended: its client may have it a moment before it is counted."""
-    ends = time.monotonic() + 10
-    while (
-        sum((told := Told(served)).by("open_speech_http_requests_under_way", "door").values()) > 1  # the scrape itself
-        or told.by("open_speech_sessions", "door")
-    ):
-        assert time.monotonic() < ends
-        time.sleep(0.05)
-    return told
+
+    def scrape() -> Told | None:
+        told = Told(served)
+        requests = sum(told.by("open_speech_http_requests_under_way", "door").values()) - 1  # the scrape itself
+        return None if requests > 0 or told.by("open_speech_sessions", "door") else told
+
+    return until(scrape)
 
 
 def access_line(served: Served, request_id: str) -> dict[str, Any]:
     """Find the access line of a request, which is written when its client has the answer already."""
-    ends = time.monotonic() + 10
-    while not (found := [line for line in log_lines(served) if line.get("request_id") == request_id and "route" in line]):
-        assert time.monotonic() < ends
-        time.sleep(0.05)
-    (line,) = found
+    (line,) = until(lambda: [line for line in log_lines(served) if line.get("request_id") == request_id and "route" in line])
     return line
 
 
@@ -98,7 +93,7 @@ class Load:
     """Asks for things, side by side, and counts what it did and what came back."""
 
     def __init__(self, url: str) -> None:
-        self.client = httpx.Client(base_url=url, timeout=60)
+        self.client = httpx.Client(base_url=url, timeout=PATIENCE_S)
         self.requests: Counter[tuple[str, ...]] = Counter()
         self.errors: Counter[tuple[str, ...]] = Counter()
         self.characters = 0
@@ -140,7 +135,7 @@ def test_a_scrape_agrees_with_what_was_asked_for(watched: Served) -> None:
     with load.client, ThreadPoolExecutor(4) as pool:
         work = [pool.submit(load.run, number) for number in range(12)] + [pool.submit(load.talk, watched.url) for _ in range(3)]
         for done in work:
-            done.result(60)
+            done.result(PATIENCE_S)
     told = settled(watched)
 
     def grown(name: str, *labels: str) -> Counter[tuple[str, ...]]:
@@ -176,10 +171,7 @@ def test_what_went_through_the_wyoming_process_is_told_by_the_front(watched: Ser
     before = Told(watched)
     answers = [asyncio.run(refused()) for _ in range(2)]
     assert [answer.type for answer in answers if answer] == ["error", "error"]
-    ends = time.monotonic() + 10
-    while Told(watched).one("open_speech_sessions_begun_total", door="wyoming") < 2:
-        assert time.monotonic() < ends
-        time.sleep(0.2)
+    until(lambda: Told(watched).one("open_speech_sessions_begun_total", door="wyoming") >= 2)
     told = Told(watched)
     assert told.one("open_speech_errors_total", door="wyoming", code="invalid_request_error") == 2
     assert told.by("open_speech_errors_total", "door")["openai",] == before.by("open_speech_errors_total", "door")["openai",]
@@ -188,7 +180,7 @@ def test_what_went_through_the_wyoming_process_is_told_by_the_front(watched: Ser
 def test_a_failing_call_has_its_request_id_in_the_log_of_its_runner(watched: Served) -> None:
     body = {"model": "tts-1", "voice": "alloy", "input": "\N{GRINNING FACE} swordfish", "language": "xx"}
     name = "the-one-that-fails"
-    answer = httpx.post(watched.url + "/v1/audio/speech", json=body, headers={"X-Request-ID": name}, timeout=30)
+    answer = httpx.post(watched.url + "/v1/audio/speech", json=body, headers={"X-Request-ID": name}, timeout=PATIENCE_S)
     assert answer.status_code == 400
     access = access_line(watched, name)
     lines = [line for line in log_lines(watched) if line.get("request_id") == name]
@@ -209,20 +201,22 @@ def test_every_line_is_json_once_the_server_has_its_settings(watched: Served) ->
 def test_a_runner_that_was_killed_is_counted_when_it_is_back(watched: Served) -> None:
     Told(watched)
     watched.kill("tones_stt")
-    ends = time.monotonic() + 40
-    while not (told := Told(watched)).one("open_speech_runner_restarts_total", backend="tones-stt"):
-        assert time.monotonic() < ends
-        time.sleep(0.3)
+
+    def is_back() -> Told | None:
+        told = Told(watched)
+        return told if told.one("open_speech_runner_restarts_total", backend="tones-stt") else None
+
+    told = until(is_back)
     assert told.one("open_speech_runner_up", backend="tones-stt") == 1
     assert told.one("open_speech_runner_restarts_total", backend="tones-tts") == 0
 
 
 def test_probes_are_answered_by_us_and_not_by_bentoml(watched: Served) -> None:
-    assert httpx.get(watched.url + "/livez").json() == {"status": "ok"}
-    assert set(httpx.get(watched.url + "/readyz").json()["backends"]) == {"tones-stt", "tones-tts"}
-    assert httpx.get(watched.url + "/healthz").json()["status"] == "ok"
+    assert httpx.get(watched.url + "/livez", timeout=PATIENCE_S).json() == {"status": "ok"}
+    assert set(httpx.get(watched.url + "/readyz", timeout=PATIENCE_S).json()["backends"]) == {"tones-stt", "tones-tts"}
+    assert httpx.get(watched.url + "/healthz", timeout=PATIENCE_S).json()["status"] == "ok"
     for path in ("/livez", "/readyz", "/healthz", "/health", "/healthcheck", "/metrics", "/v1/models", "/openapi.json"):
-        head = httpx.head(watched.url + path)
+        head = httpx.head(watched.url + path, timeout=PATIENCE_S)
         assert (head.status_code, head.content) == (200, b""), path
 
 
@@ -245,7 +239,7 @@ def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", came
     server.shutdown()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     server.server_close()
 
 
@@ -259,23 +253,25 @@ def test_traces_of_the_front_and_its_runner_reach_a_collector(tones: dict[str, s
         settings = {"BENTOML_CONFIG_OVERRIDES": overrides, "OTEL_BSP_SCHEDULE_DELAY": "200", "OS_LOG_FORMAT": "json"}
         with serve({**tones, **settings}) as served:
             body = {"model": "tts-1", "voice": "alloy", "input": "Hello there."}
-            answer = httpx.post(served.url + "/v1/audio/speech", json=body, headers={"X-Request-ID": "traced"}, timeout=30)
+            answer = httpx.post(served.url + "/v1/audio/speech", json=body, headers={"X-Request-ID": "traced"}, timeout=PATIENCE_S)
             assert answer.status_code == 200
             trace_id = bytes.fromhex(access_line(served, "traced")["trace_id"])
-            ends = time.monotonic() + 20
-            while not all(any(name in data and trace_id in data for _, data in came) for name in (b"open_speech", b"tones_tts")):
-                assert time.monotonic() < ends, f"{len(came)} requests came"
-                time.sleep(0.1)
+            until(
+                lambda: all(any(name in data and trace_id in data for _, data in came) for name in (b"open_speech", b"tones_tts")),
+                why=lambda: f"{len(came)} requests came",
+            )
     assert {path for path, _ in came} == {"/v1/traces"}
 
 
 def test_the_figures_tell_of_jobs(watched: Served) -> None:
     before = Told(watched).one("open_speech_jobs", type="speech", status="completed")
     body = {"model": "tts-1", "voice": "alloy", "input": "Hello there.", "response_format": "wav"}
-    made = httpx.post(watched.base_url + "/audio/jobs", json=body, timeout=10)
+    made = httpx.post(watched.base_url + "/audio/jobs", json=body, timeout=PATIENCE_S)
     assert made.status_code == 202, made.text
-    ends = time.monotonic() + 10
-    while (told := Told(watched)).one("open_speech_jobs", type="speech", status="completed") == before:
-        assert time.monotonic() < ends, "the job is never told as completed"
-        time.sleep(0.2)
+
+    def is_counted() -> Told | None:
+        told = Told(watched)
+        return told if told.one("open_speech_jobs", type="speech", status="completed") > before else None
+
+    told = until(is_counted, why=lambda: "the job is never counted as completed")
     assert told.one("open_speech_jobs_bytes") > WAV_HEAD_BYTES

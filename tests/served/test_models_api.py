@@ -12,19 +12,18 @@ import httpx
 import pytest
 
 from benchmarks.served import Served, serve
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.served
 
 MODELS = (
     "Systran/faster-whisper-base", "moonshine/base", "vosk-model-small-en-us-0.15", "kokoro", "piper/en_US-joe-medium",
 )  # fmt: skip
-GIVEN_BACK_S = 60
-"""Seconds until a process that kept memory is replaced, on a machine with other work."""
 
 
 @pytest.mark.parametrize("name", ["tones/speak", "tones%2Fspeak"])
 def test_an_id_with_a_slash_reaches_the_server_however_it_is_written(tones_server: Served, name: str) -> None:
-    with httpx.Client(base_url=tones_server.url, timeout=30) as client:
+    with httpx.Client(base_url=tones_server.url, timeout=PATIENCE_S) as client:
         assert client.post(f"/api/models/{name}/load").json()["state"] == "loaded"
         assert client.get(f"/api/models/{name}").json()["id"] == "tones/speak"
         assert client.get(f"/api/models/{name}/status").json()["memory_bytes"] > 10_000_000
@@ -35,7 +34,7 @@ def test_an_id_with_a_slash_reaches_the_server_however_it_is_written(tones_serve
 
 
 def test_events_come_while_the_connection_stays_open(tones_server: Served) -> None:
-    with httpx.stream("GET", f"{tones_server.url}/api/models/tones/speak/status?stream=true", timeout=10) as answer:
+    with httpx.stream("GET", f"{tones_server.url}/api/models/tones/speak/status?stream=true", timeout=PATIENCE_S) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         first = next(answer.iter_lines())
     assert '"id":"tones/speak"' in first
@@ -44,7 +43,9 @@ def test_events_come_while_the_connection_stays_open(tones_server: Served) -> No
 def test_a_runner_is_started_again_in_a_container_too(tones: dict[str, str]) -> None:
     with serve({**tones, "BENTOML_CONTAINERIZED": "1"}) as served:
         old = served.kill("tones_tts")
-        answer = httpx.post(served.url + "/v1/audio/speech", json={"model": "tts-1", "voice": "alloy", "input": "hello"}, timeout=30)
+        answer = httpx.post(
+            served.url + "/v1/audio/speech", json={"model": "tts-1", "voice": "alloy", "input": "hello"}, timeout=PATIENCE_S
+        )
         assert answer.status_code == 200
         assert served.pid_of("tones_tts") != old
 
@@ -64,7 +65,7 @@ def all_engines(default_weights: None, model_folder: Any) -> Iterator[Served]:
 def test_the_memory_of_a_runner_is_as_before_when_its_model_was_let_go(
     all_engines: Served, model: str, speech_clips: dict[str, Path]
 ) -> None:
-    with httpx.Client(base_url=all_engines.url, timeout=120) as client:
+    with httpx.Client(base_url=all_engines.url, timeout=PATIENCE_S) as client:
         backend = client.get(f"/api/models/{model}").json()["backend"]
 
         def memory_mb() -> float:
@@ -77,10 +78,10 @@ def test_the_memory_of_a_runner_is_as_before_when_its_model_was_let_go(
         used = memory_mb()
         assert used > before * 1.3
         assert client.post(f"/api/models/{model}/unload").json()["state"] == "downloaded"
-        ends = time.monotonic() + GIVEN_BACK_S
-        while (after := memory_mb()) > before * 1.1 and time.monotonic() < ends:
-            time.sleep(0.3)
-        assert after <= before * 1.1, f"{before:.0f} MB before, {used:.0f} MB in use, {after:.0f} MB afterwards"
+        until(
+            lambda: memory_mb() <= before * 1.1,
+            why=lambda: f"{before:.0f} MB before, {used:.0f} MB in use, {memory_mb():.0f} MB afterwards",
+        )
         use(client, model, speech_clips["beckett"])  # and it can be used again at once
 
 
@@ -94,9 +95,7 @@ def use(client: httpx.Client, model: str, clip: Path) -> None:
 
 
 @pytest.mark.weights
-def test_a_short_time_to_live_and_a_limit_hold_under_load_and_nothing_is_lost(
-    model_folder: Any, speech_clips: dict[str, Path]
-) -> None:
+def test_a_short_time_to_live_and_a_limit_hold_under_load_and_nothing_is_lost(model_folder: Any, speech_clips: dict[str, Path]) -> None:
     """Two models of one engine with room for one, asked for in turn by several at once; then silence, then nothing is loaded."""
     models = ("moonshine/tiny", "moonshine/base")
     for name in models:
@@ -104,7 +103,7 @@ def test_a_short_time_to_live_and_a_limit_hold_under_load_and_nothing_is_lost(
     settings = {"STT_BACKENDS": "moonshine", "STT_MODEL": models[0], "TTS_ENABLED": "false"}
     limits = {"OS_OFFLINE": "true", "OS_MODEL_TTL": "2", "OS_MAX_LOADED_MODELS": "1"}
     wav = speech_clips["beckett"].read_bytes()
-    with serve({**settings, **limits}) as served, httpx.Client(base_url=served.url, timeout=120) as client:
+    with serve({**settings, **limits}) as served, httpx.Client(base_url=served.url, timeout=PATIENCE_S) as client:
         statuses: list[int] = []
 
         def caller(number: int) -> None:
@@ -123,7 +122,4 @@ def test_a_short_time_to_live_and_a_limit_hold_under_load_and_nothing_is_lost(
             time.sleep(0.1)
         assert statuses == [200] * 12
         assert most <= 1, "beyond the limit only what is in use stays"
-        ends = time.monotonic() + 15
-        while client.get("/api/ps").json()["models"] and time.monotonic() < ends:
-            time.sleep(0.3)
-        assert client.get("/api/ps").json() == {"models": []}
+        until(lambda: client.get("/api/ps").json() == {"models": []})

@@ -20,6 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 from benchmarks.served import Served
 from open_speech.audio import Audio, concat, silence, to_pcm16
 from open_speech.codecs import decode
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.served
 
@@ -37,7 +38,7 @@ def say(socket: ClientConnection, kind: str, **fields: Any) -> None:
 def until(socket: ClientConnection, kind: str) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     while not events or events[-1]["type"] != kind:
-        events.append(json.loads(socket.recv(timeout=60)))
+        events.append(json.loads(socket.recv(timeout=PATIENCE_S)))
         assert events[-1]["type"] != "error", events[-1]
     return events
 
@@ -56,7 +57,7 @@ def session(served: Served, **audio: Any) -> Iterator[ClientConnection]:
 
 def test_twenty_megabytes_come_in_one_message(tones_server: Served) -> None:
     body = {"model": "tts-1", "voice": "alloy", "input": TEXT, "response_format": "pcm"}
-    said = httpx.post(f"{tones_server.base_url}/audio/speech", json=body, timeout=30).content
+    said = httpx.post(f"{tones_server.base_url}/audio/speech", json=body, timeout=PATIENCE_S).content
     with session(tones_server, turn_detection=None) as socket:
         append(socket, bytes(15 * (1 << 20) - len(said) - 9600) + said + bytes(9600))
         say(socket, "input_audio_buffer.commit")

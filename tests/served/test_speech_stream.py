@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import httpx
@@ -14,6 +13,7 @@ from websockets.sync.client import connect
 from benchmarks.served import Served
 from open_speech.audio import from_pcm16
 from open_speech.codecs import wav_bytes
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.served
 
@@ -30,7 +30,7 @@ def test_text_is_spoken_while_it_is_written_and_a_cancel_is_quick(tones_server: 
             told: list[dict[str, Any]] = []
             sound = b""
             while not told or told[-1]["type"] != kind:
-                message = socket.recv(timeout=30)
+                message = socket.recv(timeout=PATIENCE_S)
                 if isinstance(message, bytes):
                     sound += message
                 else:
@@ -45,16 +45,16 @@ def test_text_is_spoken_while_it_is_written_and_a_cancel_is_quick(tones_server: 
         assert told[0]["type"] == "ready"
         say(type="text", text=f"{TEXT} " * 500)
         until("sentence")
-        began = time.monotonic()
         say(type="cancel")
-        until("cancelled")
-        assert time.monotonic() - began < 0.2
+        assert len(until("cancelled")[0]) < 100  # messages, of a thousand sentences
         say(type="end")
         assert until("done")[1] == b""
         with pytest.raises(ConnectionClosedOK):
-            socket.recv(timeout=5)
+            socket.recv(timeout=PATIENCE_S)
     wav = wav_bytes(from_pcm16(sound, 24_000))
-    answer = httpx.post(f"{tones_server.base_url}/audio/transcriptions", data={"model": "whisper-1"}, files={"file": wav}, timeout=30)
+    answer = httpx.post(
+        f"{tones_server.base_url}/audio/transcriptions", data={"model": "whisper-1"}, files={"file": wav}, timeout=PATIENCE_S
+    )
     assert answer.json()["text"] == TEXT
 
 
@@ -62,5 +62,5 @@ def test_a_client_that_vanishes_leaves_its_seat_free(tones_server: Served) -> No
     for _ in range(12):  # more than there are seats
         with connect(f"ws{tones_server.url.removeprefix('http')}/v1/audio/speech/stream") as socket:
             socket.send(json.dumps({"type": "config"}))
-            assert json.loads(socket.recv(timeout=10))["type"] == "ready"
+            assert json.loads(socket.recv(timeout=PATIENCE_S))["type"] == "ready"
             socket.send(json.dumps({"type": "text", "text": f"{TEXT} " * 50}))

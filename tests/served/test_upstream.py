@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -13,6 +12,7 @@ from openai import OpenAI
 from benchmarks.served import Served, free_port, serve
 from open_speech.audio import Audio
 from open_speech.codecs import wav_bytes
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.served
 
@@ -34,7 +34,7 @@ def before(tones_server: Served) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def client(before: Served) -> OpenAI:
-    return OpenAI(base_url=before.base_url, api_key="unused", timeout=60, max_retries=0)
+    return OpenAI(base_url=before.base_url, api_key="unused", timeout=PATIENCE_S, max_retries=0)
 
 
 def spoken_and_heard(client: OpenAI) -> str:
@@ -47,10 +47,7 @@ def test_what_it_speaks_it_hears(client: OpenAI) -> None:
 
 
 def test_what_stands_behind_it_comes_to_be_listed(client: OpenAI) -> None:
-    end = time.monotonic() + 20
-    while not {"upstream/tones/listen", "upstream/tones/speak"} <= {model.id for model in client.models.list()}:
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    until(lambda: {"upstream/tones/listen", "upstream/tones/speak"} <= {model.id for model in client.models.list()})
 
 
 def test_it_hears_on_when_the_process_that_asks_dies(client: OpenAI, before: Served) -> None:
@@ -65,10 +62,12 @@ def test_a_server_with_nobody_behind_it_starts_and_says_so() -> None:
         "STT_UPSTREAM_MODELS": "whisper-1", "STT_MODEL": "upstream/whisper-1",
     }  # fmt: skip
     with serve(settings) as served:
-        listed = [model["id"] for model in httpx.get(served.base_url + "/models").json()["data"]]
+        listed = [model["id"] for model in httpx.get(served.base_url + "/models", timeout=PATIENCE_S).json()["data"]]
         assert "upstream/whisper-1" in listed
         files = {"file": ("a.wav", wav_bytes(NOISE))}
-        refused = httpx.post(served.base_url + "/audio/transcriptions", files=files, data={"model": "upstream/whisper-1"}, timeout=30)
+        refused = httpx.post(
+            served.base_url + "/audio/transcriptions", files=files, data={"model": "upstream/whisper-1"}, timeout=PATIENCE_S
+        )
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "backend_unavailable")
-        health = httpx.get(served.url + "/health").json()
+        health = httpx.get(served.url + "/health", timeout=PATIENCE_S).json()
         assert health["backends"]["upstream"]["ready"]

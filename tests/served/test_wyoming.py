@@ -6,9 +6,8 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from wyoming.asr import Transcribe
@@ -19,6 +18,7 @@ from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize
 
 from benchmarks.served import ROOT, Served, free_port, serve
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.served
 
@@ -39,21 +39,21 @@ def beside() -> Iterator[tuple[Served, str]]:
         yield served, uri
 
 
-def wait_for(uri: str, within_s: float = 30) -> Info:
+def wait_for(uri: str) -> Info:
     """Ask what a server can do until it answers."""
-    deadline = time.monotonic() + within_s
-    while True:
-        try:
+
+    def answered() -> Info | None:
+        with suppress(OSError):
             return asyncio.run(described(uri))
-        except OSError:
-            assert time.monotonic() < deadline, f"nobody listens on {uri}"
-            time.sleep(0.1)
+        return None
+
+    return until(answered, why=lambda: f"nobody listens on {uri}")
 
 
 async def described(uri: str) -> Info:
     async with AsyncClient.from_uri(uri) as client:
         await client.write_event(Describe().event())
-        event = await asyncio.wait_for(client.read_event(), 10)
+        event = await asyncio.wait_for(client.read_event(), PATIENCE_S)
         assert event is not None
         return Info.from_event(event)
 
@@ -62,17 +62,17 @@ async def round_trip(uri: str) -> str:
     """Have a text spoken, and what was spoken transcribed."""
     async with AsyncClient.from_uri(uri) as client:
         await client.write_event(Synthesize(TEXT).event())
-        spoken = await until(client, "audio-stop")
+        spoken = await read_until(client, "audio-stop")
         await client.write_event(Transcribe(language="en").event())
         for event in spoken:
             await client.write_event(event)
-        return str((await until(client, "transcript"))[-1].data["text"])
+        return str((await read_until(client, "transcript"))[-1].data["text"])
 
 
-async def until(client: AsyncClient, kind: str) -> list[Event]:
+async def read_until(client: AsyncClient, kind: str) -> list[Event]:
     events: list[Event] = []
     while not events or events[-1].type != kind:
-        event = await asyncio.wait_for(client.read_event(), 60)
+        event = await asyncio.wait_for(client.read_event(), PATIENCE_S)
         assert event is not None
         assert event.type != "error", event
         events.append(event)
@@ -98,14 +98,14 @@ def test_a_runner_that_is_killed_in_the_midst_of_an_utterance_costs_nothing(besi
     async def scene() -> None:
         async with AsyncClient.from_uri(uri) as client:
             await client.write_event(Synthesize(TEXT).event())
-            spoken = [AudioChunk.from_event(event) for event in await until(client, "audio-stop") if event.type == "audio-chunk"]
+            spoken = [AudioChunk.from_event(event) for event in await read_until(client, "audio-stop") if event.type == "audio-chunk"]
             await client.write_event(AudioStart(spoken[0].rate, 2, 1).event())
             for at, chunk in enumerate(spoken):
                 await client.write_event(chunk.event())
                 if at == len(spoken) // 2:
                     served.kill("tones_stt")
             await client.write_event(AudioStop().event())
-            assert (await until(client, "transcript"))[-1].data["text"] == TEXT
+            assert (await read_until(client, "transcript"))[-1].data["text"] == TEXT
 
     asyncio.run(scene())
 
@@ -122,7 +122,7 @@ def alone(*arguments: str) -> Iterator[str]:
             yield uri
         finally:
             process.terminate()
-            assert process.wait(10) == 0
+            assert process.wait(PATIENCE_S) == 0
 
 
 def test_alone_it_stands_before_another_server_and_finds_out_what_that_has(beside: tuple[Served, str]) -> None:
@@ -142,7 +142,7 @@ def test_who_talks_when_the_server_is_stopped_is_heard_to_the_end(tones: dict[st
     async def scene(served: Served) -> str:
         async with AsyncClient.from_uri(uri) as client:
             await client.write_event(Synthesize(TEXT).event())
-            spoken = await until(client, "audio-stop")
+            spoken = await read_until(client, "audio-stop")
             for event in spoken[: len(spoken) // 2]:
                 await client.write_event(event)
             await asyncio.sleep(0.5)
@@ -150,12 +150,12 @@ def test_who_talks_when_the_server_is_stopped_is_heard_to_the_end(tones: dict[st
             await asyncio.sleep(1)
             for event in spoken[len(spoken) // 2 :]:
                 await client.write_event(event)
-            return str((await until(client, "transcript"))[-1].data["text"])
+            return str((await read_until(client, "transcript"))[-1].data["text"])
 
     with serve(settings) as served:
         wait_for(uri)
         assert asyncio.run(scene(served)) == TEXT
-        assert served.process.wait(20) == 0
+        assert served.process.wait(PATIENCE_S) == 0
 
 
 def test_the_command_line_of_wyoming_openai_works(beside: tuple[Served, str]) -> None:

@@ -6,7 +6,6 @@ import importlib.util
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,8 @@ import pytest
 from openai import OpenAI
 
 from benchmarks.served import Served, free_port, serve
+from tests.waiting import PATIENCE_S, until
+from tests.words import ALLOWED_ERRORS
 
 pytestmark = [pytest.mark.served, pytest.mark.weights]
 
@@ -48,19 +49,19 @@ def running(module: str, **options: str | Path) -> Iterator[str]:
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+            process.wait(PATIENCE_S)
         process.kill()
-        process.wait(5)
+        process.wait(PATIENCE_S)
 
 
 def _wait(process: subprocess.Popen[bytes], uri: str) -> None:
-    end = time.monotonic() + 120
-    while time.monotonic() < end:
+    def listens() -> bool:
         assert process.poll() is None, "the peer ended"
-        with suppress(OSError), socket.create_connection(("127.0.0.1", int(uri.rpartition(":")[2])), timeout=1):
-            return
-        time.sleep(0.1)
-    raise TimeoutError(uri)
+        with suppress(OSError), socket.create_connection(("127.0.0.1", int(uri.rpartition(":")[2])), timeout=10):
+            return True
+        return False
+
+    until(listens)
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +71,14 @@ def server(model_folder: Callable[[str], Path]) -> Iterator[Served]:
     with ExitStack() as stack:
         hears = stack.enter_context(
             running(
-                "wyoming_faster_whisper", model=whisper, stt_library="faster-whisper", language="en", device="cpu", compute_type="int8",
-                data_dir=whisper, download_dir=whisper,
+                "wyoming_faster_whisper",
+                model=whisper,
+                stt_library="faster-whisper",
+                language="en",
+                device="cpu",
+                compute_type="int8",
+                data_dir=whisper,
+                download_dir=whisper,
             )  # fmt: skip
         )
         speaks = stack.enter_context(running("wyoming_piper", voice=VOICE, data_dir=piper))
@@ -84,21 +91,18 @@ def server(model_folder: Callable[[str], Path]) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def client(server: Served) -> OpenAI:
-    return OpenAI(base_url=server.base_url, api_key="unused", timeout=120, max_retries=0)
+    return OpenAI(base_url=server.base_url, api_key="unused", timeout=PATIENCE_S, max_retries=0)
 
 
 def test_its_models_and_voices_come_to_be_listed(client: OpenAI, server: Served) -> None:
-    end = time.monotonic() + 20
-    while not {f"wyoming/{WHISPER}", "wyoming/piper"} <= {model.id for model in client.models.list()}:
-        assert time.monotonic() < end
-        time.sleep(0.2)
-    voices = httpx.get(f"{server.base_url}/audio/voices", params={"model": "wyoming/piper"}).json()["data"]
+    until(lambda: {f"wyoming/{WHISPER}", "wyoming/piper"} <= {model.id for model in client.models.list()})
+    voices = httpx.get(f"{server.base_url}/audio/voices", params={"model": "wyoming/piper"}, timeout=PATIENCE_S).json()["data"]
     assert (VOICE, "en-US") in {(voice["id"], voice.get("language")) for voice in voices}
 
 
 def test_real_speech_is_heard_by_it(client: OpenAI, speech_clips: dict[str, Path]) -> None:
     heard = client.audio.transcriptions.create(model="whisper-1", file=speech_clips["beckett"], response_format="verbose_json")
-    assert wer(BECKETT, heard.text) == 0
+    assert wer(BECKETT, heard.text) <= ALLOWED_ERRORS
     assert float(heard.duration) == pytest.approx(9.96, abs=0.1)
 
 
@@ -106,10 +110,10 @@ def test_real_speech_is_heard_by_it(client: OpenAI, speech_clips: dict[str, Path
 def test_what_it_speaks_is_heard_back(client: OpenAI, voice: str) -> None:
     speech = client.audio.speech.create(model="tts-1", voice=voice, input=SENTENCE, response_format="wav")
     heard = client.audio.transcriptions.create(model="whisper-1", file=("speech.wav", speech.content), language="en")
-    assert wer(SENTENCE, heard.text) == 0
+    assert wer(SENTENCE, heard.text) <= ALLOWED_ERRORS
 
 
 def test_an_unknown_voice_is_refused(server: Served) -> None:
     body = {"model": "tts-1", "voice": "nobody", "input": SENTENCE}
-    refused = httpx.post(f"{server.base_url}/audio/speech", json=body, timeout=60)
+    refused = httpx.post(f"{server.base_url}/audio/speech", json=body, timeout=PATIENCE_S)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "voice")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from open_speech.audio import Audio
-from open_speech.captions import align, quiet_joint, words_of
+from open_speech.synthesis.alignment import align, quiet_joint, words_of
 from open_speech.transcript import Word
 
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from open_speech.audio import Audio, silence
-from open_speech.narration import narrated
-from open_speech.speaking import Cue, Speech
+from open_speech.synthesis.cues import narrated
+from open_speech.synthesis.stream import Cue, SpeechStream
 
 
 def test_cues_come_before_the_sound_that_they_fall_into_and_the_last_ones_at_the_end() -> None:
@@ -16,7 +16,7 @@ def test_cues_come_before_the_sound_that_they_fall_into_and_the_last_ones_at_the
             yield silence(0.5, 1000)
 
     async def run() -> list[str]:
-        speech = await Speech.begin(sound(), cues)
+        speech = await SpeechStream.begin(sound(), cues)
         return [item.text if isinstance(item, Cue) else "~" for item in [item async for item in narrated(speech)]]
 
     assert asyncio.run(run()) == ["one", "~", "~", "two", "~", "here", "~", "end"]

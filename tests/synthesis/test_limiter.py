@@ -6,7 +6,7 @@ import soxr
 from numpy.typing import NDArray
 
 from open_speech.audio import Audio, silence
-from open_speech.limiter import CEILING_DB, Limiter
+from open_speech.synthesis.limiter import CEILING_DB, Limiter
 
 RATE = 24_000
 CEILING = 10 ** (CEILING_DB / 20)

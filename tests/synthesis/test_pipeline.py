@@ -8,21 +8,21 @@ import pytest
 
 from open_speech.audio import Audio, concat
 from open_speech.backends import SpeechOptions
-from open_speech.delivery import Delivery
 from open_speech.errors import NothingToSpeak, UnknownVoice
-from open_speech.performing import LULL_S, Part, Piece, PieceCutting, Sound, one_by_one, parts_of, tagged
-from open_speech.script import Flush, Mark, Pause, Say, Step
-from open_speech.speaking import Cue
+from open_speech.synthesis.pipeline import LULL_S, Chunking, Part, Piece, Sound, one_by_one, parts_of, tagged
+from open_speech.synthesis.prosody import Prosody
+from open_speech.synthesis.stream import Cue
+from open_speech.text.steps import Flush, Mark, Pause, Say, Step
 
 RATE = 8000
 
 
-def choose(step: Say) -> Delivery:
-    return Delivery(SpeechOptions(step.voice or "ann"), stretch=step.speed, gain=10 ** (step.volume_db / 20))
+def choose(step: Say) -> Prosody:
+    return Prosody(SpeechOptions(step.voice or "ann"), stretch=step.speed, gain=10 ** (step.volume_db / 20))
 
 
 def cut(*steps: Step) -> list[Part]:
-    cutting = PieceCutting(choose, first_chars=80, piece_chars=400)
+    cutting = Chunking(choose, first_chars=80, piece_chars=400)
     return [part for step in (*steps, Flush()) for part in cutting.feed(step)]
 
 
@@ -39,7 +39,7 @@ async def one_tenth(text: str, options: SpeechOptions) -> AsyncGenerator[Audio, 
 
 def heard(*steps: Step, cues: list[Cue] | None = None) -> Audio:
     async def run() -> Audio:
-        parts = parts_of(one_by_one(steps), PieceCutting(choose, first_chars=80, piece_chars=400))
+        parts = parts_of(one_by_one(steps), Chunking(choose, first_chars=80, piece_chars=400))
         return concat([audio async for audio in Sound(one_tenth, cues if cues is not None else []).of(parts)], RATE)
 
     return asyncio.run(run())
@@ -101,7 +101,7 @@ def test_steps_that_say_nothing_are_refused(steps: tuple[Step, ...]) -> None:
 
 def test_a_voice_that_cannot_speak_is_an_error_before_any_silence() -> None:
     async def first() -> Audio:
-        parts = parts_of(one_by_one([Pause(1), Say("Hello.", "nobody")]), PieceCutting(choose, first_chars=80, piece_chars=400))
+        parts = parts_of(one_by_one([Pause(1), Say("Hello.", "nobody")]), Chunking(choose, first_chars=80, piece_chars=400))
         return await anext(Sound(one_tenth, []).of(parts))
 
     with pytest.raises(UnknownVoice):
@@ -128,7 +128,7 @@ def test_a_short_sentence_is_spoken_when_nothing_follows_for_a_moment_and_half_a
         yield "is so."
 
     async def run() -> list[Part]:
-        return [part async for part in parts_of(tagged(fragments()), PieceCutting(choose, first_chars=80, piece_chars=400))]
+        return [part async for part in parts_of(tagged(fragments()), Chunking(choose, first_chars=80, piece_chars=400))]
 
     assert shown(asyncio.run(run())) == [("ann", "Let me see."), ("ann", "It is so.")]
 
@@ -139,7 +139,7 @@ def test_whoever_leaves_while_nothing_comes_leaves_no_task_behind() -> None:
         yield ""
 
     async def run() -> int:
-        reading = asyncio.create_task(anext(parts_of(tagged(silent()), PieceCutting(choose, first_chars=80, piece_chars=400))))
+        reading = asyncio.create_task(anext(parts_of(tagged(silent()), Chunking(choose, first_chars=80, piece_chars=400))))
         await asyncio.sleep(0.05)
         reading.cancel()
         await asyncio.wait({reading})
@@ -160,7 +160,7 @@ def test_a_long_text_leaves_the_event_loop_free() -> None:
                 await asyncio.sleep(0)
 
         counting = asyncio.create_task(count())
-        parts = parts_of(one_by_one([Say("A sentence of a long text. " * 4000)]), PieceCutting(choose, first_chars=80, piece_chars=400))
+        parts = parts_of(one_by_one([Say("A sentence of a long text. " * 4000)]), Chunking(choose, first_chars=80, piece_chars=400))
         pieces = [part.text async for part in parts if isinstance(part, Piece)]
         assert len(" ".join(pieces).split()) == 24_000
         counting.cancel()

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from open_speech.audio import Audio, concat, from_pcm16, silence
 from open_speech.backends import SpeechOptions
 from open_speech.codecs import Stretcher, decode, encode_stream, loudness
-from open_speech.config import AudioFormat, Settings
-from open_speech.polish import LEAD_S, TAIL_S, TARGET_LUFS, Ending, Finish, Leveller, Onset, polished, prepared
-from runners._topology import local_engine
+from open_speech.config import Settings
+from open_speech.config.types import AudioFormat
+from open_speech.synthesis.postprocess import LEAD_S, TAIL_S, TARGET_LUFS, Ending, Finish, Leveller, Onset, polished, prepared
+from runners.wiring.engine import local_engine
 
 RATE = 24_000
 ALL = Finish(trim=True, normalize=True)

@@ -1,16 +1,16 @@
 import pytest
 
 from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions, Task, Voice, VoiceReference
-from open_speech.delivery import Director
 from open_speech.errors import OutOfRange, UnsupportedLanguage
-from open_speech.script import Say
+from open_speech.synthesis.prosody import ProsodyResolver
+from open_speech.text.steps import Say
 
 BACKEND = BackendEntry("mouth", Task.TTS, "x:X", (), "", "MIT", speed_range=(0.5, 2.0))
 MODEL = ModelEntry("m", "mouth", Task.TTS, "MIT", ("en", "fr"), voices=(Voice("ann", "en-GB"), Voice("luc", "fr-FR")), default_voice="ann")
 
 
-def director(options: SpeechOptions) -> Director:
-    return Director(MODEL, BACKEND, options, voice=lambda name: name.lower(), rewrite=lambda text, language: f"{language}:{text}")
+def director(options: SpeechOptions) -> ProsodyResolver:
+    return ProsodyResolver(MODEL, BACKEND, options, voice=lambda name: name.lower(), rewrite=lambda text, language: f"{language}:{text}")
 
 
 def test_what_a_step_does_not_say_is_the_request_s() -> None:

@@ -1,11 +1,11 @@
-import time
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech.text import Cleaner, ends_sentence, joined, says_something, speakable
+from open_speech.text.cleanup import HELD_CHARS, Cleaner, ends_sentence, joined, says_something, speakable
+from tests.growth import assert_costs_at_most, assert_linear
 
 WRITTEN = st.text(st.characters(exclude_categories=["C"]), max_size=400)
 PROSE = st.lists(
@@ -68,10 +68,9 @@ def test_speakable_text_is_one_line_and_stays_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("mark", ["*", "_", "[", "`", "#", "~~a ", "*a ", "_a ", "[a](", "[a](b(", "- ", "\n \n", "*a*", '"', " (", "a. "])
 def test_a_text_of_marks_takes_no_longer_than_any_other(mark: str) -> None:
-    text = mark * (100_000 // len(mark))
-    started = time.process_time()
-    speakable(text)
-    assert time.process_time() - started < 1
+    assert_linear(speakable, lambda chars: mark * (chars // len(mark)), 10_000)
+    marks, words = (part * (20_000 // len(part)) for part in (mark, "word "))
+    assert_costs_at_most(6, lambda: speakable(marks), lambda: speakable(words))
 
 
 @pytest.mark.parametrize("text", ["a", "７", "你", "€", "50 %", "1️⃣"])
@@ -127,3 +126,13 @@ def test_a_new_sentence_may_begin_after_these(text: str) -> None:
 @pytest.mark.parametrize("text", ["going", "well,", "this: ", "a line\n"])
 def test_the_sentence_goes_on_after_these(text: str) -> None:
     assert not ends_sentence(text)
+
+
+@pytest.mark.parametrize("mark", ["\u200d", "\u200c", "\ufe0f", "\u0301", "a" + "\u0301" * 5000, "\u0301\u200d"])
+def test_text_of_nothing_but_accents_is_not_held_back_until_its_end(mark: str) -> None:
+    cleaner = Cleaner()
+    longest = 0
+    for _ in range(50):
+        cleaner.feed(mark * (2000 // len(mark) or 1))
+        longest = max(longest, len(cleaner.waiting))
+    assert longest <= 2 * HELD_CHARS

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
-from open_speech.fragments import Fragments
-from open_speech.text import HELD_CHARS
+from open_speech.text.cleanup import HELD_CHARS
+from open_speech.text.fragments import Fragments
 
 
 def test_fragments_come_in_order_in_short_pieces_until_the_end() -> None:

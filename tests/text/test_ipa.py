@@ -1,6 +1,6 @@
 import pytest
 
-from open_speech.ipa import LONGEST, around, marked, split, without_private
+from open_speech.text.ipa import LONGEST, around, marked, split, without_private
 
 
 def test_phonemes_stand_in_a_text_as_one_word() -> None:

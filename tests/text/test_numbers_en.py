@@ -1,6 +1,6 @@
 import pytest
 
-from open_speech.numerals import cardinal, clock, date, number, ordinal, plural, spelled, year
+from open_speech.text.numbers_en import cardinal, clock, date, number, ordinal, plural, spelled, year
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from open_speech.said_as import said_as
+from open_speech.text.say_as import said_as
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_text_is_said_as_it_is_asked(text: str, kind: str, form: str, said: st
 
 @pytest.mark.parametrize(
     ("text", "kind", "form"),
-    [("many", "cardinal", ""), ("", "cardinal", ""), ("x", "ordinal", ""), ("1-2", "digits", ""), ("soon", "date", "mdy"), 
+    [("many", "cardinal", ""), ("", "cardinal", ""), ("x", "ordinal", ""), ("1-2", "digits", ""), ("soon", "date", "mdy"),
      ("40/40/2026", "date", "mdy"),
      ("1/2/3", "date", "md"), ("1/2/2026", "date", "xyz"), ("25:99", "time", ""), ("call me", "telephone", ""), ("text", "unknown", "")],
 )  # fmt: skip

@@ -1,10 +1,10 @@
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech.script import LONGEST_PAUSE_S, Pause, Say, TagReader, steps_of
+from open_speech.text.ipa import marked
+from open_speech.text.steps import LONGEST_PAUSE_S, Pause, Say, TagReader, steps_of
+from tests.growth import assert_linear
 
 
 def test_text_without_tags_is_one_step() -> None:
@@ -65,7 +65,31 @@ def merged(steps: list[object]) -> list[object]:
 
 
 @pytest.mark.parametrize("nasty", ["[", "[pause:", "[voice:", "[voice:a", "[pause:1 ", "[pause:1]"])
-def test_a_million_characters_of_half_tags_are_read_in_a_second(nasty: str) -> None:
-    started = time.process_time()
-    steps_of((nasty * 1_000_000)[:1_000_000])
-    assert time.process_time() - started < 1.5
+def test_half_tags_are_read_in_linear_time(nasty: str) -> None:
+    assert_linear(steps_of, lambda chars: (nasty * chars)[:chars], 20_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "ipa"),
+    [
+        ("Say [Kokoro](/kˈOkəɹO/) now", "Kokoro", "kˈOkəɹO"),
+        ("[Nguyen](/wˈɪn/)", "Nguyen", "wˈɪn"),
+        ("[New York](/nuː jˈɔːɹk/) city", "New York", "nuː jˈɔːɹk"),
+        ("a [tomato](/təˈmɑːtəʊ/).", "tomato", "təˈmɑːtəʊ"),
+        ("[hello](/ həlˈO /)", "hello", "həlˈO"),
+        ("[x](/ɛks wʌn/) [y](/waɪ/)", "x", "ɛks wʌn"),
+    ],
+)
+def test_a_word_with_phonemes_behind_it_is_spoken_as_they_say(text: str, word: str, ipa: str) -> None:
+    (with_phonemes,), (without,) = steps_of(text, phonemes=True), steps_of(text)
+    assert isinstance(with_phonemes, Say) and isinstance(without, Say)
+    assert marked(ipa) in with_phonemes.text and word not in with_phonemes.text
+    assert word in without.text and "/" not in without.text
+    reader = TagReader(phonemes=True)
+    chopped = [step for char in text for step in reader.feed(char)] + list(reader.finish())
+    assert "".join(step.text for step in chopped if isinstance(step, Say)) == with_phonemes.text
+
+
+@pytest.mark.parametrize("text", ["[the docs](/docs/)", "[a](b)", "[1] and (/x/)", "[x](https://example.org/)", "[a](/b/c/)"])
+def test_a_link_is_no_phonemes(text: str) -> None:
+    assert steps_of(text, phonemes=True) == [Say(text)]

@@ -13,12 +13,10 @@ from open_speech.backends import BackendEntry, ModelEntry, Task, Voice, VoiceRef
 from open_speech.codecs import wav_bytes
 from open_speech.errors import InvalidRequest, InvalidValue, UnknownModel, UnknownVoice, UnsupportedValue
 from open_speech.registry import OPENAI_VOICES, Defaults, Registry
-from open_speech.voices import Casting, Library, Manner, NewVoice, Preset, Presets, Role, VoiceFolder
+from open_speech.voices import Library, NewVoice, Preset, Presets, ResolvedVoice, VoiceFolder, VoiceOptions, VoiceResolver
 
 BACKENDS = (BackendEntry("mouth", Task.TTS, "m:C", (), "", "MIT", openai_voices={"alloy": "ann", "nova": "bea"}),)
-PLAIN = ModelEntry(
-    "plain", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("ann", "en-US"), Voice("bea", "en-GB")), default_voice="ann"
-)
+PLAIN = ModelEntry("plain", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("ann", "en-US"), Voice("bea", "en-GB")), default_voice="ann")
 OTHER = ModelEntry("other", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("cid", "en"),), default_voice="cid")
 PARROT = ModelEntry(
     "parrot", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("own", "en"),), default_voice="own",
@@ -37,7 +35,7 @@ RECORDED = VoiceReference(b"\x01\x02" * 10, "Hello.")
 
 
 @pytest.fixture
-def casting(tmp_path: Path, murmur: Audio) -> Casting:
+def casting(tmp_path: Path, murmur: Audio) -> VoiceResolver:
     registry = Registry(BACKENDS, (PLAIN, OTHER, PARROT), {"mouth": "inproc"}, Defaults("", "plain", "bea"))
     library = Library(tmp_path / "library", limit=9)
     library.add(NewVoice("Eve", "Yes, you may.", transcript="I am Eve."), murmur)
@@ -45,47 +43,49 @@ def casting(tmp_path: Path, murmur: Audio) -> Casting:
     folder.mkdir()
     (folder / "dora_fr.wav").write_bytes(wav_bytes(murmur))
     (folder / "noise_xx.wav").write_bytes(b"no sound")
-    return Casting(registry, PRESETS, library, VoiceFolder(folder))
+    return VoiceResolver(registry, PRESETS, library, VoiceFolder(folder))
 
 
-def role(casting: Casting, model: str = "tts-1", voice: str | None = None, manner: Manner | None = None, **wishes: Any) -> Role:
-    return asyncio.run(casting.role(model, voice, manner or Manner(), **{"speed": None, "language": None, **wishes}))
+def role(
+    casting: VoiceResolver, model: str = "tts-1", voice: str | None = None, manner: VoiceOptions | None = None, **wishes: Any
+) -> ResolvedVoice:
+    return asyncio.run(casting.role(model, voice, manner or VoiceOptions(), **{"speed": None, "language": None, **wishes}))
 
 
-def test_a_models_own_voice_is_just_that(casting: Casting) -> None:
-    assert role(casting, "other", "cid") == Role(OTHER, "cid")
-    assert role(casting) == Role(PLAIN, "bea")
+def test_a_models_own_voice_is_just_that(casting: VoiceResolver) -> None:
+    assert role(casting, "other", "cid") == ResolvedVoice(OTHER, "cid")
+    assert role(casting) == ResolvedVoice(PLAIN, "bea")
 
 
-def test_a_preset_is_a_voice_with_its_habits(casting: Casting) -> None:
-    assert role(casting, voice="narrator") == Role(PLAIN, "ann(2)+bea(1)", speed=0.9)
-    assert role(casting, voice="other man") == Role(OTHER, "cid", language="en-GB")
+def test_a_preset_is_a_voice_with_its_settings(casting: VoiceResolver) -> None:
+    assert role(casting, voice="narrator") == ResolvedVoice(PLAIN, "ann(2)+bea(1)", speed=0.9)
+    assert role(casting, voice="other man") == ResolvedVoice(OTHER, "cid", language="en-GB")
 
 
-def test_what_the_request_says_counts_more_than_the_preset(casting: Casting) -> None:
+def test_what_the_request_says_counts_more_than_the_preset(casting: VoiceResolver) -> None:
     assert role(casting, voice="narrator", speed=1.5, language="en").speed == 1.5
     assert role(casting, voice="other man", language="en").language == "en"
 
 
-def test_a_preset_of_another_model_than_the_request_insists_on_is_refused(casting: Casting) -> None:
+def test_a_preset_of_another_model_than_the_request_insists_on_is_refused(casting: VoiceResolver) -> None:
     with pytest.raises(UnknownVoice, match="`other`") as refused:
         role(casting, "plain", "other man")
     assert refused.value.param == "voice"
 
 
-def test_the_table_says_what_openais_names_mean(casting: Casting) -> None:
+def test_the_table_says_what_openais_names_mean(casting: VoiceResolver) -> None:
     assert role(casting, voice="alloy").voice == "bea"
-    assert role(casting, voice="echo") == Role(OTHER, "cid", language="en-GB")
+    assert role(casting, voice="echo") == ResolvedVoice(OTHER, "cid", language="en-GB")
     assert role(casting, voice="nova").voice == "bea"
 
 
 @pytest.mark.parametrize("model", ["plain", "other", "parrot"])
 @pytest.mark.parametrize("name", OPENAI_VOICES)
-def test_openais_names_are_some_voice_of_every_model(casting: Casting, model: str, name: str) -> None:
+def test_openais_names_are_some_voice_of_every_model(casting: VoiceResolver, model: str, name: str) -> None:
     assert role(casting, model, name).model.id == model
 
 
-def test_a_recording_is_cloned_by_a_model_that_can(casting: Casting) -> None:
+def test_a_recording_is_cloned_by_a_model_that_can(casting: VoiceResolver) -> None:
     found = role(casting, "parrot", "Eve")
     assert found.reference is not None
     assert (found.voice, found.reference.text, found.reference.audio.seconds) == ("own", "I am Eve.", 2.0)
@@ -98,54 +98,54 @@ def test_a_recording_is_cloned_by_a_model_that_can(casting: Casting) -> None:
 @pytest.mark.parametrize(
     ("voice", "manner", "field"),
     [
-        ("Eve", Manner(), "voice"),
-        ("dora_fr", Manner(), "voice"),
-        (None, Manner(reference=RECORDED), "reference_audio"),
-        (None, Manner(reference=RECORDED, field="voice_library_ref"), "voice_library_ref"),
-        ("ann", Manner(design="A deep voice."), "voice_design"),
+        ("Eve", VoiceOptions(), "voice"),
+        ("dora_fr", VoiceOptions(), "voice"),
+        (None, VoiceOptions(reference=RECORDED), "reference_audio"),
+        (None, VoiceOptions(reference=RECORDED, field="voice_library_ref"), "voice_library_ref"),
+        ("ann", VoiceOptions(design="A deep voice."), "voice_design"),
     ],
 )
 def test_a_model_that_cannot_says_so_and_names_the_field_and_who_can(
-    casting: Casting, voice: str | None, manner: Manner, field: str
+    casting: VoiceResolver, voice: str | None, manner: VoiceOptions, field: str
 ) -> None:
     with pytest.raises(UnsupportedValue, match=r"`plain`.*parrot") as refused:
         role(casting, "plain", voice, manner)
     assert refused.value.param == field
 
 
-@pytest.mark.parametrize("manner", [Manner(reference=RECORDED, lenient=True), Manner(design="Deep.", lenient=True)])
-def test_a_request_may_take_what_it_gets(casting: Casting, manner: Manner) -> None:
-    assert role(casting, "plain", "ann", manner) == Role(PLAIN, "ann")
+@pytest.mark.parametrize("manner", [VoiceOptions(reference=RECORDED, lenient=True), VoiceOptions(design="Deep.", lenient=True)])
+def test_a_request_may_take_what_it_gets(casting: VoiceResolver, manner: VoiceOptions) -> None:
+    assert role(casting, "plain", "ann", manner) == ResolvedVoice(PLAIN, "ann")
 
 
-def test_a_lenient_request_for_a_recording_gets_the_default_voice(casting: Casting) -> None:
-    assert role(casting, "plain", "Eve", Manner(lenient=True)) == Role(PLAIN, "bea")
+def test_a_lenient_request_for_a_recording_gets_the_default_voice(casting: VoiceResolver) -> None:
+    assert role(casting, "plain", "Eve", VoiceOptions(lenient=True)) == ResolvedVoice(PLAIN, "bea")
 
 
-def test_a_model_that_can_gets_everything(casting: Casting) -> None:
-    assert role(casting, "parrot", "alloy", Manner(RECORDED, instructions="Sing.")) == Role(
+def test_a_model_that_can_gets_everything(casting: VoiceResolver) -> None:
+    assert role(casting, "parrot", "alloy", VoiceOptions(RECORDED, instructions="Sing.")) == ResolvedVoice(
         PARROT, "own", reference=RECORDED, instructions="Sing."
     )
-    assert role(casting, voice="made up") == Role(PARROT, "own", design="A deep voice.")
+    assert role(casting, voice="made up") == ResolvedVoice(PARROT, "own", design="A deep voice.")
 
 
-def test_instructions_are_dropped_without_a_word(casting: Casting) -> None:
-    assert role(casting, "plain", "ann", Manner(instructions="Sing.")) == Role(PLAIN, "ann")
+def test_instructions_are_dropped_without_a_word(casting: VoiceResolver) -> None:
+    assert role(casting, "plain", "ann", VoiceOptions(instructions="Sing.")) == ResolvedVoice(PLAIN, "ann")
 
 
-def test_instructions_without_a_voice_make_one_up(casting: Casting) -> None:
-    told = Manner(instructions="A deep, slow voice.")
+def test_instructions_without_a_voice_make_one_up(casting: VoiceResolver) -> None:
+    told = VoiceOptions(instructions="A deep, slow voice.")
     assert role(casting, model="parrot", manner=told).design == "A deep, slow voice."
     assert role(casting, model="parrot", voice="own", manner=told).design is None
 
 
-def test_a_recording_in_the_request_counts_more_than_a_presets_design(casting: Casting) -> None:
-    assert role(casting, voice="made up", manner=Manner(RECORDED)) == Role(PARROT, "own", reference=RECORDED)
+def test_a_recording_in_the_request_counts_more_than_a_presets_design(casting: VoiceResolver) -> None:
+    assert role(casting, voice="made up", manner=VoiceOptions(RECORDED)) == ResolvedVoice(PARROT, "own", reference=RECORDED)
 
 
-def test_a_voice_is_not_cloned_and_made_up_at_once(casting: Casting) -> None:
+def test_a_voice_is_not_cloned_and_made_up_at_once(casting: VoiceResolver) -> None:
     with pytest.raises(InvalidValue) as refused:
-        role(casting, "parrot", None, Manner(RECORDED, "A deep voice."))
+        role(casting, "parrot", None, VoiceOptions(RECORDED, "A deep voice."))
     assert refused.value.param == "voice_design"
 
 
@@ -153,18 +153,18 @@ def test_a_voice_is_not_cloned_and_made_up_at_once(casting: Casting) -> None:
     ("model", "voice", "kind"),
     [("nobody", "ann", UnknownModel), ("plain", "nobody", UnknownVoice), ("parrot", "../folder/dora_fr", UnknownVoice)],
 )
-def test_what_is_not_there_is_named(casting: Casting, model: str, voice: str, kind: type[InvalidRequest]) -> None:
+def test_what_is_not_there_is_named(casting: VoiceResolver, model: str, voice: str, kind: type[InvalidRequest]) -> None:
     with pytest.raises(kind):
         role(casting, model, voice)
 
 
-def test_a_file_in_the_folder_that_is_no_sound_names_the_voice(casting: Casting) -> None:
+def test_a_file_in_the_folder_that_is_no_sound_names_the_voice(casting: VoiceResolver) -> None:
     with pytest.raises(InvalidValue) as refused:
         role(casting, "parrot", "noise_xx")
     assert refused.value.param == "voice"
 
 
-def test_in_the_midst_of_a_text_a_preset_is_a_voice_of_its_model_too(casting: Casting) -> None:
+def test_in_the_midst_of_a_text_a_preset_is_a_voice_of_its_model_too(casting: VoiceResolver) -> None:
     assert casting.voice(PLAIN, "narrator") == "ann(2)+bea(1)"
     assert casting.voice(PLAIN, "bea") == "bea"
     assert casting.voice(OTHER, "other man") == "cid"
@@ -173,5 +173,30 @@ def test_in_the_midst_of_a_text_a_preset_is_a_voice_of_its_model_too(casting: Ca
 
 
 @pytest.mark.parametrize(("name", "taken"), [("ann", True), ("narrator", True), ("nova", True), ("dora_fr", True), ("Eve", False)])
-def test_names_that_cannot_be_given_away(casting: Casting, name: str, taken: bool) -> None:
+def test_names_that_cannot_be_given_away(casting: VoiceResolver, name: str, taken: bool) -> None:
     assert casting.is_taken(name) is taken
+
+
+def test_an_alias_speaks_with_the_model_that_has_the_voice(casting: VoiceResolver) -> None:
+    assert role(casting, "tts-1", "cid") == ResolvedVoice(OTHER, "cid")
+    assert role(casting, "tts-1", "Own") == ResolvedVoice(PARROT, "own")
+    with pytest.raises(UnknownVoice, match="It is a voice of the model `other`"):
+        role(casting, "plain", "cid")
+
+
+def test_an_alias_speaks_a_stored_recording_with_a_model_that_clones(casting: VoiceResolver) -> None:
+    spoken = role(casting, "tts-1", "Eve")
+    assert (spoken.model, spoken.reference and spoken.reference.text) == (PARROT, "I am Eve.")
+    with pytest.raises(UnsupportedValue):
+        role(casting, "plain", "Eve")
+
+
+def test_names_of_voices_and_presets_are_found_in_any_case(casting: VoiceResolver) -> None:
+    assert role(casting, voice="ALLOY").voice == "bea"
+    assert role(casting, voice="Narrator") == role(casting, voice="narrator")
+    assert role(casting, voice="Echo") == role(casting, voice="echo")
+
+
+@pytest.mark.parametrize(("said", "language"), [("English", "en"), ("eng", "en"), ("auto", None), ("en-GB", "en-GB")])
+def test_the_language_to_speak_may_be_a_name(casting: VoiceResolver, said: str, language: str | None) -> None:
+    assert role(casting, voice="ann", language=said).language == language

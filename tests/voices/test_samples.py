@@ -8,7 +8,7 @@ import pytest
 from open_speech.audio import Audio
 from open_speech.backends import REFERENCE_RATE
 from open_speech.codecs import encoder, wav_bytes
-from open_speech.config import AudioFormat
+from open_speech.config.types import AudioFormat
 from open_speech.errors import InvalidValue, UploadTooLarge
 from open_speech.voices import SAMPLE_BYTES, sample_of
 

@@ -15,6 +15,7 @@ import srt
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.served import Served
+from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.served, pytest.mark.weights]
 
@@ -97,7 +98,7 @@ def test_a_text_is_heard_while_it_is_made_and_kept_as_it_was_heard(
         assert page.locator("#view-speak audio").evaluate("(audio) => audio.duration") == pytest.approx(3, abs=1)
         with saving.value.path().open("rb") as file:
             answer = httpx.post(
-                f"{speaking_server.base_url}/audio/transcriptions", data={"model": "whisper-1"}, files={"file": file}, timeout=60
+                f"{speaking_server.base_url}/audio/transcriptions", data={"model": "whisper-1"}, files={"file": file}, timeout=PATIENCE_S
             )
         assert plain(answer.json()["text"]) == plain(TEXT)
         assert len(asked) == 1
@@ -135,8 +136,9 @@ def test_ssml_is_spoken_and_stop_is_silence(browse: Browse, browser: Browser, sp
             page.get_by_role("button", name="Speak", exact=True).click()
         assert asking.value.post_data_json["input_type"] == "ssml"
         expect(page.locator(".saying span")).to_have_text("Speaking …")
-        page.get_by_role("button", name="Stop", exact=True).click()
-        expect(page.get_by_role("button", name="Speak", exact=True)).to_be_visible(timeout=2000)
+        with page.expect_event("requestfailed"):  # it is broken off, and does not come to its end
+            page.get_by_role("button", name="Stop", exact=True).click()
+        expect(page.get_by_role("button", name="Speak", exact=True)).to_be_visible()
         assert page.locator("#view-speak .compose .error").is_hidden()
 
 

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from open_speech.backends import ModelEntry, Task
-from open_speech.sources import Source, WeightFile
+from open_speech.model_files import Source, WeightFile
 from open_speech.weights import Hub, PackageIndex, Reach, Store
 from open_speech.weights.pip_config import PipConfig
+from tests.waiting import PATIENCE_S
 
 COMMIT = "c0ffee" * 6 + "c0ff"
 
@@ -95,7 +96,7 @@ def _handler(shelf: Shelf) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             if not body:
                 return
-            shelf.gate.wait(10)
+            shelf.gate.wait(PATIENCE_S)
             cuts = shelf.cuts.get(self.path)
             if cuts:
                 self.wfile.write(rest[: cuts.pop(0)])

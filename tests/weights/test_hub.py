@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from open_speech.errors import UnknownModel, WeightsUnavailable
-from open_speech.sources import HubSource
+from open_speech.model_files import HubSource
 from open_speech.weights.hub import whisper_files
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from open_speech.sources import Archive
+from open_speech.model_files import Archive
 from open_speech.weights.index import PackageIndex, links
 from open_speech.weights.pip_config import PipConfig
 from open_speech.weights.reach import Reach, SourceFailed

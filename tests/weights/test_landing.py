@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
-from open_speech.sources import WeightFile
+from open_speech.model_files import WeightFile
 from open_speech.weights.landing import Part, land, require_space, sha256_of
 from open_speech.weights.progress import Meter
 

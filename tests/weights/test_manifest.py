@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from open_speech.sources import HubSource, WeightFile
+from open_speech.model_files import HubSource, WeightFile
 from open_speech.weights.manifest import NAME, Manifest, merge, read
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
-from open_speech.sources import Archive, ArchiveSource
+from open_speech.model_files import Archive, ArchiveSource
 from open_speech.weights import Hub, PackageIndex, Reach, Store
 from open_speech.weights.pip_config import PipConfig
 

@@ -9,7 +9,7 @@ import pytest
 
 from open_speech.backends import ModelEntry, Task
 from open_speech.errors import UnknownModel, WeightsCorrupt, WeightsUnavailable
-from open_speech.sources import HubSource, UrlSource
+from open_speech.model_files import HubSource, UrlSource
 from open_speech.weights import Progress, Store
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
-from open_speech.sources import WeightFile
+from open_speech.model_files import WeightFile
 from open_speech.weights.progress import Meter, Progress
 from open_speech.weights.reach import Reach, SourceFailed
 from open_speech.weights.web import NotThere, Web

@@ -42,11 +42,12 @@ export const onKeyRefused = (listener) => refused.addEventListener("refused", li
 const credentials = () => (key.get() ? { Authorization: `Bearer ${key.get()}` } : {});
 
 /**
- * @param {string} path from the server's root, with or without its slash
+ * @param {string} path from the server's root, with or without its slash, or with the prefix that a proxy serves it under
  * @param {Record<string, string | number | boolean | undefined>} [query]
  */
 export function address(path, query = {}) {
-  const url = new URL(path.replace(/^\//, ""), ROOT);
+  const below = path.startsWith(ROOT.pathname) ? path.slice(ROOT.pathname.length) : path.replace(/^\//, "");
+  const url = new URL(below, ROOT);
   for (const [name, value] of Object.entries(query)) if (value !== undefined && value !== "") url.searchParams.set(name, String(value));
   return url;
 }

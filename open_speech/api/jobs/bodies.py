@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel
 
+from open_speech.api.jobs.job import Job, Kind, Status
+from open_speech.api.openai.schemas import ErrorDetail
 from open_speech.errors import from_wire
-from open_speech.jobs.job import Job, Kind, Status
-from open_speech.openai.errors import envelope
-from open_speech.openai.schemas import ErrorDetail
+from open_speech.http.errors import envelope
 
 PATH = "/v1/audio/jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a description of a job holds beside the job."""
+
+    retain_s: float
+    """Seconds for which a job is kept when it is over."""
+    root: str = ""
+    """Prefix of the paths that clients ask for, as in `OS_ROOT_PATH`."""
 
 
 class ResultBody(BaseModel):
@@ -62,8 +73,8 @@ class JobBody(BaseModel):
     webhook: WebhookBody | None
 
     @classmethod
-    def of(cls, job: Job, retain_s: float) -> Self:
-        """Show a job that is kept for `retain_s` seconds when it is over."""
+    def of(cls, job: Job, view: View) -> Self:
+        """Describe a job to a client."""
         return cls(
             id=job.id,
             type=job.type,
@@ -78,9 +89,9 @@ class JobBody(BaseModel):
             created_at=job.created_at,
             started_at=job.started_at,
             finished_at=job.finished_at,
-            expires_at=None if job.finished_at is None else int(job.finished_at + retain_s),
+            expires_at=None if job.finished_at is None else int(job.finished_at + view.retain_s),
             error=None if job.error is None else ErrorDetail(**envelope(from_wire(job.error))["error"]),
-            result=_result(job),
+            result=_result(job, view.root),
             webhook=_webhook(job),
         )
 
@@ -96,9 +107,9 @@ class JobList(BaseModel):
     has_more: bool
 
     @classmethod
-    def of(cls, jobs: Iterable[Job], retain_s: float, *, batch_id: str | None = None, has_more: bool = False) -> Self:
+    def of(cls, jobs: Iterable[Job], view: View, *, batch_id: str | None = None, has_more: bool = False) -> Self:
         """Show several jobs."""
-        data = [JobBody.of(job, retain_s) for job in jobs]
+        data = [JobBody.of(job, view) for job in jobs]
         ends = (data[0].id, data[-1].id) if data else (None, None)
         return cls(batch_id=batch_id, data=data, first_id=ends[0], last_id=ends[1], has_more=has_more)
 
@@ -111,24 +122,24 @@ class DeletedJobBody(BaseModel):
     deleted: Literal[True] = True
 
 
-def event_of(job: Job, retain_s: float) -> dict[str, Any]:
+def event_of(job: Job, view: View) -> dict[str, Any]:
     """Tell how a job stands, as an event."""
-    return {"type": f"audio.job.{job.status}", "data": JobBody.of(job, retain_s).model_dump()}
+    return {"type": f"audio.job.{job.status}", "data": JobBody.of(job, view).model_dump()}
 
 
-def message_of(job: Job, retain_s: float, result: Any = None) -> dict[str, Any]:
+def message_of(job: Job, view: View, result: Any = None) -> dict[str, Any]:
     """Tell how a job ended, as a webhook; with `result` where that was asked for."""
-    event = event_of(job, retain_s)
+    event = event_of(job, view)
     if result is not None:
         event["data"]["output"] = result
     when = datetime.fromtimestamp(job.finished_at or 0, UTC).isoformat().replace("+00:00", "Z")
     return {"type": event["type"], "timestamp": when, "data": event["data"]}
 
 
-def _result(job: Job) -> ResultBody | None:
+def _result(job: Job, root: str) -> ResultBody | None:
     if job.result is None:
         return None
-    return ResultBody(url=f"{PATH}/{job.id}/result", response_format=job.response_format, bytes=job.result.size)
+    return ResultBody(url=f"{root}{PATH}/{job.id}/result", response_format=job.response_format, bytes=job.result.size)
 
 
 def _webhook(job: Job) -> WebhookBody | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from open_speech.jobs import disk
+from open_speech.api.jobs import disk
 from open_speech.transcript import Segment, TranscriptInfo
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from open_speech.errors import StorageFailed, StorageFull
+from open_speech.security.private_files import open_private, settle, sync
 
 RESERVE_BYTES = 64 << 20
 """Space that is left free on the disk: a full one harms everything else on the machine."""
@@ -33,7 +32,7 @@ def storing() -> Iterator[None]:
 def write(path: Path, data: bytes, *, lasting: bool = True) -> None:
     """Put a file in place, in one step. Without `lasting` it may be the one before after a loss of power."""
     part = path.with_name(f".{path.name}")
-    with part.open("wb") as file:
+    with open_private(part, "wb") as file:
         file.write(data)
         if lasting:
             settle(file)
@@ -44,7 +43,7 @@ def write(path: Path, data: bytes, *, lasting: bool = True) -> None:
 
 def append(path: Path, data: bytes) -> None:
     """Add to a file, and have it on the disk."""
-    with path.open("ab") as file:
+    with open_private(path, "ab") as file:
         file.write(data)
         settle(file)
 
@@ -52,7 +51,7 @@ def append(path: Path, data: bytes) -> None:
 def take_in(source: bytes | Path, path: Path) -> str:
     """Copy an upload to a new file and have it on the disk; gives its SHA-256 in hexadecimal."""
     digest = hashlib.sha256()
-    with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as given, path.open("xb") as file:
+    with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as given, open_private(path, "xb") as file:
         while chunk := given.read(_CHUNK_BYTES):
             digest.update(chunk)
             file.write(chunk)
@@ -72,18 +71,3 @@ def free_bytes(folder: Path) -> int:
     while not folder.is_dir():
         folder = folder.parent
     return max(0, shutil.disk_usage(folder).free - RESERVE_BYTES)
-
-
-def settle(file: BinaryIO) -> None:
-    """Have what was written to a file on the disk."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def sync(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import Request
 from pydantic import BaseModel, Field
 
+from open_speech.api.jobs.job import Delivery, Job, Kind
+from open_speech.api.jobs.ssrf_guard import Guard
+from open_speech.api.jobs.store import NewJob
+from open_speech.api.openai.schemas import SpeechRequest
+from open_speech.api.openai.transcription_request import TranscriptionRequest, TranslationRequest
+from open_speech.api.openai.transcriptions import question_of
+from open_speech.api.openai.voice_options import manner_of
 from open_speech.config import Settings
 from open_speech.engine import Engine
-from open_speech.errors import InvalidRequest, InvalidValue, UnsupportedValue, UploadTooLarge
-from open_speech.jobs.addresses import Guard
-from open_speech.jobs.job import Delivery, Job, Kind
-from open_speech.jobs.store import NewJob
-from open_speech.openai.errors import validated
-from open_speech.openai.forms import Media, read_uploads
-from open_speech.openai.listen_requests import TranscriptionRequest, TranslationRequest
-from open_speech.openai.manners import manner_of
-from open_speech.openai.schemas import SpeechRequest
-from open_speech.openai.transcriptions import question_of
-from open_speech.reading import Reading
+from open_speech.errors import InvalidRequest, InvalidValue, UnsupportedValue
+from open_speech.http.errors import validated
+from open_speech.http.json_bodies import json_body
+from open_speech.http.uploads import Media, read_uploads
+from open_speech.synthesis.plan import SpeechPlan
 
-JSON_BYTES = 24 << 20
-"""Bytes of a body in JSON: a million characters of text, and a recording of a voice."""
 _KEY_CHARS = _NAME_CHARS = 255
 
 _FIELDS = {
@@ -55,14 +56,17 @@ async def handed_in(request: Request, limit: int) -> AsyncIterator[tuple[dict[st
     Raises InvalidRequest's children.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
-        yield {"type": "speech", **await _json(request)}, []
+        async with json_body(request) as (body, audio):
+            if audio is not None:  # kept with the job in the form in which it came
+                body["reference_audio"] = await asyncio.to_thread(_encoded, audio)
+            yield {"type": "speech", **body}, []
         return
     async with read_uploads(request, limit) as (fields, files):
         yield {"type": "transcription", **fields}, files
 
 
 @dataclass(frozen=True, slots=True)
-class Clerk:
+class JobIntake:
     """Checks requests, each as the endpoint that does the same at once would."""
 
     engine: Engine
@@ -138,7 +142,7 @@ def speech_request(fields: dict[str, Any]) -> SpeechRequest:
     return body
 
 
-async def reading_of(body: SpeechRequest, engine: Engine) -> Reading:
+async def reading_of(body: SpeechRequest, engine: Engine) -> SpeechPlan:
     """Decide how the text of a job is spoken. Raises as Engine.read."""
     return await engine.read(
         body.model,
@@ -164,25 +168,5 @@ def key_of(request: Request, owner: str) -> str | None:
     return hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
 
 
-async def _json(request: Request) -> dict[str, Any]:
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > JSON_BYTES:
-            raise UploadTooLarge(f"A body in JSON has at most {JSON_BYTES} bytes.")
-    try:
-        body = await asyncio.to_thread(_parsed, bytes(data))
-    except (ValueError, RecursionError):
-        raise InvalidRequest("The request body is not valid JSON.") from None
-    if not isinstance(body, dict):
-        raise InvalidRequest("The request body must be a JSON object.")
-    return body
-
-
-def _parsed(data: bytes) -> Any:
-    """Parse JSON. Raises ValueError, also for numbers that are none."""
-    return json.loads(data, parse_constant=_refuse)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+def _encoded(audio: bytes | Path) -> str:
+    return base64.b64encode(audio if isinstance(audio, bytes) else audio.read_bytes()).decode("ascii")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from open_speech.errors import SpeechError
+from open_speech.security.api_keys import OWNER_DIGITS
 
 MOST_RUNS = 5
 """Times a job is begun: one that takes the server down each time must not do so for ever."""
@@ -15,6 +17,7 @@ RUN_AGAIN_S = (2.0, 10.0, 30.0, 60.0)
 DELIVER_AGAIN_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0)
 """Seconds after which a webhook is sent again; when they are used up, it is not."""
 _NOTE_CHARS = 200
+_DIGEST = re.compile(rf"[0-9a-f]{{{OWNER_DIGITS}}}")
 
 Kind = Literal["transcription", "translation", "speech"]
 Status = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -41,6 +44,8 @@ class Result(BaseModel, frozen=True):
     """Bytes."""
     audio_s: float
     """Seconds of sound that were heard, or spoken."""
+    warnings: tuple[str, ...] = ()
+    """What was left out of a text that was spoken."""
 
 
 class Job(BaseModel, frozen=True):
@@ -51,7 +56,7 @@ class Job(BaseModel, frozen=True):
     model: str
     response_format: str
     owner: str = ""
-    """Whose it is: what the key check calls the caller; empty where there are no keys."""
+    """Identity of the holder of the key that it came with (`Key.owner`); empty where there are no keys."""
     batch_id: str | None = None
     batch_index: int = 0
     filename: str = ""
@@ -77,6 +82,14 @@ class Job(BaseModel, frozen=True):
     """As errors.py writes it for a wire."""
     result: Result | None = None
     webhook: Delivery | None = None
+
+    @field_validator("owner")
+    @classmethod
+    def _has_a_prefix(cls, owner: str) -> str:
+        """Read the identities that earlier servers wrote: names, and digests of keys, without a prefix that tells which it is."""
+        if not owner or ":" in owner:
+            return owner
+        return f"key:{owner}" if _DIGEST.fullmatch(owner) else f"name:{owner}"
 
     @property
     def is_over(self) -> bool:

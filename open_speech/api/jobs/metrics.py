@@ -8,7 +8,7 @@ from typing import get_args
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from open_speech.jobs.job import Job, Kind, Status
+from open_speech.api.jobs.job import Job, Kind, Status
 
 
 def of_jobs(jobs: Sequence[Job]) -> list[Metric]:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from open_speech.callers import KEY_NAME
-from open_speech.keys import KeyRing
-
-_DIGITS = 16
+from open_speech.http.caller import KEY_NAME
+from open_speech.security.api_keys import KeyRing
 
 
 def owner_of(key_name: str | None, keys: KeyRing) -> str:
-    """Name the owner for a job's record: what the key is called, so that a new key under the old name has the old jobs.
-
-    A key without a name is called by its place, which may be another key's tomorrow: it is told by what it is. Empty without keys.
-    """
-    for place, key in enumerate(keys.keys, 1):
-        if key.name == key_name:
-            return key.name if key.name != f"key-{place}" else hashlib.sha256(b"owner" + key.digest).hexdigest()[:_DIGITS]
-    return ""
+    """Return the identity of the holder of a key, for a job's record (`Key.owner`). Empty without keys."""
+    return next((key.owner for key in keys.keys if key.name == key_name), "")
 
 
 async def _owner(request: Request) -> str:

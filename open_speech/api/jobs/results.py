@@ -7,17 +7,18 @@ from typing import Any, cast, get_args
 
 from starlette.responses import FileResponse, Response
 
+from open_speech.api.jobs.intake import heard_request
+from open_speech.api.jobs.job import Job
+from open_speech.api.jobs.store import JobStore
+from open_speech.api.jobs.work import transcript_of
+from open_speech.api.openai import responses
+from open_speech.api.openai.schemas import AnswerFormat, TranscriptFormat
+from open_speech.api.openai.speech import warned
+from open_speech.api.openai.transcription_request import TranscriptionRequest
+from open_speech.api.openai.transcriptions import extras_of
 from open_speech.codecs import MEDIA_TYPES
-from open_speech.config import AudioFormat
+from open_speech.config.types import AudioFormat
 from open_speech.errors import InvalidValue, NotNow, UnsupportedValue, from_wire
-from open_speech.jobs.job import Job
-from open_speech.jobs.requests import heard_request
-from open_speech.jobs.store import JobStore
-from open_speech.jobs.work import transcript_of
-from open_speech.openai import answers
-from open_speech.openai.listen_requests import TranscriptionRequest
-from open_speech.openai.schemas import AnswerFormat, TranscriptFormat
-from open_speech.openai.transcriptions import extras_of
 
 _FORMS = [*get_args(TranscriptFormat), "diarized_json"]
 SENT_BYTES = 4 << 20
@@ -39,7 +40,7 @@ def answer(store: JobStore, job: Job, form: str | None = None) -> Response:
     if form not in (None, job.response_format):
         raise UnsupportedValue(f"The sound was made as `{job.response_format}`.", param="response_format")
     kind = cast(AudioFormat, job.response_format)
-    return FileResponse(path, media_type=MEDIA_TYPES[kind], filename=f"{job.id}.{kind}")
+    return FileResponse(path, media_type=MEDIA_TYPES[kind], filename=f"{job.id}.{kind}", headers=warned(job.result.warnings))
 
 
 def sent_along(store: JobStore, job: Job) -> Any:
@@ -59,4 +60,4 @@ def _written(store: JobStore, job: Job, form: str) -> Response:
         raise UnsupportedValue("The job did not tell speakers apart: ask for `diarize`.", param="response_format")
     granularities = own.timestamp_granularities if own else ("segment",)
     transcript = transcript_of(store.path(job.id, job.result.file if job.result else ""))
-    return answers.answer(transcript, cast(AnswerFormat, form), granularities, extras_of(body))
+    return responses.answer(transcript, cast(AnswerFormat, form), granularities, extras_of(body))

@@ -8,18 +8,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from open_speech.config import AudioFormat
-from open_speech.jobs import results
-from open_speech.jobs.bodies import PATH, DeletedJobBody, JobBody, JobList
-from open_speech.jobs.desk import JobsDep, Wanted
-from open_speech.jobs.job import Kind, Status
-from open_speech.jobs.owners import OwnerDep
-from open_speech.jobs.requests import Clerk, JobRequest, handed_in, key_of
-from open_speech.openai import sse
-from open_speech.openai.dependencies import EngineDep, SettingsDep
-from open_speech.openai.listen_requests import TranscriptionRequest
-from open_speech.openai.live import LiveResponse, resumed
-from open_speech.openai.schemas import ERRORS, AnswerFormat, SpeechRequest
+from open_speech.api.jobs import results
+from open_speech.api.jobs.bodies import PATH, DeletedJobBody, JobBody, JobList
+from open_speech.api.jobs.intake import JobIntake, JobRequest, handed_in, key_of
+from open_speech.api.jobs.job import Kind, Status
+from open_speech.api.jobs.owners import OwnerDep
+from open_speech.api.jobs.service import JobsDep, Wanted
+from open_speech.api.openai.schemas import ERRORS, AnswerFormat, AnyCase, SpeechRequest
+from open_speech.api.openai.transcription_request import TranscriptionRequest
+from open_speech.config.types import AudioFormat
+from open_speech.http import sse
+from open_speech.http.dependencies import EngineDep, SettingsDep
+from open_speech.http.disconnect import LiveResponse, resumed
 
 router = APIRouter(prefix=PATH, tags=["jobs"], responses=ERRORS)
 
@@ -44,12 +44,12 @@ async def create_job(request: Request, engine: EngineDep, settings: SettingsDep,
     """
     key = key_of(request, owner)
     async with handed_in(request, settings.os_batch_max_pending) as (fields, files):
-        made = await jobs.accept(await Clerk(engine, settings, jobs.guard).new_jobs(fields, files, owner, key))
+        made = await jobs.accept(await JobIntake(engine, settings, jobs.guard).new_jobs(fields, files, owner, key))
     if len(made) == 1:
-        body = JobBody.of(made[0], jobs.retain_s)
+        body = JobBody.of(made[0], jobs.view)
         return JSONResponse(body.model_dump(), 202, {"Location": f"{PATH}/{body.id}"})
     batch = made[0].batch_id
-    return JSONResponse(JobList.of(made, jobs.retain_s, batch_id=batch).model_dump(), 202, {"Location": f"{PATH}?batch_id={batch}"})
+    return JSONResponse(JobList.of(made, jobs.view, batch_id=batch).model_dump(), 202, {"Location": f"{PATH}?batch_id={batch}"})
 
 
 @router.get("")
@@ -64,13 +64,13 @@ async def list_jobs(  # noqa: PLR0913 - the route's parameters
 ) -> JobList:
     """List your jobs, newest first."""
     page, more = await jobs.page(owner, Wanted(status, type, batch_id), after=after, limit=limit)
-    return JobList.of(page, jobs.retain_s, batch_id=batch_id, has_more=more)
+    return JobList.of(page, jobs.view, batch_id=batch_id, has_more=more)
 
 
 @router.get("/{job_id}")
 async def get_job(job_id: str, jobs: JobsDep, owner: OwnerDep) -> JobBody:
     """Tell how a job stands."""
-    return JobBody.of(await jobs.find(owner, job_id), jobs.retain_s)
+    return JobBody.of(await jobs.find(owner, job_id), jobs.view)
 
 
 @router.get("/{job_id}/events", response_class=Response, responses={200: {"content": {sse.MEDIA_TYPE: {}}}})
@@ -81,7 +81,9 @@ async def follow_job(job_id: str, jobs: JobsDep, owner: OwnerDep, engine: Engine
 
 
 @router.get("/{job_id}/result", response_class=Response, responses={200: {"description": "The text or the sound, in `response_format`."}})
-async def get_result(job_id: str, jobs: JobsDep, owner: OwnerDep, response_format: AnswerFormat | AudioFormat | None = None) -> Response:
+async def get_result(
+    job_id: str, jobs: JobsDep, owner: OwnerDep, response_format: Annotated[AnswerFormat | AudioFormat | None, AnyCase] = None
+) -> Response:
     """Fetch what a job has made; a transcript in any format. A job that failed answers with its error."""
     return await asyncio.to_thread(results.answer, jobs.store, await jobs.find(owner, job_id), response_format)
 
@@ -89,7 +91,7 @@ async def get_result(job_id: str, jobs: JobsDep, owner: OwnerDep, response_forma
 @router.post("/{job_id}/cancel")
 async def cancel_job(job_id: str, jobs: JobsDep, owner: OwnerDep) -> JobBody:
     """Stop a job, or take it out of the queue."""
-    return JobBody.of(await jobs.cancel(owner, job_id), jobs.retain_s)
+    return JobBody.of(await jobs.cancel(owner, job_id), jobs.view)
 
 
 @router.delete("/{job_id}")

@@ -10,25 +10,25 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from open_speech.api.jobs.bodies import View, event_of, message_of
+from open_speech.api.jobs.job import Job, Kind, Status
+from open_speech.api.jobs.metrics import of_jobs
+from open_speech.api.jobs.results import sent_along
+from open_speech.api.jobs.ssrf_guard import Guard
+from open_speech.api.jobs.store import Bounds, JobStore, NewJob
+from open_speech.api.jobs.webhooks import WebhookSender, key_of
+from open_speech.api.jobs.work import Work
+from open_speech.api.jobs.workers import Workers
+from open_speech.concurrency.slots import Slots
 from open_speech.config import Settings
 from open_speech.engine import Engine
-from open_speech.errors import InvalidValue, NotNow, Overloaded, UnknownItem
-from open_speech.jobs.addresses import Guard
-from open_speech.jobs.bodies import event_of, message_of
-from open_speech.jobs.courier import Courier, key_of
-from open_speech.jobs.job import Job, Kind, Status
-from open_speech.jobs.results import sent_along
-from open_speech.jobs.store import Bounds, JobStore, NewJob
-from open_speech.jobs.work import Work
-from open_speech.jobs.workers import Workers
+from open_speech.errors import InvalidValue, NotNow, UnknownItem
 from open_speech.metrics.exposition import Dump, dumped
-from open_speech.metrics.jobs import of_jobs
 
 LOOK_S = 0.3
 """Seconds between two looks at a job that is followed."""
-MOST_FOLLOWERS = 64
+FOLLOWERS = 64
 """Clients that may follow jobs at once."""
-RETRY_S = 5.0
 _MIB = 1 << 20
 
 
@@ -50,15 +50,17 @@ class Jobs:
     """Jobs that are kept, and, while `working`, worked off."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises SettingsError for a webhook secret that is none."""
-        bounds = Bounds(settings.os_batch_max_pending, settings.os_jobs_max_mb * _MIB, settings.os_jobs_retain_h * 3600)
+        """Raises SettingsError for an invalid webhook secret."""
+        bounds = Bounds(
+            settings.os_batch_max_pending, settings.os_jobs_max_mb * _MIB, settings.os_jobs_retain_h * 3600, per_key=settings.per_key
+        )
         self.store = JobStore(settings.os_jobs_dir.expanduser(), bounds)
         self.guard = Guard(allow_private=settings.os_webhook_allow_private)
-        self.retain_s = bounds.retain_s
+        self.view = View(bounds.retain_s, settings.os_root_path)
         self._settings = settings
-        self._courier = Courier(self.guard, key_of(settings.os_webhook_secret))
+        self._courier = WebhookSender(self.guard, key_of(settings.os_webhook_secret))
         self._workers: Workers | None = None
-        self._followers = 0
+        self._followers = Slots(FOLLOWERS, "", each=settings.per_key(FOLLOWERS), kind="streams of a job's progress")
 
     @asynccontextmanager
     async def working(self, engine: Engine) -> AsyncIterator[None]:
@@ -126,22 +128,17 @@ class Jobs:
 
         Raises UnknownItem, or Overloaded where too many follow.
         """
-        if self._followers >= MOST_FOLLOWERS:
-            raise Overloaded(f"{MOST_FOLLOWERS} clients follow jobs already.", retry_after_s=RETRY_S)
-        self._followers += 1
-        try:
+        with self._followers.taken(owner):
             job: Job | None = await self.find(owner, name)
             told: Job | None = None
             while job is not None:
                 if job != told:
                     told = job
-                    yield event_of(job, self.retain_s)
+                    yield event_of(job, self.view)
                 if job.is_over or engine.admission.is_closed:
                     return
                 await asyncio.sleep(LOOK_S)
                 job = await asyncio.to_thread(self.store.get, name)
-        finally:
-            self._followers -= 1
 
     def _wake(self) -> None:
         if self._workers is not None:
@@ -151,7 +148,7 @@ class Jobs:
         """Send a job's webhook. Raises Undelivered."""
         assert job.webhook is not None
         output = await asyncio.to_thread(sent_along, self.store, job) if job.webhook.with_result else None
-        message = message_of(job, self.retain_s, output)
+        message = message_of(job, self.view, output)
         await self._courier.send(job.webhook.url, f"msg_{job.id.removeprefix('job_')}", message, self.store.now())
 
 

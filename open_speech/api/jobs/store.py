@@ -23,9 +23,11 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from open_speech.api.jobs import disk
+from open_speech.api.jobs.job import Job, Order
+from open_speech.concurrency.slots import SHARE
 from open_speech.errors import KeyReused, Overloaded, StorageFull
-from open_speech.jobs import disk
-from open_speech.jobs.job import Job, Order
+from open_speech.security.private_files import FILE_MODE, FOLDER_MODE, make_private_folder, sync
 
 log = logging.getLogger("open_speech.jobs")
 
@@ -48,6 +50,8 @@ class Bounds:
     total_bytes: int
     retain_s: float
     """Seconds for which a job is kept when it is over."""
+    per_key: Callable[[int], int] = int
+    """How much of each of these one owner may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class JobStore:
         staged: list[Order] = []
         try:
             with disk.storing():
-                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_private_folder(self._folder)
                 for one in new:
                     staged.append(self._staged(one))
                 with self._alone():
@@ -155,7 +159,7 @@ class JobStore:
                     missing = [order for order in staged if order.job.batch_index not in have]
                     for order in missing:
                         self._part(order.job.id).rename(self._folder / order.job.id)
-                    disk.sync(self._folder)
+                    sync(self._folder)
         finally:
             for order in staged:
                 shutil.rmtree(self._part(order.job.id), ignore_errors=True)
@@ -185,14 +189,14 @@ class JobStore:
             if self.get(name) is None:
                 return False
             self.path(name, "").rename(self._part(name))
-            disk.sync(self._folder)
+            sync(self._folder)
         shutil.rmtree(self._part(name), ignore_errors=True)
         return True
 
     def claim(self, name: str) -> Claim | None:
         """Lock a job to work on it; None if somebody else does, or it is gone."""
         try:
-            handle = os.open(self.path(name, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self.path(name, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         except FileNotFoundError:
             return None
         try:
@@ -229,7 +233,7 @@ class JobStore:
         now = self._clock()
         name = f"job_{int(now * 1e9):016x}{secrets.token_hex(8)}"
         part = self._part(name)
-        part.mkdir(mode=0o700)
+        part.mkdir(mode=FOLDER_MODE)
         try:
             heard = None if new.source is None else disk.take_in(new.source, part / _UPLOAD)
             found = {"id": name, "created_at": int(now), "size": disk.size_of(new.source)}
@@ -252,6 +256,7 @@ class JobStore:
 
     def _check_room(self, new: Sequence[NewJob]) -> None:
         jobs = self.all()
+        self._check_share([job for job in jobs if job.owner == new[0].job.owner], new)
         pending = sum(not job.is_over for job in jobs)
         if pending + len(new) > self.bounds.pending:
             raise Overloaded(f"{pending} jobs are waiting; the limit is {self.bounds.pending}.", retry_after_s=RETRY_S)
@@ -263,11 +268,21 @@ class JobStore:
         if coming > disk.free_bytes(self._folder):
             raise StorageFull("There is no room left on the server's disk.")
 
+    def _check_share(self, own: Sequence[Job], new: Sequence[NewJob]) -> None:
+        """Raise Overloaded or StorageFull if an owner would have more than one API key may."""
+        share = self.bounds.per_key
+        pending, most = sum(not job.is_over for job in own), share(self.bounds.pending)
+        if pending + len(new) > most:
+            raise Overloaded(f"{pending} jobs of your API key are waiting; its share is {most} ({SHARE}).", retry_after_s=RETRY_S)
+        kept = sum(job.bytes_kept for job in own) + sum(disk.size_of(one.source) for one in new)
+        if len(own) + len(new) > share(MOST_JOBS) or kept > share(self.bounds.total_bytes):
+            raise StorageFull(f"The jobs of your API key take all the room that it may use ({SHARE}): delete some.")
+
     @contextmanager
     def _alone(self) -> Iterator[Self]:
         """Keep out the other threads, and other processes. The folder is there."""
         with self._turns:
-            handle = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 yield self

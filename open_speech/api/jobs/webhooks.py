@@ -13,9 +13,9 @@ import aiohttp
 from yarl import URL
 
 from open_speech import __version__
+from open_speech.api.jobs.ssrf_guard import Guard
 from open_speech.config import SettingsError
 from open_speech.errors import InvalidValue
-from open_speech.jobs.addresses import Guard
 
 TIMEOUT_S = 15.0
 """Seconds for a whole attempt: to look up, connect, send, and be answered."""
@@ -48,7 +48,7 @@ def signature(key: bytes, message: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, f"{message}.{timestamp}.".encode() + body, hashlib.sha256)).decode()
 
 
-class Courier:
+class WebhookSender:
     """Takes messages to whoever asked for them."""
 
     def __init__(self, guard: Guard, key: bytes, *, timeout_s: float = TIMEOUT_S) -> None:

@@ -7,23 +7,27 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from io import SEEK_END
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import TypeAdapter, ValidationError
 
+from open_speech.api.jobs import checkpoints, disk
+from open_speech.api.jobs.checkpoints import Checkpoint
+from open_speech.api.jobs.intake import heard_request, reading_of, speech_request
+from open_speech.api.jobs.job import Job, Order, Result
+from open_speech.api.jobs.store import JobStore
+from open_speech.api.openai.transcriptions import Question, question_of
 from open_speech.audio import Audio
 from open_speech.codecs import PCM_RATE, encode_stream, stated_seconds
+from open_speech.codecs.wav import HEADER_BYTES, with_true_sizes
 from open_speech.config import Settings
 from open_speech.engine import Engine
-from open_speech.jobs import checkpoints, disk
-from open_speech.jobs.checkpoints import Checkpoint
-from open_speech.jobs.job import Job, Order, Result
-from open_speech.jobs.requests import heard_request, reading_of, speech_request
-from open_speech.jobs.store import JobStore
-from open_speech.narration import narrated
-from open_speech.openai.transcriptions import Question, question_of
-from open_speech.resuming import moved
-from open_speech.speaking import Speech
+from open_speech.recognition.resume import moved
+from open_speech.security.private_files import open_private, settle
+from open_speech.synthesis.cues import narrated
+from open_speech.synthesis.stream import SpeechStream
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
 
 TRANSCRIPT, CHECKPOINTS = "result.json", "heard.jsonl"
@@ -59,11 +63,11 @@ class Work:
         return Result(file=TRANSCRIPT, size=len(data), audio_s=transcript.info.duration)
 
     async def _listened(self, question: Question, upload: Path, memory: Memory, tell: Callable[[float], Awaitable[None]]) -> Transcript:
-        options = replace(question.options, language=memory.language or question.options.language)
+        options = question.options
+        if question.channels == "mix":  # else the channels may have different languages
+            options = replace(options, language=memory.language or options.language)
         start_s = memory.until_s
-        listening = await self._engine.listen(
-            upload, question.model, options, diarize=question.diarize, clean=question.clean, start_s=start_s
-        )
+        listening = await question.listen(self._engine, upload, options, start_s)
         async with aclosing(listening):
             async for segment in listening:
                 await memory.add(listening.info, segment)
@@ -78,12 +82,22 @@ class Work:
         size, said = 0, _Said(len(body.input), tell)
         async with aclosing(await self._engine.perform(reading)) as speech:
             sound = encode_stream(said.over(speech), form, speech.rate, pcm_rate=reading.finish.rate or PCM_RATE)
-            with disk.storing(), await asyncio.to_thread(path.open, "wb") as file:
+            with disk.storing(), await asyncio.to_thread(open_private, path, "w+b") as file:
                 async with aclosing(sound):
                     async for chunk in sound:
                         size += await asyncio.to_thread(file.write, chunk)
-                await asyncio.to_thread(disk.settle, file)
-        return Result(file=path.name, size=size, audio_s=said.seconds)
+                await asyncio.to_thread(_complete_header, file, size)
+                await asyncio.to_thread(settle, file)
+        return Result(file=path.name, size=size, audio_s=said.seconds, warnings=tuple(reading.warnings))
+
+
+def _complete_header(file: BinaryIO, size: int) -> None:
+    """Write the true sizes into the header of a WAV file: they were not known when it was begun. Blocking."""
+    file.seek(0)
+    head = with_true_sizes(file.read(HEADER_BYTES), size)
+    file.seek(0)
+    file.write(head)
+    file.seek(0, SEEK_END)
 
 
 class Memory:
@@ -110,12 +124,19 @@ class Memory:
     async def add(self, info: TranscriptInfo, segment: Segment) -> None:
         """Take one more segment of this run; the duration of `info` is how far this run has heard."""
         info, segment = self._told(info), moved(segment, self.until_s)
-        if self._info is not None and self._info.duration < info.duration and self._window[-1].end <= self._info.duration:
-            await asyncio.to_thread(checkpoints.add, self._path, Checkpoint(self._info, tuple(self._window)))
-            self._segments += self._window
-            self._window = []
+        if self._info is not None and self._info.duration < info.duration:
+            await self._keep(self._info)
         self._window.append(segment)
         self._info = info
+
+    async def _keep(self, info: TranscriptInfo) -> None:
+        """Keep what ends within the duration of `info`, unless a segment goes on beyond it; of several channels, one may be ahead."""
+        final = [segment for segment in self._window if segment.end <= info.duration]
+        rest = [segment for segment in self._window if segment.end > info.duration]
+        if final and all(segment.start >= info.duration for segment in rest):
+            await asyncio.to_thread(checkpoints.add, self._path, Checkpoint(info, tuple(final)))
+            self._segments += final
+            self._window = rest
 
     def whole(self, info: TranscriptInfo) -> Transcript:
         """Give all that was heard, by this run and by earlier ones."""
@@ -134,7 +155,7 @@ class _Said:
         self._characters = characters
         self._tell = tell
 
-    async def over(self, speech: Speech) -> AsyncGenerator[Audio, None]:
+    async def over(self, speech: SpeechStream) -> AsyncGenerator[Audio, None]:
         said = saying = 0
         async for item in narrated(speech):
             if isinstance(item, Audio):

@@ -9,6 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
+from open_speech.api.jobs.job import MOST_RUNS, RUN_AGAIN_S, Job, Result
+from open_speech.api.jobs.store import Claim, JobStore
+from open_speech.api.jobs.webhooks import Undelivered
+from open_speech.api.jobs.work import Tell
 from open_speech.errors import (
     BackendFailed,
     BackendTimeout,
@@ -19,10 +23,6 @@ from open_speech.errors import (
     StorageFailed,
     WeightsUnavailable,
 )
-from open_speech.jobs.courier import Undelivered
-from open_speech.jobs.job import MOST_RUNS, RUN_AGAIN_S, Job, Result
-from open_speech.jobs.store import Claim, JobStore
-from open_speech.jobs.work import Tell
 
 log = logging.getLogger("open_speech.jobs")
 

@@ -1,5 +1,5 @@
 """Text in, sound out, live: the WebSocket `/v1/audio/speech/stream`, for text that is spoken while a language model writes it."""
 
-from open_speech.live_speech.websocket import router
+from open_speech.api.live_speech.websocket import router
 
 __all__ = ["router"]

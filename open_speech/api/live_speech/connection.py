@@ -11,14 +11,9 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
-from open_speech.audio import Audio
-from open_speech.codecs import PCM_RATE, encode_stream
-from open_speech.engine import Engine
-from open_speech.errors import BackendFailed, SpeechError
-from open_speech.fragments import Fragments
-from open_speech.live_speech import messages
-from open_speech.live_speech.messages import Config
-from open_speech.live_speech.session import (
+from open_speech.api.live_speech import messages
+from open_speech.api.live_speech.messages import Config
+from open_speech.api.live_speech.session import (
     Effect,
     Failed,
     Feed,
@@ -31,14 +26,21 @@ from open_speech.live_speech.session import (
     Sound,
     Start,
     Stop,
+    Warned,
 )
-from open_speech.narration import narrated
-from open_speech.outbox import Outbox
-from open_speech.outgoing import Close, Send, SendAudio
-from open_speech.sockets import received, until_one_ends
-from open_speech.speaking import Cue, Speech
-from open_speech.tasks import Tasks
-from open_speech.voices import Manner
+from open_speech.audio import Audio
+from open_speech.codecs import PCM_RATE, encode_stream
+from open_speech.concurrency.task_group import Tasks
+from open_speech.engine import Engine
+from open_speech.errors import BackendFailed, SpeechError
+from open_speech.http.inbox import Inbox
+from open_speech.http.send_queue import SendQueue
+from open_speech.http.websockets import received, until_one_ends
+from open_speech.http.ws_messages import Close, Send, SendAudio
+from open_speech.synthesis.cues import narrated
+from open_speech.synthesis.stream import Cue, SpeechStream
+from open_speech.text.fragments import Fragments
+from open_speech.voices import VoiceOptions
 
 log = logging.getLogger("open_speech.live_speech")
 
@@ -46,7 +48,7 @@ FRAME_BYTES = 32_768
 """Sound is sent in frames of this size at most: a cancel drops whole frames only."""
 
 
-class Conversation:
+class Connection:
     """A connection from its first message to its last.
 
     The reader, the writer and what is spoken are tasks of one event loop, so each of them may call the session.
@@ -57,16 +59,17 @@ class Conversation:
         self._socket = socket
         self._engine = engine
         self._session = Session()
-        self._outbox = Outbox(_sound_of)
+        self._outbox = SendQueue(_sound_of)
         self._fragments = Fragments()
         self._utterance: asyncio.Task[None] | None = None
         self._tasks = Tasks()
-        self._received = partial(received, socket, self._outbox, idle_s, lambda: self._session.is_finishing)
+        self._inbox = Inbox(socket)
+        self._received = partial(received, self._inbox, self._outbox, idle_s, lambda: self._session.is_finishing, messages.MESSAGE_BYTES)
 
     async def run(self) -> None:
         """Serve until one side closes the connection; nothing that was begun here outlives it."""
         try:
-            await until_one_ends(self._tasks.begin(self._read()), self._tasks.begin(self._outbox.write(self._socket)))
+            await until_one_ends(*map(self._tasks.begin, (self._inbox.fill(), self._read(), self._outbox.write(self._socket))))
         finally:
             await self._tasks.end()
 
@@ -105,7 +108,7 @@ class Conversation:
     async def _prepare(self, config: Config) -> None:
         casting = self._engine.casting
         try:
-            role = await casting.role(config.model, config.voice, Manner(), speed=config.speed, language=config.language)
+            role = await casting.role(config.model, config.voice, VoiceOptions(), speed=config.speed, language=config.language)
         except SpeechError as error:
             self._perform(self._session.refused(error))
             return
@@ -126,13 +129,16 @@ class Conversation:
             log.exception("a live speech failed")
             self._report(Failed(number, BackendFailed("The speech could not be completed.")))
 
-    async def _send(self, number: int, config: Config, speech: Speech) -> float:
+    async def _send(self, number: int, config: Config, speech: SpeechStream) -> float:
         """Encode a speech and hand it to the session frame by frame, as fast as the client takes it; give its seconds."""
-        seconds = 0.0
+        seconds, warnings = 0.0, 0
 
         async def heard() -> AsyncGenerator[Audio, None]:
-            nonlocal seconds
+            nonlocal seconds, warnings
             async for item in narrated(speech):
+                for message in speech.warnings[warnings:]:
+                    self._report(Warned(number, message))
+                warnings = len(speech.warnings)
                 if isinstance(item, Cue):
                     self._report(Heading(number, item))
                 else:
@@ -145,6 +151,8 @@ class Conversation:
                 for start in range(0, len(chunk), FRAME_BYTES):
                     await self._outbox.room()
                     self._report(Sound(number, chunk[start : start + FRAME_BYTES]))
+        for message in speech.warnings[warnings:]:
+            self._report(Warned(number, message))
         return seconds
 
     def _report(self, report: Report) -> None:

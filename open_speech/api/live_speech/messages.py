@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from open_speech.config import AudioFormat
+from open_speech.config.types import AudioFormat, lower
 from open_speech.errors import InvalidRequest, InvalidValue, MissingField, SpeechError, TextTooLong
-from open_speech.openai.errors import envelope, validated
+from open_speech.http import json_screen
+from open_speech.http.errors import envelope, validated
 
 MESSAGE_BYTES = 65_536
 """A longer message is refused: text comes in pieces."""
@@ -28,7 +28,7 @@ class Config(_Message):
     voice: str | None = Field(None, max_length=500)
     speed: float | None = Field(None, ge=0.25, le=4)
     language: str | None = Field(None, max_length=35)
-    response_format: AudioFormat = "pcm"
+    response_format: Annotated[AudioFormat, BeforeValidator(lower)] = "pcm"
     sample_rate: int | None = Field(None, ge=8000, le=48_000)
     """Hertz; None is 24 000 for `pcm`, and the voice's own for the other formats."""
     encoding: Literal["binary", "base64"] = "binary"
@@ -61,7 +61,7 @@ def parse(data: str) -> ClientMessage:
     if len(data) > MESSAGE_BYTES or len(data.encode("utf-8", "replace")) > MESSAGE_BYTES:
         raise TextTooLong(f"The message is longer than the limit of {MESSAGE_BYTES} bytes.", param="text")
     try:
-        body = json.loads(data)
+        body = json_screen.loads(data)
     except (ValueError, RecursionError):
         raise InvalidRequest("The message is not valid JSON.") from None
     if not isinstance(body, dict):

@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from open_speech.api.live_speech import messages
+from open_speech.api.live_speech.messages import Cancel, ClientMessage, Config, End, Flush, Text
 from open_speech.errors import InvalidRequest, MissingField, NothingToSpeak, Overloaded, SpeechError, TextTooLong
-from open_speech.live_speech import messages
-from open_speech.live_speech.messages import Cancel, ClientMessage, Config, End, Flush, Text
-from open_speech.outgoing import POLICY, TRY_LATER, Close, Send, SendAudio
-from open_speech.speaking import Cue
+from open_speech.http.ws_messages import POLICY, TRY_LATER, Close, Send, SendAudio
+from open_speech.synthesis.stream import Cue
 
 SESSION_CHARS = 1_000_000
 """Characters that one session speaks at most."""
@@ -89,7 +89,15 @@ class Failed:
     error: SpeechError
 
 
-Report = Heading | Sound | Finished | Failed
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something of the text was left out."""
+
+    number: int
+    message: str
+
+
+Report = Heading | Sound | Finished | Failed | Warned
 
 
 class Session:
@@ -162,6 +170,8 @@ class Session:
             case Sound(_, data):
                 assert self._config is not None
                 return [Send(messages.audio(data)) if self._config.encoding == "base64" else SendAudio(data)]
+            case Warned(_, message):
+                return [Send({"type": "warning", "message": message})]
             case Finished(_, seconds):
                 self._seconds += seconds
                 return self._over()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
+from open_speech.api.live_speech import messages
+from open_speech.api.live_speech.connection import Connection
+from open_speech.concurrency.slots import Slots
 from open_speech.config import Settings
 from open_speech.engine import Engine
 from open_speech.errors import BackendUnavailable, SpeechError
-from open_speech.live_speech import messages
-from open_speech.live_speech.conversation import Conversation
-from open_speech.sockets import Seats, check_origin, chosen_subprotocol, turn_away
+from open_speech.http.caller import holder_of
+from open_speech.http.inbox import accept
+from open_speech.http.websockets import check_origin, chosen_subprotocol, turn_away
 
 router = APIRouter()
 
@@ -21,15 +24,15 @@ async def speech_stream(socket: WebSocket) -> None:
 
     Accepted before anything else: a refusal instead tells the client nothing, and a handler that fails before it hangs under BentoML.
     """
-    await socket.accept(chosen_subprotocol(socket.headers))
+    await accept(socket, chosen_subprotocol(socket.headers))
     settings: Settings = socket.app.state.settings
     engine: Engine | None = socket.app.state.engine
-    seats: Seats = socket.app.state.seats
+    seats: Slots = socket.app.state.seats
     try:
         check_origin(socket.headers, settings.socket_origins)
         if engine is None:
             raise BackendUnavailable("The server is still starting.", retry_after_s=1)
-        with seats.taken():
-            await Conversation(socket, engine, idle_s=settings.os_stream_idle_timeout_s).run()
+        with seats.taken(holder_of(socket.scope)):
+            await Connection(socket, engine, idle_s=settings.os_stream_idle_timeout_s).run()
     except SpeechError as error:
         await turn_away(socket, error, messages.failure(error))

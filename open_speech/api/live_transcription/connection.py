@@ -11,14 +11,8 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
-from open_speech.audio import from_pcm16
-from open_speech.engine import Engine
-from open_speech.errors import BackendFailed, SpeechError
-from open_speech.live.ear import Ear
-from open_speech.live.microphone import Microphone
-from open_speech.live.utterance import Utterance
-from open_speech.live_transcription import messages
-from open_speech.live_transcription.session import (
+from open_speech.api.live_transcription import messages
+from open_speech.api.live_transcription.session import (
     Begin,
     Draft,
     Drain,
@@ -32,10 +26,17 @@ from open_speech.live_transcription.session import (
     Report,
     Session,
 )
-from open_speech.outbox import Outbox
-from open_speech.outgoing import Close, Send
-from open_speech.sockets import received, until_one_ends
-from open_speech.tasks import Tasks
+from open_speech.audio import from_pcm16
+from open_speech.concurrency.task_group import Tasks
+from open_speech.engine import Engine
+from open_speech.errors import BackendFailed, SpeechError
+from open_speech.http.inbox import Inbox
+from open_speech.http.send_queue import SendQueue
+from open_speech.http.websockets import received, until_one_ends
+from open_speech.http.ws_messages import Close, Send
+from open_speech.recognition.live.input_buffer import InputBuffer
+from open_speech.recognition.live.recognizer import LiveRecognizer
+from open_speech.recognition.live.utterance import Utterance
 from open_speech.transcript import Transcript
 
 log = logging.getLogger("open_speech.live_transcription")
@@ -57,14 +58,14 @@ class _Open:
     fed_s: float
 
 
-class Conversation:
+class Connection:
     """A connection from its first sound to its last message.
 
     The reader, the writer and the utterances are tasks of one event loop, so each of them may call the session.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one connection
-        self, socket: WebSocket, engine: Engine, session: Session, ear: Ear, microphone: Microphone, *, rate: int, idle_s: float
+        self, socket: WebSocket, engine: Engine, session: Session, ear: LiveRecognizer, microphone: InputBuffer, *, rate: int, idle_s: float
     ) -> None:
         """Sound comes at `rate` Hertz. It is closed when for `idle_s` seconds nothing is said by either side."""
         self._socket = socket
@@ -73,8 +74,9 @@ class Conversation:
         self._ear = ear
         self._microphone = microphone
         self._rate = rate
-        self._outbox = Outbox()
-        self._received = partial(received, socket, self._outbox, idle_s, lambda: session.is_finishing)
+        self._outbox = SendQueue()
+        self._inbox = Inbox(socket)
+        self._received = partial(received, self._inbox, self._outbox, idle_s, lambda: session.is_finishing, messages.MESSAGE_BYTES)
         self._open: _Open | None = None
         self._finishing: set[asyncio.Task[None]] = set()
         self._tasks = Tasks()
@@ -84,11 +86,14 @@ class Conversation:
         self._outbox.put(Send(greeting))
         self._tasks.begin(self._load())
         try:
-            await until_one_ends(self._tasks.begin(self._read()), self._tasks.begin(self._outbox.write(self._socket)))
+            await until_one_ends(*map(self._tasks.begin, (self._inbox.fill(), self._read(), self._outbox.write(self._socket))))
         finally:
             if self._open is not None:
                 self._open.utterance.cancel()
             await self._tasks.end()
+            # A session's objects refer to each other: their audio would stay until the garbage collector comes.
+            self._open = None
+            self._microphone.forget(self._microphone.seconds)
 
     async def _load(self) -> None:
         """Have the model loaded while nobody speaks yet; what is wrong with it is told with the first utterance."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from enum import StrEnum
@@ -11,7 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from open_speech.errors import InvalidRequest, InvalidValue, MissingField, SpeechError, TextTooLong
-from open_speech.openai.errors import envelope, validated
+from open_speech.http import json_screen
+from open_speech.http.errors import envelope, validated
+from open_speech.languages import requested_language
 from open_speech.transcript import Transcript
 
 MESSAGE_BYTES = 4096
@@ -52,7 +53,8 @@ class Command(StrEnum):
 
 def query(params: Mapping[str, str]) -> Query:
     """Read the query of the URL; an empty value counts as none. Raises InvalidRequest's children naming the parameter."""
-    return validated(Query, {name: value for name, value in params.items() if value})
+    asked = validated(Query, {name: value for name, value in params.items() if value})
+    return asked.model_copy(update={"language": requested_language(asked.language, "language")})
 
 
 def parse(data: str) -> Command:
@@ -60,7 +62,7 @@ def parse(data: str) -> Command:
     if len(data) > MESSAGE_BYTES:
         raise TextTooLong(f"The message is longer than the limit of {MESSAGE_BYTES} bytes; sound is sent in binary messages.")
     try:
-        body = json.loads(data)
+        body = json_screen.loads(data)
     except (ValueError, RecursionError):
         raise InvalidRequest("The message is not valid JSON.") from None
     if not isinstance(body, dict):

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from open_speech.api.live_transcription import messages
+from open_speech.api.live_transcription.messages import Command
 from open_speech.errors import InvalidRequest, SpeechError
-from open_speech.live.turns import Paused, Resumed, Started, Stopped, TurnEvent
-from open_speech.live_transcription import messages
-from open_speech.live_transcription.messages import Command
-from open_speech.outgoing import POLICY, Close, Send
+from open_speech.http.ws_messages import POLICY, Close, Send
+from open_speech.recognition.live.turn_detection import Paused, Resumed, Started, Stopped, TurnEvent
 from open_speech.transcript import Transcript, TranscriptInfo
 
 NOTHING = Transcript(TranscriptInfo("", 0.0, 0.0))

@@ -8,17 +8,20 @@ from fastapi import APIRouter
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
+from open_speech.api.live_transcription import messages
+from open_speech.api.live_transcription.connection import Connection
+from open_speech.api.live_transcription.session import Session
 from open_speech.backends import TranscribeOptions
+from open_speech.concurrency.slots import Slots
 from open_speech.config import Settings
 from open_speech.engine import Engine
 from open_speech.errors import BackendUnavailable, SpeechError, UpgradeRequired
-from open_speech.live.microphone import Microphone
-from open_speech.live.turns import Turns
-from open_speech.live_transcription import messages
-from open_speech.live_transcription.conversation import Conversation
-from open_speech.live_transcription.session import Session
-from open_speech.openai.errors import error_response
-from open_speech.sockets import Seats, check_origin, chosen_subprotocol, turn_away
+from open_speech.http.caller import holder_of
+from open_speech.http.errors import error_response
+from open_speech.http.inbox import accept
+from open_speech.http.websockets import check_origin, chosen_subprotocol, turn_away
+from open_speech.recognition.live.input_buffer import InputBuffer
+from open_speech.recognition.live.turn_detection import TurnDetector
 
 router = APIRouter()
 
@@ -38,16 +41,16 @@ async def audio_stream(socket: WebSocket) -> None:
 
     Accepted before anything else: a refusal instead tells the client nothing, and a handler that fails before it hangs under BentoML.
     """
-    await socket.accept(chosen_subprotocol(socket.headers))
+    await accept(socket, chosen_subprotocol(socket.headers))
     settings: Settings = socket.app.state.settings
     engine: Engine | None = socket.app.state.engine
-    seats: Seats = socket.app.state.seats
+    seats: Slots = socket.app.state.seats
     try:
         check_origin(socket.headers, settings.socket_origins)
         query = messages.query(socket.query_params)
         if engine is None:
             raise BackendUnavailable("The server is still starting.", retry_after_s=1)
-        with seats.taken():
+        with seats.taken(holder_of(socket.scope)):
             await _serve(socket, settings, engine, query)
     except SpeechError as error:
         await turn_away(socket, error, messages.failure(error))
@@ -58,11 +61,9 @@ async def _serve(socket: WebSocket, settings: Settings, engine: Engine, query: m
     vad = settings.stt_vad_enabled if query.vad is None else query.vad
     endpointing_ms = settings.os_stream_endpointing_ms if query.endpointing is None else query.endpointing
     ear = await engine.ear(query.model, TranscribeOptions(language=query.language, prompt=query.prompt, hotwords=query.hotwords))
-    turns = Turns(settings.os_stream_vad_threshold, PREFIX_MS, endpointing_ms) if vad else None
-    microphone = Microphone(await engine.detector() if vad else None, turns)
+    turns = TurnDetector(settings.os_stream_vad_threshold, PREFIX_MS, endpointing_ms) if vad else None
+    microphone = InputBuffer(await engine.detector() if vad else None, turns)
     session = Session(vad=vad, interim_results=query.interim_results)
     greeting = messages.begun(query, session_id=f"stream_{uuid.uuid4().hex}", model=ear.model, vad=vad, endpointing_ms=endpointing_ms)
-    conversation = Conversation(
-        socket, engine, session, ear, microphone, rate=query.sample_rate, idle_s=settings.os_stream_idle_timeout_s
-    )
+    conversation = Connection(socket, engine, session, ear, microphone, rate=query.sample_rate, idle_s=settings.os_stream_idle_timeout_s)
     await conversation.run(greeting)

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
-from starlette.responses import JSONResponse, StreamingResponse
+from starlette.responses import JSONResponse
 
-from open_speech.management.desk import Desk, DeskDep
-from open_speech.management.orders import What
-from open_speech.management.states import ModelState, ModelStates
-from open_speech.openai import sse
-from open_speech.openai.schemas import ERRORS
+from open_speech.api.management.operations import What
+from open_speech.api.management.service import DeskDep, ModelManagement
+from open_speech.api.management.states import ModelState, ModelStates
+from open_speech.api.openai.schemas import ERRORS
+from open_speech.http import sse
+from open_speech.http.disconnect import LiveResponse, resumed
 
 router = APIRouter(prefix="/api/models", tags=["model management"], responses=ERRORS)
 
@@ -49,7 +50,7 @@ async def get_status(
     state = await desk.state(name)
     if not _as_events(request, stream):
         return JSONResponse(state.model_dump(mode="json"))
-    return _events(desk.follow(name, until_settled=until == "settled"))
+    return await _events(desk.follow(name, until_settled=until == "settled"))
 
 
 @router.post("/{name:path}/load", response_model=ModelState)
@@ -95,10 +96,10 @@ async def get_model(name: str, desk: DeskDep) -> ModelState:
     return await desk.state(name)
 
 
-async def _ordered(what: What, name: str, desk: Desk, *, wait: bool, stream: bool) -> Response:
+async def _ordered(what: What, name: str, desk: ModelManagement, *, wait: bool, stream: bool) -> Response:
     order = desk.order(what, name)
     if stream:
-        return _events(desk.follow(name, order))
+        return await _events(desk.follow(name, order))
     if wait:
         await order.done()
     state = await desk.state(order.model)
@@ -109,5 +110,7 @@ def _as_events(request: Request, stream: bool) -> bool:
     return stream or sse.MEDIA_TYPE in request.headers.get("accept", "")
 
 
-def _events(states: AsyncGenerator[dict[str, Any], None]) -> Response:
-    return StreamingResponse(sse.stream(states), media_type=sse.MEDIA_TYPE, headers={"Cache-Control": "no-cache"})
+async def _events(states: AsyncGenerator[dict[str, Any], None]) -> Response:
+    """Answer with events. The answer begins with the first of them; a failure before that has its own status."""
+    stream = sse.stream(states)
+    return LiveResponse(resumed(await anext(stream), stream), sse.MEDIA_TYPE)

@@ -11,14 +11,15 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, StreamingResponse
 
+from open_speech.api.management.operations import Operation
+from open_speech.api.management.service import DeskDep, ModelManagement
+from open_speech.api.management.states import ModelState
+from open_speech.api.openai.schemas import ERRORS
 from open_speech.errors import SpeechError
-from open_speech.management.desk import Desk, DeskDep
-from open_speech.management.orders import Order
-from open_speech.management.states import ModelState
-from open_speech.openai.dependencies import SettingsDep
-from open_speech.openai.schemas import ERRORS
+from open_speech.http.dependencies import SettingsDep
+from open_speech.http.json_bodies import JsonRoute
 
-router = APIRouter(prefix="/api", tags=["model management"], responses=ERRORS)
+router = APIRouter(prefix="/api", tags=["model management"], responses=ERRORS, route_class=JsonRoute)
 
 LINES = "application/x-ndjson"
 _STEPS = {"checking": "verifying sha256 digest", "unpacking": "unpacking", "loading": "loading"}
@@ -100,7 +101,7 @@ def running(state: ModelState, ttl_s: float, now: datetime) -> RunningModel:
     )
 
 
-async def lines(desk: Desk, order: Order) -> AsyncGenerator[bytes, None]:
+async def lines(desk: ModelManagement, order: Operation) -> AsyncGenerator[bytes, None]:
     """Write the progress of a pull as Ollama does, the end of it included."""
     yield _line({"status": "pulling manifest"})
     try:

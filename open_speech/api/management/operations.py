@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from open_speech.concurrency.slots import SHARE
 from open_speech.errors import Overloaded, SpeechError
 
 log = logging.getLogger("open_speech.models")
@@ -24,12 +25,14 @@ What = Literal["download", "load"]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Operation:
     """One order under way; it goes on though nobody waits for it."""
 
     what: What
     model: str
     task: asyncio.Task[None]
+    holder: str = ""
+    """Name of the API key that ordered it first."""
 
     async def done(self) -> None:
         """Wait for its end without being able to end it. Raises what it failed of; a cancelled one raises nothing."""
@@ -38,26 +41,30 @@ class Order:
             self.task.result()
 
 
-class Orders:
+class Operations:
     """All orders of one server. One event loop."""
 
-    def __init__(self) -> None:
-        self._orders: dict[tuple[What, str], Order] = {}
+    def __init__(self, *, each: int = MOST) -> None:
+        """`each` is how many orders of one API key may be under way or wait."""
+        self._each = each
+        self._orders: dict[tuple[What, str], Operation] = {}
         self._failures: dict[str, SpeechError] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    def place(self, what: What, model: str, work: Callable[[], Awaitable[None]]) -> Order:
-        """Order something, or join the order that is under way. Raises Overloaded when there are too many."""
+    def place(self, what: What, model: str, work: Callable[[], Awaitable[None]], holder: str = "") -> Operation:
+        """Order something, or join the order that is under way. Raises Overloaded when there are too many, in all or of one API key."""
         if (order := self._orders.get((what, model))) is not None:
             return order
         if len(self._orders) >= MOST:
             raise Overloaded("Too many models are being fetched or loaded.", retry_after_s=RETRY_S)
-        order = Order(what, model, asyncio.create_task(self._run(what, work)))
+        if sum(order.holder == holder for order in self._orders.values()) >= self._each:
+            raise Overloaded(f"Your API key has {self._each} models fetched or loaded already; {SHARE} limits them.", retry_after_s=RETRY_S)
+        order = Operation(what, model, asyncio.create_task(self._run(what, work)), holder)
         self._orders[what, model] = order
         order.task.add_done_callback(lambda task: self._ended(order, task))
         return order
 
-    def under_way(self, model: str) -> Order | None:
+    def under_way(self, model: str) -> Operation | None:
         """Find what is being done with a model."""
         return self._orders.get(("load", model)) or self._orders.get(("download", model))
 
@@ -81,7 +88,7 @@ class Orders:
         async with self._turns:
             await work()
 
-    def _ended(self, order: Order, task: asyncio.Task[None]) -> None:
+    def _ended(self, order: Operation, task: asyncio.Task[None]) -> None:
         del self._orders[order.what, order.model]
         self._failures.pop(order.model, None)
         if task.cancelled() or (failure := task.exception()) is None:

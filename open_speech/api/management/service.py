@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from open_speech.api.management.operations import Operation, Operations, What
+from open_speech.api.management.states import ModelState, all_states, known, state_of
 from open_speech.backends import ModelEntry
+from open_speech.concurrency.slots import Slots
 from open_speech.engine import Engine
-from open_speech.management.orders import Order, Orders, What
-from open_speech.management.states import ModelState, all_states, known, state_of
-from open_speech.openai.dependencies import EngineDep
+from open_speech.http.caller import holder_of
+from open_speech.http.dependencies import EngineDep
 
 LOOK_S = 0.3
 """Seconds between two looks at a model that is followed."""
 _ALWAYS_MOVING = {"last_use_s", "memory_bytes"}
 
 
-class Desk:
+class ModelManagement:
     """The models of one server, as far as a client may do something with them."""
 
-    def __init__(self, engine: Engine, orders: Orders) -> None:
+    def __init__(self, engine: Engine, orders: Operations, followers: Slots, holder: str) -> None:
+        """`followers` bounds the clients that follow a model at once; `holder` is the API key that the request came with."""
         self._engine = engine
         self._orders = orders
+        self._followers = followers
+        self._holder = holder
 
     async def states(self) -> list[ModelState]:
         """Tell how every model is."""
@@ -34,11 +40,12 @@ class Desk:
         """Tell how one model is. Raises UnknownModel or NotInstalled."""
         return await state_of(self._engine, self._orders, await known(self._engine, self._orders, name))
 
-    def order(self, what: What, name: str) -> Order:
+    def order(self, what: What, name: str) -> Operation:
         """Have a model fetched, or fetched and loaded; joins what is under way. Raises UnknownModel, NotInstalled or Overloaded."""
         entry = self._engine.registry.find(name)
         runner = self._engine.runners[entry.backend]
-        return self._orders.place(what, entry.id, lambda: runner.load(entry.id) if what == "load" else runner.pull(entry.id))
+        work = runner.load if what == "load" else runner.pull
+        return self._orders.place(what, entry.id, lambda: work(entry.id), self._holder)
 
     async def unload(self, name: str) -> ModelState:
         """Let go of a model; requests that use it are finished first. Raises as `state`."""
@@ -60,11 +67,19 @@ class Desk:
             await self._orders.cancel(what, entry.id)
         return entry, await self._engine.runners[entry.backend].remove(entry.id)
 
-    async def follow(self, name: str, order: Order | None = None, *, until_settled: bool = False) -> AsyncGenerator[dict[str, Any], None]:
+    async def follow(
+        self, name: str, order: Operation | None = None, *, until_settled: bool = False
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Give the state of a model now and at every change, to the end of `order`, until nothing moves, or for ever.
 
-        Raises what the order failed of.
+        Raises what the order failed of, and Overloaded when too many clients follow.
         """
+        with self._followers.taken(self._holder):
+            async with aclosing(self._followed(name, order, until_settled=until_settled)) as states:
+                async for state in states:
+                    yield state
+
+    async def _followed(self, name: str, order: Operation | None, *, until_settled: bool) -> AsyncGenerator[dict[str, Any], None]:
         entry = self._engine.registry.find(order.model) if order else await known(self._engine, self._orders, name)
         before: dict[str, Any] = {}
         while True:
@@ -85,8 +100,8 @@ class Desk:
                 await asyncio.wait({order.task}, timeout=LOOK_S)
 
 
-async def _desk(request: Request, engine: EngineDep) -> Desk:
-    return Desk(engine, request.app.state.orders)
+async def _desk(request: Request, engine: EngineDep) -> ModelManagement:
+    return ModelManagement(engine, request.app.state.orders, request.app.state.followers, holder_of(request.scope))
 
 
-DeskDep = Annotated[Desk, Depends(_desk)]
+DeskDep = Annotated[ModelManagement, Depends(_desk)]

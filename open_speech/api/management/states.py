@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from open_speech.api.management.operations import Operations, What
 from open_speech.backends import ModelEntry, Task
 from open_speech.engine import Engine
 from open_speech.errors import UnknownModel
-from open_speech.management.orders import Orders, What
-from open_speech.openai.errors import envelope
+from open_speech.http.errors import envelope
 from open_speech.registry import Registry
 
 State = Literal["available", "downloading", "downloaded", "loading", "loaded"]
@@ -82,12 +82,12 @@ class Seen:
     """Bytes by model."""
 
 
-async def state_of(engine: Engine, orders: Orders, entry: ModelEntry) -> ModelState:
+async def state_of(engine: Engine, orders: Operations, entry: ModelEntry) -> ModelState:
     """Ask about one model; takes 2 seconds at most."""
     return describe(entry, engine.registry, await _look(engine, entry.backend), orders)
 
 
-async def all_states(engine: Engine, orders: Orders) -> list[ModelState]:
+async def all_states(engine: Engine, orders: Operations) -> list[ModelState]:
     """Ask about every model of the backends that run here, and what else of theirs is kept; takes 2 seconds at most."""
     names = list(engine.runners)
     seen = dict(zip(names, await asyncio.gather(*(_look(engine, name) for name in names)), strict=True))
@@ -98,7 +98,7 @@ async def all_states(engine: Engine, orders: Orders) -> list[ModelState]:
     return [describe(entry, engine.registry, seen[entry.backend], orders) for entry in entries.values()]
 
 
-async def known(engine: Engine, orders: Orders, name: str) -> ModelEntry:
+async def known(engine: Engine, orders: Operations, name: str) -> ModelEntry:
     """Find a model of which there is something to tell: listed, kept on disk, loaded, or the object of an order.
 
     Raises UnknownModel for a hub repository that nobody has asked for yet, and what Registry.find does.
@@ -114,7 +114,7 @@ async def known(engine: Engine, orders: Orders, name: str) -> ModelEntry:
         return entry
 
 
-def describe(entry: ModelEntry, registry: Registry, seen: Seen, orders: Orders) -> ModelState:
+def describe(entry: ModelEntry, registry: Registry, seen: Seen, orders: Operations) -> ModelState:
     """Put together what is known of a model. Pure."""
     answer = seen.answer or {}
     parts = [part.id for part in entry.whole]

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 
 from open_speech.audio import Audio, concat, to_pcm16
 from open_speech.backends import ModelEntry, Task, TranscribeOptions
-from open_speech.captions import REACH_S, align, quiet_joint
 from open_speech.engine import Engine
 from open_speech.errors import UnsupportedValue
 from open_speech.registry import Registry
-from open_speech.speaking import Cue
+from open_speech.synthesis.alignment import REACH_S, align, quiet_joint
+from open_speech.synthesis.stream import Cue
 from open_speech.transcript import Segment, Word
-from open_speech.voices import Role
+from open_speech.voices import ResolvedVoice
 
 WAITING = 4
 """Pieces that are heard or wait for it; the speech waits while there are more, so that their sound does not fill the memory."""
@@ -22,7 +22,7 @@ WAITING = 4
 Hear = Callable[[Audio], Awaitable[list[Word]]]
 
 
-def hearing(engine: Engine, role: Role, field: str) -> Hear:
+def hearing(engine: Engine, role: ResolvedVoice, field: str) -> Hear:
     """Choose the recogniser that times the words of what `role` says. Raises UnsupportedValue naming `field` if there is none."""
     language = _language(role)
     model = _listener(engine.registry, language, field)
@@ -36,7 +36,7 @@ def hearing(engine: Engine, role: Role, field: str) -> Hear:
     return hear
 
 
-def _language(role: Role) -> str | None:
+def _language(role: ResolvedVoice) -> str | None:
     """Tell the ISO-639-1 code of what is spoken, as far as it is known."""
     # A blend begins with its first voice, and a speaker of a voice with the voice.
     own = next((voice.language for voice in role.model.voices if role.voice.startswith(voice.id)), None)

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from open_speech.api.openai import speech
+from open_speech.api.openai.schemas import ERRORS, SpeechRequest
+from open_speech.api.openai.voice_options import manner_of
 from open_speech.errors import InvalidValue, MissingField, UnknownVoice
-from open_speech.openai import speech
-from open_speech.openai.dependencies import EngineDep, SettingsDep
-from open_speech.openai.errors import validated
-from open_speech.openai.forms import form_schema, read_sample
-from open_speech.openai.manners import manner_of
-from open_speech.openai.schemas import ERRORS, SpeechRequest
+from open_speech.http.dependencies import EngineDep, SettingsDep
+from open_speech.http.errors import validated
+from open_speech.http.uploads import form_schema, read_sample
 from open_speech.voices import SAMPLE_BYTES
 
 router = APIRouter(prefix="/v1/audio", tags=["speak"], responses=ERRORS)

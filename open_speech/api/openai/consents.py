@@ -8,15 +8,16 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
+from open_speech.api.openai.schemas import ERRORS, ConsentBody, ConsentList, DeletedConsentBody
+from open_speech.api.openai.voices import library_of
 from open_speech.errors import InvalidValue, MissingField, UnknownItem
-from open_speech.openai.dependencies import EngineDep
-from open_speech.openai.errors import validated
-from open_speech.openai.forms import form_schema, read_sample
-from open_speech.openai.schemas import ERRORS, ConsentBody, ConsentList, DeletedConsentBody
-from open_speech.openai.voices import library_of
+from open_speech.http.dependencies import EngineDep
+from open_speech.http.errors import validated
+from open_speech.http.json_bodies import JsonRoute
+from open_speech.http.uploads import form_schema, read_sample
 from open_speech.voices import SAMPLE_BYTES, Consent, Library, sample_of
 
-router = APIRouter(prefix="/v1/audio/voice_consents", tags=["voices"], responses=ERRORS)
+router = APIRouter(prefix="/v1/audio/voice_consents", tags=["voices"], responses=ERRORS, route_class=JsonRoute)
 
 
 class NewConsentRequest(BaseModel):
@@ -40,15 +41,11 @@ async def create_consent(request: Request, engine: EngineDep) -> ConsentBody:
     if sample is None:
         raise MissingField("The required parameter `recording` is missing.", param="recording")
     library = library_of(engine.casting)
-    return _body(
-        await asyncio.to_thread(lambda: library.add_consent(body.name, body.language, sample_of(sample, "recording")))
-    )
+    return _body(await asyncio.to_thread(lambda: library.add_consent(body.name, body.language, sample_of(sample, "recording"))))
 
 
 @router.get("")
-async def list_consents(
-    engine: EngineDep, after: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
-) -> ConsentList:
+async def list_consents(engine: EngineDep, after: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> ConsentList:
     """List consents, newest first, `limit` of them behind the one named in `after`."""
     consents = await asyncio.to_thread(library_of(engine.casting).consents)
     start = 0

@@ -6,11 +6,11 @@ import asyncio
 import base64
 import binascii
 
+from open_speech.api.openai.transcription_request import SpeakerFields
 from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, DiarizeOptions
 from open_speech.codecs import decode
 from open_speech.errors import InvalidAudio, InvalidRequest, InvalidValue
-from open_speech.openai.listen_requests import SpeakerFields
 
 SHORTEST_S, LONGEST_S = 2.0, 10.0
 """Seconds of a known voice, as OpenAI documents them."""
@@ -26,6 +26,13 @@ async def diarization(body: SpeakerFields) -> DiarizeOptions | None:
     Raises InvalidValue naming `known_speaker_names`, `known_speaker_references` or `max_speakers`.
     """
     if not body.diarizes:
+        return None
+    if body.channel_mode != "mix" and body.known_speaker_names:
+        raise InvalidValue(
+            "`known_speaker_names` are for one mixed channel: with `channels` other than `mix`, each channel is a speaker.",
+            param="known_speaker_names",
+        )
+    if body.channel_mode == "separate":
         return None
     if body.min_speakers and body.max_speakers and body.min_speakers > body.max_speakers:
         raise InvalidValue("`max_speakers` is less than `min_speakers`.", param="max_speakers")

@@ -6,49 +6,49 @@ from typing import get_args
 
 from fastapi import APIRouter, Request
 
+from open_speech.api.openai.schemas import ERRORS, ModelBody, ModelList, TranscriptFormat
+from open_speech.api.openai.voice_list import voice_of
 from open_speech.backends import ModelEntry, Task
-from open_speech.config import AudioFormat
+from open_speech.config.types import AudioFormat
 from open_speech.errors import SpeechError
-from open_speech.openai.dependencies import EngineDep
-from open_speech.openai.schemas import ERRORS, ModelBody, ModelList, TranscriptFormat
-from open_speech.openai.voice_list import voice_of
+from open_speech.http.dependencies import EngineDep, SettingsDep
 from open_speech.registry import Registry
 
 router = APIRouter(prefix="/v1", tags=["models"], responses=ERRORS)
 
 
 @router.get("/models", response_model_exclude_none=True)
-async def list_models(request: Request, engine: EngineDep) -> ModelList:
+async def list_models(request: Request, engine: EngineDep, settings: SettingsDep) -> ModelList:
     """List the models that this server runs, then OpenAI's names for them."""
-    return ModelList(data=listed(engine.registry, request.app.state.created))
+    return ModelList(data=listed(engine.registry, request.app.state.created, settings.os_root_path))
 
 
 @router.get("/models/{name:path}", response_model_exclude_none=True)
-async def get_model(name: str, request: Request, engine: EngineDep) -> ModelBody:
+async def get_model(name: str, request: Request, engine: EngineDep, settings: SettingsDep) -> ModelBody:
     """Describe one model by its id, which may hold slashes, or by one of OpenAI's names."""
-    return describe(engine.registry.listed(name), name, request.app.state.created)
+    return describe(engine.registry.listed(name), name, request.app.state.created, settings.os_root_path)
 
 
 @router.get("/audio/models")
-async def list_audio_models(request: Request, engine: EngineDep) -> dict[str, list[dict[str, str]]]:
+async def list_audio_models(request: Request, engine: EngineDep, settings: SettingsDep) -> dict[str, list[dict[str, str]]]:
     """List all models in Open WebUI's shape, those that speak first, as it offers them for speaking."""
-    models = listed(engine.registry, request.app.state.created)
+    models = listed(engine.registry, request.app.state.created, settings.os_root_path)
     models.sort(key=lambda model: model.task != Task.TTS)
     return {"models": [{"id": model.id, "task": model.task} for model in models]}
 
 
-def listed(registry: Registry, created: int) -> list[ModelBody]:
+def listed(registry: Registry, created: int, root: str = "") -> list[ModelBody]:
     """Describe every served model, then every alias whose model is served; `created` is in Unix seconds."""
-    models = [describe(entry, entry.id, created) for entry in registry.models()]
+    models = [describe(entry, entry.id, created, root) for entry in registry.models()]
     for alias in registry.aliases:
         try:
-            models.append(describe(registry.find(alias), alias, created))
+            models.append(describe(registry.find(alias), alias, created, root))
         except SpeechError:  # the model behind it belongs to a backend that does not run here
             continue
     return models
 
 
-def describe(entry: ModelEntry, name: str, created: int) -> ModelBody:
+def describe(entry: ModelEntry, name: str, created: int, root: str = "") -> ModelBody:
     """Describe a model under the name it was asked for."""
     speaks = entry.task is Task.TTS
     return ModelBody(
@@ -64,7 +64,7 @@ def describe(entry: ModelEntry, name: str, created: int) -> ModelBody:
         languages=entry.languages,
         formats=get_args(AudioFormat if speaks else TranscriptFormat),
         sample_rate=entry.sample_rate,
-        voices=tuple(voice_of(entry, voice) for voice in entry.voices) if speaks else None,
+        voices=tuple(voice_of(entry, voice, root) for voice in entry.voices) if speaks else None,
         default_voice=entry.default_voice or None,
         word_times=None if speaks else entry.word_times,
         translates=None if speaks else entry.translates,

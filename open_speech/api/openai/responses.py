@@ -10,9 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from open_speech.languages import language_name
-from open_speech.openai.listen_requests import Granularity
-from open_speech.openai.schemas import (
+from open_speech.api.openai.schemas import (
     AnswerFormat,
     DiarizedBody,
     DiarizedSegmentBody,
@@ -24,8 +22,10 @@ from open_speech.openai.schemas import (
     VerboseBody,
     WordBody,
 )
-from open_speech.shaping import Shape
-from open_speech.subtitles import to_srt, to_text, to_vtt
+from open_speech.api.openai.transcription_request import Granularity
+from open_speech.languages import language_name
+from open_speech.recognition.subtitle_layout import Shape
+from open_speech.recognition.subtitles import to_srt, to_text, to_vtt
 from open_speech.transcript import Segment, Transcript, Word
 
 ONE_SPEAKER = "A"
@@ -120,6 +120,7 @@ def diarized_segment(number: int, segment: Segment) -> DiarizedSegmentBody:
         end=round(segment.end, 3),
         text=segment.text.strip(),
         speaker=segment.speaker or ONE_SPEAKER,
+        channel=segment.channel,
     )
 
 
@@ -159,6 +160,8 @@ def _segment(number: int, segment: Segment) -> SegmentBody:
         compression_ratio=segment.compression_ratio,
         no_speech_prob=segment.no_speech_prob,
         speaker=segment.speaker,
+        channel=segment.channel,
+        language=segment.language,
     )
 
 

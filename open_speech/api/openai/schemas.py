@@ -1,19 +1,22 @@
-"""Bodies of the audio and model endpoints, after OpenAI's API reference (audio/*, models/*); `listen_requests.py` has the rest."""
+"""Bodies of the audio and model endpoints, after OpenAI's API reference (audio/*, models/*); `transcription_request.py` has the rest."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from open_speech.config import AudioFormat
+from open_speech.config.types import AudioFormat, lower
 from open_speech.transcript import TranscriptInfo
 
 TranscriptFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 """What every transcription can be written as."""
 AnswerFormat = TranscriptFormat | Literal["diarized_json"]
+AnyCase = BeforeValidator(lower)
+"""Marks a field whose values are taken in any case: clients write `MP3` and `Verbose_JSON`."""
 """The same, and the format that needs to know who spoke."""
+
 
 class VoiceName(BaseModel):
     """A voice named by its id."""
@@ -33,11 +36,17 @@ class SpeechRequest(BaseModel):
     )
     voice: str | VoiceName | None = Field(None, description="Voice id, one of OpenAI's voices, or unset for the default.")
     instructions: str | None = Field(None, max_length=4096, description="How to speak; a model that follows none ignores them.")
-    response_format: AudioFormat | None = Field(None, description="Unset is the server's default, mp3 unless it says otherwise.")
+    response_format: Annotated[AudioFormat | None, AnyCase] = Field(
+        None, description="Unset is the server's default, mp3 unless it says otherwise."
+    )
     speed: float | None = Field(None, ge=0.25, le=4)
-    stream_format: Literal["audio", "sse", "json"] | None = Field("audio", description="`json`, one object with all of it, is ours.")
+    stream_format: Annotated[Literal["audio", "sse", "json"] | None, AnyCase] = Field(
+        "audio", description="`json`, one object with all of it, is ours."
+    )
     timestamps: Literal["word"] | None = Field(None, description="Not OpenAI's: when each word is said, in the events or the JSON.")
-    captions: Literal["vtt", "srt"] | None = Field(None, description="Not OpenAI's: subtitles, in the last event or the JSON.")
+    captions: Annotated[Literal["vtt", "srt"] | None, AnyCase] = Field(
+        None, description="Not OpenAI's: subtitles, in the last event or the JSON."
+    )
     progress: bool = Field(False, description="Not OpenAI's: events that tell how much of the text was spoken.")
     language: str | None = Field(None, description="Not OpenAI's: language of the text, where the voice can speak several.")
     sample_rate: int | None = Field(
@@ -132,6 +141,7 @@ class DiarizedSegmentBody(BaseModel):
     end: float
     text: str
     speaker: str
+    channel: int | None = Field(None, description="Channel of the file, from 0, where channels are transcribed apart. Not OpenAI's.")
 
 
 class DiarizedBody(BaseModel):
@@ -158,6 +168,8 @@ class SegmentBody(BaseModel):
     compression_ratio: float
     no_speech_prob: float
     speaker: str | None = None
+    channel: int | None = Field(None, description="Channel of the file, from 0, where channels are transcribed apart.")
+    language: str | None = Field(None, description="ISO-639-1 code of the language of this segment.")
 
 
 class WordBody(BaseModel):
@@ -214,6 +226,8 @@ class VoiceBody(BaseModel):
     created_at: int | None = None
     """Unix seconds at which a recording was stored."""
     type: Literal["audio_sample"] | None = None
+    unusable: str | None = None
+    """Why the voice cannot speak here at present; absent for a voice that can."""
 
 
 class DeletedVoiceBody(BaseModel):

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from open_speech.cache import Answer
+from open_speech.api.openai.schemas import ERRORS, SpeechRequest
+from open_speech.api.openai.speech_events import Follower, captioner_for
+from open_speech.api.openai.voice_options import manner_of
 from open_speech.codecs import MEDIA_TYPES, PCM_RATE, encode_stream
-from open_speech.config import AudioFormat, Settings
+from open_speech.codecs.wav import with_true_sizes
+from open_speech.config import Settings
+from open_speech.config.types import AudioFormat
 from open_speech.engine import Engine
 from open_speech.errors import BackendFailed
-from open_speech.openai import sse
-from open_speech.openai.dependencies import EngineDep, SettingsDep
-from open_speech.openai.following import Follower, captioner_for
-from open_speech.openai.live import UNSTORED, LiveResponse, resumed, while_connected
-from open_speech.openai.manners import manner_of
-from open_speech.openai.schemas import ERRORS, SpeechRequest
-from open_speech.reading import Reading
-from open_speech.voices import Manner
+from open_speech.http import sse
+from open_speech.http.dependencies import EngineDep, SettingsDep
+from open_speech.http.disconnect import UNSTORED, LiveResponse, resumed, while_connected
+from open_speech.http.json_bodies import JsonRoute, audio_of
+from open_speech.synthesis.cache import Answer
+from open_speech.synthesis.plan import SpeechPlan
+from open_speech.voices import VoiceOptions
 
-router = APIRouter(prefix="/v1/audio", tags=["speak"], responses=ERRORS)
+router = APIRouter(prefix="/v1/audio", tags=["speak"], responses=ERRORS, route_class=JsonRoute)
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -42,10 +46,10 @@ _CHUNK_BYTES = 1 << 15
 @router.post("/speech", responses=ANSWERS, response_class=Response)
 async def create_speech(body: SpeechRequest, request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
     """Speak a text. The answer begins when the first sound is there; a failure before that has its own status."""
-    return await spoken(body, await manner_of(body), request, engine, settings)
+    return await spoken(body, await manner_of(body, audio_of(request)), request, engine, settings)
 
 
-async def spoken(body: SpeechRequest, manner: Manner, request: Request, engine: Engine, settings: Settings) -> Response:
+async def spoken(body: SpeechRequest, manner: VoiceOptions, request: Request, engine: Engine, settings: Settings) -> Response:
     """Speak a text in a manner that may have come another way than in the body."""
     form = body.response_format or settings.tts_default_format
     reading = await engine.read(
@@ -64,7 +68,7 @@ async def spoken(body: SpeechRequest, manner: Manner, request: Request, engine: 
     place = await engine.place(reading, form) if captioner is None else None
     kept = None if place is None else await place.find()
     if kept is not None:
-        return _kept(kept, body, form)
+        return _kept(kept, body, form, warned(reading.warnings))
     follower = Follower(body, captioner)
     sound = _encoded(engine, reading, form, follower)
     if place is not None:
@@ -73,10 +77,16 @@ async def spoken(body: SpeechRequest, manner: Manner, request: Request, engine: 
     if first is None:
         raise BackendFailed("The backend made no sound.")
     sound = resumed(first, sound)
-    headers = None if place is None else _MISS
+    headers = {**({} if place is None else _MISS), **warned(reading.warnings)}
     if body.stream_format in ("sse", "json"):
         return _told(follower, sound, form, headers)
     return LiveResponse(sound, MEDIA_TYPES[form], headers)
+
+
+def warned(warnings: Sequence[str]) -> dict[str, str]:
+    """Return the header that says what was left out of a text; none if nothing was. Source: RFC 7234, section 5.5."""
+    text = " ".join(warnings).encode("ascii", "replace").decode().replace('"', "'")
+    return {"Warning": f'299 open-speech "{text}"'} if warnings else {}
 
 
 def _told(follower: Follower, sound: AsyncGenerator[bytes, None], form: AudioFormat, headers: Mapping[str, str] | None) -> Response:
@@ -86,14 +96,15 @@ def _told(follower: Follower, sound: AsyncGenerator[bytes, None], form: AudioFor
     return LiveResponse(follower.as_json(sound, form), "application/json", headers)
 
 
-def _kept(answer: Answer, body: SpeechRequest, form: AudioFormat) -> Response:
-    """Send a speech that was made before."""
+def _kept(answer: Answer, body: SpeechRequest, form: AudioFormat, warning: Mapping[str, str]) -> Response:
+    """Send a speech that was made before. It is whole, so a WAV states its true length."""
+    answer = replace(answer, data=with_true_sizes(answer.data, len(answer.data)))
     if body.stream_format in ("sse", "json"):
-        return _told(Follower(body, seconds=answer.seconds), _chunks(answer), form, _HIT)
-    return Response(answer.data, media_type=MEDIA_TYPES[form], headers={**UNSTORED, **_HIT})
+        return _told(Follower(body, seconds=answer.seconds), _chunks(answer), form, {**_HIT, **warning})
+    return Response(answer.data, media_type=MEDIA_TYPES[form], headers={**UNSTORED, **_HIT, **warning})
 
 
-async def _encoded(engine: Engine, reading: Reading, form: AudioFormat, follower: Follower) -> AsyncGenerator[bytes, None]:
+async def _encoded(engine: Engine, reading: SpeechPlan, form: AudioFormat, follower: Follower) -> AsyncGenerator[bytes, None]:
     speech = await engine.perform(reading)
     async with aclosing(speech):
         async with aclosing(encode_stream(follower.over(speech), form, speech.rate, pcm_rate=reading.finish.rate or PCM_RATE)) as chunks:

@@ -8,23 +8,24 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
 
-from open_speech import subtitles
+from open_speech.api.openai.captioning import Captioner, hearing
+from open_speech.api.openai.schemas import SpeechRequest, TokenUsage
 from open_speech.audio import Audio
+from open_speech.codecs.wav import with_true_sizes
 from open_speech.engine import Engine
 from open_speech.errors import InvalidValue
-from open_speech.narration import narrated
-from open_speech.openai.captioning import Captioner, hearing
-from open_speech.openai.schemas import SpeechRequest, TokenUsage
-from open_speech.shaping import Shape
-from open_speech.speaking import Cue, Speech
+from open_speech.recognition import subtitles
+from open_speech.recognition.subtitle_layout import Shape
+from open_speech.synthesis.cues import narrated
+from open_speech.synthesis.stream import Cue, SpeechStream
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
-from open_speech.voices import Role
+from open_speech.voices import ResolvedVoice
 
 _SHAPE = Shape(line_width=42, line_count=2)
 """Subtitles as film has them: two lines of 42 characters."""
 
 
-def captioner_for(body: SpeechRequest, engine: Engine, role: Role) -> Captioner | None:
+def captioner_for(body: SpeechRequest, engine: Engine, role: ResolvedVoice) -> Captioner | None:
     """Make ready to time the words of a speech, if the request asks for that. Raises InvalidRequest's children naming the field."""
     if body.timestamps is None and body.captions is None:
         return None
@@ -48,7 +49,7 @@ class Follower:
         """Characters of the piece that is being said."""
         self._said = self._told = 0
 
-    async def over(self, speech: Speech) -> AsyncGenerator[Audio, None]:
+    async def over(self, speech: SpeechStream) -> AsyncGenerator[Audio, None]:
         """Give the speech's sound."""
         async for item in narrated(speech):
             if self._captioner is not None:
@@ -78,7 +79,12 @@ class Follower:
             yield {"type": "speech.audio.done", **self._last()}
 
     async def as_json(self, sound: AsyncGenerator[bytes, None], form: str) -> AsyncGenerator[bytes, None]:
-        """Write encoded sound and what is known beside it as one JSON object; the sound is written as it is made, and not kept."""
+        """Write encoded audio and what is known beside it as one JSON object.
+
+        The audio is written as it is made, but for a WAV, whose header comes first and states the length.
+        """
+        if form == "wav":
+            sound = _whole(sound)
         yield f'{{"format":{json.dumps(form)},"audio":"'.encode()
         odd = b""
         async with aclosing(self), aclosing(sound):
@@ -126,6 +132,12 @@ class Follower:
             info = TranscriptInfo(self.body.language or "", 1.0, self.seconds)
             last["captions"] = write(Transcript(info, tuple(self._segments)), _SHAPE)
         return {**last, "usage": TokenUsage.spoken(self.body.input, self.seconds).model_dump()}
+
+
+async def _whole(sound: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(sound):
+        data = b"".join([chunk async for chunk in sound])
+    yield with_true_sizes(data, len(data))
 
 
 def _words(segment: Segment) -> dict[str, Any]:

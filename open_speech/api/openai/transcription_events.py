@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from open_speech.openai import answers
-from open_speech.openai.answers import Extras
-from open_speech.openai.listen_requests import Granularity
-from open_speech.openai.schemas import LanguageBody, TokenUsage
+from open_speech.api.openai import responses
+from open_speech.api.openai.responses import Extras
+from open_speech.api.openai.schemas import LanguageBody, TokenUsage
+from open_speech.api.openai.transcription_request import Granularity
 from open_speech.transcript import Segment, TranscriptInfo
 
 
@@ -33,14 +33,16 @@ class EventWriter:
         self._said += 1
         event: dict[str, Any] = {"type": "transcript.text.delta", "delta": delta}
         if self._extras.logprobs:
-            event["logprobs"] = [token.model_dump() for token in answers.tokens(segment)]
+            event["logprobs"] = [token.model_dump() for token in responses.tokens(segment)]
             self._logprobs += event["logprobs"]
-        event |= answers.times(segment, self._times)
+        event |= responses.times(segment, self._times)
+        if segment.channel is not None:
+            event["channel"] = segment.channel
         if self._speakers:
-            event["segment_id"] = answers.segment_id(self._said)
+            event["segment_id"] = responses.segment_id(self._said)
         yield event
         if self._speakers:
-            yield answers.diarized_segment(self._said, segment).model_dump()
+            yield responses.diarized_segment(self._said, segment).model_dump(exclude_none=True)
 
     def done(self, info: TranscriptInfo) -> dict[str, Any]:
         """Write the last event."""

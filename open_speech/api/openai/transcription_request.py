@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from open_speech.api.openai.schemas import AnswerFormat, AnyCase, TranscriptFormat
 from open_speech.backends import WHISPER_TEMPERATURES, TranscribeOptions, Vad
-from open_speech.cleaning import Cleaning
 from open_speech.config import Settings
-from open_speech.errors import UnsupportedLanguage, UnsupportedValue
-from open_speech.languages import language_code
-from open_speech.openai.schemas import AnswerFormat, TranscriptFormat
-from open_speech.shaping import Shape
+from open_speech.errors import InvalidRequest, UnsupportedValue
+from open_speech.http import json_screen
+from open_speech.languages import requested_language, requested_languages
+from open_speech.recognition.channels import ChannelMode
+from open_speech.recognition.denoise import Cleaning
+from open_speech.recognition.subtitle_layout import Shape
 
 Granularity = Literal["word", "segment"]
 
@@ -23,6 +24,8 @@ TELLS_LANGUAGES = ("gpt-transcribe", "gpt-live-transcribe")
 """OpenAI's names whose answers list the languages that were heard."""
 MAX_KNOWN_SPEAKERS = 4
 """As many as OpenAI takes."""
+_MOST_VALUES = 10_000
+"""Values of a list that is written with commas: 4 MiB of `a,` would become two million strings."""
 _USUAL_WIDTH = 42
 """Characters of a subtitle's line, as television has them, where a request only says how many lines it wants."""
 
@@ -30,6 +33,8 @@ _USUAL_WIDTH = 42
 def _as_list(value: object) -> object:
     """Take a list written as JSON, separated by commas, or as one value."""
     if isinstance(value, str) and not value.lstrip().startswith("["):
+        if value.count(",") >= _MOST_VALUES:
+            raise ValueError(f"there are more than {_MOST_VALUES} values")
         return [part.strip() for part in value.split(",") if part.strip()]
     return _as_json(value)
 
@@ -43,8 +48,10 @@ def _as_json(value: object) -> object:
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
         return value
     try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
+        return json_screen.loads(value)
+    except InvalidRequest as problem:
+        raise ValueError(problem.message) from None
+    except ValueError:
         raise ValueError("not valid JSON") from None
 
 
@@ -101,7 +108,22 @@ class SubtitleFields(BaseModel):
         )
 
 
-class SpeakerFields(BaseModel):
+class ChannelFields(BaseModel):
+    """What is done with the channels of a file; not OpenAI's."""
+
+    channels: ChannelMode = Field(
+        "mix",
+        description="`mix` makes one of all channels; `separate` transcribes each, labelled; `auto` does so for two with different speech.",
+    )
+    multichannel: OptionalBool = Field(None, description="`true` is `channels=separate`, as Deepgram and AssemblyAI name it.")
+
+    @property
+    def channel_mode(self) -> ChannelMode:
+        """What `channels` and `multichannel` together ask for."""
+        return "separate" if self.multichannel and self.channels == "mix" else self.channels
+
+
+class SpeakerFields(ChannelFields):
     """Who spoke. Only the known speakers are OpenAI's."""
 
     diarize: OptionalBool = Field(None, description="Tell speakers apart.")
@@ -134,7 +156,7 @@ class CleaningFields(BaseModel):
         )
 
 
-class ListenRequest(SubtitleFields, CleaningFields):
+class ListenRequest(SubtitleFields, CleaningFields, ChannelFields):
     """The fields that transcription and translation share. What is unknown is ignored."""
 
     model_config = ConfigDict(frozen=True)
@@ -151,7 +173,7 @@ class ListenRequest(SubtitleFields, CleaningFields):
 class TranslationRequest(ListenRequest):
     """Body of `POST /v1/audio/translations`."""
 
-    response_format: TranscriptFormat = "json"
+    response_format: Annotated[TranscriptFormat, AnyCase] = "json"
 
     def options(self) -> TranscribeOptions:
         """Say the same to the engine."""
@@ -161,8 +183,10 @@ class TranslationRequest(ListenRequest):
 class TranscriptionRequest(ListenRequest, SpeakerFields):
     """Body of `POST /v1/audio/transcriptions`."""
 
-    response_format: AnswerFormat = "json"
-    language: str | None = Field(None, description="ISO-639-1 code or English name of the language; unset detects it.")
+    response_format: Annotated[AnswerFormat, AnyCase] = "json"
+    language: str | None = Field(
+        None, description="Language of the speech: ISO 639 code (`en`, `eng`, `en-US`) or English name; unset or `auto` detects it."
+    )
     languages: Words = Field((), max_length=100, description="Candidate languages; one candidate is the language.")
     keywords: Words = Field((), description="Words that are likely to be said.")
     hotwords: str | None = Field(None, description="The same in one text; not OpenAI's.")
@@ -216,8 +240,8 @@ class TranscriptionRequest(ListenRequest, SpeakerFields):
 
         `usual` is how this server looks for speech; a request that asks for that without numbers of its own gets it.
         """
-        candidates = tuple(known_language(name, "languages") for name in self.languages)
-        language = known_language(self.language, "language") if self.language else candidates[0] if len(candidates) == 1 else None
+        candidates = requested_languages(self.languages, "languages")
+        language = requested_language(self.language, "language") or (candidates[0] if len(candidates) == 1 else None)
         chunking = self.chunking_strategy
         return TranscribeOptions(
             language=language,
@@ -231,11 +255,3 @@ class TranscriptionRequest(ListenRequest, SpeakerFields):
             vad=chunking.vad() if isinstance(chunking, ServerVad) else usual if chunking or self.vad_filter else None,
             sequential=chunking is None and self.vad_filter is False,
         )
-
-
-def known_language(name: str, field: str) -> str:
-    """Find the code of a language that the request names in `field`. Raises UnsupportedLanguage."""
-    code = language_code(name)
-    if code is None:
-        raise UnsupportedLanguage(f"`{name}` is not a language: give an ISO-639-1 code such as `en`.", param=field)
-    return code

@@ -12,21 +12,24 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from open_speech.api.openai import responses
+from open_speech.api.openai.known_speakers import diarization
+from open_speech.api.openai.responses import Extras
+from open_speech.api.openai.schemas import ERRORS, BatchBody, DiarizedBody, TranscriptionBody, VerboseBody
+from open_speech.api.openai.transcription_events import EventWriter
+from open_speech.api.openai.transcription_request import ListenRequest, TranscriptionRequest, TranslationRequest
 from open_speech.backends import DiarizeOptions, Task, TranscribeOptions
-from open_speech.cleaning import Cleaning
 from open_speech.config import Settings
 from open_speech.engine import Engine
 from open_speech.errors import SpeechError, UnsupportedValue
-from open_speech.openai import answers, sse
-from open_speech.openai.answers import Extras
-from open_speech.openai.dependencies import EngineDep, SettingsDep
-from open_speech.openai.errors import envelope, validated
-from open_speech.openai.forms import Media, read_upload, read_uploads
-from open_speech.openai.known_speakers import diarization
-from open_speech.openai.listen_requests import ListenRequest, TranscriptionRequest, TranslationRequest
-from open_speech.openai.live import LiveResponse, resumed, while_connected
-from open_speech.openai.schemas import ERRORS, BatchBody, DiarizedBody, TranscriptionBody, VerboseBody
-from open_speech.openai.transcript_events import EventWriter
+from open_speech.http import sse
+from open_speech.http.dependencies import EngineDep, SettingsDep
+from open_speech.http.disconnect import LiveResponse, resumed, while_connected
+from open_speech.http.errors import envelope, validated
+from open_speech.http.uploads import Media, read_upload, read_uploads
+from open_speech.recognition.channels import ChannelMode
+from open_speech.recognition.denoise import Cleaning
+from open_speech.recognition.transcription import TranscriptionStream
 from open_speech.transcript import Transcript
 
 router = APIRouter(prefix="/v1/audio", tags=["listen"], responses=ERRORS)
@@ -82,9 +85,7 @@ async def create_transcription(request: Request, engine: EngineDep, settings: Se
     return await _answered(transcript, body)
 
 
-@router.post(
-    "/transcriptions/verbose", openapi_extra=_body_schema(TranscriptionRequest), responses={200: {"model": VerboseBody}}
-)
+@router.post("/transcriptions/verbose", openapi_extra=_body_schema(TranscriptionRequest), responses={200: {"model": VerboseBody}})
 async def create_verbose_transcription(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
     """Write down what is said as `verbose_json`, with segments, and with words where the model can time them."""
     async with read_upload(request) as upload:
@@ -123,16 +124,23 @@ class Question:
     options: TranscribeOptions
     diarize: DiarizeOptions | None
     clean: Cleaning | None
+    channels: ChannelMode
 
     async def heard(self, engine: Engine, source: bytes | Path) -> Transcript:
         """Wait for the whole transcript."""
-        return await engine.transcribe(source, self.model, self.options, diarize=self.diarize, clean=self.clean)
+        return await engine.transcribe(source, self.model, self.options, diarize=self.diarize, clean=self.clean, channels=self.channels)
+
+    async def listen(self, engine: Engine, source: bytes | Path, options: TranscribeOptions, start_s: float = 0.0) -> TranscriptionStream:
+        """Transcribe segment by segment, from `start_s` seconds on."""
+        return await engine.listen(
+            source, self.model, options, diarize=self.diarize, clean=self.clean, channels=self.channels, start_s=start_s
+        )
 
     async def events(
         self, engine: Engine, source: bytes | Path, writer: EventWriter, upload: AsyncExitStack
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Give the events of a transcription while it is made; `upload`, which keeps the source open, is closed at the end."""
-        async with upload, aclosing(await engine.listen(source, self.model, self.options, diarize=self.diarize, clean=self.clean)) as heard:
+        async with upload, aclosing(await self.listen(engine, source, self.options)) as heard:
             async for segment in heard:
                 for event in writer.segment(segment):
                     yield event
@@ -141,7 +149,7 @@ class Question:
 
 async def question_of(body: TranscriptionRequest | TranslationRequest, engine: Engine, settings: Settings) -> Question:
     """Say a request to the engine. Raises InvalidRequest's children naming the field."""
-    times_words = engine.registry.find(body.model, Task.STT).word_times
+    times_words = (await engine.usable(body.model, Task.STT)).word_times
     if isinstance(body, TranscriptionRequest):
         options, diarize = body.options(settings.vad), await diarization(body)
     else:
@@ -149,7 +157,7 @@ async def question_of(body: TranscriptionRequest | TranslationRequest, engine: E
     # Neither needs the times of words, but both are exact with them: a subtitle's cuts, and where one speaker ends.
     gains = diarize is not None or (body.shape is not None and body.response_format in ("srt", "vtt"))
     options = replace(options, word_times=options.word_times or (gains and times_words))
-    return Question(body.model, options, diarize, body.cleaning(settings))
+    return Question(body.model, options, diarize, body.cleaning(settings), body.channel_mode)
 
 
 def extras_of(body: TranscriptionRequest | TranslationRequest) -> Extras:
@@ -173,8 +181,8 @@ async def _streamed(request: Request, events: AsyncGenerator[dict[str, Any], Non
 async def _answered(transcript: Transcript, body: TranscriptionRequest | TranslationRequest) -> Response:
     granularities = body.timestamp_granularities if isinstance(body, TranscriptionRequest) else ("segment",)
     if transcript.info.duration < _LONG_S:
-        return answers.answer(transcript, body.response_format, granularities, extras_of(body))
-    return await asyncio.to_thread(answers.answer, transcript, body.response_format, granularities, extras_of(body))
+        return responses.answer(transcript, body.response_format, granularities, extras_of(body))
+    return await asyncio.to_thread(responses.answer, transcript, body.response_format, granularities, extras_of(body))
 
 
 async def _batch(engine: Engine, question: Question, body: TranscriptionRequest, files: list[Media]) -> dict[str, Any]:
@@ -190,7 +198,7 @@ async def _batch(engine: Engine, question: Question, body: TranscriptionRequest,
                 transcript = await question.heard(engine, file.source)
         except SpeechError as error:
             return head | envelope(error)
-        return head | answers.body_of(transcript, form, body.timestamp_granularities, extras_of(body)).model_dump(exclude_none=True)
+        return head | responses.body_of(transcript, form, body.timestamp_granularities, extras_of(body)).model_dump(exclude_none=True)
 
     async with asyncio.TaskGroup() as group:
         items = [group.create_task(item(index, file)) for index, file in enumerate(files)]

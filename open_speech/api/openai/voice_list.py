@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterator
 from urllib.parse import quote
 
+from open_speech.api.openai.schemas import VoiceBody
 from open_speech.backends import ModelEntry, Task, Voice
 from open_speech.errors import SpeechError
-from open_speech.openai.schemas import VoiceBody
 from open_speech.registry import OPENAI_TTS, OPENAI_VOICES
-from open_speech.voices import Casting, FolderVoice, Preset, StoredVoice
+from open_speech.voices import FolderVoice, Preset, StoredVoice, VoiceResolver
 
 PATH = "/v1/audio/voices"
 _FIRST_OF_BLEND = re.compile(r"[^(+#]*")
 
 
-def listed(casting: Casting, model: str | None = None) -> Iterator[VoiceBody]:
+def listed(casting: VoiceResolver, model: str | None = None, *, root: str = "") -> Iterator[VoiceBody]:
     """Describe every voice of every model that is served, or of one model. Blocking, for recordings are looked up on disk.
+
+    `root` is a prefix of the paths that clients ask for, as in `OS_ROOT_PATH`.
 
     Raises what `Registry.find` does for a model that is not there.
     """
@@ -25,18 +27,18 @@ def listed(casting: Casting, model: str | None = None) -> Iterator[VoiceBody]:
     entries = registry.models(Task.TTS) if model is None else [registry.find(model, Task.TTS)]
     for entry in entries:
         for voice in entry.voices:
-            yield voice_of(entry, voice)
+            yield voice_of(entry, voice, root)
     asked = OPENAI_TTS[0] if model is None else model
     for name in casting.presets.voices:
-        yield from _named(casting, asked, name, entries)
+        yield from _named(casting, asked, name, entries, root)
     if model is None or entries[0].clones:
         for stored in casting.recordings():
-            yield recorded(casting, stored, entries)
+            yield recorded(casting, stored, entries, root=root)
     for name in OPENAI_VOICES:
-        yield from _named(casting, asked, name, entries)
+        yield from _named(casting, asked, name, entries, root)
 
 
-def voice_of(entry: ModelEntry, voice: Voice) -> VoiceBody:
+def voice_of(entry: ModelEntry, voice: Voice, root: str = "") -> VoiceBody:
     """Describe a voice of a model."""
     return VoiceBody(
         id=voice.id,
@@ -47,11 +49,14 @@ def voice_of(entry: ModelEntry, voice: Voice) -> VoiceBody:
         model=entry.id,
         engine=entry.backend,
         licence=entry.licence,
-        sample=_sample(voice.id, entry),
+        sample=root + _sample(voice.id, entry),
+        unusable=f"Its language is not installed: {voice.needs}" if voice.needs else None,
     )
 
 
-def recorded(casting: Casting, voice: StoredVoice | FolderVoice, entries: list[ModelEntry] | None = None) -> VoiceBody:
+def recorded(
+    casting: VoiceResolver, voice: StoredVoice | FolderVoice, entries: list[ModelEntry] | None = None, *, root: str = ""
+) -> VoiceBody:
     """Describe a recording, with the first of `entries`, or else of all models here, that clones."""
     served = casting.registry.models(Task.TTS) if entries is None else entries
     entry = next((entry for entry in served if entry.clones), None)
@@ -64,13 +69,14 @@ def recorded(casting: Casting, voice: StoredVoice | FolderVoice, entries: list[M
         language=voice.language,
         model=entry.id if entry else None,
         engine=entry.backend if entry else None,
-        sample=_sample(name, None),
+        sample=root + _sample(name, None),
+        unusable=None if entry else "No model of this server clones voices.",
         created_at=stored.created_at if stored else None,
         type="audio_sample",
     )
 
 
-def _named(casting: Casting, asked: str, name: str, entries: list[ModelEntry]) -> Iterator[VoiceBody]:
+def _named(casting: VoiceResolver, asked: str, name: str, entries: list[ModelEntry], root: str) -> Iterator[VoiceBody]:
     """Describe a preset or one of OpenAI's names, unless it is of a model that is not among `entries`, or not served."""
     try:
         entry, preset = casting.behind(asked, name)
@@ -93,7 +99,7 @@ def _named(casting: Casting, asked: str, name: str, entries: list[ModelEntry]) -
         engine=entry.backend,
         licence=entry.licence,
         voice=voice,
-        sample=_sample(name, entry),
+        sample=root + _sample(name, entry),
     )
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from pathlib import Path
 
+from open_speech.api.openai.schemas import SpeechRequest
 from open_speech.backends import VoiceReference
 from open_speech.errors import InvalidValue, MissingField, UploadTooLarge
-from open_speech.openai.schemas import SpeechRequest
-from open_speech.voices import SAMPLE_BYTES, Manner, sample_of
+from open_speech.voices import SAMPLE_BYTES, VoiceOptions, sample_of
 
 _FIELD = "reference_audio"
 
 
-async def manner_of(body: SpeechRequest, file: bytes | None = None) -> Manner:
+async def manner_of(body: SpeechRequest, file: bytes | Path | None = None) -> VoiceOptions:
     """Read the wishes of a request; `file` is a recording that came beside its fields.
 
     Raises InvalidValue, MissingField or UploadTooLarge naming the field.
@@ -24,10 +25,10 @@ async def manner_of(body: SpeechRequest, file: bytes | None = None) -> Manner:
         reference = await asyncio.to_thread(_reference, file, body.reference_audio or "", body.reference_text)
     elif body.reference_text:
         raise MissingField("`reference_text` says what is said in `reference_audio`, which is missing.", param=_FIELD)
-    return Manner(reference, body.voice_design or None, body.instructions or None, lenient=body.ignore_unsupported)
+    return VoiceOptions(reference, body.voice_design or None, body.instructions or None, lenient=body.ignore_unsupported)
 
 
-def _reference(file: bytes | None, written: str, text: str | None) -> VoiceReference:
+def _reference(file: bytes | Path | None, written: str, text: str | None) -> VoiceReference:
     return VoiceReference.of(sample_of(_bytes_of(written) if file is None else file, _FIELD), text or None)
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, Response
 
-from open_speech.config import AudioFormat
+from open_speech.api.openai import speech
+from open_speech.api.openai.schemas import ERRORS, AnyCase, DeletedVoiceBody, SpeechRequest, VoiceBody
+from open_speech.api.openai.voice_list import PATH, listed, recorded
+from open_speech.config.types import AudioFormat
 from open_speech.errors import InvalidRequest, InvalidValue, LibraryFull, MissingField, UnknownItem
-from open_speech.openai import speech
-from open_speech.openai.dependencies import EngineDep, SettingsDep
-from open_speech.openai.errors import validated
-from open_speech.openai.forms import form_schema, read_sample
-from open_speech.openai.schemas import ERRORS, DeletedVoiceBody, SpeechRequest, VoiceBody
-from open_speech.openai.voice_list import PATH, listed, recorded
-from open_speech.voices import SAMPLE_BYTES, Casting, Library, Manner, NewVoice, StoredVoice, greeting, sample_of
+from open_speech.http.dependencies import EngineDep, SettingsDep
+from open_speech.http.errors import validated
+from open_speech.http.uploads import form_schema, read_sample
+from open_speech.voices import SAMPLE_BYTES, Library, NewVoice, StoredVoice, VoiceOptions, VoiceResolver, greeting, sample_of
 
 router = APIRouter(tags=["voices"], responses=ERRORS)
 
@@ -33,9 +33,9 @@ class NewVoiceRequest(BaseModel):
 
 
 @router.get(PATH)
-async def list_voices(engine: EngineDep, model: str | None = None, legacy: bool = False) -> dict[str, Any]:
+async def list_voices(engine: EngineDep, settings: SettingsDep, model: str | None = None, legacy: bool = False) -> dict[str, Any]:
     """List the voices of all models or of one; `legacy` gives bare names, as older clients of Kokoro servers read them."""
-    voices = await asyncio.to_thread(lambda: list(listed(engine.casting, model)))
+    voices = await asyncio.to_thread(lambda: list(listed(engine.casting, model, root=settings.os_root_path)))
     if legacy:
         return {"voices": list(dict.fromkeys(voice.id for voice in voices if voice.kind != "alias"))}
     data = [voice.model_dump(exclude_none=True) for voice in voices]
@@ -43,20 +43,20 @@ async def list_voices(engine: EngineDep, model: str | None = None, legacy: bool 
 
 
 @router.post(PATH, openapi_extra=form_schema(NewVoiceRequest, "audio_sample"), response_model_exclude_none=True)
-async def create_voice(request: Request, engine: EngineDep) -> VoiceBody:
+async def create_voice(request: Request, engine: EngineDep, settings: SettingsDep) -> VoiceBody:
     """Store a recording as a voice to clone: 1 to 60 seconds, 10 MiB, any format that can be decoded."""
     fields, sample = await read_sample(request, "audio_sample", max_bytes=SAMPLE_BYTES)
     body = validated(NewVoiceRequest, fields)
     if sample is None:
         raise MissingField("The required parameter `audio_sample` is missing.", param="audio_sample")
     new = NewVoice(body.name, body.consent, body.language, body.transcript)
-    return await asyncio.to_thread(_stored, engine.casting, new, sample)
+    return await asyncio.to_thread(_stored, engine.casting, new, sample, settings.os_root_path)
 
 
 @router.get(PATH + "/{voice_id}", response_model_exclude_none=True)
-async def get_voice(voice_id: str, engine: EngineDep, model: str | None = None) -> VoiceBody:
+async def get_voice(voice_id: str, engine: EngineDep, settings: SettingsDep, model: str | None = None) -> VoiceBody:
     """Describe one voice by its id or its name."""
-    return await asyncio.to_thread(_found, engine.casting, voice_id, model)
+    return await asyncio.to_thread(_found, engine.casting, voice_id, model, settings.os_root_path)
 
 
 @router.delete(PATH + "/{voice_id}")
@@ -72,10 +72,10 @@ async def hear_voice(  # noqa: PLR0913 - the route's parameters
     engine: EngineDep,
     settings: SettingsDep,
     model: str | None = None,
-    response_format: AudioFormat | None = None,
+    response_format: Annotated[AudioFormat | None, AnyCase] = None,
 ) -> Response:
     """Let a voice be heard: a recording as it is stored, any other saying a short sentence in its language."""
-    voice = await asyncio.to_thread(_found, engine.casting, voice_id, model)
+    voice = await asyncio.to_thread(_found, engine.casting, voice_id, model, settings.os_root_path)
     if voice.kind == "library":
         recording = await asyncio.to_thread(engine.casting.recording, voice.id)
         if recording is None:
@@ -84,7 +84,7 @@ async def hear_voice(  # noqa: PLR0913 - the route's parameters
         return FileResponse(path, media_type="audio/wav" if path.suffix.lower() == ".wav" else None)
     assert voice.model is not None
     body = SpeechRequest(model=voice.model, input=greeting(voice.language), voice=voice.id, response_format=response_format)
-    return await speech.spoken(body, Manner(), request, engine, settings)
+    return await speech.spoken(body, VoiceOptions(), request, engine, settings)
 
 
 @router.get("/api/voice-presets")
@@ -95,28 +95,28 @@ async def list_presets(engine: EngineDep) -> dict[str, Any]:
     return {"presets": data, "openai": dict(presets.openai)}
 
 
-def library_of(casting: Casting) -> Library:
+def library_of(casting: VoiceResolver) -> Library:
     """Give the library. Raises LibraryFull where the server keeps none."""
     if casting.library is None:
         raise LibraryFull("This server keeps no voices.")
     return casting.library
 
 
-def _found(casting: Casting, name: str, model: str | None) -> VoiceBody:
-    found = next((voice for voice in listed(casting, model) if name in (voice.id, voice.name)), None)
+def _found(casting: VoiceResolver, name: str, model: str | None, root: str) -> VoiceBody:
+    found = next((voice for voice in listed(casting, model, root=root) if name in (voice.id, voice.name)), None)
     if found is None:
         raise _unknown(name)
     return found
 
 
-def _stored(casting: Casting, new: NewVoice, sample: bytes) -> VoiceBody:
+def _stored(casting: VoiceResolver, new: NewVoice, sample: bytes, root: str) -> VoiceBody:
     if casting.is_taken(new.name):
         raise InvalidValue(f"There is a voice called `{new.name}` already.", param="name")
     voice = library_of(casting).add(new, sample_of(sample, "audio_sample"))
-    return recorded(casting, voice)
+    return recorded(casting, voice, root=root)
 
 
-def _deleted(casting: Casting, name: str) -> str:
+def _deleted(casting: VoiceResolver, name: str) -> str:
     voice = casting.recording(name)
     if isinstance(voice, StoredVoice) and library_of(casting).remove(voice):
         return voice.id

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from open_speech.realtime.settings import Kind
+from open_speech.api.realtime.settings import Kind
 
 Event = dict[str, Any]
 

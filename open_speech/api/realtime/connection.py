@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import logging
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -11,40 +12,34 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from open_speech.api.realtime.effects import Begin, Clear, Commit, Effect, Hear, HearItem, Report, Respond, Stop, Tune
+from open_speech.api.realtime.events import Message, failure, opened
+from open_speech.api.realtime.input_buffer import too_long
+from open_speech.api.realtime.input_driver import InputDriver
+from open_speech.api.realtime.opening import FRAME_BYTES, new_id
+from open_speech.api.realtime.response_driver import Speaker
+from open_speech.api.realtime.session import Session
+from open_speech.concurrency.blocking_iterators import in_turn
+from open_speech.dialogue.llm import LanguageModel
 from open_speech.engine import Engine
 from open_speech.errors import SpeechError
-from open_speech.outbox import Outbox
-from open_speech.outgoing import Close, Send
-from open_speech.realtime.effects import (
-    Begin,
-    Clear,
-    Commit,
-    Effect,
-    Hear,
-    HearItem,
-    Report,
-    Respond,
-    Stop,
-    Tune,
-)
-from open_speech.realtime.events import failure
-from open_speech.realtime.hearing import Hearing
-from open_speech.realtime.llm import LanguageModel
-from open_speech.realtime.opening import new_id
-from open_speech.realtime.session import Session
-from open_speech.realtime.speaking import Speaker
+from open_speech.http.inbox import Inbox
+from open_speech.http.send_queue import SendQueue
+from open_speech.http.ws_messages import Close, Send
 
 log = logging.getLogger("open_speech.realtime")
 
 FAILED = 1011
 """Close code of a connection that the server cannot go on with."""
+INLINE_CHARS = 1 << 16
+"""A longer message is parsed off the event loop."""
 SOUND = ("response.output_audio.delta", "response.audio.delta")
 """Events that carry sound, in both dialects."""
 SHORTEST_TICK_S = 0.02
 """A deadline of the session is looked at no more often than this, whatever it says."""
 
 
-class Conversation:
+class Connection:
     """A connection from its first event to its last.
 
     All tasks are of one event loop, so each of them may call the session; what a call gives is performed before the next one.
@@ -54,8 +49,9 @@ class Conversation:
         """The connection is accepted already, and the session has not begun."""
         self._socket = socket
         self._session = session
-        self._outbox = Outbox(_sound_of)
-        self._hearing = Hearing(engine, self._report)
+        self._inbox = Inbox(socket)
+        self._outbox = SendQueue(_sound_of)
+        self._hearing = InputDriver(engine, self._report)
         self._speaker = Speaker(engine, llm, report=self._report, room=self._outbox.room)
         self._changed = asyncio.Event()
         """Set when the session's deadline may be another."""
@@ -76,7 +72,7 @@ class Conversation:
             await self._speaker.aclose()
 
     def _works(self) -> Sequence[Coroutine[Any, Any, None]]:
-        return self._read(), self._watch(), self._hearing.run()
+        return self._inbox.fill(), self._read(), self._watch(), self._hearing.run()
 
     async def _end(self, failure_: BaseException | None, writing: asyncio.Task[None]) -> None:
         """Tell the client why the server cannot go on, if it is there to be told."""
@@ -91,17 +87,30 @@ class Conversation:
             await writing
 
     async def _read(self) -> None:
-        """Take the client's events, no faster than they are dealt with. Raises WebSocketDisconnect when it has left."""
+        """Take the client's events, no faster than they are dealt with."""
         while True:
             await self._outbox.calm()
             await self._hearing.settled()
-            event = await self._socket.receive()
-            if event["type"] == "websocket.disconnect":
-                raise WebSocketDisconnect(event.get("code", 1005))
-            text = event.get("text")
-            if text is None:
-                text = event.get("bytes", b"").decode(errors="replace")
-            self._perform(self._session.receive(text, time.time()))
+            self._perform(self._session.receive(await self._message(), time.time()))
+
+    async def _message(self) -> str | Message:
+        """Wait for a message; a long one is parsed off the event loop."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        texts: list[str] = []
+        size = 0
+        while True:
+            part = await self._inbox.part()
+            text = part.data if isinstance(part.data, str) else decoder.decode(part.data, part.is_last)
+            size += len(text)
+            if size <= FRAME_BYTES:
+                texts.append(text)
+            else:
+                texts.clear()
+            if part.is_last:
+                break
+        if size > FRAME_BYTES:
+            return Message({}, too_long(FRAME_BYTES))
+        return await in_turn(opened, *texts) if size > INLINE_CHARS else "".join(texts)
 
     async def _watch(self) -> None:
         """Wake the session when it wants to be woken."""

@@ -1,6 +1,6 @@
 """What a Realtime session asks to be done, and what it is told of it: the values between the machine and its driver. No I/O.
 
-The machine (session.py) takes client events, reports and the time, and gives effects. The driver (conversation.py) performs effects in
+The machine (session.py) takes client events, reports and the time, and gives effects. The driver (connection.py) performs effects in
 their order and brings reports. Times named `_ms` are milliseconds of input audio since the session began.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from open_speech.errors import SpeechError
-from open_speech.outgoing import Close, Send
+from open_speech.http.ws_messages import Close, Send
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class TurnRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class TranscriptionSettings:
     """How input is transcribed; without a model of its own the server's default is taken."""
 
     model: str | None = None
@@ -80,7 +80,7 @@ class Begin:
 
     item_id: str
     start_ms: int
-    ears: Ears
+    ears: TranscriptionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Commit:
     item_id: str
     start_ms: int
     end_ms: int
-    ears: Ears | None
+    ears: TranscriptionSettings | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class HearItem:
     item_id: str
     data: bytes
     format: SoundFormat
-    ears: Ears
+    ears: TranscriptionSettings
 
 
 @dataclass(frozen=True, slots=True)

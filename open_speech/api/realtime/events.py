@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from open_speech.api.realtime.checking import Value, checked
+from open_speech.api.realtime.settings import Format, VoiceId
 from open_speech.errors import InvalidRequest, InvalidValue, MissingField, SpeechError
-from open_speech.realtime.checking import Value, checked
-from open_speech.realtime.settings import Format, VoiceId
+from open_speech.http import base64_stream, json_screen
+from open_speech.http.base64_stream import Base64Bytes
 
 NAME_CHARS = 512
 """Ids that a client chooses are no longer than this."""
-DEEPEST = 64
-"""What is nested deeper is no event of this protocol, and would not come back as JSON."""
+BOUNDS = json_screen.Bounds()
+"""Structure of one event; tools with their schemas have the most."""
+LONG_MESSAGE = 1 << 16
+"""The audio of a longer message, in characters, is decoded when it is opened."""
+AUDIO_PATHS: tuple[json_screen.Path, ...] = (("audio",), ("item", "content", None, "audio"))
+"""Where `input_audio_buffer.append` and `conversation.item.create` have audio."""
 METADATA_PAIRS, KEY_CHARS, TEXT_CHARS = 16, 64, 512
 
 Id = Annotated[str, Field(min_length=1, max_length=NAME_CHARS)]
@@ -43,9 +47,9 @@ class SessionUpdate(Value):
 
 
 class Append(Value):
-    """`input_audio_buffer.append`; `audio` in base64."""
+    """`input_audio_buffer.append`; `audio` in base64, or decoded already."""
 
-    audio: str
+    audio: str | bytes
 
 
 class CommitBuffer(Value):
@@ -119,25 +123,70 @@ _CLASSES: Mapping[str, type[ClientEvent]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a client: a JSON object, or what is wrong with it."""
+
+    body: Mapping[str, Any]
+    error: SpeechError | None = None
+
+
+def opened(*parts: str) -> Message:
+    """Parse one message, whole or in parts, and decode the audio of a long one.
+
+    That takes some 100 ms for the largest: do it off the event loop.
+    """
+    try:
+        body, audio = _diverted(parts) if sum(map(len, parts)) > LONG_MESSAGE else (read("".join(parts)), [])
+    except SpeechError as error:
+        return Message({}, error)
+    holders = [part for part in (body, *_parts_of(body)) if part.get("audio") == ""] if audio else []
+    if len(holders) != len(audio):
+        return Message(body, InvalidJson("The message has audio where none belongs, or twice."))
+    try:
+        for holder, decoder in zip(holders, audio, strict=True):
+            holder["audio"] = decoder.value()
+    except ValueError:
+        return Message(body, _not_base64("audio" if holder is body else "item.content"))
+    return Message(body)
+
+
+def _diverted(parts: Sequence[str]) -> tuple[dict[str, Any], list[Base64Bytes]]:
+    """Parse a long message without its audio, which is decoded step by step: `json.loads` would hold up every thread for 30 ms."""
+    audio: list[Base64Bytes] = []
+
+    def decoder() -> Base64Bytes:
+        audio.append(Base64Bytes())
+        return audio[-1]
+
+    screen = json_screen.Screen(BOUNDS, dict.fromkeys(AUDIO_PATHS, decoder))
+    texts = (text[at : at + json_screen.STEP] for text in parts for at in range(0, len(text), json_screen.STEP))
+    steps = (text.encode(errors="surrogatepass") for text in texts)
+    try:
+        left = b"".join(map(screen.feed, steps))
+    except InvalidRequest as problem:
+        raise InvalidJson(problem.message) from None
+    return read(left.decode(errors="surrogatepass")), audio
+
+
+def _parts_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List the parts of the item that a message creates, in order."""
+    item = body.get("item")
+    content = item.get("content") if isinstance(item, dict) else None
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+
+
 def read(text: str) -> dict[str, Any]:
     """Read one message as JSON. Raises InvalidJson."""
     try:
-        body = json.loads(text, parse_constant=_refused, parse_float=_finite)
+        body = json_screen.loads(text, BOUNDS, parse_float=_finite, parse_constant=json_screen.refuse)
+    except InvalidRequest as problem:
+        raise InvalidJson(problem.message) from None
     except (ValueError, RecursionError):
         raise InvalidJson("The message is not valid JSON.") from None
     if not isinstance(body, dict):
         raise InvalidJson("The message must be a JSON object.")
-    level: list[Any] = [body]
-    for _ in range(DEEPEST):
-        parts = (part for value in level for part in (value.values() if isinstance(value, dict) else value))
-        level = [part for part in parts if isinstance(part, (dict, list))]
-        if not level:
-            return body
-    raise InvalidJson(f"The message is nested deeper than {DEEPEST} levels.")
-
-
-def _refused(name: str) -> None:
-    raise ValueError(name)
+    return body
 
 
 def _finite(digits: str) -> float:
@@ -166,15 +215,23 @@ def parse(body: Mapping[str, Any]) -> ClientEvent:
     return checked(_CLASSES[kind], body)
 
 
-def decoded(audio: str, width: int, param: str = "audio") -> bytes:
-    """Decode base64 sound of `width` bytes per sample. Raises InvalidValue naming `param`."""
-    try:
-        data = base64.b64decode(audio, validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidValue("The audio is not valid base64.", param=param) from None
+def decoded(audio: str | bytes, width: int, param: str = "audio") -> bytes:
+    """Decode base64 audio of `width` bytes per sample, unless that was done already. Raises InvalidValue naming `param`."""
+    data = audio if isinstance(audio, bytes) else _from_base64(audio, param)
     if len(data) % width:
         raise InvalidValue("The audio ends in half a sample.", param=param)
     return data
+
+
+def _from_base64(audio: str, param: str) -> bytes:
+    try:
+        return base64_stream.decoded(audio)
+    except ValueError:
+        raise _not_base64(param) from None
+
+
+def _not_base64(param: str) -> InvalidValue:
+    return InvalidValue("The audio is not valid base64.", param=param)
 
 
 class AudioOutput(Value):

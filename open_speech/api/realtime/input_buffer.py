@@ -5,12 +5,23 @@ The buffer itself lies with the driver; here is only how long it is, and what in
 
 from __future__ import annotations
 
+from open_speech.api.realtime.effects import (
+    SILENCE_KEPT_MS,
+    Begin,
+    Clear,
+    Commit,
+    Effect,
+    Hear,
+    SoundFormat,
+    Transcribed,
+    TranscriptionSettings,
+    Tune,
+)
+from open_speech.api.realtime.items import Item
+from open_speech.api.realtime.settings import Config
+from open_speech.api.realtime.state import State, item_events, send
+from open_speech.api.realtime.transcripts import Transcripts
 from open_speech.errors import InvalidRequest, InvalidValue
-from open_speech.realtime.effects import SILENCE_KEPT_MS, Begin, Clear, Commit, Ears, Effect, Hear, SoundFormat, Transcribed, Tune
-from open_speech.realtime.items import Item
-from open_speech.realtime.settings import Config
-from open_speech.realtime.state import State, item_events, send
-from open_speech.realtime.transcripts import Transcripts
 
 LEAST_MS = 100
 """A shorter buffer cannot be committed."""
@@ -28,7 +39,12 @@ class BufferFull(InvalidRequest):
     code = "input_audio_buffer_full"
 
 
-class Listening:
+def too_long(limit: int) -> BufferFull:
+    """Make the error that answers a message of more than `limit` characters."""
+    return BufferFull(f"A message is at most {limit} bytes long.", param="audio")
+
+
+class InputAudioBuffer:
     """What came in, and how far it has been made into items."""
 
     def __init__(self, state: State, transcripts: Transcripts) -> None:
@@ -37,10 +53,12 @@ class Listening:
         self._past_ms = 0.0
         """What came in other formats than the present one."""
         self._bytes = 0
+        self._odd = b""
+        """The first byte of a sample whose second byte comes with the next append: clients cut audio anywhere."""
         self._from_ms = 0
         self._item_id: str | None = None
         """The id that the coming item will have."""
-        self._begun: Ears | None = None
+        self._begun: TranscriptionSettings | None = None
         self.is_speaking = False
 
     @property
@@ -62,6 +80,8 @@ class Listening:
         """Go on with the session's new configuration; what came until now came in the one before."""
         self._past_ms += self._bytes * 1000 / _bytes_per_s(before.format)
         self._bytes = 0
+        if before.format != self._state.config.format:
+            self._odd = b""
         if before.turns is not None and self._item_id is None:
             self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
         if self._state.config.turns is None:
@@ -70,7 +90,14 @@ class Listening:
         return [Tune(self._state.config.format, self._state.config.turns)]
 
     def append(self, data: bytes) -> list[Effect]:
-        """Take sound. Raises BufferFull, and then none of it is taken."""
+        """Take audio that may end in half a sample. Raises BufferFull, and then none of it is taken."""
+        data = self._odd + data
+        whole = len(data) - len(data) % self._state.config.format.width
+        effects = self._append(data[:whole])
+        self._odd = data[whole:]
+        return effects
+
+    def _append(self, data: bytes) -> list[Effect]:
         if not data:
             return []
         telling = self._state.config.turns is not None
@@ -79,7 +106,7 @@ class Listening:
             if not (telling and self.is_speaking) or len(data) > self._state.limits.buffer_bytes:
                 raise BufferFull("The input buffer is full: commit or clear it.", param="audio")
             # Somebody speaks on and on: the turn is cut here, and the next one begins.
-            return [*self._stopped(self.now_ms), Clear(), *self.append(data)]
+            return [*self._stopped(self.now_ms), Clear(), *self._append(data)]
         began = [] if telling or self._item_id is not None else self._begin(self._state.new_id("item"), self._from_ms)
         self._bytes += len(data)
         return [*began, Hear(data)]
@@ -128,6 +155,7 @@ class Listening:
         """Drop what is not committed."""
         if self._item_id is not None:
             self._transcripts.forget(self._item_id)
+        self._odd = b""
         self._reset(self.now_ms)
         return [Clear(), send("input_audio_buffer.cleared")]
 

@@ -9,22 +9,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from open_speech.audio import resample
-from open_speech.backends import TranscribeOptions
-from open_speech.engine import Engine
-from open_speech.errors import BackendFailed, SpeechError
-from open_speech.live.ear import SessionEars
-from open_speech.live.microphone import Microphone
-from open_speech.live.turns import Paused, Started, Stopped, TurnEvent, Turns
-from open_speech.live.utterance import Utterance
-from open_speech.openai import answers
-from open_speech.realtime.effects import (
+from open_speech.api.openai import responses
+from open_speech.api.realtime.effects import (
     SILENCE_KEPT_MS,
     Begin,
     Clear,
     Commit,
     Delta,
-    Ears,
     Hear,
     HearItem,
     NotTranscribed,
@@ -33,12 +24,21 @@ from open_speech.realtime.effects import (
     SpeechStarted,
     SpeechStopped,
     Transcribed,
+    TranscriptionSettings,
     Tune,
     TurnRules,
 )
-from open_speech.realtime.sound import decoded
+from open_speech.api.realtime.sound import decoded
+from open_speech.audio import resample
+from open_speech.backends import TranscribeOptions
+from open_speech.engine import Engine
+from open_speech.errors import BackendFailed, SpeechError
+from open_speech.recognition.live.input_buffer import InputBuffer
+from open_speech.recognition.live.recognizer import SessionRecognizer
+from open_speech.recognition.live.turn_detection import Paused, Started, Stopped, TurnDetector, TurnEvent
+from open_speech.recognition.live.utterance import Utterance
+from open_speech.recognition.vad import VAD_RATE
 from open_speech.transcript import Transcript
-from open_speech.vad import VAD_RATE
 
 log = logging.getLogger("open_speech.realtime")
 
@@ -64,13 +64,13 @@ class _Item:
     """How far it has been given the sound."""
 
 
-class Hearing:
+class InputDriver:
     """Performs what a session asks to be heard, in order. Times count in seconds of input since the session began."""
 
     def __init__(self, engine: Engine, report: Callable[[Report], None]) -> None:
         """`report` takes what was heard; it may `put` further effects at once."""
         self._engine = engine
-        self._ears = SessionEars(engine.ear)
+        self._ears = SessionRecognizer(engine.ear)
         self._report = report
         self._queue: deque[Heard] = deque()
         self._ahead: deque[Heard] | None = None
@@ -80,8 +80,8 @@ class Hearing:
         self._settled.set()
         self._format = SoundFormat()
         self._rules: TurnRules | None = None
-        self._turns: Turns | None = None
-        self._microphone: Microphone | None = None
+        self._turns: TurnDetector | None = None
+        self._microphone: InputBuffer | None = None
         self._item: _Item | None = None
         self._failed: tuple[str, SpeechError] | None = None
         """The item that could not be begun, and why."""
@@ -115,6 +115,9 @@ class Hearing:
             for task in self._finishing:
                 task.cancel()
             await asyncio.gather(*self._finishing, return_exceptions=True)
+            # A session's objects refer to each other: their audio would stay until the garbage collector comes.
+            self._queue.clear()
+            self._microphone = None
 
     async def _perform(self, effect: Heard) -> None:
         match effect:
@@ -136,7 +139,7 @@ class Hearing:
     def _tune(self, rules: TurnRules | None) -> None:
         if rules != self._rules:
             self._rules = rules
-            self._turns = Turns(rules.threshold, rules.prefix_padding_ms, rules.silence_duration_ms) if rules else None
+            self._turns = TurnDetector(rules.threshold, rules.prefix_padding_ms, rules.silence_duration_ms) if rules else None
             if self._microphone is not None:
                 self._microphone.tune(self._turns)
 
@@ -168,7 +171,7 @@ class Hearing:
         self._ahead = None
         return following
 
-    async def _begin(self, item_id: str, start_s: float, ears: Ears) -> None:
+    async def _begin(self, item_id: str, start_s: float, ears: TranscriptionSettings) -> None:
         self._drop()
         try:
             self._item = await self._opened_item(item_id, start_s, ears)
@@ -193,12 +196,12 @@ class Hearing:
         self._failed = None
         microphone.forget(end_s)
 
-    def _events_of_rest(self, microphone: Microphone) -> None:
+    def _events_of_rest(self, microphone: InputBuffer) -> None:
         """Have the last milliseconds heard that resampling holds back: the end of what the client committed may lie in them."""
         for event in microphone.flush():
             self._queue.extendleft(reversed(self._told(event)))
 
-    async def _complete(self, item_id: str, start_s: float, end_s: float, ears: Ears) -> None:
+    async def _complete(self, item_id: str, start_s: float, end_s: float, ears: TranscriptionSettings) -> None:
         if self._item is None or self._item.item_id != item_id:
             self._drop()
             try:
@@ -244,12 +247,12 @@ class Hearing:
         if not self._queue and (len(waiting) < 2 or sum(waiting) < WAITING_S):
             self._settled.set()
 
-    async def _opened(self) -> Microphone:
+    async def _opened(self) -> InputBuffer:
         if self._microphone is None:
-            self._microphone = Microphone(await self._engine.detector(), self._turns)
+            self._microphone = InputBuffer(await self._engine.detector(), self._turns)
         return self._microphone
 
-    async def _opened_item(self, item_id: str, start_s: float, ears: Ears) -> _Item:
+    async def _opened_item(self, item_id: str, start_s: float, ears: TranscriptionSettings) -> _Item:
         options = TranscribeOptions(
             language=ears.language,
             languages=ears.languages,
@@ -270,7 +273,7 @@ class Hearing:
         item.utterance.feed(microphone.cut(item.fed_s, until_s))
         item.fed_s = min(until_s, microphone.seconds)
 
-    def _forget(self, microphone: Microphone) -> None:
+    def _forget(self, microphone: InputBuffer) -> None:
         """Let go of sound that nobody will ask for: what an open item has had, or a long silence when turns are told here."""
         if self._item is not None:
             microphone.forget(self._item.fed_s - MARGIN_S)
@@ -299,5 +302,5 @@ async def _finished(utterance: Utterance) -> Transcript:
 
 
 def _logprobs(transcript: Transcript) -> Sequence[Mapping[str, Any]] | None:
-    found = [token.model_dump() for segment in transcript.segments for token in answers.tokens(segment)]
+    found = [token.model_dump() for segment in transcript.segments for token in responses.tokens(segment)]
     return found or None

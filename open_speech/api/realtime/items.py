@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from open_speech.api.realtime.checking import Value, checked
+from open_speech.api.realtime.events import NAME_CHARS
 from open_speech.errors import InvalidRequest, InvalidValue, MissingField, TextTooLong, UnknownItem
-from open_speech.realtime.checking import Value, checked
-from open_speech.realtime.events import NAME_CHARS
 
 ITEM_CHARS = 262_144
 """An item that takes more than this as JSON, without its sound, is refused: every event must stay under 512 KiB."""
@@ -54,7 +54,7 @@ class Part(Value):
 
     type: Literal["input_text", "input_audio", "input_image", "output_text", "output_audio"]
     text: str | None = None
-    audio: str | None = None
+    audio: str | bytes | None = None
     transcript: str | None = None
     image_url: str | None = None
     detail: Literal["auto", "low", "high"] | None = None
@@ -163,8 +163,11 @@ def said_before(marks: list[tuple[float, str]], end_s: float, total_s: float) ->
     return kept
 
 
-def made(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item, str | None]:
-    """Build the item that a client describes, and give its sound in base64 if it has some. Raises InvalidRequest's children."""
+def made(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item, str | bytes | None]:
+    """Build the item that a client describes; return it with its audio, if it has some: in base64, or decoded already.
+
+    Raises InvalidRequest's children.
+    """
     kind = raw.get("type", "message")
     sound = None
     if kind == "message":

@@ -10,14 +10,14 @@ from uuid import uuid4
 
 from starlette.datastructures import Headers, QueryParams
 
+from open_speech.api.realtime.secrets import Grant
+from open_speech.api.realtime.session import Session
+from open_speech.api.realtime.settings import Defaults, Kind, Limits
 from open_speech.backends import Task
 from open_speech.config import Settings
+from open_speech.dialogue.llm import LanguageModel
 from open_speech.engine import Engine
 from open_speech.errors import SpeechError, UnknownVoice, UnsupportedValue
-from open_speech.realtime.llm import LanguageModel
-from open_speech.realtime.secrets import Grant
-from open_speech.realtime.session import Session
-from open_speech.realtime.settings import Defaults, Kind, Limits
 
 FRAME_BYTES = 21 << 20
 """A client event may be this long: OpenAI takes 15 MiB of sound at once, which are 20 MiB in base64, and there is JSON around it."""
@@ -40,15 +40,21 @@ class Asked:
 def asked_by(query: QueryParams, headers: Headers, grant: Grant | None, task_of: Callable[[str], str | None]) -> Asked:
     """Read what a connection asks for; `grant` is that of its ephemeral key, and `task_of` names the task of a model.
 
-    Some clients send both `intent` and `model`, so the intent wins. Raises UnsupportedValue for what only WebRTC has.
+    Some clients send both `intent` and `model`, so the intent wins. Raises UnsupportedValue for what only WebRTC has, and for
+    another kind of session, or another model, than the ephemeral key is for.
     """
     if "call_id" in query:
         raise UnsupportedValue("This server has no WebRTC calls to attach to.", param="call_id")
     model = query.get("model") or (grant.model if grant else "")
     is_transcription = query.get("intent") == "transcription" or task_of(model) == "stt" or (grant and grant.kind == "transcription")
     kind: Kind = "transcription" if is_transcription else "realtime"
-    if grant is None or grant.kind != kind:
+    if grant is None:
         return Asked(kind, model, is_beta(headers))
+    if grant.kind != kind:
+        field = "intent" if "intent" in query else "model"
+        raise UnsupportedValue(f"The ephemeral key is for a {grant.kind} session, not for a {kind} session.", param=field)
+    if grant.model and model != grant.model:
+        raise UnsupportedValue(f"The ephemeral key is for the model `{grant.model}`.", param="model")
     return Asked(kind, model, is_beta(headers), grant.configured)
 
 
@@ -94,6 +100,7 @@ def defaults_of(settings: Settings, engine: Engine, model: str = "") -> Defaults
         has_llm=bool(settings.llm_base_url),
         knows_voice=lambda name: knows_voice(engine, name),
         knows_model=lambda name: task_of(settings, engine, name),
+        languages_of=lambda name: languages_of(engine, name),
     )
 
 
@@ -123,6 +130,14 @@ def task_of(settings: Settings, engine: Engine, name: str) -> Literal["stt", "tt
         return _TASKS.get(engine.registry.find(name).task)
     except SpeechError:
         return None
+
+
+def languages_of(engine: Engine, name: str) -> tuple[str, ...]:
+    """Return the languages that a transcription model knows; none where there is no such model, or where nobody can say."""
+    try:
+        return engine.registry.find(name, Task.STT).languages
+    except SpeechError:
+        return ()
 
 
 def new_id(prefix: str) -> str:

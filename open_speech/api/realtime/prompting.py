@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from open_speech.realtime.items import Item
+from open_speech.api.realtime.items import Item
 
 READ_ALOUD = re.compile(
     r"verbatim|word[- ]for[- ]word|exactly (as|what|the)|read (it |this |the \w+ |\w+ )?(aloud|out)|"

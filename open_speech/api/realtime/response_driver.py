@@ -9,12 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from open_speech.engine import Engine
-from open_speech.errors import BackendFailed, LanguageModelUnavailable, NothingToSpeak, SpeechError
-from open_speech.fragments import Fragments
-from open_speech.narration import narrated
-from open_speech.realtime.completions import Called, Ended, Said
-from open_speech.realtime.effects import (
+from open_speech.api.realtime.effects import (
     AskModel,
     Report,
     Respond,
@@ -25,10 +20,15 @@ from open_speech.realtime.effects import (
     ResponseTool,
     SpeakText,
 )
-from open_speech.realtime.llm import LanguageModel
-from open_speech.realtime.sound import encoded
-from open_speech.realtime.verbatim import Verbatim
-from open_speech.speaking import Cue, Speech
+from open_speech.api.realtime.sound import encoded
+from open_speech.dialogue.completions import Called, Ended, Said
+from open_speech.dialogue.llm import LanguageModel
+from open_speech.dialogue.verbatim import Verbatim
+from open_speech.engine import Engine
+from open_speech.errors import BackendFailed, LanguageModelUnavailable, NothingToSpeak, SpeechError
+from open_speech.synthesis.cues import narrated
+from open_speech.synthesis.stream import Cue, SpeechStream
+from open_speech.text.fragments import Fragments
 
 log = logging.getLogger("open_speech.realtime")
 
@@ -151,7 +151,7 @@ class Speaker:
             return
         await self._hear(effect, speech, writing.text)
 
-    async def _hear(self, effect: Respond, speech: Speech, text: Verbatim) -> None:
+    async def _hear(self, effect: Respond, speech: SpeechStream, text: Verbatim) -> None:
         """Report a speech as it is made, each sentence before its sound, no faster than the client takes it."""
         seconds = 0.0
         async with aclosing(speech):

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from open_speech.errors import InvalidRequest, InvalidValue, NothingToSpeak, Overloaded, SpeechError
-from open_speech.outgoing import Send
-from open_speech.realtime import prompting
-from open_speech.realtime.checking import checked
-from open_speech.realtime.effects import (
+from open_speech.api.realtime import prompting
+from open_speech.api.realtime.checking import checked
+from open_speech.api.realtime.effects import (
     AskModel,
     Effect,
     HearItem,
@@ -23,12 +21,14 @@ from open_speech.realtime.effects import (
     SpeakText,
     Stop,
 )
-from open_speech.realtime.events import InvalidEvent, ResponseParams, decoded
-from open_speech.realtime.items import Item, made
-from open_speech.realtime.responses import Event, Manner, Response
-from open_speech.realtime.settings import check_voice, sound_format
-from open_speech.realtime.state import State
-from open_speech.realtime.transcripts import Transcripts
+from open_speech.api.realtime.events import InvalidEvent, ResponseParams, decoded
+from open_speech.api.realtime.items import Item, made
+from open_speech.api.realtime.responses import Event, Manner, Response
+from open_speech.api.realtime.settings import check_voice, sound_format
+from open_speech.api.realtime.state import State
+from open_speech.api.realtime.transcripts import Transcripts
+from open_speech.errors import InvalidRequest, InvalidValue, NothingToSpeak, Overloaded, SpeechError
+from open_speech.http.ws_messages import Send
 
 MOST_AT_ONCE = 16
 """Responses outside of the conversation that may be in progress."""

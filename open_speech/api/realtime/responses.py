@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from open_speech.api.realtime.effects import ResponseTool
+from open_speech.api.realtime.events import described
+from open_speech.api.realtime.items import Item
+from open_speech.api.realtime.settings import Law, Pcm
 from open_speech.errors import SpeechError
-from open_speech.realtime.effects import ResponseTool
-from open_speech.realtime.events import described
-from open_speech.realtime.items import Item
-from open_speech.realtime.settings import Law, Pcm
 
 Event = dict[str, Any]
 Outcome = Literal["completed", "cancelled", "failed", "incomplete"]
@@ -160,9 +160,7 @@ class Response:
 
     def _added(self, part: _Part) -> list[Event]:
         body = part.item.body()
-        events: list[Event] = [
-            {"type": "response.output_item.added", "response_id": self.id, "output_index": part.index, "item": body}
-        ]
+        events: list[Event] = [{"type": "response.output_item.added", "response_id": self.id, "output_index": part.index, "item": body}]
         if self.is_in_conversation:
             part.before = self._place(part.item)
             events.append({"type": "conversation.item.added", "previous_item_id": part.before, "item": body})

@@ -7,17 +7,19 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, Field
 
+from open_speech.api.openai.schemas import ERRORS
+from open_speech.api.realtime.beta import session_to_beta, session_to_ga
+from open_speech.api.realtime.opening import Asked, session_of
+from open_speech.api.realtime.secrets import MAX_SECONDS, MIN_SECONDS, SECONDS, Grant, Secrets
+from open_speech.api.realtime.settings import Kind
 from open_speech.config import Settings
 from open_speech.engine import Engine
 from open_speech.errors import UnknownPath
-from open_speech.openai.dependencies import EngineDep, SettingsDep
-from open_speech.openai.schemas import ERRORS
-from open_speech.realtime.beta import session_to_beta, session_to_ga
-from open_speech.realtime.opening import Asked, session_of
-from open_speech.realtime.secrets import MAX_SECONDS, MIN_SECONDS, SECONDS, Grant, Secrets
-from open_speech.realtime.settings import Kind
+from open_speech.http.caller import holder_of
+from open_speech.http.dependencies import EngineDep, SettingsDep
+from open_speech.http.json_bodies import JsonRoute
 
-router = APIRouter(prefix="/v1/realtime", tags=["realtime"], responses=ERRORS)
+router = APIRouter(prefix="/v1/realtime", tags=["realtime"], responses=ERRORS, route_class=JsonRoute)
 
 
 class ExpiresAfter(BaseModel):
@@ -47,7 +49,7 @@ class SecretBody(BaseModel):
 async def create_client_secret(body: SecretRequest, request: Request, engine: EngineDep, settings: SettingsDep) -> SecretBody:
     """Make a key that opens Realtime sessions of this configuration for a while, and nothing else."""
     kind: Kind = "transcription" if body.session.get("type") == "transcription" else "realtime"
-    grant = Grant(kind, _model(body.session), body.session)
+    grant = Grant(kind, _model(body.session), body.session, holder_of(request.scope))
     session = _shown(grant, settings, engine)
     value, expires_at = _secrets(request).issue(grant, body.expires_after.seconds)
     return SecretBody(value=value, expires_at=expires_at, session=session)
@@ -70,7 +72,7 @@ async def create_transcription_session(
 
 
 def _in_beta(kind: Kind, flat: dict[str, Any], request: Request, engine: Engine, settings: Settings) -> dict[str, Any]:
-    grant = Grant(kind, _model(flat), session_to_ga(flat))
+    grant = Grant(kind, _model(flat), session_to_ga(flat), holder_of(request.scope))
     session = session_to_beta(_shown(grant, settings, engine))
     value, expires_at = _secrets(request).issue(grant)
     return {**session, "client_secret": {"value": value, "expires_at": expires_at}}

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from open_speech.api.realtime.settings import Kind
+from open_speech.concurrency.slots import SHARE
 from open_speech.errors import Overloaded
-from open_speech.realtime.settings import Kind
 
 PREFIX = "ek_"
 PATHS = frozenset({"/v1/realtime"})
@@ -28,14 +29,17 @@ class Grant:
     model: str
     configured: Mapping[str, Any]
     """The session as the key's maker wrote it, in today's protocol."""
+    holder: str = ""
+    """Name of the API key that made it; its sessions count as that key's."""
 
 
 class Secrets:
     """The keys that are valid. Kept as digests: what is compared takes no longer the more of a key is right, and none can be read out."""
 
-    def __init__(self, *, limit: int = LIMIT, clock: Callable[[], float] = time.time) -> None:
-        """`clock` gives seconds since 1970."""
+    def __init__(self, *, limit: int = LIMIT, each: int | None = None, clock: Callable[[], float] = time.time) -> None:
+        """`each` is how many of `limit` one API key may make. `clock` gives seconds since 1970."""
         self._limit = limit
+        self._each = limit if each is None else each
         self._clock = clock
         self._grants: dict[bytes, tuple[float, Grant]] = {}
 
@@ -48,6 +52,8 @@ class Secrets:
         self._grants = {digest: entry for digest, entry in self._grants.items() if entry[0] > now}
         if len(self._grants) >= self._limit:
             raise Overloaded("Too many ephemeral keys are valid at the moment.", retry_after_s=60)
+        if sum(entry[1].holder == grant.holder for entry in self._grants.values()) >= self._each:
+            raise Overloaded(f"Your API key has {self._each} valid ephemeral keys; {SHARE} limits them.", retry_after_s=60)
         key, expires_at = PREFIX + secrets.token_urlsafe(32), int(now) + seconds
         self._grants[_digest(key)] = expires_at, grant
         return key, expires_at

@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, assert_never
 
-from open_speech.errors import InvalidRequest, InvalidValue, SpeechError
-from open_speech.outgoing import Close, Send
-from open_speech.realtime import beta as beta_dialect
-from open_speech.realtime.answering import Answering
-from open_speech.realtime.effects import (
+from open_speech.api.realtime import beta as beta_dialect
+from open_speech.api.realtime.effects import (
     Delta,
     Effect,
     HearItem,
@@ -27,7 +24,7 @@ from open_speech.realtime.effects import (
     SpeechStopped,
     Transcribed,
 )
-from open_speech.realtime.events import (
+from open_speech.api.realtime.events import (
     Append,
     CancelResponse,
     ClearBuffer,
@@ -37,16 +34,18 @@ from open_speech.realtime.events import (
     CreateItem,
     CreateResponse,
     DeleteItem,
+    Message,
     RetrieveItem,
     SessionUpdate,
     TruncateItem,
     client_id,
     decoded,
     failure,
+    opened,
     parse,
-    read,
 )
-from open_speech.realtime.items import (
+from open_speech.api.realtime.input_buffer import BufferFull, InputAudioBuffer, too_long
+from open_speech.api.realtime.items import (
     DuplicateItem,
     Items,
     UnknownItemToDelete,
@@ -55,10 +54,12 @@ from open_speech.realtime.items import (
     chosen_id,
     made,
 )
-from open_speech.realtime.listening import BufferFull, Listening
-from open_speech.realtime.settings import Config, Defaults, Kind, Limits, ServerVad, fresh, shown, updated
-from open_speech.realtime.state import State, item_events, send
-from open_speech.realtime.transcripts import Transcripts
+from open_speech.api.realtime.response_policy import Answering
+from open_speech.api.realtime.settings import Config, Defaults, Kind, Limits, ServerVad, fresh, shown, updated
+from open_speech.api.realtime.state import State, item_events, send
+from open_speech.api.realtime.transcripts import Transcripts
+from open_speech.errors import InvalidRequest, InvalidValue, SpeechError
+from open_speech.http.ws_messages import Close, Send
 
 __all__ = ["Defaults", "Limits", "Session"]
 
@@ -101,7 +102,7 @@ class Session:
         self._active_at = now
         self._closed = False
         self._transcripts = Transcripts()
-        self._listening = Listening(self._state, self._transcripts)
+        self._listening = InputAudioBuffer(self._state, self._transcripts)
         self._answering = Answering(self._state, self._transcripts)
 
     @property
@@ -122,16 +123,23 @@ class Session:
             effects.append(send("conversation.created", conversation=conversation))
         return self._out(effects)
 
-    def receive(self, text: str, now: float) -> list[Effect]:
-        """Take one message of the client; what is wrong with it is answered, and nothing else comes of it."""
+    def receive(self, text: str | Message, now: float) -> list[Effect]:
+        """Take one message of the client; what is wrong with it is answered, and nothing else comes of it.
+
+        The driver opens a long one off the event loop.
+        """
         if self._closed:
             return []
         self._active_at = now
         body: Mapping[str, Any] = {}
         try:
-            if len(text) > self._state.limits.frame_bytes:
-                raise BufferFull(f"A message is at most {self._state.limits.frame_bytes} bytes long.", param="audio")
-            body = read(text)
+            if isinstance(text, str):
+                if len(text) > self._state.limits.frame_bytes:
+                    raise too_long(self._state.limits.frame_bytes)
+                text = opened(text)
+            body = text.body
+            if text.error is not None:
+                raise text.error
             effects = self._take(parse(beta_dialect.to_ga(body) if self._beta else body))
         except SpeechError as error:
             effects = [Send(failure(error, client_id(body)))]
@@ -195,7 +203,7 @@ class Session:
     def _take(self, event: ClientEvent) -> list[Effect]:
         match event:
             case Append():
-                return self._listening.append(decoded(event.audio, self.config.format.width))
+                return self._listening.append(decoded(event.audio, 1))
             case CommitBuffer():
                 return self._listening.commit()
             case ClearBuffer():

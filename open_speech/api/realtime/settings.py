@@ -6,15 +6,16 @@ A change is merged deeply into what is there; `null` clears what can be cleared.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from open_speech.errors import InvalidValue, TextTooLong, UnknownModel, UnknownVoice, WrongTask
-from open_speech.realtime.checking import UnknownParameter, Value, checked
-from open_speech.realtime.effects import Ears, SoundFormat, TurnRules
+from open_speech.api.realtime.checking import UnknownParameter, Value, checked
+from open_speech.api.realtime.effects import SoundFormat, TranscriptionSettings, TurnRules
+from open_speech.errors import InvalidValue, TextTooLong, UnknownModel, UnknownVoice, UnsupportedLanguage, WrongTask
+from open_speech.languages import requested_language, requested_languages
 
 Kind = Literal["realtime", "transcription"]
 
@@ -37,6 +38,8 @@ class Defaults:
     has_llm: bool
     knows_voice: Callable[[str], bool]
     knows_model: Callable[[str], Literal["stt", "tts", "llm", None]]
+    languages_of: Callable[[str], Collection[str]] = lambda _: ()
+    """The codes of the languages that a transcription model knows; empty where it knows any, or nobody can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,13 @@ class Transcription(Value):
     keywords: list[str] | None = Field(None, max_length=1000)
     prompt: str | None = Field(None, max_length=32_768)
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+    def wanted_languages(self, path: str) -> tuple[str | None, tuple[str, ...]]:
+        """Return the code of the language, and the codes of the candidates; `path` is that of this object.
+
+        Raises UnsupportedLanguage naming the field for a value that is no language.
+        """
+        return requested_language(self.language, f"{path}.language"), requested_languages(self.languages or (), f"{path}.languages")
 
 
 class ServerVad(Value):
@@ -199,11 +209,11 @@ class Config(Value):
                 return TurnRules(vad.threshold, vad.prefix_padding_ms, vad.silence_duration_ms)
 
     @property
-    def ears(self) -> Ears:
+    def ears(self) -> TranscriptionSettings:
         """How input is transcribed, where it is."""
         chosen = self.audio.input.transcription or Transcription()
-        return Ears(
-            chosen.model, chosen.language, tuple(chosen.languages or ()), chosen.prompt, tuple(chosen.keywords or ()),
+        return TranscriptionSettings(
+            chosen.model, *chosen.wanted_languages("transcription"), chosen.prompt, tuple(chosen.keywords or ()),
             LOGPROBS in (self.include or ()),
         )  # fmt: skip
 
@@ -258,6 +268,8 @@ def _exists(new: Config, old: Config, defaults: Defaults) -> None:
     if new.audio.output.voice != old.audio.output.voice:
         check_voice(new.audio.output.voice_name, defaults, "session.audio.output.voice")
     chosen, was = new.audio.input.transcription, old.audio.input.transcription
+    if chosen is not None and chosen != was:
+        _check_languages(chosen, defaults)
     if chosen is not None and chosen.model is not None and chosen.model != (was and was.model):
         param = "session.audio.input.transcription.model"
         task = defaults.knows_model(chosen.model)
@@ -265,6 +277,17 @@ def _exists(new: Config, old: Config, defaults: Defaults) -> None:
             raise UnknownModel("No such transcription model.", param=param)
         if task != "stt":
             raise WrongTask("This model does not transcribe.", param=param)
+
+
+def _check_languages(chosen: Transcription, defaults: Defaults) -> None:
+    """Raise UnsupportedLanguage, with the field's path, for a value that is no language or one that the model does not know."""
+    path = "session.audio.input.transcription"
+    language, candidates = chosen.wanted_languages(path)
+    known = defaults.languages_of(chosen.model or defaults.stt_model)
+    if known and language and language not in known:
+        raise UnsupportedLanguage(f"The model does not know the language `{language}`.", param=f"{path}.language")
+    if known and candidates and not set(candidates) & set(known):
+        raise UnsupportedLanguage("The model knows none of these languages.", param=f"{path}.languages")
 
 
 def check_voice(name: str, defaults: Defaults, param: str) -> None:

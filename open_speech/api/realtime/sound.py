@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from open_speech import g711
+from open_speech.api.realtime.effects import SoundFormat
 from open_speech.audio import Audio, from_pcm16, to_pcm16
-from open_speech.realtime.effects import SoundFormat
+from open_speech.codecs import g711
 
 PIECE_BYTES = 32_768
 """Sound is sent in pieces of this size at most: a client that interrupts has no more than these on their way to it."""

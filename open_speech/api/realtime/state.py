@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from open_speech.outgoing import Send
-from open_speech.realtime.items import Item, Items
-from open_speech.realtime.settings import Config, Defaults, Kind, Limits
+from open_speech.api.realtime.items import Item, Items
+from open_speech.api.realtime.settings import Config, Defaults, Kind, Limits
+from open_speech.http.ws_messages import Send
 
 
 @dataclass(slots=True)

@@ -6,16 +6,19 @@ from fastapi import APIRouter
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from open_speech.auth import presented_keys
+from open_speech.api.realtime.connection import Connection
+from open_speech.api.realtime.events import failure
+from open_speech.api.realtime.opening import asked_by, language_model, new_id, session_of, task_of
+from open_speech.api.realtime.secrets import Grant, Secrets, is_ephemeral
+from open_speech.concurrency.slots import Slots
 from open_speech.config import Settings
 from open_speech.engine import Engine
 from open_speech.errors import BackendUnavailable, SpeechError, Unauthorized, UnknownPath, UpgradeRequired
-from open_speech.openai.errors import error_response
-from open_speech.realtime.conversation import Conversation
-from open_speech.realtime.events import failure
-from open_speech.realtime.opening import asked_by, language_model, new_id, session_of, task_of
-from open_speech.realtime.secrets import Grant, Secrets, is_ephemeral
-from open_speech.sockets import Seats, check_origin, chosen_subprotocol, turn_away
+from open_speech.http.caller import holder_of
+from open_speech.http.errors import error_response
+from open_speech.http.inbox import accept
+from open_speech.http.middleware.auth import MOST_KEYS, presented_keys
+from open_speech.http.websockets import check_origin, chosen_subprotocol, turn_away
 
 router = APIRouter()
 
@@ -36,7 +39,7 @@ async def realtime(socket: WebSocket) -> None:
     Accepted before anything else: a refusal instead tells the client nothing, and a handler that fails before it hangs under BentoML.
     """
     offered = [name.strip() for name in socket.headers.get("sec-websocket-protocol", "").split(",")]
-    await socket.accept(PROTOCOL if PROTOCOL in offered else chosen_subprotocol(socket.headers))
+    await accept(socket, PROTOCOL if PROTOCOL in offered else chosen_subprotocol(socket.headers))
     try:
         await _serve(socket)
     except SpeechError as error:
@@ -47,18 +50,18 @@ async def _serve(socket: WebSocket) -> None:
     """Serve one connection to its end. Raises SpeechError if it cannot begin."""
     settings: Settings = socket.app.state.settings
     engine: Engine | None = socket.app.state.engine
-    seats: Seats = socket.app.state.realtime_seats
+    seats: Slots = socket.app.state.realtime_seats
     if not settings.os_realtime_enabled:
         raise UnknownPath("This server does not serve the Realtime API: OS_REALTIME_ENABLED is off.")
     check_origin(socket.headers, settings.socket_origins)
     if engine is None:
         raise BackendUnavailable("The server is still starting.", retry_after_s=1)
     grant = _grant(socket)
-    with seats.taken():
+    with seats.taken(grant.holder if grant else holder_of(socket.scope)):
         asked = asked_by(socket.query_params, socket.headers, grant, lambda name: task_of(settings, engine, name))
         session, llm = session_of(asked, settings, engine), language_model(settings)
         try:
-            await Conversation(socket, engine, session, llm=llm).run()
+            await Connection(socket, engine, session, llm=llm).run()
         finally:
             if llm is not None:
                 await llm.aclose()
@@ -67,7 +70,7 @@ async def _serve(socket: WebSocket) -> None:
 def _grant(socket: WebSocket) -> Grant | None:
     """Give what the connection's ephemeral key opens, if it has one. Raises Unauthorized for one that is not valid any more."""
     secrets: Secrets = socket.app.state.realtime_secrets
-    keys = presented_keys(socket.headers)
+    keys = presented_keys(socket.headers)[:MOST_KEYS]  # without keys of the server, nobody has counted them
     grant = secrets.find(keys)
     if grant is None and keys and all(is_ephemeral(key) for key in keys):
         raise Unauthorized("The ephemeral key is wrong, or has expired.")

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from open_speech.errors import InvalidRequest, Overloaded
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def networks(names: Iterable[str]) -> tuple[Network, ...]:
-    """Read addresses (`192.168.1.7`) and networks (`192.168.1.0/24`). Raises ValueError naming what is neither."""
-    return tuple(ipaddress.ip_network(name, strict=False) for name in names)
+from open_speech.security.network import Network, is_in
 
 
-class Admission:
+class ConnectionLimit:
     """The guard at the door."""
 
     def __init__(self, allowed: tuple[Network, ...] = (), *, seats: int = 32) -> None:
@@ -30,7 +23,7 @@ class Admission:
 
         None is a peer without an address: one on this machine, which may.
         """
-        if peer is not None and not self._is_allowed(peer):
+        if peer is not None and self._allowed and not is_in(peer, self._allowed):
             raise InvalidRequest("Hosts of this address may not connect; OS_WYOMING_ALLOWED_HOSTS lists those that may.")
         if self._free <= 0:
             raise Overloaded("Too many connections are open; OS_WYOMING_MAX_CONNECTIONS limits them.", retry_after_s=5)
@@ -39,14 +32,3 @@ class Admission:
             yield
         finally:
             self._free += 1
-
-    def _is_allowed(self, peer: str) -> bool:
-        if not self._allowed:
-            return True
-        try:
-            address = ipaddress.ip_address(peer.partition("%")[0])
-        except ValueError:
-            return False
-        # An IPv4 address that came over IPv6 counts as what it is.
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        return any((mapped or address) in network for network in self._allowed)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
@@ -18,34 +18,20 @@ from wyoming.server import AsyncEventHandler
 from wyoming.tts import Synthesize, SynthesizeStart
 
 from open_speech import logs
+from open_speech.api.wyoming import messages
+from open_speech.api.wyoming.access import ConnectionLimit
+from open_speech.api.wyoming.effects import Began, Close, Effect, Failed, Hear, Listen, Report, Say, Send, Sounded, Speak, Spoken, Tell
+from open_speech.api.wyoming.framing import read_event, written
+from open_speech.api.wyoming.pcm import PcmFormat, PcmReader
+from open_speech.api.wyoming.service import Service
+from open_speech.api.wyoming.session import Session
+from open_speech.api.wyoming.transcription import Transcription
 from open_speech.audio import Audio, to_pcm16
+from open_speech.concurrency.task_group import Tasks
 from open_speech.errors import BackendFailed, NothingToSpeak, SpeechError
-from open_speech.fragments import Fragments
-from open_speech.live.ear import SessionEars
 from open_speech.metrics.labels import WYOMING
-from open_speech.tasks import Tasks
-from open_speech.wyoming import messages
-from open_speech.wyoming.access import Admission
-from open_speech.wyoming.effects import (
-    Began,
-    Close,
-    Effect,
-    Failed,
-    Hear,
-    Listen,
-    Report,
-    Say,
-    Send,
-    Sounded,
-    Speak,
-    Spoken,
-    Tell,
-)
-from open_speech.wyoming.framing import read_event, written
-from open_speech.wyoming.listening import Listening
-from open_speech.wyoming.pcm import PcmFormat, PcmReader
-from open_speech.wyoming.service import Service
-from open_speech.wyoming.session import Session
+from open_speech.recognition.live.recognizer import SessionRecognizer
+from open_speech.text.fragments import Fragments
 
 log = logging.getLogger("open_speech.wyoming")
 access = logging.getLogger("open_speech.access")
@@ -69,11 +55,20 @@ class Connection(AsyncEventHandler):
     between two parts of an event.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, admission: Admission, service: Service) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        admission: ConnectionLimit,
+        service: Service,
+        after: Callable[[], None] | None = None,
+    ) -> None:
+        """`after` is called when the connection has ended."""
         super().__init__(reader, writer)
+        self._after = after
         self._admission = admission
         self._service = service
-        self._ears = SessionEars(service.engine.ear)
+        self._ears = SessionRecognizer(service.engine.ear)
         self._session = Session()
         self.over = asyncio.Event()
         """Set when nothing of it is left."""
@@ -88,7 +83,10 @@ class Connection(AsyncEventHandler):
     async def run(self) -> None:
         """Serve until one side closes the connection; nothing that was begun here outlives it."""
         meter = self._service.engine.meter
-        with logs.on(logs.Errand(f"wyoming_{uuid.uuid4().hex}", WYOMING, failed=partial(meter.failed, WYOMING))), meter.session(WYOMING):
+        with (
+            logs.on(logs.RequestContext(f"wyoming_{uuid.uuid4().hex}", WYOMING, failed=partial(meter.failed, WYOMING))),
+            meter.session(WYOMING),
+        ):
             since = time.perf_counter()
             await self._run()
             access.info("%s WYOMING %d ms", _address(self.writer) or "-", int((time.perf_counter() - since) * 1000))
@@ -96,6 +94,7 @@ class Connection(AsyncEventHandler):
     async def _run(self) -> None:
         try:
             with self._admission.admitted(_address(self.writer)):
+                self._tasks.begin(self._watch())
                 await self._read()
         except SpeechError as refusal:
             self._perform(self._session.misread(refusal))
@@ -109,6 +108,8 @@ class Connection(AsyncEventHandler):
                 await self._linger()
             self.writer.close()
             self.over.set()
+            if self._after is not None:
+                self._after()
 
     async def handle_event(self, event: Event) -> bool:
         """Take one event of the client; False when the connection is to be closed."""
@@ -136,6 +137,15 @@ class Connection(AsyncEventHandler):
             else:
                 if event is None or not await self.handle_event(event):
                     return
+
+    async def _watch(self) -> None:
+        """End the connection when it was reset: while an answer is owed nothing is read, so nothing else would notice."""
+        try:
+            with suppress(OSError):
+                await self.writer.wait_closed()
+        except NotImplementedError:  # a pipe
+            return
+        self._perform([Close()])
 
     async def _next(self) -> Event | None:
         """Wait for an event; None at the end of the connection, whichever side wants it."""
@@ -202,7 +212,7 @@ class Connection(AsyncEventHandler):
             self._changed.set()
 
     async def _listen(self, form: PcmFormat, asked: Transcribe, sound: asyncio.Queue[bytes | None]) -> None:
-        listening: Listening | None = None
+        listening: Transcription | None = None
         try:
             listening = await self._service.listening(asked, self._report, self._ears)
             reader = PcmReader(form)

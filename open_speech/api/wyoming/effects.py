@@ -8,8 +8,8 @@ from wyoming.asr import Transcribe
 from wyoming.event import Event
 from wyoming.tts import Synthesize, SynthesizeStart
 
+from open_speech.api.wyoming.pcm import PcmFormat
 from open_speech.errors import SpeechError
-from open_speech.wyoming.pcm import PcmFormat
 
 
 @dataclass(frozen=True, slots=True)

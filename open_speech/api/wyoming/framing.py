@@ -14,12 +14,15 @@ from wyoming.event import Event
 from wyoming.version import __version__ as protocol_version
 
 from open_speech.errors import InvalidRequest, UploadTooLarge
+from open_speech.http import json_screen
 
 HEADER_BYTES = 1 << 20
 """Longest first line; old clients put their data into it."""
 DATA_BYTES = 1 << 20
 PAYLOAD_BYTES = 16 << 20
 """Longest data and payload; the longest honest payload is a whole recording in one piece."""
+BOUNDS = json_screen.Bounds(tokens=5000)
+"""Structure of an event's header or data. Clients send a dozen values; only a server's `info` has more."""
 EVENT_S = 30.0
 """Seconds in which the rest of an event must come once it has begun."""
 
@@ -83,7 +86,9 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
 
 def _object(text: bytes, where: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = json_screen.loads(text.decode(), BOUNDS)
+    except InvalidRequest as problem:
+        raise InvalidRequest(problem.message, param=where) from None
     except (ValueError, RecursionError):
         raise InvalidRequest(f"The {where} of an event must be JSON in UTF-8.", param=where) from None
     if not isinstance(found, dict):

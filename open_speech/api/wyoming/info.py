@@ -17,9 +17,9 @@ from open_speech import __version__
 from open_speech.backends import ModelEntry, Task, Voice
 from open_speech.errors import BackendUnavailable, SpeechError, UnsupportedLanguage
 from open_speech.languages import LANGUAGES, language_code
+from open_speech.model_files import HubSource
 from open_speech.registry import OPENAI_STT, OPENAI_TTS
-from open_speech.sources import HubSource
-from open_speech.voices import Casting
+from open_speech.voices import VoiceResolver
 
 PROGRAM = "open-speech"
 """Name of the programs that listen with the default model, and that speak."""
@@ -55,7 +55,7 @@ class Offer:
 
     def __init__(
         self,
-        casting: Casting,
+        casting: VoiceResolver,
         *,
         is_here: Callable[[ModelEntry], bool],
         streams: Callable[[ModelEntry], bool],
@@ -186,7 +186,8 @@ class Offer:
                 default = entry.default_voice
             if not entry.voices:
                 yield Offered(entry.id, Chosen(entry.id), self._spoken(entry, None), entry, f"{entry.id} ({entry.backend})")
-            for voice in sorted(entry.voices, key=lambda voice: voice.id != default):
+            usable = [voice for voice in entry.voices if not voice.needs]
+            for voice in sorted(usable, key=lambda voice: voice.id != default):
                 label = f"{voice.name or voice.id} ({entry.backend})"
                 yield Offered(voice.id, Chosen(entry.id, voice.id), self._spoken(entry, voice), entry, label, voice.speakers)
 

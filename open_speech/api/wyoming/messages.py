@@ -15,7 +15,7 @@ from wyoming.ping import Ping
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop
 
 from open_speech.errors import SpeechError
-from open_speech.openai.errors import from_validation
+from open_speech.http.errors import from_validation
 
 Asked = (
     Describe | SelectProgram | Ping

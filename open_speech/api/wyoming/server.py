@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from wyoming.event import async_get_stdin, async_get_stdout
 from wyoming.server import AsyncServer
 
+from open_speech.api.wyoming.access import ConnectionLimit
+from open_speech.api.wyoming.announcing import announced
+from open_speech.api.wyoming.connection import Connection
+from open_speech.api.wyoming.service import Service
 from open_speech.config import SettingsError
-from open_speech.wyoming.access import Admission
-from open_speech.wyoming.announcing import announced
-from open_speech.wyoming.connection import Connection
-from open_speech.wyoming.service import Service
+from open_speech.http import unix_sockets
 
 log = logging.getLogger("open_speech.wyoming")
 
@@ -46,14 +48,24 @@ class Door:
 
 
 @asynccontextmanager
-async def serving(door: Door, admission: Admission, service: Service) -> AsyncIterator[None]:
-    """Serve TCP or a Unix socket as long as the block lasts. Raises OSError if it cannot listen there."""
+async def serving(
+    door: Door, admission: ConnectionLimit, service: Service, *, after: Callable[[], None] | None = None
+) -> AsyncIterator[None]:
+    """Serve TCP or a Unix socket as long as the block lasts; `after` is called when a connection has ended.
+
+    The file of a Unix socket is removed at the end; that of a server that has ended is replaced. Raises OSError if it cannot listen there.
+    """
+    parts = urlsplit(door.uri)
+    socket_path = Path(parts.path) if parts.scheme == "unix" else None
+    # asyncio would take the path away from a server that listens on it.
+    if socket_path is not None and (problem := await asyncio.to_thread(unix_sockets.trouble, socket_path)):
+        raise OSError(problem)
     server = AsyncServer.from_uri(door.uri)
     connections: set[Connection] = set()
 
     def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Connection:
         connections.difference_update([connection for connection in connections if connection.over.is_set()])
-        connection = Connection(reader, writer, admission, service)
+        connection = Connection(reader, writer, admission, service, after)
         connections.add(connection)
         return connection
 
@@ -66,9 +78,10 @@ async def serving(door: Door, admission: Admission, service: Service) -> AsyncIt
 
     async with AsyncExitStack() as stack:
         await server.start(connect)
+        if socket_path is not None:
+            stack.callback(unix_sockets.remove, socket_path, unix_sockets.identity_of(socket_path))
         stack.push_async_callback(stop)
         log.info("Wyoming on %s", door.uri)
-        parts = urlsplit(door.uri)
         if door.announce is not None and parts.scheme == "tcp":
             await stack.enter_async_context(announced(door.announce, parts.hostname or "", parts.port or 0))
         yield
@@ -76,4 +89,4 @@ async def serving(door: Door, admission: Admission, service: Service) -> AsyncIt
 
 async def serve_pipe(service: Service) -> None:
     """Serve the one client at the other end of stdin and stdout, until it ends."""
-    await Connection(await async_get_stdin(), await async_get_stdout(), Admission(), service).run()
+    await Connection(await async_get_stdin(), await async_get_stdout(), ConnectionLimit(), service).run()

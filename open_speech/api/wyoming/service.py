@@ -10,17 +10,18 @@ from typing import Literal
 from wyoming.asr import Transcribe
 from wyoming.tts import Synthesize, SynthesizeStart
 
+from open_speech.api.wyoming.effects import Delta, Voiced
+from open_speech.api.wyoming.info import Offer
+from open_speech.api.wyoming.transcription import Transcription
 from open_speech.backends import TranscribeOptions
 from open_speech.engine import Engine
 from open_speech.errors import InvalidValue, NothingToSpeak
-from open_speech.fragments import Fragments
-from open_speech.live.ear import SessionEars
-from open_speech.live.turns import Turns
-from open_speech.speaking import Speech
-from open_speech.voices import Manner
-from open_speech.wyoming.effects import Delta, Voiced
-from open_speech.wyoming.info import Offer
-from open_speech.wyoming.listening import Listening
+from open_speech.languages import requested_language
+from open_speech.recognition.live.recognizer import SessionRecognizer
+from open_speech.recognition.live.turn_detection import TurnDetector
+from open_speech.synthesis.stream import SpeechStream
+from open_speech.text.fragments import Fragments
+from open_speech.voices import VoiceOptions
 
 HOTWORDS_CHARS = 4000
 """Characters of names and terms that are passed on; a recogniser takes fewer still."""
@@ -52,23 +53,23 @@ class Service:
     offer: Offer
     rules: Rules
 
-    async def listening(self, asked: Transcribe, report: Callable[[Voiced | Delta], None], ears: SessionEars) -> Listening:
+    async def listening(self, asked: Transcribe, report: Callable[[Voiced | Delta], None], ears: SessionRecognizer) -> Transcription:
         """Begin to transcribe, with an ear of the connection. Raises SpeechError's children."""
         entry = await asyncio.to_thread(self.offer.model, asked.name)
         ear = await ears.ear(entry.id, heard_as(asked, self.rules.options))
         threshold = self.rules.vad_threshold
-        turns = None if threshold is None else Turns(threshold, silence_duration_ms=silence_ms(asked))
+        turns = None if threshold is None else TurnDetector(threshold, silence_duration_ms=silence_ms(asked))
         detector = await self.engine.detector()
         # A recogniser that is given windows is given none of silence.
         gated = turns is not None and self.engine.registry.backends[entry.backend].batch == 0
         live = self.offer.streams(entry)
-        return Listening(ear, detector, turns, report, gated=gated, live=live, longest_s=self.rules.longest_s)
+        return Transcription(ear, detector, turns, report, gated=gated, live=live, longest_s=self.rules.longest_s)
 
-    async def speech(self, asked: Synthesize | SynthesizeStart, fragments: Fragments) -> Speech:
+    async def speech(self, asked: Synthesize | SynthesizeStart, fragments: Fragments) -> SpeechStream:
         """Begin to speak what is asked for, or what `fragments` bring. Raises SpeechError's children."""
         kind = text_format(asked.text_format)
         chosen = await asyncio.to_thread(self.offer.voice, asked.voice)
-        manner = Manner(instructions=self.rules.instructions)
+        manner = VoiceOptions(instructions=self.rules.instructions)
         if isinstance(asked, SynthesizeStart) and kind != "ssml":
             return await self.engine.speak_stream(chosen.model, fragments, voice=chosen.voice, language=chosen.language, manner=manner)
         # A document must be whole before it can be read.
@@ -81,8 +82,8 @@ class Service:
 
 
 def heard_as(asked: Transcribe, options: TranscribeOptions) -> TranscribeOptions:
-    """Say a request in the engine's words; a client that says `auto` has the language detected, as one that says nothing."""
-    language = asked.language if asked.language and asked.language.lower() != "auto" else None
+    """Convert a request to the engine's options. Raises UnsupportedLanguage naming `language`."""
+    language = requested_language(asked.language, "language")
     words = [word.strip() for word in (*(asked.transcript_names or ()), *(asked.transcript_terms or ())) if word.strip()]
     return replace(options, language=language, hotwords=", ".join(words)[:HOTWORDS_CHARS] or options.hotwords)
 

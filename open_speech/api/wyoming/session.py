@@ -15,9 +15,8 @@ from wyoming.ping import Ping, Pong
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped
 from wyoming.vad import VoiceStarted, VoiceStopped
 
-from open_speech.errors import InvalidRequest, InvalidValue, SpeechError, TextTooLong
-from open_speech.wyoming import messages
-from open_speech.wyoming.effects import (
+from open_speech.api.wyoming import messages
+from open_speech.api.wyoming.effects import (
     Began,
     Close,
     Delta,
@@ -35,8 +34,9 @@ from open_speech.wyoming.effects import (
     Tell,
     Voiced,
 )
-from open_speech.wyoming.messages import Asked
-from open_speech.wyoming.pcm import PcmFormat
+from open_speech.api.wyoming.messages import Asked
+from open_speech.api.wyoming.pcm import PcmFormat
+from open_speech.errors import InvalidRequest, InvalidValue, SpeechError, TextTooLong
 
 STREAM_CHARS = 1_000_000
 """Characters of one streamed text at most."""

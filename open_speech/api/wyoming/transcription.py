@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from open_speech.api.wyoming.effects import Delta, Heard, Voiced
 from open_speech.audio import Audio
 from open_speech.errors import AudioTooLong
-from open_speech.live.ear import Ear
-from open_speech.live.microphone import Microphone
-from open_speech.live.turns import Paused, Started, Stopped, TurnEvent, Turns
-from open_speech.live.utterance import Utterance
-from open_speech.vad import SpeechStream
-from open_speech.wyoming.effects import Delta, Heard, Voiced
+from open_speech.recognition.live.input_buffer import InputBuffer
+from open_speech.recognition.live.recognizer import LiveRecognizer
+from open_speech.recognition.live.turn_detection import Paused, Started, Stopped, TurnDetector, TurnEvent
+from open_speech.recognition.live.utterance import Utterance
+from open_speech.recognition.vad import SpeechProbabilities
 
 PIECE_S = 1.0
 """Seconds of sound that are searched for speech at once: a few milliseconds of work between two turns of the event loop."""
@@ -21,14 +21,14 @@ KEPT_S = 2.0
 """Seconds of silence that are remembered, as speech is known for speech a moment late."""
 
 
-class Listening:
+class Transcription:
     """From audio-start to the transcript. All that is spoken in between is one text, however long the pauses."""
 
     def __init__(  # noqa: PLR0913 - one keyword for each thing that a request or a model may be like
         self,
-        ear: Ear,
-        detector: SpeechStream,
-        turns: Turns | None,
+        ear: LiveRecognizer,
+        detector: SpeechProbabilities,
+        turns: TurnDetector | None,
         report: Callable[[Voiced | Delta], None],
         *,
         gated: bool,
@@ -39,7 +39,7 @@ class Listening:
 
         With `live` words are given out while somebody still speaks. `longest_s` is how many seconds of sound may come.
         """
-        self._microphone = Microphone(detector, turns)
+        self._microphone = InputBuffer(detector, turns)
         self._utterance = Utterance(ear, (lambda text: report(Delta(text))) if live else None)
         self._report = report
         self._live = live

@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from open_speech import logs
 from open_speech.errors import InvalidRequest, SpeechError
+from open_speech.http.disconnect import AnswerCutShort
+from open_speech.http.errors import error_response
 from open_speech.metrics.labels import OTHER, PROBE, door_of, method_of
 from open_speech.metrics.meter import Meter
-from open_speech.openai.errors import error_response
-from open_speech.openai.live import AnswerCutShort
 
 access = logging.getLogger("open_speech.access")
 log = logging.getLogger("open_speech.http")
@@ -61,7 +61,7 @@ class Trace:
             await self._app(scope, receive, send)
             return
         door = door_of(scope["path"])
-        with logs.on(logs.Errand(_id_of(scope), door, failed=partial(self._meter.failed, door))) as errand:
+        with logs.on(logs.RequestContext(_id_of(scope), door, failed=partial(self._meter.failed, door))) as errand:
             if scope["type"] == "websocket":
                 await self._hold(_Connection(scope, receive, send, errand, self._meter))
                 return
@@ -109,7 +109,7 @@ class Trace:
 class _Exchange:
     """One request and its answer, as seen from outside."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, errand: logs.Errand) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, errand: logs.RequestContext) -> None:
         self.scope = scope
         self.id = errand.id
         self.status = 0
@@ -175,7 +175,7 @@ class _Exchange:
 class _Connection:
     """One WebSocket, as seen from outside."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, errand: logs.Errand, meter: Meter) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, errand: logs.RequestContext, meter: Meter) -> None:
         self.scope = scope
         self.errand = errand
         self.open_ = ExitStack()
@@ -215,7 +215,8 @@ class _Connection:
 
 
 def _client_of(scope: Scope) -> str:
-    return str((scope.get("client") or ("-",))[0])
+    """Return the address that is connected; `unix` for a client of a Unix socket, which has none."""
+    return str((scope.get("client") or ("unix",))[0])
 
 
 def _about(scope: Scope, took_s: float) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from open_speech import logs
-from open_speech.callers import KEY_NAME, address_of, is_stranger, turn_away
-from open_speech.errors import TooManyGuesses, Unauthorized
-from open_speech.guesses import Guesses
-from open_speech.hosts import network_of
-from open_speech.keys import KeyRing, digest_of
+from open_speech.errors import TooManyGuesses, TooManyKeys, Unauthorized
+from open_speech.http.caller import KEY_NAME, NO_PROXIES, Proxies, address_of, is_stranger, turn_away
+from open_speech.security.api_keys import KeyRing, digest_of
+from open_speech.security.lockout import Guesses, sender_of
+from open_speech.security.network import network_of
 
 OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/docs", "/openapi.json", "/web"})
 """What a probe or a reader of the documentation may see without a key."""
@@ -22,12 +22,16 @@ OPEN_FOLDER = "/web/"
 """The files of the web page: it asks for the key itself, and shows nothing of the server without one."""
 PUBLIC_LISTS = frozenset({"/v1/models", "/v1/audio/models", "/v1/audio/voices", "/api/voice-presets", "/bazarr/models"})
 """Lists that some clients read before they have a key; open where OS_PUBLIC_LISTS says so, for reading alone."""
+MODEL_PREFIX = "/v1/models/"
+"""One model of that list; clients look a model up before they use it, as wyoming-openai does at its start."""
+MOST_KEYS = 4
+"""Different keys that one request may carry: a client that sends one in each of the four ways."""
 BROWSER_PROTOCOL = "openai-insecure-api-key."
 """Prefix of the WebSocket subprotocol in which a browser, which cannot set headers there, hands over the key."""
 
 
 def presented_keys(headers: Headers) -> list[str]:
-    """List the keys a request carries: bearer or basic authorization, `X-API-Key`, Azure's `api-key`, or a browser's subprotocol.
+    """List the different keys a request carries: bearer or basic authorization, `X-API-Key`, Azure's `api-key`, or a browser's subprotocol.
 
     Never one in the URL, which every proxy writes into its log.
     """
@@ -37,7 +41,7 @@ def presented_keys(headers: Headers) -> list[str]:
     keys += [headers[name] for name in ("x-api-key", "api-key") if name in headers]
     protocols = (name.strip() for name in headers.get("sec-websocket-protocol", "").split(","))
     keys += [name.removeprefix(BROWSER_PROTOCOL) for name in protocols if name.startswith(BROWSER_PROTOCOL)]
-    return [key for key in keys if key]
+    return list(dict.fromkeys(key for key in keys if key))
 
 
 def is_open(method: str, path: str, *, lists: bool) -> bool:
@@ -46,14 +50,15 @@ def is_open(method: str, path: str, *, lists: bool) -> bool:
 
 
 def is_list(method: str, path: str) -> bool:
-    """Tell whether a request reads one of the lists of what is served."""
-    return method in ("GET", "HEAD") and path in PUBLIC_LISTS
+    """Return whether a request reads one of the lists of what is served, or one model of the list of models."""
+    return method in ("GET", "HEAD") and (path in PUBLIC_LISTS or (path.startswith(MODEL_PREFIX) and path != MODEL_PREFIX))
 
 
 class ApiKey:
     """ASGI middleware that lets a request pass if one of the keys it carries is one of ours, and notes whose it is.
 
-    A right key is compared as one of digests, in the same time as a wrong one. Who tries many different keys is not looked at for a while.
+    A right key is compared as one of digests, in the same time as a wrong one. After many different wrong keys no new one of that sender
+    is looked at for a while.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each thing that a setting decides
@@ -63,14 +68,16 @@ class ApiKey:
         keys: KeyRing,
         opens: Callable[[str, str], bool] | None = None,
         public_lists: bool = False,
-        proxies: int = 0,
+        proxies: Proxies = NO_PROXIES,
         guesses: Guesses | None = None,
         open_paths: Collection[str] = (),
+        origins: Collection[str] = (),
     ) -> None:
         """`opens` tells whether a path may also be taken with another key. `proxies` of ours stand before the server.
 
-        `open_paths` need no key either.
+        `open_paths` need no key either. Wrong keys from pages of `origins` count with those from our own page.
         """
+        self._origins = frozenset(origins)
         self._open_paths = frozenset(open_paths)
         self._app = app
         self._keys = keys
@@ -84,16 +91,24 @@ class ApiKey:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        # Starlette reads header bytes as Latin-1; this gives back the text that was sent.
-        sent = [key.encode("latin-1").decode(errors="surrogateescape") for key in presented_keys(Headers(scope=scope))]
-        address = network_of(address_of(scope, self._proxies))
-        wait_s = self._guesses.wait_s(address) if sent else 0.0
-        scope[KEY_NAME] = None if wait_s else self._whose(scope["path"], sent)
+        headers = Headers(scope=scope)
+        # Starlette reads header bytes as Latin-1; this restores the text that was sent.
+        sent = [key.encode("latin-1").decode(errors="surrogateescape") for key in presented_keys(headers)]
+        sender = sender_of(network_of(address_of(scope, self._proxies)), headers, self._origins)
+        if len(sent) > MOST_KEYS:
+            # Nothing was tried, so this counts as one guess; it must count, as each such request has to be read.
+            self._guesses.wrong(sender, [digest_of(" ".join(sent))])
+            scope[KEY_NAME] = None
+            many = TooManyKeys(f"The request carries {len(sent)} different API keys; at most {MOST_KEYS} are looked at.")
+            await turn_away(many, scope, receive, send)
+            return
+        wait_s = self._guesses.wait_s(sender) if sent else 0.0
+        scope[KEY_NAME] = self._whose(scope["path"], sent, sender, is_locked=wait_s > 0)
         if sent and not wait_s and is_stranger(scope):
-            # On open paths, too: what they tell to a stranger and what to others would give a right guess away.
-            self._guesses.wrong(address, map(digest_of, sent))
+            # On open paths, too: they answer differently with a right key, which would confirm a guess.
+            self._guesses.wrong(sender, map(digest_of, sent))
         logs.note_key(scope[KEY_NAME])
-        if not is_stranger(scope) or self._is_open(scope):
+        if not is_stranger(scope) or self._is_open(scope, sent):
             await self._app(scope, receive, send)
         elif wait_s:
             error = TooManyGuesses("Too many different wrong API keys came from your address.", retry_after_s=wait_s)
@@ -103,15 +118,28 @@ class ApiKey:
             # Basic is taken and not asked for: a browser would then ask its user for a name and a password.
             await turn_away(Unauthorized(problem), scope, receive, send, headers={"WWW-Authenticate": "Bearer"})
 
-    def _is_open(self, scope: Scope) -> bool:
-        return scope["path"] in self._open_paths or is_open(scope.get("method", ""), scope["path"], lists=self._public_lists)
+    def _is_open(self, scope: Scope, sent: Collection[str]) -> bool:
+        """Return whether the path needs no key. A list is not for a wrong key: clients ask for one to test the key that they have."""
+        path = scope["path"]
+        return path in self._open_paths or is_open(scope.get("method", ""), path, lists=self._public_lists and not sent)
 
-    def _whose(self, path: str, keys: list[str]) -> str | None:
-        """Name the holder of the first right key; nobody in particular, the empty name, holds one that opens this path alone."""
+    def _whose(self, path: str, keys: list[str], sender: str, *, is_locked: bool) -> str | None:
+        """Name the holder of the first right key; a key that opens this path alone has the empty name.
+
+        Of a locked sender only keys that were right there before are looked at.
+        """
+        if is_locked:
+            known = self._guesses.let_through(sender, [digest_of(key) for key in keys])
+            keys = [key for key in keys if digest_of(key) in known]
         key = self._keys.find(keys)
         if key is not None:
+            self._guesses.right(sender, key.digest)
             return key.name
-        return "" if self._opens is not None and any(self._opens(path, other) for other in keys) else None
+        for other in keys:
+            if self._opens is not None and self._opens(path, other):
+                self._guesses.right(sender, digest_of(other))
+                return ""
+        return None
 
 
 def _password(token: str) -> str:

@@ -10,13 +10,16 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from open_speech.errors import BodyTooSlow, InvalidRequest, UploadTooLarge
-from open_speech.openai.errors import error_response
+from open_speech.http.errors import error_response
 
 LINGER_S = 10.0
 """Seconds for which the rest of a refused body is still read and dropped. A connection closed under a client that is sending
 is reset, and the client then never sees the answer."""
 
 
+FORM = "multipart/form-data"
+JSON_BYTES = 1 << 20
+"""Largest body that is neither a form nor one of the endpoints that take text or audio in JSON."""
 SLOWEST = 4096
 """Bytes a second that a body must have had all in all, beside one wait: a byte now and then is no sign of life."""
 
@@ -30,14 +33,19 @@ class BodyLimit:
         *,
         max_bytes: int,
         other: Mapping[str, int] | None = None,
+        json_bytes: Mapping[str, int] | None = None,
         wait_s: float = 30.0,
         linger_s: float = LINGER_S,
     ) -> None:
-        """`other` maps paths that have a limit of their own to it, in bytes. `wait_s` is the longest wait for the next piece of a body."""
+        """`other` maps paths that have a limit of their own to it, in bytes. `wait_s` is the longest wait for the next piece of a body.
+
+        With `json_bytes`, a body that is not a form has the limit of its path there, and JSON_BYTES on any other path.
+        """
         self._app = app
         self._wait_s = wait_s
         self._max = max_bytes
         self._other = dict(other or {})
+        self._json = json_bytes
         self._linger_s = linger_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,8 +53,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._other.get(scope["path"], self._max)
-        declared = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        limit = self._limit_of(scope["path"], headers.get("content-type", ""))
+        declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             await self._refuse(_too_large(limit, int(declared)), scope, receive, send)
             return
@@ -59,10 +68,14 @@ class BodyLimit:
 
         with contextlib.suppress(UploadTooLarge, BodyTooSlow):
             await self._app(scope, body.receive, send_unless_refused)
-        if isinstance(body.problem, BodyTooSlow):
-            await error_response(body.problem, {"Connection": "close"})(scope, receive, send)
-        elif body.problem is not None:
+        if body.problem is not None:
             await self._refuse(body.problem, scope, body.rest, send)
+
+    def _limit_of(self, path: str, content_type: str) -> int:
+        limit = self._other.get(path, self._max)
+        if self._json is None or content_type.partition(";")[0].strip().lower() == FORM:
+            return limit
+        return min(limit, self._json.get(path, JSON_BYTES))
 
     async def _refuse(self, error: InvalidRequest, scope: Scope, receive: Receive, send: Send) -> None:
         async def answer_then_drain(message: Message) -> None:
@@ -70,7 +83,8 @@ class BodyLimit:
                 await send(message)
                 return
             await send({**message, "more_body": True})
-            await _drain(receive, self._linger_s)
+            # A client that sends slowly has had its time: it gets no longer than another wait.
+            await _drain(receive, min(self._linger_s, self._wait_s))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         await error_response(error, {"Connection": "close"})(scope, receive, answer_then_drain)

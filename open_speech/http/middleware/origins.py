@@ -13,10 +13,10 @@ from collections.abc import Collection
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from open_speech.callers import turn_away
 from open_speech.errors import NotWelcome
-from open_speech.hosts import is_nobodys, name_of
-from open_speech.sockets import is_welcome
+from open_speech.http.caller import turn_away
+from open_speech.http.websockets import is_welcome
+from open_speech.security.network import is_nobodys, name_of
 
 _HARMLESS = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing; whether a page can read their answers is said by CORS."""
@@ -43,7 +43,7 @@ class OwnPages:
         headers = Headers(scope=scope)
         if self._hosts is not None and not is_our_name(headers.get("host", ""), self._hosts):
             return NotWelcome("This is not a name of this server; OS_ALLOWED_HOSTS lists those it has, or set OS_API_KEY.")
-        # A WebSocket's door asks itself, as it can tell why (sockets.py).
+        # A WebSocket's door asks itself, as it can tell why (http/websockets.py).
         sends = scope["type"] == "http" and scope["method"] not in _HARMLESS
         if sends and self._origins is not None and not is_welcome(headers, self._origins):
             return NotWelcome("Pages of this origin may not send; OS_CORS_ORIGINS lists those that may, or set OS_API_KEY.")

@@ -12,9 +12,9 @@ from datetime import timedelta
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from open_speech.auth import is_open
-from open_speech.callers import caller_of, turn_away
 from open_speech.errors import RateLimited
+from open_speech.http.caller import NO_PROXIES, Proxies, caller_of, turn_away
+from open_speech.http.middleware.auth import is_open
 
 CALLERS = 10_000
 """Callers that are remembered; the one that was quiet for longest is forgotten first."""
@@ -72,7 +72,7 @@ class RateLimit:
     A WebSocket counts once, when it is opened. Probes, the web page and the lists of what is served are free.
     """
 
-    def __init__(self, app: ASGIApp, *, allowances: Allowances, proxies: int = 0) -> None:
+    def __init__(self, app: ASGIApp, *, allowances: Allowances, proxies: Proxies = NO_PROXIES) -> None:
         """`proxies` of ours stand before the server; see `callers.address_of`."""
         self._app = app
         self._allowances = allowances

@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from open_speech.audio import Audio, StreamResampler
-from open_speech.live.stretches import Detector
-from open_speech.live.turns import TurnEvent, Turns
-from open_speech.vad import VAD_RATE
+from open_speech.recognition.live.segmenter import Detector
+from open_speech.recognition.live.turn_detection import TurnDetector, TurnEvent
+from open_speech.recognition.vad import VAD_RATE
 
 LONGEST_S = 1800.0
 """Seconds that are kept at most; older sound is dropped. 64 kB each."""
 
 
-class Microphone:
+class InputBuffer:
     """What comes in over one connection. Blocking, but tiny: about a millisecond for a second of sound."""
 
-    def __init__(self, detector: Detector | None, turns: Turns | None, *, longest_s: float = LONGEST_S) -> None:
+    def __init__(self, detector: Detector | None, turns: TurnDetector | None, *, longest_s: float = LONGEST_S) -> None:
         """Without `turns` nobody listens for them, and never without a detector.
 
         `longest_s` is how many seconds are kept though nobody forgets them.
@@ -47,7 +47,7 @@ class Microphone:
         """Where the sound begins that is still there."""
         return self._from / VAD_RATE
 
-    def tune(self, turns: Turns | None) -> None:
+    def tune(self, turns: TurnDetector | None) -> None:
         """Tell turns by other rules from here on, or not at all; a turn that is going on is forgotten."""
         self._turns = turns
         if turns is not None:

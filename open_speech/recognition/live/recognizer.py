@@ -9,21 +9,21 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from open_speech.admission import Admission, Ticket
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Task, TranscribeOptions, Vad, Window
+from open_speech.dispatch.admission import Admission, Ticket
+from open_speech.dispatch.client import RunnerClient
+from open_speech.dispatch.frames import LIVE, LIVE_PARTIAL
 from open_speech.errors import UnsupportedLanguage
-from open_speech.languages import language_code
-from open_speech.live.stretches import Loudness, Stretches, Whole, Windowing
-from open_speech.live.turns import FRAME_S
+from open_speech.languages import requested_language
 from open_speech.metrics.meter import Meter
-from open_speech.phantoms import is_phantom
+from open_speech.recognition.hallucinations import is_phantom
+from open_speech.recognition.live.segmenter import Loudness, Segmenter, Whole, Windowing
+from open_speech.recognition.live.turn_detection import FRAME_S
+from open_speech.recognition.vad import SpeechModel, SpeechProbabilities
+from open_speech.recognition.windows import WindowCutter
 from open_speech.registry import Registry
-from open_speech.remote import RunnerClient
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
-from open_speech.vad import SpeechModel, SpeechStream
-from open_speech.windows import Cutter
-from open_speech.wire import LIVE, LIVE_PARTIAL
 
 SURE = 0.9
 """A language found with this probability is believed against what the session was in so far."""
@@ -35,6 +35,9 @@ LIVE_SPEECH_MS = 100
 """The shortest speech that a window is made of: a live turn may be a single short word."""
 BUSY = 2
 """Live passes under way in one runner from which on it is busy: partial passes wait."""
+
+
+Speech = tuple[tuple[float, float], ...]
 
 
 @dataclass
@@ -56,7 +59,7 @@ class Recogniser:
     meter: Meter
 
 
-class Ear:
+class LiveRecognizer:
     """One model, and how one live session wants to be heard; it knows what language the session has been in."""
 
     def __init__(
@@ -95,34 +98,34 @@ class Ear:
         with self._admission.ticket(self._runner.name, answers=0, live=True) as ticket:
             yield ticket
 
-    def stretches(self) -> Stretches:
+    def stretches(self) -> Segmenter:
         """Begin to take in the sound of one utterance."""
         detector = Loudness() if self._speech is None else self._speech.stream()
         windowing: Windowing = Whole(self._vad.threshold, longest_s=self.window_s)
         if self._batched:
             vad = replace(self._vad, min_speech_ms=min(self._vad.min_speech_ms, LIVE_SPEECH_MS))
-            windowing = Cutter(vad, FRAME_S, longest_s=self.window_s)
-        return Stretches(detector, windowing)
+            windowing = WindowCutter(vad, FRAME_S, longest_s=self.window_s)
+        return Segmenter(detector, windowing)
 
-    async def hear_finally(self, audio: Audio, *, language: str | None = None) -> Transcript:
+    async def hear_finally(self, audio: Audio, *, language: str | None = None, speech: Speech = ()) -> Transcript:
         """Transcribe sound whose text is to be final, as `hear` does.
 
         A few words may be taken for another language than they are in: where that is not sure, they are heard in the session's own.
         """
         usual = max(self._languages, key=self._languages.__getitem__, default=None)
         if usual is None or language is not None or self._options.language is not None or not self._batched:
-            return await self.hear(audio, final=True, language=language)
+            return await self.hear(audio, final=True, language=language, speech=speech)
         # What looks wrong is decoded again, at length; in the wrong language that would be for nothing.
-        heard = await self._hear(audio, replace(self._options, draft=True), LIVE)
+        heard = await self._hear(Window(audio, replace(self._options, draft=True), speech), LIVE)
         probability = heard.info.language_probability
         doubted = heard.info.language != usual and probability < (SURE_IN_SHORT if audio.seconds < SHORT_S else SURE)
         if heard.segments and not doubted:
             return heard
-        again = await self.hear(audio, final=True, language=usual if doubted else heard.info.language)
+        again = await self.hear(audio, final=True, language=usual if doubted else heard.info.language, speech=speech)
         # A language that was decided on is no surer for it.
         return replace(again, info=replace(again.info, language_probability=probability))
 
-    def follow(self, other: Ear) -> None:
+    def follow(self, other: LiveRecognizer) -> None:
         """Go on in the session of another ear: in the languages that it was in."""
         self._languages = other._languages
 
@@ -133,31 +136,33 @@ class Ear:
         if heard.segments and info.language_probability >= (CREDIBLE if info.duration >= SHORT_S else SURE):
             self._languages[info.language] = self._languages.get(info.language, 0.0) + info.duration * info.language_probability
 
-    async def hear(self, audio: Audio, *, final: bool, language: str | None = None) -> Transcript:
+    async def hear(self, audio: Audio, *, final: bool, language: str | None = None, speech: Speech = ()) -> Transcript:
         """Transcribe sound of at most `window_s` seconds; times count from its start.
 
-        A pass that is not final is a quick one: greedy, tried once, no times. `language` is what is known of the language by now.
+        A pass that is not final is a quick one: greedy, tried once, no times. `language` is what is known of the language by now, `speech`
+        where in the audio somebody speaks, as in Window.
         Raises SpeechError's children.
         """
         options = replace(self._options, language=self._options.language or language)
         if not final:
             options = replace(options, beam_size=1, temperatures=(0.0,), word_times=False, logprobs=False, draft=True)
-        return await self._hear(audio, options, LIVE if final else LIVE_PARTIAL)
+        return await self._hear(Window(audio, options, speech), LIVE if final else LIVE_PARTIAL)
 
-    async def _hear(self, audio: Audio, options: TranscribeOptions, urgency: int) -> Transcript:
+    async def _hear(self, window: Window, urgency: int) -> Transcript:
         self._traffic.passes += 1
         try:
-            with self._meter.working("stt", self.model, audio.seconds):
-                return await (self._by_window if self._batched else self._by_itself)(audio, options, urgency)
+            with self._meter.working("stt", self.model, window.audio.seconds):
+                return await (self._by_window if self._batched else self._by_itself)(window, urgency)
         finally:
             self._traffic.passes -= 1
 
-    async def _by_window(self, audio: Audio, options: TranscribeOptions, urgency: int) -> Transcript:
-        heard = await self._runner.hear(self.model, Window(audio, options), asker=self._asker, urgency=urgency)
-        info = TranscriptInfo(heard.language, heard.language_probability, audio.seconds, options.task)
+    async def _by_window(self, window: Window, urgency: int) -> Transcript:
+        heard = await self._runner.hear(self.model, window, asker=self._asker, urgency=urgency)
+        info = TranscriptInfo(heard.language, heard.language_probability, window.audio.seconds, window.options.task)
         return Transcript(info, tuple(segment for segment in heard.segments if not is_phantom(segment, heard.language)))
 
-    async def _by_itself(self, audio: Audio, options: TranscribeOptions, urgency: int) -> Transcript:
+    async def _by_itself(self, window: Window, urgency: int) -> Transcript:
+        audio, options = window.audio, window.options
         info = TranscriptInfo(options.language or "", 0.0, audio.seconds, options.task)
         segments: list[Segment] = []
         async for item in self._runner.transcribe(self.model, audio, options, urgency=urgency):
@@ -168,7 +173,7 @@ class Ear:
         return Transcript(info, tuple(segments))
 
 
-class Ears:
+class LiveRecognizers:
     """Makes the ears of one engine."""
 
     def __init__(  # noqa: PLR0913 - the parts of an engine that it listens with
@@ -193,11 +198,11 @@ class Ears:
         self._traffic = {name: Traffic() for name in runners}
         self._askers = itertools.count()
 
-    async def ear(self, model: str, options: TranscribeOptions) -> Ear:
+    async def ear(self, model: str, options: TranscribeOptions) -> LiveRecognizer:
         """Find a model to listen with. Raises SpeechError's children naming `model` or `language`."""
         entry = self._registry.find(model, Task.STT)
-        known = options.language and language_code(options.language)
-        if options.language and (known is None or (entry.languages and known not in entry.languages)):
+        known = requested_language(options.language, "language")
+        if known and entry.languages and known not in entry.languages:
             raise UnsupportedLanguage(f"The model `{entry.id}` does not know the language `{options.language}`.", param="language")
         backend = entry.backend
         recogniser = Recogniser(
@@ -206,22 +211,22 @@ class Ears:
         options = replace(options, language=known, vad=options.vad or self._vad)
         needed = options.vad is not None or recogniser.backend.batch > 0
         speech = await asyncio.to_thread(self._speech) if needed else None
-        return Ear(recogniser, options, speech, asker=f"live-{next(self._askers)}", longest_s=self._longest_s)
+        return LiveRecognizer(recogniser, options, speech, asker=f"live-{next(self._askers)}", longest_s=self._longest_s)
 
-    async def detector(self) -> SpeechStream:
+    async def detector(self) -> SpeechProbabilities:
         """Begin to listen for speech in one stream; the model is opened off the event loop."""
         return (await asyncio.to_thread(self._speech)).stream()
 
 
-class SessionEars:
+class SessionRecognizer:
     """The ear of one session: the same as long as nothing changes in how it wants to be heard, and one that remembers if something does."""
 
-    def __init__(self, find: Callable[[str, TranscribeOptions], Awaitable[Ear]]) -> None:
+    def __init__(self, find: Callable[[str, TranscribeOptions], Awaitable[LiveRecognizer]]) -> None:
         """`find` finds a model to listen with, as the engine does."""
         self._find = find
-        self._last: tuple[str, TranscribeOptions, Ear] | None = None
+        self._last: tuple[str, TranscribeOptions, LiveRecognizer] | None = None
 
-    async def ear(self, model: str, options: TranscribeOptions) -> Ear:
+    async def ear(self, model: str, options: TranscribeOptions) -> LiveRecognizer:
         """Find a model to listen with. Raises SpeechError's children naming `model` or `language`."""
         last = self._last
         if last is not None and last[:2] == (model, options):

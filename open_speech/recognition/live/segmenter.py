@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from open_speech.audio import Audio
-from open_speech.live.turns import FRAME_S
-from open_speech.vad import FRAME, VAD_RATE
-from open_speech.windows import Cut, Span
+from open_speech.recognition.live.turn_detection import FRAME_S
+from open_speech.recognition.vad import FRAME, VAD_RATE
+from open_speech.recognition.windows import Cut, Span
 
 Stretch = tuple[Cut, Audio]
 
@@ -102,7 +102,7 @@ class Whole:
         return Cut(start, end, (spoken,))
 
 
-class Stretches:
+class Segmenter:
     """Takes sound at VAD_RATE piece by piece. Blocking, a millisecond for a second; the memory is that of the open window."""
 
     def __init__(self, detector: Detector, windowing: Windowing) -> None:
@@ -135,8 +135,4 @@ class Stretches:
         return self._sounds(self._windowing.feed(rest) + self._windowing.finish())
 
     def _sounds(self, cuts: Iterable[Cut]) -> list[Stretch]:
-        stretches = []
-        for cut in cuts:
-            first, last = (round(time * VAD_RATE) - self._from for time in (cut.start, cut.end))
-            stretches.append((cut, Audio(self._kept[max(0, first) : max(0, last)].copy(), VAD_RATE)))
-        return stretches
+        return [(cut, Audio(cut.cut_out(self._kept, self._from, VAD_RATE), VAD_RATE)) for cut in cuts]

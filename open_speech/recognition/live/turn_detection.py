@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from open_speech.vad import FRAME, VAD_RATE
+from open_speech.recognition.vad import FRAME, VAD_RATE
 
 FRAME_S = FRAME / VAD_RATE
 """Seconds that one probability stands for."""
@@ -52,7 +52,7 @@ class Stopped:
 TurnEvent = Started | Paused | Resumed | Stopped
 
 
-class Turns:
+class TurnDetector:
     """The turns of one stream, told as its probabilities come. Times count in seconds from the start of the stream."""
 
     def __init__(self, threshold: float = 0.5, prefix_padding_ms: int = 300, silence_duration_ms: int = 500) -> None:

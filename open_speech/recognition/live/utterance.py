@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from open_speech.audio import Audio
 from open_speech.errors import AudioTooLong, SpeechError
-from open_speech.live.agreement import Agreement, joined, shared_out
-from open_speech.live.ear import SURE, Ear
-from open_speech.live.stretches import Stretch
+from open_speech.recognition.live.local_agreement import Agreement, joined, shared_out
+from open_speech.recognition.live.recognizer import SURE, LiveRecognizer
+from open_speech.recognition.live.segmenter import Stretch
+from open_speech.recognition.vad import VAD_RATE
+from open_speech.recognition.windows import Cut, placed
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
-from open_speech.vad import VAD_RATE
-from open_speech.windows import Cut, placed
 
 PASS_EVERY_S = 0.7
 """New speech, in seconds, that is worth a partial pass."""
@@ -42,7 +42,7 @@ class Utterance:
 
     def __init__(
         self,
-        ear: Ear,
+        ear: LiveRecognizer,
         on_delta: Callable[[str], None] | None = None,
         *,
         on_draft: Callable[[str], None] | None = None,
@@ -127,6 +127,7 @@ class Utterance:
     def cancel(self) -> None:
         """Stop; nothing more is given out."""
         self._on_delta = self._on_draft = self._on_window = None
+        self._waiting.clear()
         self._work.cancel()
         self._work.add_done_callback(_noticed)
 
@@ -146,6 +147,9 @@ class Utterance:
             self._changed.clear()
             await self._take()
             self._settle()
+            if self._waiting and len(self._windows) < OUT:
+                # Windows of one batch are done at once. There is room again, and no other window whose end would wake this loop.
+                self._changed.set()
             if self._ending:
                 continue
             if self._pausing:
@@ -183,7 +187,7 @@ class Utterance:
         """Have a window decoded that is complete, if it is not being decoded already."""
         cut, sound = stretch
         self._drop_partial()
-        decoding = self._ahead.pop(_spoken(cut), None) or self._begin(self._hear_finally(sound))
+        decoding = self._ahead.pop(_spoken(cut), None) or self._begin(self._hear_finally(cut, sound))
         decoding.add_done_callback(lambda _: self._changed.set())
         self._windows.append((cut, decoding))
 
@@ -215,7 +219,7 @@ class Utterance:
             self._ahead.pop(cut).cancel()
         for cut, sound in stretches.items():
             if cut not in self._ahead:
-                self._ahead[cut] = self._begin(self._hear_ahead(sound, self._agreement))
+                self._ahead[cut] = self._begin(self._hear_ahead(cut, sound, self._agreement))
 
     def _hear_what_is_there(self) -> None:
         """Begin a partial pass, if there is enough new speech and nothing more urgent."""
@@ -249,12 +253,12 @@ class Utterance:
             self._guess(heard)
         self._changed.set()
 
-    async def _hear_finally(self, sound: Audio) -> Transcript:
+    async def _hear_finally(self, cut: Cut, sound: Audio) -> Transcript:
         with self._ticket.waiting():
-            return await self._ear.hear_finally(sound, language=self._language)
+            return await self._ear.hear_finally(sound, language=self._language, speech=cut.speech())
 
-    async def _hear_ahead(self, sound: Audio, agreement: Agreement) -> Transcript:
-        heard = await self._hear_finally(sound)
+    async def _hear_ahead(self, cut: Cut, sound: Audio, agreement: Agreement) -> Transcript:
+        heard = await self._hear_finally(cut, sound)
         # If they do go on, this was a good partial pass.
         if agreement is self._agreement and not self._windows:
             self._guess(heard)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any
@@ -13,8 +12,9 @@ from starlette.testclient import TestClient
 
 from open_speech.app import create_app
 from open_speech.config import Settings
-from runners._topology import local_engine
-from tests.jobs.receiver import Receiver, receiving
+from runners.wiring.engine import local_engine
+from tests.api.jobs.receiver import Receiver, receiving
+from tests.waiting import until
 
 PATH = "/v1/audio/jobs"
 SENTENCE = "Hello there world."
@@ -72,17 +72,18 @@ def say() -> Callable[[TestClient, str], bytes]:
 
 
 @pytest.fixture
-def until() -> Callable[..., dict[str, Any]]:
-    """Wait for a job to have a status, ten seconds at most."""
+def until_job() -> Callable[..., dict[str, Any]]:
+    """Wait for a job to have a status; by default one of those that end it."""
 
     def wait(client: TestClient, name: str, *statuses: str) -> dict[str, Any]:
-        ends = time.monotonic() + 10
-        while time.monotonic() < ends:
-            job: dict[str, Any] = client.get(f"{PATH}/{name}").json()
-            if job["status"] in (statuses or ("completed", "failed", "cancelled")):
-                return job
-            time.sleep(0.02)
-        raise AssertionError(job)
+        asked: list[dict[str, Any]] = []
+
+        def has_status() -> bool:
+            asked.append(client.get(f"{PATH}/{name}").json())
+            return asked[-1]["status"] in (statuses or ("completed", "failed", "cancelled"))
+
+        until(has_status, why=lambda: asked[-1])
+        return asked[-1]
 
     return wait
 

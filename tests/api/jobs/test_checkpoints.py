@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from open_speech.jobs import checkpoints
-from open_speech.jobs.checkpoints import Checkpoint
+from open_speech.api.jobs import checkpoints
+from open_speech.api.jobs.checkpoints import Checkpoint
 from open_speech.transcript import Segment, Token, TranscriptInfo, Word
 
 GREETING = Segment(0.5, 12.0, " Grüße.", (Word(" Grüße.", 0.5, 12.0, 0.8),), logprobs=(Token("x", -0.1),))
@@ -39,5 +39,5 @@ def test_a_damaged_line_ends_what_can_be_used(tmp_path: Path) -> None:
     path = tmp_path / "heard.jsonl"
     checkpoints.add(path, FIRST)
     checkpoints.add(path, SECOND)
-    path.write_bytes(path.read_bytes().replace(b'"de"', b'\0\0\0\0', 1))
+    path.write_bytes(path.read_bytes().replace(b'"de"', b"\0\0\0\0", 1))
     assert checkpoints.read(path) == []

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from open_speech.api.jobs.job import DELIVER_AGAIN_S, MOST_RUNS, Delivery, Job, Result
 from open_speech.errors import BackendFailed, InvalidAudio, from_wire
-from open_speech.jobs.job import DELIVER_AGAIN_S, MOST_RUNS, Delivery, Job, Result
 
 NEW = Job(id="job_1", type="transcription", model="whisper-1", response_format="json", created_at=100)
 TOLD = NEW.model_copy(update={"webhook": Delivery(url="https://example.com/")})
@@ -111,3 +111,16 @@ def test_a_webhook_is_sent_again_later_and_later_and_then_no_more() -> None:
 def test_a_receiver_that_wants_no_more_is_not_asked_again() -> None:
     job = TOLD.begun(1).completed(5, RESULT).undelivered(5, "status 410", again=False)
     assert not job.wants_delivery(1e12)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("", ""), ("phone", "name:phone"), ("key-1", "name:key-1"), ("0123456789abcdef", "key:0123456789abcdef"),
+        ("name:phone", "name:phone"), ("key:0123456789abcdef", "key:0123456789abcdef"), ("0123456789ABCDEF", "name:0123456789ABCDEF"),
+    ],
+)  # fmt: skip
+def test_the_owner_that_an_earlier_server_wrote_is_read(before: str, now: str) -> None:
+    job = Job(id="job_1", type="speech", model="m", response_format="mp3", created_at=1, owner=before)
+    assert job.owner == now
+    assert Job.model_validate_json(job.model_dump_json()).owner == now

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from open_speech.jobs.job import Delivery, Job, Result
-from open_speech.metrics.jobs import of_jobs
+from open_speech.api.jobs.job import Delivery, Job, Result
+from open_speech.api.jobs.metrics import of_jobs
 
 
 def job(number: int, **fields: object) -> Job:

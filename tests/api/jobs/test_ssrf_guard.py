@@ -6,8 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
+from open_speech.api.jobs.ssrf_guard import Guard, Refused, is_public
 from open_speech.errors import InvalidValue
-from open_speech.jobs.addresses import Guard, Refused, is_public
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ from open_speech.jobs.addresses import Guard, Refused, is_public
         "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1",
         "255.255.255.255", "192.0.2.1", "198.18.0.1", "240.0.0.1", "::", "::1", "fe80::1", "fe80::1%eth0",
         "fc00::1", "ff02::1", "2001:db8::1",
+        "fec0::1", "feff::1", "fec0::1%eth0", "::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b:1::7f00:1", "100::1", "2001::1",
+        "2001:0:7f00:1::", "2001:10::1", "2001:20::1", "3fff::1", "4000::1", "5f00::1", "192.88.99.1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2002:c0a8:101::1",
     ],
 )  # fmt: skip
@@ -23,7 +25,10 @@ def test_an_address_of_this_machine_or_its_networks_is_not_public(address: str) 
     assert not is_public(ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+@pytest.mark.parametrize(
+    "address",
+    ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "2001:4860:4860::8888", "2002:808:808::1", "::ffff:8.8.8.8", "64:ff9b::808:808"],
+)
 def test_an_address_of_the_open_network_is_public(address: str) -> None:
     assert is_public(ip_address(address))
 
@@ -61,6 +66,37 @@ def test_a_private_address_in_the_url_itself_is_refused(url: str) -> None:
 def test_a_name_that_leads_to_a_private_address_is_refused() -> None:
     with pytest.raises(InvalidValue):
         asyncio.run(guard("10.0.0.7").check("https://intranet.example.com/"))
+
+
+THIS_MACHINE = (
+    "127.0.0.1.", "127.0.0.1..", "localhost.", "LOCALHOST", "LocalHost.", "a.localhost", "a.LOCALHOST.", "2130706433.", "0x7F000001.",
+    "0177.0.0.1", "017700000001", "0x7f.1", "127.1.", "0.0.0.0.", "0", "100.64.0.1.", "169.254.169.254.", "[fec0::1]", "[fec0::1%25eth0]",
+    "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[fe80::1%25eth0]", "[3fff::1]", "１２７.0.0.1", "127。0。0。1",
+    "ⓛocalhost", "localhost.localdomain",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("host", THIS_MACHINE)
+def test_no_way_to_write_a_private_address_passes_without_being_looked_up(host: str) -> None:
+    with pytest.raises(InvalidValue, match="may not be called") as refused:
+        asyncio.run(guard().check(f"http://{host}:8100/hook", param="webhook_url"))
+    assert refused.value.param == "webhook_url"
+
+
+@pytest.mark.parametrize(
+    "host", ["256.256.256.256", "1.2.3.4.5", "foo.0x7f000001", "foo.1", "127.0.0.1%2e", "127.0.0.1%00.example.com", "a..b"]
+)
+def test_what_is_neither_an_address_nor_a_name_is_refused(host: str) -> None:
+    with pytest.raises(InvalidValue):
+        asyncio.run(guard("8.8.8.8").check(f"http://{host}/hook"))
+
+
+@pytest.mark.parametrize(
+    "host", ["8.8.8.8", "8.8.8.8.", "134744072", "0x8.8.8.8", "EXAMPLE.com.", "bücher.example", "x-1.example", "a_b.example"]
+)
+def test_public_hosts_pass_in_every_form(host: str) -> None:
+    assert asyncio.run(guard("8.8.8.8").resolve(host, 443))[0]["host"] == "8.8.8.8"
+    assert asyncio.run(guard("8.8.8.8").check(f"https://{host}/hook")).port == 443
 
 
 @pytest.mark.parametrize("name", ["localhost", "0x7f000001", "2130706433", "127.1"])

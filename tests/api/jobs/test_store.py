@@ -4,16 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from open_speech.api.jobs import store as store_module
+from open_speech.api.jobs.job import Job, Result
+from open_speech.api.jobs.store import Bounds, JobStore, NewJob
 from open_speech.errors import KeyReused, Overloaded, StorageFull
-from open_speech.jobs import store as store_module
-from open_speech.jobs.job import Job, Result
-from open_speech.jobs.store import Bounds, JobStore, NewJob
+from tests.waiting import PATIENCE_S
 
 NEW = Job(id="", type="transcription", model="whisper-1", response_format="json", created_at=0, fingerprint="f")
 RESULT = Result(file="result.json", size=10, audio_s=1.0)
@@ -24,7 +25,12 @@ def store(tmp_path: Path) -> JobStore:
     return opened(tmp_path)
 
 
-def opened(folder: Path, *, pending: int = 10, total: int = 1 << 20, clock: Callable[[], float] = time.time) -> JobStore:
+def today() -> float:
+    """The date, by which half an upload is old and ids are in order."""
+    return datetime.now(UTC).timestamp()
+
+
+def opened(folder: Path, *, pending: int = 10, total: int = 1 << 20, clock: Callable[[], float] = today) -> JobStore:
     return JobStore(folder / "jobs", Bounds(pending, total, 60), clock=clock)
 
 
@@ -226,24 +232,46 @@ def test_the_claim_of_a_process_that_is_killed_is_free_again(store: JobStore, tm
     (job,) = store.accept([one()])
     code = (
         "import pathlib, time\n"
-        "from open_speech.jobs.store import Bounds, JobStore\n"
+        "from open_speech.api.jobs.store import Bounds, JobStore\n"
         f"claim = JobStore(pathlib.Path({str(tmp_path / 'jobs')!r}), Bounds(1, 1, 1)).claim({job.id!r})\n"
         "print('held' if claim else 'not', flush=True)\n"
         "time.sleep(60)\n"
     )
-    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=Path(store_module.__file__).parents[2])
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=Path(store_module.__file__).parents[3])
     with other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         assert store.claim(job.id) is None
         other.kill()
-        other.wait(10)
+        other.wait(PATIENCE_S)
     claim = store.claim(job.id)
     assert claim is not None
     claim.close()
 
 
 def test_others_on_the_machine_cannot_read_the_folder(store: JobStore, tmp_path: Path) -> None:
-    (job,) = store.accept([one()])
-    assert (tmp_path / "jobs").stat().st_mode & 0o077 == 0
-    assert store.path(job.id, "").stat().st_mode & 0o077 == 0
+    before = os.umask(0)
+    try:
+        (job,) = store.accept([one()])
+        store.change(job.id, lambda job: job.model_copy(update={"progress": 0.5}))
+    finally:
+        os.umask(before)
+    found = [tmp_path / "jobs", *(tmp_path / "jobs").rglob("*")]
+    assert len(found) > 4
+    assert [path for path in found if path.stat().st_mode & 0o077] == []
+
+
+def test_one_key_fills_no_more_than_its_share(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs", Bounds(4, 100, 60, per_key=lambda total: total // 2))
+
+    def owned(owner: str, source: bytes = b"sound") -> NewJob:
+        return NewJob(NEW.model_copy(update={"owner": owner}), {"model": "whisper-1"}, source)
+
+    with pytest.raises(StorageFull, match="OS_KEY_SHARE"):
+        store.accept([owned("name:ann", bytes(51))])
+    with pytest.raises(Overloaded, match="OS_KEY_SHARE"):
+        store.accept([owned("name:ann")] * 3)
+    store.accept([owned("name:ann"), owned("name:ann")])
+    with pytest.raises(Overloaded, match="OS_KEY_SHARE"):
+        store.accept([owned("name:ann")])
+    assert len(store.accept([owned("key:0"), owned("key:0")])) == 2

@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
+from open_speech.api.jobs.ssrf_guard import Guard
+from open_speech.api.jobs.webhooks import Undelivered, WebhookSender, key_of, signature
 from open_speech.config import SettingsError
-from open_speech.jobs.addresses import Guard
-from open_speech.jobs.courier import Courier, Undelivered, key_of, signature
+from tests.waiting import PATIENCE_S
 
 KEY = b"0123456789abcdef01234567"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
 
-def send(url: str, *, key: bytes = KEY, guard: Guard | None = None, timeout_s: float = 5) -> None:
-    courier = Courier(guard or Guard(allow_private=True), key, timeout_s=timeout_s)
+def send(url: str, *, key: bytes = KEY, guard: Guard | None = None, timeout_s: float = PATIENCE_S) -> None:
+    courier = WebhookSender(guard or Guard(allow_private=True), key, timeout_s=timeout_s)
     asyncio.run(courier.send(url, "msg_1", {"type": "audio.job.completed", "data": {"text": "Grüße"}}, 1_700_000_000.5))
 
 

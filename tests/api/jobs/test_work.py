@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from open_speech.jobs import checkpoints
-from open_speech.jobs.work import Memory
+from open_speech.api.jobs import checkpoints
+from open_speech.api.jobs.work import Memory
 from open_speech.transcript import Segment, TranscriptInfo
 
 
@@ -57,3 +57,19 @@ def test_a_text_that_reaches_beyond_what_was_heard_is_not_final(tmp_path: Path) 
     path = tmp_path / "heard.jsonl"
     added(Memory(path, []), (10.0, Segment(0, 12, " One.")), (20.0, Segment(13, 19, " Two.")))
     assert checkpoints.read(path) == []
+
+
+def test_of_two_channels_only_what_ends_before_the_resumable_time_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "heard.jsonl"
+    memory = Memory(path, [])
+    # One channel is ahead of the time up to which both are known.
+    ahead = Segment(11, 14, " Three.", channel=0)
+    added(memory, (0.0, Segment(0, 4, " One.", channel=0)), (5.0, Segment(6, 9, " Two.", channel=1)), (5.0, ahead))
+    assert checkpoints.read(path) == []
+    added(memory, (10.0, Segment(15, 19, " Four.", channel=1)))
+    (kept,) = checkpoints.read(path)
+    assert ([segment.text for segment in kept.segments], kept.info.duration) == ([" One."], 5.0)
+    added(memory, (20.0, Segment(21, 22, " Five.", channel=0)))
+    assert [[segment.text for segment in kept.segments] for kept in checkpoints.read(path)] == [[" One."], [" Two."]]
+    assert memory.whole(info(30.0)).text == "One. Two. Three. Four. Five."
+    assert [segment.channel for segment in memory.whole(info(30.0)).segments] == [0, 1, 0, 1, 0]

@@ -5,7 +5,6 @@ import base64
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,13 @@ from typing import Any
 
 import pytest
 
+from open_speech.api.jobs.bodies import View, message_of
+from open_speech.api.jobs.job import DELIVER_AGAIN_S, MOST_RUNS, RUN_AGAIN_S, Delivery, Job, Result
+from open_speech.api.jobs.ssrf_guard import Guard
+from open_speech.api.jobs.store import Bounds, JobStore, NewJob
+from open_speech.api.jobs.webhooks import WebhookSender
+from open_speech.api.jobs.work import Tell
+from open_speech.api.jobs.workers import Workers
 from open_speech.errors import (
     BackendFailed,
     BackendUnavailable,
@@ -23,13 +29,7 @@ from open_speech.errors import (
     Stopping,
     from_wire,
 )
-from open_speech.jobs.addresses import Guard
-from open_speech.jobs.bodies import message_of
-from open_speech.jobs.courier import Courier
-from open_speech.jobs.job import DELIVER_AGAIN_S, MOST_RUNS, RUN_AGAIN_S, Delivery, Job, Result
-from open_speech.jobs.store import Bounds, JobStore, NewJob
-from open_speech.jobs.work import Tell
-from open_speech.jobs.workers import Workers
+from tests.waiting import PATIENCE_S, eventually
 
 RESULT = Result(file="result.json", size=10, audio_s=1.0)
 KEY = b"key"
@@ -80,7 +80,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.store = JobStore(self.folder / "jobs", Bounds(100, 1 << 20, 1e9), clock=self.clock)
-        self.courier = Courier(Guard(allow_private=True), KEY, timeout_s=5)
+        self.courier = WebhookSender(Guard(allow_private=True), KEY, timeout_s=5)
 
     def add(self, url: str | None = None) -> str:
         self.clock.now += 0.001
@@ -96,7 +96,7 @@ class Bench:
 
     async def _deliver(self, job: Job) -> None:
         assert job.webhook is not None
-        await self.courier.send(job.webhook.url, "msg_1", message_of(job, 60), self.clock.now)
+        await self.courier.send(job.webhook.url, "msg_1", message_of(job, View(60)), self.clock.now)
 
     def job(self, name: str) -> Job:
         job = self.store.get(name)
@@ -104,16 +104,9 @@ class Bench:
         return job
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < ends
-        await asyncio.sleep(0.01)
-
-
 def run(work: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(2 * PATIENCE_S):
             await work()
 
     asyncio.run(bounded())
@@ -129,7 +122,7 @@ def test_jobs_are_done_oldest_first(bench: Bench) -> None:
         names = [bench.add() for _ in range(4)]
         bench.hand.gate.set()
         async with bench.working(limit=1):
-            await until(lambda: all(bench.job(name).status == "completed" for name in names))
+            await eventually(lambda: all(bench.job(name).status == "completed" for name in names))
         assert bench.hand.begun == names
 
     run(work)
@@ -139,12 +132,12 @@ def test_no_more_jobs_are_worked_on_at_once_than_may(bench: Bench) -> None:
     async def work() -> None:
         names = [bench.add() for _ in range(4)]
         async with bench.working(limit=2):
-            await until(lambda: len(bench.hand.begun) == 2)
+            await eventually(lambda: len(bench.hand.begun) == 2)
             await asyncio.sleep(0.4)
             # These two begin side by side: which of them is first is left to the threads.
             assert sorted(bench.hand.begun) == names[:2]
             bench.hand.gate.set()
-            await until(lambda: all(bench.job(name).status == "completed" for name in names))
+            await eventually(lambda: all(bench.job(name).status == "completed" for name in names))
         assert sorted(bench.hand.begun) == names
 
     run(work)
@@ -154,12 +147,12 @@ def test_what_was_under_way_when_the_server_stops_is_begun_again_and_that_is_no_
     async def work() -> None:
         name = bench.add()
         async with bench.working():
-            await until(lambda: bench.hand.begun == [name])
+            await eventually(lambda: bench.hand.begun == [name])
         assert bench.hand.stopped == [name]
         assert (bench.job(name).status, bench.job(name).runs) == ("queued", 0)
         bench.hand.gate.set()
         async with bench.working():
-            await until(lambda: bench.job(name).status == "completed")
+            await eventually(lambda: bench.job(name).status == "completed")
 
     run(work)
 
@@ -168,9 +161,9 @@ def test_a_server_that_lets_nothing_in_any_more_stops_its_jobs_at_once(bench: Be
     async def work() -> None:
         name = bench.add()
         async with bench.working():
-            await until(lambda: bench.hand.begun == [name])
+            await eventually(lambda: bench.hand.begun == [name])
             bench.doors.is_closed = True
-            await until(lambda: bench.job(name).status == "queued")
+            await eventually(lambda: bench.job(name).status == "queued")
             await asyncio.sleep(0.6)
             assert bench.hand.begun == [name]
 
@@ -183,7 +176,7 @@ def test_a_job_that_was_running_when_the_server_was_killed_is_done_again(bench: 
         bench.store.change(name, lambda job: job.begun(bench.clock.now))
         bench.hand.gate.set()
         async with bench.working():
-            await until(lambda: bench.job(name).status == "completed")
+            await eventually(lambda: bench.job(name).status == "completed")
         assert bench.job(name).runs == 2
 
     run(work)
@@ -195,7 +188,7 @@ def test_two_servers_on_one_folder_do_each_job_once(bench: Bench, tmp_path: Path
         names = [bench.add() for _ in range(6)]
         bench.hand.gate.set()
         async with bench.working(), other.working():
-            await until(lambda: all(bench.job(name).is_over for name in names))
+            await eventually(lambda: all(bench.job(name).is_over for name in names))
         assert sorted(bench.hand.begun) == sorted(names)
 
     run(work)
@@ -212,7 +205,7 @@ def test_a_job_that_another_server_holds_is_left_alone_and_looked_at_again_later
             assert bench.hand.begun == []
             claim.close()
             bench.clock.now += 11
-            await until(lambda: bench.job(name).status == "completed")
+            await eventually(lambda: bench.job(name).status == "completed")
 
     run(work)
 
@@ -221,13 +214,13 @@ def test_a_cancelled_job_is_stopped_whoever_cancelled_it(bench: Bench) -> None:
     async def work() -> None:
         name, other = bench.add(), bench.add()
         async with bench.working():
-            await until(lambda: len(bench.hand.begun) == 2)
+            await eventually(lambda: len(bench.hand.begun) == 2)
             # As another process would: nobody is woken.
             bench.store.change(name, lambda job: job.cancelled(bench.clock.now))
-            await until(lambda: bench.hand.stopped == [name])
+            await eventually(lambda: bench.hand.stopped == [name])
             bench.store.remove(other)
-            await until(lambda: bench.hand.stopped == [name, other])
-            await until(lambda: (claim := bench.store.claim(name)) is not None and claim.close() is None)
+            await eventually(lambda: bench.hand.stopped == [name, other])
+            await eventually(lambda: (claim := bench.store.claim(name)) is not None and claim.close() is None)
         assert bench.job(name).status == "cancelled"
 
     run(work)
@@ -240,7 +233,7 @@ def test_a_job_that_cannot_be_done_fails_with_its_error(bench: Bench, error: Spe
         bench.hand.failures.append(error)
         bench.hand.gate.set()
         async with bench.working():
-            await until(lambda: bench.job(name).is_over)
+            await eventually(lambda: bench.job(name).is_over)
         job = bench.job(name)
         assert job.status == "failed"
         assert job.error is not None
@@ -255,7 +248,7 @@ def test_what_was_not_foreseen_fails_the_job_and_shows_nothing_of_it(bench: Benc
         bench.hand.failures.append(ZeroDivisionError("secret"))
         bench.hand.gate.set()
         async with bench.working(limit=1):
-            await until(lambda: bench.job(next_one).is_over)
+            await eventually(lambda: bench.job(next_one).is_over)
         assert bench.job(name).status == "failed"
         assert "secret" not in str(bench.job(name).error)
         assert bench.job(next_one).status == "completed"
@@ -270,10 +263,10 @@ def test_a_job_whose_backend_is_busy_waits_however_often(bench: Bench) -> None:
         bench.hand.gate.set()
         async with bench.working():
             for left in range(MOST_RUNS + 1, -1, -1):
-                await until(lambda left=left: len(bench.hand.failures) == left and bench.job(name).status == "queued")  # type: ignore[misc]
+                await eventually(lambda left=left: len(bench.hand.failures) == left and bench.job(name).status == "queued")  # type: ignore[misc]
                 assert bench.job(name).not_before == bench.clock.now + 7.0
                 bench.clock.now += 7.0
-            await until(lambda: bench.job(name).status == "completed")
+            await eventually(lambda: bench.job(name).status == "completed")
 
     run(work)
 
@@ -285,10 +278,10 @@ def test_a_job_whose_backend_is_gone_is_tried_a_few_times(bench: Bench) -> None:
         bench.hand.gate.set()
         async with bench.working():
             for pause in (*RUN_AGAIN_S, RUN_AGAIN_S[-1])[: MOST_RUNS - 1]:
-                await until(lambda: bench.job(name).status == "queued" and bench.job(name).not_before > bench.clock.now)
+                await eventually(lambda: bench.job(name).status == "queued" and bench.job(name).not_before > bench.clock.now)
                 assert bench.job(name).not_before == bench.clock.now + pause
                 bench.clock.now += pause
-            await until(lambda: bench.job(name).status == "failed")
+            await eventually(lambda: bench.job(name).status == "failed")
         assert bench.job(name).runs == MOST_RUNS
 
     run(work)
@@ -300,7 +293,7 @@ def test_a_job_that_is_turned_away_by_a_server_that_stops_is_put_back(bench: Ben
         bench.hand.failures.append(Stopping("stopping"))
         bench.hand.gate.set()
         async with bench.working():
-            await until(lambda: bench.job(name).status == "completed")
+            await eventually(lambda: bench.job(name).status == "completed")
         assert bench.job(name).runs == 1
 
     run(work)
@@ -313,10 +306,10 @@ def test_a_webhook_that_fails_twice_arrives_at_the_third_time_and_once(bench: Be
         bench.hand.gate.set()
         async with bench.working():
             for count, pause in enumerate(DELIVER_AGAIN_S[:2], 1):
-                await until(lambda count=count: (hook := bench.job(name).webhook) is not None and hook.attempts == count)  # type: ignore[misc]
+                await eventually(lambda count=count: (hook := bench.job(name).webhook) is not None and hook.attempts == count)  # type: ignore[misc]
                 assert len(receiver.came) == count
                 bench.clock.now += pause
-            await until(lambda: (hook := bench.job(name).webhook) is not None and hook.status == "delivered")
+            await eventually(lambda: (hook := bench.job(name).webhook) is not None and hook.status == "delivered")
             bench.clock.now += 1e6
             await asyncio.sleep(0.6)
         assert len(receiver.came) == 3
@@ -336,10 +329,10 @@ def test_a_webhook_that_is_owed_is_sent_after_a_restart(bench: Bench, receiver: 
         name = bench.add(receiver.url)
         bench.hand.gate.set()
         async with bench.working():
-            await until(lambda: (hook := bench.job(name).webhook) is not None and hook.attempts == 1)
+            await eventually(lambda: (hook := bench.job(name).webhook) is not None and hook.attempts == 1)
         bench.clock.now += DELIVER_AGAIN_S[0]
         async with bench.working():
-            await until(lambda: (hook := bench.job(name).webhook) is not None and hook.status == "delivered")
+            await eventually(lambda: (hook := bench.job(name).webhook) is not None and hook.status == "delivered")
         assert len(receiver.came) == 2
         assert bench.hand.begun == [name]
 
@@ -352,7 +345,7 @@ def test_a_webhook_tells_of_a_failure_too(bench: Bench, receiver: Any) -> None:
         bench.hand.failures.append(InvalidAudio("no sound", param="file"))
         bench.hand.gate.set()
         async with bench.working():
-            await until(lambda: (hook := bench.job(name).webhook) is not None and hook.status == "delivered")
+            await eventually(lambda: (hook := bench.job(name).webhook) is not None and hook.status == "delivered")
         message = json.loads(receiver.came[0][1])
         assert message["type"] == "audio.job.failed"
         assert message["data"]["error"] == {"message": "no sound", "type": "invalid_request_error", "param": "file", "code": None}
@@ -367,10 +360,10 @@ def test_a_receiver_that_hangs_holds_up_no_job(bench: Bench, receiver: Any) -> N
             bench.add(receiver.url)
         bench.hand.gate.set()
         async with bench.working():
-            await until(lambda: len(receiver.came) == 4)
+            await eventually(lambda: len(receiver.came) == 4)
             assert (job := bench.add()) is not None
             bench.clock.now += 11
-            await until(lambda: bench.job(job).status == "completed")
+            await eventually(lambda: bench.job(job).status == "completed")
             receiver.gate.set()
 
     run(work)

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from open_speech.api.live_speech.messages import MESSAGE_BYTES, Cancel, Config, End, Flush, Text, audio, parse
 from open_speech.errors import SpeechError
-from open_speech.live_speech.messages import MESSAGE_BYTES, Cancel, Config, End, Flush, Text, audio, parse
-from open_speech.outgoing import written
+from open_speech.http.ws_messages import written
 
 
 @pytest.mark.parametrize(

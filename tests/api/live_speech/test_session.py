@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from open_speech.errors import BackendFailed, NothingToSpeak, UnknownVoice
-from open_speech.live_speech.messages import Cancel, Config, End, Flush, Text
-from open_speech.live_speech.session import (
+from open_speech.api.live_speech.messages import Cancel, Config, End, Flush, Text
+from open_speech.api.live_speech.session import (
     SESSION_CHARS,
     WAITING_MESSAGES,
     Effect,
@@ -21,8 +20,9 @@ from open_speech.live_speech.session import (
     Start,
     Stop,
 )
-from open_speech.outgoing import Close, Send, SendAudio
-from open_speech.speaking import Cue
+from open_speech.errors import BackendFailed, NothingToSpeak, UnknownVoice
+from open_speech.http.ws_messages import Close, Send, SendAudio
+from open_speech.synthesis.stream import Cue
 
 CONFIG = Config(voice="ann")
 FLUSHED = Send({"type": "flushed"})

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from open_speech.api.live_transcription import messages
+from open_speech.api.live_transcription.messages import Command
 from open_speech.errors import InvalidRequest, InvalidValue, MissingField, TextTooLong
-from open_speech.live_transcription import messages
-from open_speech.live_transcription.messages import Command
 from open_speech.transcript import Segment, Transcript, TranscriptInfo, Word
 
 

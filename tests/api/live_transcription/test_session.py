@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech.errors import BackendFailed, InvalidRequest
-from open_speech.live.turns import Paused, Resumed, Started, Stopped
-from open_speech.live_transcription.messages import Command
-from open_speech.live_transcription.session import (
+from open_speech.api.live_transcription.messages import Command
+from open_speech.api.live_transcription.session import (
     TAIL_S,
     Begin,
     Draft,
@@ -23,7 +21,9 @@ from open_speech.live_transcription.session import (
     Pause,
     Session,
 )
-from open_speech.outgoing import Close, Send
+from open_speech.errors import BackendFailed, InvalidRequest
+from open_speech.http.ws_messages import Close, Send
+from open_speech.recognition.live.turn_detection import Paused, Resumed, Started, Stopped
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
 
 INFO = TranscriptInfo("en", 1.0, 1.0)

@@ -17,14 +17,16 @@ from starlette.testclient import TestClient
 from open_speech.app import create_app
 from open_speech.backends import BackendEntry, ModelEntry, Task
 from open_speech.config import Settings
-from open_speech.engine import Engine, EngineLimits
+from open_speech.dispatch.client import RunnerClient
+from open_speech.engine import Engine
+from open_speech.engine_options import EngineLimits
+from open_speech.model_files import UrlSource, WeightFile
+from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
-from open_speech.remote import RunnerClient
-from open_speech.sources import UrlSource, WeightFile
-from open_speech.vad import SpeechModel
 from open_speech.weights import Store
-from runners._host import Host, HostOptions
+from runners.host.host import Host, HostOptions
 from runners.tones import TonesSynthesizer
+from tests.waiting import PATIENCE_S
 
 CONTENT = b"weights " * 8192
 
@@ -52,7 +54,7 @@ def file_host() -> Iterator[FileHost]:
             self.end_headers()
             self.wfile.write(CONTENT[:4096])
             self.wfile.flush()
-            host.gate.wait(10)
+            host.gate.wait(PATIENCE_S)
             self.wfile.write(CONTENT[4096:])
 
         def log_message(self, format: str, *args: Any) -> None:

@@ -12,16 +12,21 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from tests.waiting import PATIENCE_S, eventually, until
+
 TOY = "/api/models/toy/tones"
 
 
-def until(state: str, client: TestClient, *, within_s: float = 10) -> dict[str, Any]:
+def until_state(state: str, client: TestClient) -> dict[str, Any]:
     """Ask for the toy model until it is in a state."""
-    ends = time.monotonic() + within_s
-    while (body := client.get(TOY).json())["state"] != state:
-        assert time.monotonic() < ends, body
-        time.sleep(0.02)
-    return dict(body)
+    asked: list[dict[str, Any]] = []
+
+    def in_state() -> bool:
+        asked.append(client.get(TOY).json())
+        return bool(asked[-1]["state"] == state)
+
+    until(in_state, why=lambda: asked[-1])
+    return asked[-1]
 
 
 @pytest.fixture
@@ -108,34 +113,36 @@ def test_a_fetch_tells_how_far_it_is(client: TestClient, file_host: Any) -> None
     begun = client.post(f"{TOY}/download?wait=false")
     assert begun.status_code == 202
     assert begun.json()["progress"]["what"] == "download"
-    ends = time.monotonic() + 10
-    while (progress := client.get(f"{TOY}/status").json()["progress"])["file"] != "a.bin":
-        assert time.monotonic() < ends
-        time.sleep(0.02)
+
+    def of_the_file() -> dict[str, Any] | None:
+        progress: dict[str, Any] = client.get(f"{TOY}/status").json()["progress"]
+        return progress if progress["file"] == "a.bin" else None
+
+    progress = until(of_the_file)
     assert (progress["state"], progress["total_bytes"]) == ("downloading", 65536)
     assert client.get(TOY).json()["state"] == "downloading"
     file_host.gate.set()
-    assert until("downloaded", client)["progress"] is None
+    assert until_state("downloaded", client)["progress"] is None
 
 
 def test_a_second_fetch_joins_the_first(client: TestClient, file_host: Any, aside: ThreadPoolExecutor) -> None:
     file_host.gate.clear()
     fetches = [aside.submit(client.post, f"{TOY}/{what}") for what in ("download", "download", "load")]
-    until("downloading", client)
+    until_state("downloading", client)
     time.sleep(0.1)
     file_host.gate.set()
-    assert [fetch.result(10).status_code for fetch in fetches] == [200, 200, 200]
+    assert [fetch.result(PATIENCE_S).status_code for fetch in fetches] == [200, 200, 200]
     assert file_host.asked == 1
-    assert until("loaded", client)
+    assert until_state("loaded", client)
 
 
 def test_a_fetch_can_be_stopped_and_is_taken_up_again(client: TestClient, file_host: Any, aside: ThreadPoolExecutor) -> None:
     file_host.gate.clear()
     waiting = aside.submit(client.post, f"{TOY}/download")
-    until("downloading", client)
+    until_state("downloading", client)
     stopped = client.delete(f"{TOY}/download")
     assert (stopped.status_code, stopped.json()["state"]) == (200, "available")
-    assert waiting.result(10).json()["state"] == "available"
+    assert waiting.result(PATIENCE_S).json()["state"] == "available"
     file_host.gate.set()
     assert client.post(f"{TOY}/download").json()["state"] == "downloaded"
 
@@ -164,7 +171,7 @@ def test_the_status_stream_follows_what_somebody_else_set_going(
     following = aside.submit(client.get, f"{TOY}/status?stream=true&until=settled")
     time.sleep(0.2)
     file_host.gate.set()
-    states = [event["state"] for event in events_of(following.result(10).text)]
+    states = [event["state"] for event in events_of(following.result(PATIENCE_S).text)]
     assert states[0] == "downloading"
     assert states[-1] == "downloaded"
 
@@ -173,9 +180,9 @@ def test_a_first_use_fetches_what_is_missing_and_tells_how_far_it_is(client: Tes
     file_host.gate.clear()
     body = {"model": "toy/tones", "voice": "tone", "input": "hello", "response_format": "wav"}
     speaking = aside.submit(client.post, "/v1/audio/speech", json=body)
-    assert until("downloading", client)["progress"]["what"] == "load"
+    assert until_state("downloading", client)["progress"]["what"] == "load"
     file_host.gate.set()
-    assert speaking.result(10).status_code == 200
+    assert speaking.result(PATIENCE_S).status_code == 200
     assert client.get(TOY).json()["state"] == "loaded"
 
 
@@ -196,7 +203,7 @@ def test_a_model_is_let_go_of_while_it_speaks_and_the_speech_is_whole(client: Te
         answers = [client.post("/v1/audio/speech", json=body) for _ in range(10)]
     finally:
         done.set()
-    assert swapping.result(10) > 0
+    assert swapping.result(PATIENCE_S) > 0
     assert {(answer.status_code, len(answer.content)) for answer in answers} == {(200, len(whole))}
 
 
@@ -204,12 +211,14 @@ def test_a_client_that_leaves_does_not_stop_the_fetch(app: FastAPI, file_host: A
     async def leave() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.3):
+                async with asyncio.timeout(1):
                     await client.post(f"{TOY}/download")
             file_host.gate.set()
-            async with asyncio.timeout(10):
-                while (await client.get(TOY)).json()["state"] != "downloaded":
-                    await asyncio.sleep(0.02)
+
+            async def is_there() -> bool:
+                return bool((await client.get(TOY)).json()["state"] == "downloaded")
+
+            await eventually(is_there)
 
     file_host.gate.clear()
     asyncio.run(leave())

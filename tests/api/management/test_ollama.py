@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from open_speech.api.management.ollama import running, step_of
+from open_speech.api.management.states import ModelState
 from open_speech.backends import Task
-from open_speech.management.ollama import running, step_of
-from open_speech.management.states import ModelState
 
 
 def test_what_is_loaded_is_listed_as_ollama_lists_it(client: TestClient) -> None:

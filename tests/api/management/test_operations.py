@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from open_speech.api.management.operations import AT_ONCE, MOST, REMEMBERED, Operations
 from open_speech.errors import Overloaded, WeightsUnavailable
-from open_speech.management.orders import AT_ONCE, MOST, REMEMBERED, Orders
 
 
 class Work:
@@ -30,7 +30,7 @@ async def soon() -> None:
 
 def test_the_same_order_is_joined_and_done_once() -> None:
     async def scenario() -> int:
-        orders, work = Orders(), Work()
+        orders, work = Operations(), Work()
         first, second = (orders.place("download", "m", work) for _ in range(2))
         assert first is second
         assert orders.under_way("m") is first
@@ -46,7 +46,7 @@ def test_the_same_order_is_joined_and_done_once() -> None:
 
 def test_who_waits_and_leaves_does_not_end_the_order() -> None:
     async def scenario() -> None:
-        orders, work = Orders(), Work()
+        orders, work = Operations(), Work()
         order = orders.place("load", "m", work)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(order.done(), 0.02)
@@ -59,7 +59,7 @@ def test_who_waits_and_leaves_does_not_end_the_order() -> None:
 
 def test_a_failure_is_told_to_all_who_wait_and_remembered_until_it_works() -> None:
     async def scenario() -> None:
-        orders = Orders()
+        orders = Operations()
         order = orders.place("download", "m", fails)
         for outcome in await asyncio.gather(order.done(), order.done(), return_exceptions=True):
             assert isinstance(outcome, WeightsUnavailable)
@@ -73,7 +73,7 @@ def test_a_failure_is_told_to_all_who_wait_and_remembered_until_it_works() -> No
 
 def test_only_so_many_failures_are_remembered() -> None:
     async def scenario() -> int:
-        orders = Orders()
+        orders = Operations()
         for number in range(REMEMBERED + 5):
             with pytest.raises(WeightsUnavailable):
                 await orders.place("load", f"made/up-{number}", fails).done()
@@ -84,7 +84,7 @@ def test_only_so_many_failures_are_remembered() -> None:
 
 def test_a_few_downloads_run_side_by_side_and_a_load_waits_for_none_of_them() -> None:
     async def scenario() -> tuple[int, int]:
-        orders, download, load = Orders(), Work(), Work()
+        orders, download, load = Operations(), Work(), Work()
         for number in range(5):
             orders.place("download", f"m{number}", download)
         orders.place("load", "other", load)
@@ -99,7 +99,7 @@ def test_a_few_downloads_run_side_by_side_and_a_load_waits_for_none_of_them() ->
 
 def test_too_many_orders_are_refused() -> None:
     async def scenario() -> None:
-        orders, work = Orders(), Work()
+        orders, work = Operations(), Work()
         placed = [orders.place("download", f"m{number}", work) for number in range(MOST)]
         with pytest.raises(Overloaded) as refused:
             orders.place("download", "one more", work)
@@ -112,7 +112,7 @@ def test_too_many_orders_are_refused() -> None:
 
 def test_an_order_can_be_called_off_and_is_no_failure() -> None:
     async def scenario() -> None:
-        orders, work = Orders(), Work()
+        orders, work = Operations(), Work()
         order = orders.place("download", "m", work)
         await asyncio.sleep(0)
         assert await orders.cancel("download", "m") is True
@@ -121,3 +121,17 @@ def test_an_order_can_be_called_off_and_is_no_failure() -> None:
         assert (orders.failure("m"), orders.under_way("m")) == (None, None)
 
     asyncio.run(scenario())
+
+
+def test_one_key_orders_no_more_than_its_share() -> None:
+    async def orders_of_two() -> None:
+        orders, work = Operations(each=2), Work()
+        placed = [orders.place("download", f"m{number}", work, "ann") for number in range(2)]
+        with pytest.raises(Overloaded, match="OS_KEY_SHARE"):
+            orders.place("download", "one more", work, "ann")
+        assert orders.place("download", "m1", work, "ann") is placed[1]
+        placed.append(orders.place("download", "one more", work, "bob"))
+        for order in placed:
+            await orders.cancel("download", order.model)
+
+    asyncio.run(orders_of_two())

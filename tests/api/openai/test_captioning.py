@@ -9,21 +9,22 @@ import numpy as np
 import pytest
 
 from open_speech import config
+from open_speech.api.openai.captioning import WAITING, Captioner, hearing
+from open_speech.api.openai.schemas import SpeechRequest
+from open_speech.api.openai.speech_events import Follower, captioner_for
 from open_speech.audio import Audio, silence
 from open_speech.backends import BackendEntry, ModelEntry, Task, TranscribeOptions, Voice
-from open_speech.captions import align
 from open_speech.codecs import encode_stream
-from open_speech.engine import Engine, EngineLimits
+from open_speech.engine import Engine
+from open_speech.engine_options import EngineLimits
 from open_speech.errors import BackendFailed, UnsupportedValue
-from open_speech.openai.captioning import WAITING, Captioner, hearing
-from open_speech.openai.following import Follower, captioner_for
-from open_speech.openai.schemas import SpeechRequest
+from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
-from open_speech.speaking import Cue
+from open_speech.synthesis.alignment import align
+from open_speech.synthesis.stream import Cue
 from open_speech.transcript import Segment, Word
-from open_speech.vad import SpeechModel
-from open_speech.voices import Role
-from runners._topology import local_engine
+from open_speech.voices import ResolvedVoice
+from runners.wiring.engine import local_engine
 
 RATE = 1000
 TEXT = (
@@ -130,10 +131,10 @@ def test_a_recogniser_of_the_language_that_tells_word_times_is_needed(language: 
     registry = Registry(backends, [EN, DE, PLAIN, mouth], {"ear": "process"}, Defaults("en", "mouth", "ann"))
     engine = Engine(registry, {}, EngineLimits(max_audio_s=60, max_queue=8, max_text_chars=100), speech=no_detector)
     if chosen:
-        assert callable(hearing(engine, Role(mouth, "ann"), "timestamps"))
+        assert callable(hearing(engine, ResolvedVoice(mouth, "ann"), "timestamps"))
     else:
         with pytest.raises(UnsupportedValue, match=language) as caught:
-            hearing(engine, Role(mouth, "ann"), "timestamps")
+            hearing(engine, ResolvedVoice(mouth, "ann"), "timestamps")
         assert caught.value.param == "timestamps"
 
 

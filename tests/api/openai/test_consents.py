@@ -12,7 +12,7 @@ from open_speech.app import create_app
 from open_speech.audio import Audio
 from open_speech.codecs import wav_bytes
 from open_speech.config import Settings
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 PATH = "/v1/audio/voice_consents"
 SAID = wav_bytes(Audio(np.random.default_rng(3).uniform(-0.3, 0.3, 32_000).astype(np.float32), 16_000))

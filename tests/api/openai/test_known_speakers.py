@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from open_speech.api.openai.known_speakers import diarization
+from open_speech.api.openai.transcription_request import TranscriptionRequest
 from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, DiarizeOptions
 from open_speech.codecs import wav_bytes
 from open_speech.errors import InvalidValue
-from open_speech.openai.errors import validated
-from open_speech.openai.known_speakers import diarization
-from open_speech.openai.listen_requests import TranscriptionRequest
+from open_speech.http.errors import validated
 
 
 def voice(seconds: float, rate: int = 8000) -> str:

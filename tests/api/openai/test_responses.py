@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from open_speech.openai.answers import Extras, answer
-from open_speech.openai.listen_requests import Granularity
-from open_speech.shaping import Shape
+from open_speech.api.openai.responses import Extras, answer
+from open_speech.api.openai.transcription_request import Granularity
+from open_speech.recognition.subtitle_layout import Shape
 from open_speech.transcript import Segment, Token, Transcript, TranscriptInfo, Word
 
 WORDS = (Word(" Guten", 0.1004, 0.5), Word(" Tag.", 0.5, 0.9))

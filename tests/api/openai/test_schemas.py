@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from open_speech.openai.errors import validated
-from open_speech.openai.schemas import DurationUsage, SpeechRequest, TokenUsage
+from open_speech.api.openai.schemas import DurationUsage, SpeechRequest, TokenUsage
+from open_speech.http.errors import validated
 from open_speech.transcript import TranscriptInfo
 
 

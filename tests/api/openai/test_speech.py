@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 from open_speech.audio import from_pcm16
 from open_speech.codecs import MEDIA_TYPES, decode, loudness
-from open_speech.config import AudioFormat
-from open_speech.polish import TARGET_LUFS
+from open_speech.config.types import AudioFormat
+from open_speech.synthesis.postprocess import TARGET_LUFS
 
 PATH = "/v1/audio/speech"
 SENTENCE = "Hello there world."
@@ -89,7 +89,6 @@ def test_speed_changes_the_length(client: TestClient) -> None:
         ({"voice": {}}, 400, "voice", "invalid_value"),
         ({"input": ""}, 400, "input", "missing_required_parameter"),
         ({"input": " \n"}, 400, "input", "missing_required_parameter"),
-        ({"input": "🎉🎉"}, 400, "input", "nothing_to_speak"),
         ({"input": "a" * 5000}, 400, "input", "string_above_max_length"),
         ({"input": ["a"]}, 400, "input", "invalid_value"),
         ({"speed": 0}, 400, "speed", "decimal_out_of_range"),

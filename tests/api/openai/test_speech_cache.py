@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from starlette.testclient import TestClient
 
 from open_speech.app import create_app
 from open_speech.config import Settings
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 PATH = "/v1/audio/speech"
 BODY = {"model": "tts-1", "input": "Hello there world. How are you?", "voice": "alloy"}
@@ -34,18 +33,15 @@ def started(settings: Settings, tmp_path: Path) -> Iterator[Callable[[], TestCli
         engine.cache.close()
 
 
-def test_the_second_identical_request_is_served_at_once_and_after_a_restart(started: Callable[[], TestClient]) -> None:
+def test_the_second_identical_request_is_served_from_the_cache_and_after_a_restart(started: Callable[[], TestClient]) -> None:
     client = started()
     first = client.post(PATH, json=BODY)
     assert first.headers["x-cache"] == "MISS"
-    began = time.perf_counter()
     second = client.post(PATH, json=BODY)
-    took = time.perf_counter() - began
     assert second.headers["x-cache"] == "HIT"
     assert second.content == first.content
     assert second.headers["content-type"] == first.headers["content-type"] == "audio/mpeg"
     assert int(second.headers["content-length"]) == len(first.content)
-    assert took < 0.1  # in docs/performance.md it is measured; here other tests take the machine
     later = started().post(PATH, json=BODY)
     assert (later.headers["x-cache"], later.content) == ("HIT", first.content)
 

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech.openai.answers import Extras
-from open_speech.openai.transcript_events import EventWriter
+from open_speech.api.openai.responses import Extras
+from open_speech.api.openai.transcription_events import EventWriter
 from open_speech.transcript import Segment, Token, Transcript, TranscriptInfo
 
 INFO = TranscriptInfo("de", 0.9, 1.2346)

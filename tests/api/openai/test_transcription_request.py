@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
+from open_speech.api.openai.transcription_request import TranscriptionRequest, TranslationRequest
 from open_speech.backends import WHISPER_TEMPERATURES, Vad
-from open_speech.cleaning import Cleaning
 from open_speech.config import Settings
 from open_speech.errors import InvalidValue, OutOfRange, UnsupportedLanguage, UnsupportedValue
-from open_speech.openai.errors import validated
-from open_speech.openai.listen_requests import TranscriptionRequest, TranslationRequest
-from open_speech.shaping import Shape
+from open_speech.http.errors import validated
+from open_speech.recognition.denoise import Cleaning
+from open_speech.recognition.subtitle_layout import Shape
 
 
 def transcription(**fields: Any) -> TranscriptionRequest:
@@ -76,7 +76,10 @@ def test_who_asks_for_speech_without_numbers_gets_the_servers_own(fields: dict[s
     assert transcription(chunking_strategy={"type": "server_vad"}).options(usual).vad == Vad(0.5, min_silence_ms=200, pad_ms=300)
 
 
-@pytest.mark.parametrize(("value", "code"), [("en", "en"), ("EN", "en"), ("english", "en"), ("en-US", "en"), (None, None), ("", None)])
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [("en", "en"), ("EN", "en"), ("english", "en"), ("en-US", "en"), ("eng", "en"), ("auto", None), ("Auto", None), (None, None)],
+)
 def test_the_language_is_normalised(value: str | None, code: str | None) -> None:
     assert transcription(language=value).options().language == code
 
@@ -215,3 +218,9 @@ def test_a_translation_has_no_speakers_and_no_stream() -> None:
     assert body.options().task == "translate"
     with pytest.raises(InvalidValue):
         validated(TranslationRequest, {"model": "m", "response_format": "diarized_json"})
+
+
+@pytest.mark.parametrize("value", ["SRT", "Verbose_JSON", "Json"])
+def test_formats_are_taken_in_any_case(value: str) -> None:
+    assert transcription(response_format=value).response_format == value.lower()
+    assert validated(TranslationRequest, {"model": "whisper-1", "response_format": value}).response_format == value.lower()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from open_speech.openai.transcriptions import BATCH_FILES
+from open_speech.api.openai.transcriptions import BATCH_FILES
 
 PATH = "/v1/audio/transcriptions/batch"
 SENTENCE = "Hello there world."

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from open_speech.api.openai.voice_list import voice_of
 from open_speech.app import create_app
 from open_speech.audio import Audio
+from open_speech.backends import ModelEntry, Task, Voice
 from open_speech.codecs import decode, wav_bytes
 from open_speech.config import Settings
 from open_speech.registry import OPENAI_VOICES
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 PATH = "/v1/audio/voices"
 AGREED = {"consent": "I agree that my voice is used here."}
@@ -161,7 +163,7 @@ def test_a_model_that_clones_nothing_refuses_a_recording_and_names_the_field(voi
         ({}, recording(70), 400, "audio_sample", "invalid_value"),
         ({}, bytes(11 << 20), 413, "audio_sample", None),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 def test_a_bad_upload_is_named_and_leaves_nothing(
     voiced: TestClient, fields: dict[str, str], sample: bytes | None, status: int, param: str, code: str | None
@@ -196,3 +198,10 @@ def test_a_path_with_tricks_in_it_finds_nothing(voiced: TestClient, name: str) -
     assert voiced.get(f"{PATH}/{name}").status_code in (307, 404)
     assert voiced.get(f"{PATH}/{name}/sample").status_code == 404
     assert voiced.delete(f"{PATH}/{name}").status_code in (404, 405)
+
+
+def test_a_voice_whose_language_is_not_installed_is_listed_with_what_it_needs() -> None:
+    entry = ModelEntry("m", "mouth", Task.TTS, "MIT", ("zh",))
+    assert voice_of(entry, Voice("li", "zh")).unusable is None
+    shown = voice_of(entry, Voice("li", "zh", needs="pip install 'open-speech[kokoro-zh]'")).unusable
+    assert shown == "Its language is not installed: pip install 'open-speech[kokoro-zh]'"

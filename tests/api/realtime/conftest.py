@@ -14,15 +14,9 @@ from openai.types.beta.realtime.transcription_session_updated_event import Trans
 from openai.types.realtime import realtime_server_event as ga_events
 from pydantic import BaseModel
 
-from open_speech.outgoing import Send
-from open_speech.realtime.effects import (
-    Effect,
-    Report,
-    Respond,
-    SpeechStarted,
-    SpeechStopped,
-)
-from open_speech.realtime.session import Defaults, Limits, Session
+from open_speech.api.realtime.effects import Effect, Report, Respond, SpeechStarted, SpeechStopped
+from open_speech.api.realtime.session import Defaults, Limits, Session
+from open_speech.http.ws_messages import Send
 
 E = TypeVar("E")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from open_speech.realtime import beta
-from open_speech.realtime.effects import (
+from open_speech.api.realtime import beta
+from open_speech.api.realtime.effects import (
     Begin,
     Respond,
     ResponseAudio,

@@ -4,8 +4,7 @@ import base64
 
 import pytest
 
-from open_speech.errors import InvalidValue, Overloaded
-from open_speech.realtime.events import (
+from open_speech.api.realtime.events import (
     Append,
     CommitBuffer,
     CreateItem,
@@ -18,6 +17,7 @@ from open_speech.realtime.events import (
     parse,
     read,
 )
+from open_speech.errors import InvalidValue, Overloaded
 
 
 def test_an_event_becomes_a_value() -> None:
@@ -60,7 +60,7 @@ def test_an_id_that_cannot_be_carried_back_is_none() -> None:
 def test_deep_nesting_is_refused_and_flat_length_is_not() -> None:
     with pytest.raises(InvalidJson):
         read('{"a": ' * 70 + "1" + "}" * 70)
-    assert len(read('{"a": [' + "0," * 100_000 + "0]}")["a"]) == 100_001
+    assert len(read('{"a": [' + "0," * 40_000 + "0]}")["a"]) == 40_001
 
 
 def test_an_error_says_all_five_things() -> None:

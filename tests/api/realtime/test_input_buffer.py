@@ -8,23 +8,23 @@ from typing import Any
 
 import pytest
 
-from open_speech.errors import BackendFailed
-from open_speech.realtime.effects import (
+from open_speech.api.realtime.effects import (
     SILENCE_KEPT_MS,
     Begin,
     Clear,
     Commit,
     Delta,
-    Ears,
     Hear,
     NotTranscribed,
     Respond,
     SpeechStarted,
     SpeechStopped,
     Transcribed,
+    TranscriptionSettings,
     Tune,
 )
-from open_speech.realtime.session import Limits
+from open_speech.api.realtime.session import Limits
+from open_speech.errors import BackendFailed
 
 Opens = Callable[..., Any]
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -66,7 +66,7 @@ def test_speech_begins_an_item_whose_text_comes_while_it_is_said(opens: Opens) -
     outcome = talk.tell(SpeechStarted(400))
     event = outcome.event("input_audio_buffer.speech_started")
     assert event["audio_start_ms"] == 400
-    assert outcome.all(Begin) == [Begin(event["item_id"], 400, Ears("ears"))]
+    assert outcome.all(Begin) == [Begin(event["item_id"], 400, TranscriptionSettings("ears"))]
     delta = talk.tell(Delta(event["item_id"], "Hel")).event(f"{TRANSCRIPTION}.delta")
     assert (delta["item_id"], delta["content_index"], delta["delta"]) == (event["item_id"], 0, "Hel")
 
@@ -83,7 +83,7 @@ def test_a_turn_has_one_item_from_its_start_to_its_text(opens: Opens) -> None:
         "id": item_id, "object": "realtime.item", "type": "message", "status": "completed", "role": "user",
         "content": [{"type": "input_audio", "transcript": None}],
     }  # fmt: skip
-    assert outcome[-1] == Commit(item_id, 400, 1400, Ears("ears"))
+    assert outcome[-1] == Commit(item_id, 400, 1400, TranscriptionSettings("ears"))
     completed = talk.tell(Transcribed(item_id, "Hello.", 1.0)).event(f"{TRANSCRIPTION}.completed")
     assert (completed["item_id"], completed["transcript"], completed["usage"]) == (item_id, "Hello.", {"type": "duration", "seconds": 1.0})
 
@@ -122,11 +122,22 @@ def test_a_failure_is_told_with_its_item(opens: Opens) -> None:
     assert event["error"] == {"type": "server_error", "code": "backend_failed", "message": "It broke.", "param": None}
 
 
-def test_several_items_are_transcribed_at_once_in_any_order(opens: Opens) -> None:
-    talk = opens("transcription")
-    first, second = turn(talk, 100, 900), turn(talk, 1500, 2500)
-    assert talk.tell(Transcribed(second, "Second.", 1)).event(f"{TRANSCRIPTION}.completed")["item_id"] == second
-    assert talk.tell(Transcribed(first, "First.", 1)).event(f"{TRANSCRIPTION}.completed")["item_id"] == first
+@pytest.mark.parametrize("cut", [1, 3, 5, 7])
+def test_audio_may_be_cut_within_a_sample(opens: Opens, cut: int) -> None:
+    talk, data = opens(), bytes(range(16))
+    heard = b""
+    for start in range(0, len(data), cut):
+        effects = talk.say("input_audio_buffer.append", audio=base64.b64encode(data[start : start + cut]).decode())
+        heard += b"".join(effect.data for effect in effects if isinstance(effect, Hear))
+        assert len(heard) % 2 == 0
+    assert heard == data
+
+
+def test_half_a_sample_is_dropped_with_the_buffer(opens: Opens) -> None:
+    talk = opens()
+    assert talk.say("input_audio_buffer.append", audio=base64.b64encode(b"abc").decode()) == [Hear(b"ab")]
+    talk.say("input_audio_buffer.clear")
+    assert talk.say("input_audio_buffer.append", audio=base64.b64encode(b"de").decode()) == [Hear(b"de")]
 
 
 def test_logprobs_come_if_they_were_asked_for(opens: Opens) -> None:
@@ -169,8 +180,8 @@ def test_words_for_the_model_alone_are_not_told(opens: Opens) -> None:
     talk = opens(llm=True)
     talk.append(1000)
     begin = talk.tell(SpeechStarted(100)).one(Begin)
-    assert begin.ears == Ears()
-    assert talk.tell(SpeechStopped(900)).one(Commit).ears == Ears()
+    assert begin.ears == TranscriptionSettings()
+    assert talk.tell(SpeechStopped(900)).one(Commit).ears == TranscriptionSettings()
     assert talk.tell(Delta(begin.item_id, "Hel")) == []
     assert [kind for kind in talk.tell(Transcribed(begin.item_id, "Hello.", 0.8)).types if kind.startswith("conversation")] == []
 
@@ -197,7 +208,7 @@ def test_without_turns_the_item_begins_with_the_sound(opens: Opens) -> None:
     assert talk.tell(Delta(begin.item_id, "Hel")).types == [f"{TRANSCRIPTION}.delta"]
     committed = talk.say("input_audio_buffer.commit")
     assert committed.types == COMMITTED
-    assert committed[-1] == Commit(begin.item_id, 0, 600, Ears("ears"))
+    assert committed[-1] == Commit(begin.item_id, 0, 600, TranscriptionSettings("ears"))
     assert talk.append(300).one(Begin).start_ms == 600
 
 
@@ -237,7 +248,7 @@ def test_the_end_of_an_agent_is_committed_then_cleared_and_the_text_still_comes(
     item_id = talk.tell(SpeechStarted(100)).one(Begin).item_id
     committed = talk.say("input_audio_buffer.commit", event_id="final")
     assert committed.types == COMMITTED
-    assert committed[-2:] == [Commit(item_id, 100, 1000, Ears("ears")), Clear()]
+    assert committed[-2:] == [Commit(item_id, 100, 1000, TranscriptionSettings("ears")), Clear()]
     assert talk.say("input_audio_buffer.clear").types == ["input_audio_buffer.cleared"]
     assert talk.tell(Transcribed(item_id, "Hello.", 0.9)).types[-1] == f"{TRANSCRIPTION}.completed"
 
@@ -301,7 +312,7 @@ def test_who_speaks_without_end_is_cut_and_nothing_is_lost(opens: Opens) -> None
     first = talk.tell(SpeechStarted(100)).one(Begin).item_id
     outcome = talk.append(600)
     assert outcome.types == ["input_audio_buffer.speech_stopped", *COMMITTED]
-    assert outcome[-3:] == [Commit(first, 100, 600, Ears("ears")), Clear(), Hear(bytes(28_800))]
+    assert outcome[-3:] == [Commit(first, 100, 600, TranscriptionSettings("ears")), Clear(), Hear(bytes(28_800))]
     begin = talk.tell(SpeechStarted(600)).one(Begin)
     assert (begin.start_ms, begin.item_id != first) == (600, True)
 
@@ -313,7 +324,7 @@ def test_turns_that_are_switched_off_in_the_middle_leave_the_item_to_the_client(
     assert talk.hears(turn_detection=None).one(Tune).turns is None
     assert talk.tell(SpeechStopped(900)) == []
     assert talk.append(500).all(Begin) == []
-    assert talk.say("input_audio_buffer.commit").one(Commit) == Commit(item_id, 100, 1500, Ears("ears"))
+    assert talk.say("input_audio_buffer.commit").one(Commit) == Commit(item_id, 100, 1500, TranscriptionSettings("ears"))
 
 
 def test_a_second_start_is_the_same_turn(opens: Opens) -> None:
@@ -334,9 +345,9 @@ def test_a_new_model_takes_effect_with_the_next_item(opens: Opens) -> None:
     talk.append(1000)
     talk.tell(SpeechStarted(100))
     talk.hears(transcription={"model": "other-ears"})
-    assert talk.tell(SpeechStopped(900)).one(Commit).ears == Ears("ears")
+    assert talk.tell(SpeechStopped(900)).one(Commit).ears == TranscriptionSettings("ears")
     talk.append(1000)
-    assert talk.tell(SpeechStarted(1200)).one(Begin).ears == Ears("other-ears")
+    assert talk.tell(SpeechStarted(1200)).one(Begin).ears == TranscriptionSettings("other-ears")
 
 
 def test_a_transcription_session_never_responds(opens: Opens) -> None:

@@ -9,17 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from open_speech.audio import Audio, concat, resample, silence, to_pcm16
-from open_speech.backends import ModelEntry, Setup, SpeechOptions, Task
-from open_speech.codecs import decode
-from open_speech.config import Settings
-from open_speech.engine import Engine
-from open_speech.realtime.effects import (
+from open_speech.api.realtime.effects import (
     Begin,
     Clear,
     Commit,
     Delta,
-    Ears,
     Hear,
     HearItem,
     NotTranscribed,
@@ -28,16 +22,23 @@ from open_speech.realtime.effects import (
     SpeechStarted,
     SpeechStopped,
     Transcribed,
+    TranscriptionSettings,
     Tune,
     TurnRules,
 )
-from open_speech.realtime.hearing import Hearing
-from open_speech.realtime.sound import encoded
-from runners._topology import local_engine
+from open_speech.api.realtime.input_driver import InputDriver
+from open_speech.api.realtime.sound import encoded
+from open_speech.audio import Audio, concat, resample, silence, to_pcm16
+from open_speech.backends import ModelEntry, Setup, SpeechOptions, Task
+from open_speech.codecs import decode
+from open_speech.config import Settings
+from open_speech.engine import Engine
 from runners.tones import TonesSynthesizer
+from runners.wiring.engine import local_engine
+from tests.waiting import PATIENCE_S
 
 TEXT = "One two three."
-EARS = Ears(model="tones/listen")
+EARS = TranscriptionSettings(model="tones/listen")
 PCM = SoundFormat()
 
 
@@ -57,15 +58,15 @@ def wire(audio: Audio, form: SoundFormat = PCM) -> bytes:
     return b"".join(data for data, _ in encoded(audio, form))
 
 
-def heard(engine: Engine, script: Callable[[Hearing, list[Report]], Awaitable[None]]) -> list[Report]:
+def heard(engine: Engine, script: Callable[[InputDriver, list[Report]], Awaitable[None]]) -> list[Report]:
     """Run a script of effects; give what was reported."""
 
     async def scene() -> list[Report]:
         reports: list[Report] = []
-        hearing = Hearing(engine, reports.append)
+        hearing = InputDriver(engine, reports.append)
         running = asyncio.create_task(hearing.run())
         try:
-            await asyncio.wait_for(script(hearing, reports), 20)
+            await asyncio.wait_for(script(hearing, reports), PATIENCE_S)
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -93,7 +94,7 @@ def test_a_commit_is_transcribed_whatever_the_format_and_the_pieces(engine: Engi
     sound = spoken(rate=form.rate)
     data = wire(sound, form)
 
-    async def script(hearing: Hearing, reports: list[Report]) -> None:
+    async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(Tune(form, None))
         for start in range(0, len(data), step):
             hearing.put(Hear(data[start : start + step]))
@@ -110,7 +111,7 @@ def test_an_item_that_is_begun_early_ends_with_the_same_text_and_its_deltas_are_
     sound = spoken("A much longer text that takes a while to say.")
     data = wire(sound)
 
-    async def script(hearing: Hearing, reports: list[Report]) -> None:
+    async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(Tune(PCM, None))
         hearing.put(Begin("a", 0, EARS))
         for start in range(0, len(data), 9600):
@@ -128,7 +129,7 @@ def test_two_commits_are_two_texts(engine: Engine) -> None:
     first, second = spoken("The first."), spoken("The second.")
     ends = [round(first.seconds * 1000), round((first.seconds + second.seconds) * 1000)]
 
-    async def script(hearing: Hearing, reports: list[Report]) -> None:
+    async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(Tune(PCM, None))
         hearing.put(Hear(wire(first)))
         hearing.put(Commit("a", 0, ends[0], EARS))
@@ -143,7 +144,7 @@ def test_what_was_cleared_is_not_heard(engine: Engine) -> None:
     sound = spoken("The first.")
     start, end = (round(seconds * 1000) for seconds in (sound.seconds, 2 * sound.seconds))
 
-    async def script(hearing: Hearing, reports: list[Report]) -> None:
+    async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(Tune(PCM, None))
         hearing.put(Begin("a", 0, EARS))
         hearing.put(Hear(wire(sound)))
@@ -158,7 +159,7 @@ def test_what_was_cleared_is_not_heard(engine: Engine) -> None:
 def test_a_commit_that_nobody_transcribes_reports_nothing(engine: Engine) -> None:
     sound = spoken()
 
-    async def script(hearing: Hearing, reports: list[Report]) -> None:
+    async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(Tune(PCM, None))
         hearing.put(Hear(wire(sound)))
         hearing.put(Commit("a", 0, round(sound.seconds * 1000), None))
@@ -170,9 +171,9 @@ def test_a_commit_that_nobody_transcribes_reports_nothing(engine: Engine) -> Non
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_model_that_is_not_there_is_told_once_for_each_item(engine: Engine, begun: bool) -> None:
-    nobody = Ears(model="nobody")
+    nobody = TranscriptionSettings(model="nobody")
 
-    async def script(hearing: Hearing, reports: list[Report]) -> None:
+    async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(Tune(PCM, None))
         if begun:
             hearing.put(Begin("a", 0, nobody))
@@ -192,7 +193,7 @@ def test_a_model_that_is_not_there_is_told_once_for_each_item(engine: Engine, be
 def test_sound_that_did_not_come_through_the_buffer_is_transcribed(engine: Engine) -> None:
     form = SoundFormat("audio/pcmu", 8000)
 
-    async def script(hearing: Hearing, reports: list[Report]) -> None:
+    async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(HearItem("a", wire(spoken(rate=8000), form), form, EARS))
         await until(reports, 1)
 
@@ -202,7 +203,7 @@ def test_sound_that_did_not_come_through_the_buffer_is_transcribed(engine: Engin
 def test_minutes_of_sound_at_once_do_not_hold_the_event_loop(engine: Engine) -> None:
     data = to_pcm16(silence(300, 24_000))
 
-    async def script(hearing: Hearing, reports: list[Report]) -> None:
+    async def script(hearing: InputDriver, reports: list[Report]) -> None:
         await engine.detector()
         hearing.put(Tune(PCM, TurnRules()))
         hearing.put(Hear(data))
@@ -223,7 +224,7 @@ def test_turns_of_real_speech_are_told_and_transcribed_in_order(
 ) -> None:
     """The session's part is played by hand: an item begins with each turn and is committed with its end."""
     clip = concat([decode(speech_clips["beckett"].read_bytes(), 24_000, max_seconds=60), silence(1, 24_000)], 24_000)
-    ears = Ears(model="whisper-1", language="en")
+    ears = TranscriptionSettings(model="whisper-1", language="en")
 
     async def scene() -> list[Report]:
         reports: list[Report] = []
@@ -237,12 +238,12 @@ def test_turns_of_real_speech_are_told_and_transcribed_in_order(
             if isinstance(told, SpeechStopped):
                 hearing.put(Commit(str(len(starts)), starts[-1], told.at_ms, ears))
 
-        hearing = Hearing(local_engine(Settings(os_models_dir=weights_root, os_offline=True, tts_backends=("tones-tts",))), report)
+        hearing = InputDriver(local_engine(Settings(os_models_dir=weights_root, os_offline=True, tts_backends=("tones-tts",))), report)
         running = asyncio.create_task(hearing.run())
         hearing.put(Tune(PCM, TurnRules(silence_duration_ms=200)))
         hearing.put(Hear(wire(clip)))
         await hearing.settled()
-        await asyncio.wait_for(until(reports, len(starts)), 120)
+        await asyncio.wait_for(until(reports, len(starts)), PATIENCE_S)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         return reports

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from open_speech.errors import InvalidRequest, TextTooLong
-from open_speech.realtime.effects import (
-    Ears,
+from open_speech.api.realtime.effects import (
     HearItem,
     Respond,
     ResponseAudio,
@@ -16,9 +14,11 @@ from open_speech.realtime.effects import (
     ResponseText,
     SoundFormat,
     Transcribed,
+    TranscriptionSettings,
 )
-from open_speech.realtime.items import CONVERSATION_CHARS, ITEM_CHARS, DuplicateItem, Item, Items, made, said_before
-from open_speech.realtime.session import Limits
+from open_speech.api.realtime.items import CONVERSATION_CHARS, ITEM_CHARS, DuplicateItem, Item, Items, made, said_before
+from open_speech.api.realtime.session import Limits
+from open_speech.errors import InvalidRequest, TextTooLong
 
 Opens = Callable[..., Any]
 SOUND = base64.b64encode(bytes(4800)).decode()
@@ -142,7 +142,7 @@ def test_an_item_of_sound_is_transcribed(opens: Opens) -> None:
     outcome = talk.say("conversation.item.create", item=heard())
     assert outcome.types == ["conversation.item.added", "conversation.item.done"]
     assert outcome.event("conversation.item.done")["item"]["content"] == [{"type": "input_audio", "transcript": None}]
-    assert outcome[-1] == HearItem("a", bytes(4800), SoundFormat(), Ears("ears"))
+    assert outcome[-1] == HearItem("a", bytes(4800), SoundFormat(), TranscriptionSettings("ears"))
     kinds = talk.tell(Transcribed("a", "Hello.", 0.1)).types
     assert kinds[-1] == "conversation.item.input_audio_transcription.completed"
 

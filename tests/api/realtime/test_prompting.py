@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from open_speech.realtime import prompting
-from open_speech.realtime.items import Item, made
+from open_speech.api.realtime import prompting
+from open_speech.api.realtime.items import Item, made
 
 
 def item(**raw: Any) -> Item:

@@ -7,12 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from open_speech.audio import concat, resample
-from open_speech.backends import STT_RATE, TranscribeOptions
-from open_speech.codecs import wav_bytes
-from open_speech.config import Settings
-from open_speech.engine import Engine
-from open_speech.realtime.effects import (
+from open_speech.api.realtime.effects import (
     AskModel,
     Report,
     Respond,
@@ -24,11 +19,17 @@ from open_speech.realtime.effects import (
     SoundFormat,
     SpeakText,
 )
-from open_speech.realtime.llm import LanguageModel
-from open_speech.realtime.sound import decoded
-from open_speech.realtime.speaking import Speaker
-from runners._topology import local_engine
+from open_speech.api.realtime.response_driver import Speaker
+from open_speech.api.realtime.sound import decoded
+from open_speech.audio import concat, resample
+from open_speech.backends import STT_RATE, TranscribeOptions
+from open_speech.codecs import wav_bytes
+from open_speech.config import Settings
+from open_speech.dialogue.llm import LanguageModel
+from open_speech.engine import Engine
+from runners.wiring.engine import local_engine
 from tests.language_model import KEY, USAGE, LanguageModelServer
+from tests.waiting import PATIENCE_S
 
 PCM = SoundFormat()
 TEXT = "The first sentence is long enough to be spoken by itself. And so is **the second** one, of course."
@@ -69,7 +70,7 @@ def told(
         speaker = Speaker(engine, llm, report=report, room=room)
         speaker.respond(effect)
         try:
-            await asyncio.wait_for(over.wait(), 20)
+            await asyncio.wait_for(over.wait(), PATIENCE_S)
             if stop_at(reports[-1]):
                 await asyncio.sleep(0.2)  # for what must not come
         finally:
@@ -135,7 +136,7 @@ def test_a_response_that_is_stopped_reports_nothing_more(engine: Engine) -> None
     assert [type(report) for report in reports] == [ResponseText, ResponseAudio]
 
 
-def llm(server: LanguageModelServer, *, timeout_s: float = 5.0) -> LanguageModel:
+def llm(server: LanguageModelServer, *, timeout_s: float = PATIENCE_S) -> LanguageModel:
     return LanguageModel(server.url, model="small", key=KEY, timeout_s=timeout_s)
 
 
@@ -150,7 +151,7 @@ def test_an_answer_is_spoken_and_told_as_the_model_wrote_it(engine: Engine, lang
 def test_the_first_sentence_is_heard_while_the_model_still_writes(engine: Engine, language_model: LanguageModelServer) -> None:
     reports = told(engine, asked(question("on and on")), llm(language_model), stop_at=lambda report: isinstance(report, ResponseAudio))
     assert isinstance(reports[-1], ResponseAudio)
-    assert language_model.left.wait(3), "the model goes on writing for nobody"
+    assert language_model.left.wait(PATIENCE_S), "the model goes on writing for nobody"
 
 
 def test_an_answer_in_text_comes_word_by_word(engine: Engine, language_model: LanguageModelServer) -> None:
@@ -184,7 +185,7 @@ def test_an_answer_that_is_too_long_says_so(engine: Engine, language_model: Lang
      ("status 401", "llm_refused"), ("status 500", "llm_failed")],
 )  # fmt: skip
 def test_a_model_that_fails_fails_the_response(engine: Engine, language_model: LanguageModelServer, words: str, code: str) -> None:
-    failed = told(engine, asked(question(words)), llm(language_model, timeout_s=0.5))[-1]
+    failed = told(engine, asked(question(words)), llm(language_model, timeout_s=0.5 if words == "silence" else PATIENCE_S))[-1]
     assert isinstance(failed, ResponseFailed)
     assert failed.error.code == code
 
@@ -193,7 +194,7 @@ def test_a_voice_that_nobody_has_ends_the_answer_as_well(engine: Engine, languag
     failed = told(engine, asked(question("on and on"), voice="nobody"), llm(language_model))[-1]
     assert isinstance(failed, ResponseFailed)
     assert failed.error.code == "voice_not_found"
-    assert language_model.left.wait(3)
+    assert language_model.left.wait(PATIENCE_S)
 
 
 def test_without_a_model_there_is_no_answer(engine: Engine) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from open_speech.errors import BackendFailed
-from open_speech.realtime.effects import (
+from open_speech.api.realtime.effects import (
     AskModel,
     Begin,
     Commit,
@@ -28,6 +27,7 @@ from open_speech.realtime.effects import (
     Stop,
     Transcribed,
 )
+from open_speech.errors import BackendFailed
 
 Opens = Callable[..., Any]
 TOOL = {"type": "function", "name": "weather", "description": "d", "parameters": {"type": "object"}}

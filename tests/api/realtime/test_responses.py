@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from open_speech.errors import BackendFailed, BackendTimeout
-from open_speech.realtime.answering import MOST_AT_ONCE
-from open_speech.realtime.effects import (
+from open_speech.api.realtime.effects import (
     Respond,
     ResponseAudio,
     ResponseDone,
@@ -22,7 +20,9 @@ from open_speech.realtime.effects import (
     SpeechStarted,
     Stop,
 )
-from open_speech.realtime.responses import ANSWER_CHARS
+from open_speech.api.realtime.response_policy import MOST_AT_ONCE
+from open_speech.api.realtime.responses import ANSWER_CHARS
+from open_speech.errors import BackendFailed, BackendTimeout
 
 Opens = Callable[..., Any]
 TEXT_TURN = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]}

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from open_speech.api.realtime.secrets import Grant, Secrets, is_ephemeral
 from open_speech.errors import Overloaded
-from open_speech.realtime.secrets import Grant, Secrets, is_ephemeral
 
 GRANT = Grant("realtime", "gpt-realtime", {"instructions": "Be short."})
 
@@ -51,3 +53,16 @@ def test_their_number_is_bounded_and_those_that_expired_do_not_count() -> None:
 def test_no_two_keys_are_alike() -> None:
     secrets = Secrets()
     assert len({secrets.issue(GRANT)[0] for _ in range(100)}) == 100
+
+
+def test_one_maker_has_no_more_than_its_share() -> None:
+    clock = Clock()
+    secrets = Secrets(limit=3, each=2, clock=clock)
+    ann, bob = replace(GRANT, holder="ann"), replace(GRANT, holder="bob")
+    for _ in range(2):
+        secrets.issue(ann, 10)
+    with pytest.raises(Overloaded, match="OS_KEY_SHARE"):
+        secrets.issue(ann, 10)
+    secrets.issue(bob, 10)
+    clock.now += 10
+    secrets.issue(ann, 10)

@@ -12,8 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from open_speech.errors import BackendFailed
-from open_speech.realtime.effects import (
+from open_speech.api.realtime.effects import (
     Begin,
     Clear,
     Commit,
@@ -34,7 +33,8 @@ from open_speech.realtime.effects import (
     Transcribed,
     Tune,
 )
-from open_speech.realtime.session import Limits
+from open_speech.api.realtime.session import Limits
+from open_speech.errors import BackendFailed
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from open_speech.errors import InvalidRequest, TextTooLong
-from open_speech.realtime.effects import Ears, SoundFormat, TurnRules
-from open_speech.realtime.settings import CONFIG_CHARS, SILENCE_MS, Config, Defaults, fresh, shown, updated
+from open_speech.api.realtime.effects import SoundFormat, TranscriptionSettings, TurnRules
+from open_speech.api.realtime.settings import CONFIG_CHARS, SILENCE_MS, Config, Defaults, fresh, shown, updated
+from open_speech.errors import InvalidRequest, TextTooLong, UnsupportedLanguage
 
 DEFAULTS = Defaults(
     "ears", "mouth", "ann", False, lambda voice: voice != "nobody", {"ears": "stt", "other-ears": "stt", "mouth": "tts"}.get
@@ -240,11 +241,11 @@ def test_a_session_that_no_event_could_carry_is_refused() -> None:
 def test_the_driver_is_told_all_of_how_to_hear() -> None:
     transcription = {"model": "other-ears", "language": "de", "languages": ["de"], "keywords": ["Kepler"], "prompt": "p"}
     new = config({"audio": {"input": {"transcription": transcription}}, "include": ["item.input_audio_transcription.logprobs"]})
-    assert new.ears == Ears("other-ears", "de", ("de",), "p", ("Kepler",), True)
+    assert new.ears == TranscriptionSettings("other-ears", "de", ("de",), "p", ("Kepler",), True)
 
 
 def test_without_a_transcription_the_driver_chooses() -> None:
-    assert config().ears == Ears()
+    assert config().ears == TranscriptionSettings()
 
 
 def test_a_change_makes_a_new_value_and_leaves_the_old() -> None:
@@ -252,3 +253,38 @@ def test_a_change_makes_a_new_value_and_leaves_the_old() -> None:
     before = seen(old)
     change(old, {"tools": [{"type": "function", "name": "f"}], "audio": {"input": {"transcription": {}}}})
     assert seen(old) == before
+
+
+@pytest.mark.parametrize(
+    ("said", "param"),
+    [
+        ({"language": "xx"}, "session.audio.input.transcription.language"),
+        ({"language": "klingon"}, "session.audio.input.transcription.language"),
+        ({"languages": ["en", "qqq"]}, "session.audio.input.transcription.languages"),
+    ],
+)
+def test_a_value_that_is_no_language_is_refused_at_once(said: dict[str, Any], param: str) -> None:
+    with pytest.raises(UnsupportedLanguage) as refused:
+        config({"audio": {"input": {"transcription": said}}})
+    assert refused.value.param == param
+
+
+@pytest.mark.parametrize("said", [{"language": "de"}, {"language": "German"}, {"languages": ["de", "fr"]}])
+def test_a_language_that_the_model_does_not_know_is_refused_at_once(said: dict[str, Any]) -> None:
+    english = replace(DEFAULTS, languages_of=lambda name: ("en",))
+    with pytest.raises(UnsupportedLanguage):
+        fresh("realtime", model="gpt-realtime", defaults=english, configured={"audio": {"input": {"transcription": said}}})
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({"language": "auto"}, (None, ())), ({"language": "English"}, ("en", ())), ({"language": "eng"}, ("en", ())),
+        ({"language": "en-US"}, ("en", ())), ({"languages": ["deu", "English"]}, (None, ("de", "en"))),
+        ({"languages": ["auto", "de"]}, (None, ())),
+    ],
+)  # fmt: skip
+def test_languages_are_understood_in_every_usual_spelling_and_shown_as_they_were_sent(said: dict[str, Any], meant: object) -> None:
+    new = config({"audio": {"input": {"transcription": said}}})
+    assert (new.ears.language, new.ears.languages) == meant
+    assert said.items() <= seen(new)["audio"]["input"]["transcription"].items()

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from open_speech.api.realtime.effects import SoundFormat
+from open_speech.api.realtime.sound import PIECE_BYTES, decoded, encoded
 from open_speech.audio import Audio
 from open_speech.errors import InvalidAudio
-from open_speech.realtime.effects import SoundFormat
-from open_speech.realtime.sound import PIECE_BYTES, decoded, encoded
 
 FORMATS = [SoundFormat(), SoundFormat("audio/pcm", 16_000), SoundFormat("audio/pcmu", 8000), SoundFormat("audio/pcma", 8000)]
 

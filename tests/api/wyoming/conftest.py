@@ -13,31 +13,32 @@ import numpy as np
 import pytest
 
 from benchmarks.served import free_port
+from open_speech.api.wyoming.access import ConnectionLimit
+from open_speech.api.wyoming.info import Offer
+from open_speech.api.wyoming.server import Door, serving
+from open_speech.api.wyoming.service import Rules, Service
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.config import Settings
-from open_speech.engine import Engine, EngineLimits
+from open_speech.dispatch.client import RunnerClient, RunnerGone
+from open_speech.dispatch.frames import END, SpeakCall, audio_frame
+from open_speech.engine import Engine
+from open_speech.engine_options import EngineLimits
 from open_speech.registry import Defaults, Registry
-from open_speech.remote import RunnerClient, RunnerGone
-from open_speech.wire import END, SpeakCall, audio_frame
-from open_speech.wyoming.access import Admission
-from open_speech.wyoming.info import Offer
-from open_speech.wyoming.server import Door, serving
-from open_speech.wyoming.service import Rules, Service
-from runners._parts import speech_model
-from runners._topology import local_engine
-from runners._wyoming import service_of
+from runners.wiring.engine import local_engine
+from runners.wiring.factories import speech_model
+from runners.wiring.wyoming_service import service_of
 
 Opened = Callable[..., AbstractAsyncContextManager[int]]
 
 
 @asynccontextmanager
-async def opened(service: Service, admission: Admission | None = None, *, idle_s: float | None = None) -> AsyncIterator[int]:
+async def opened(service: Service, admission: ConnectionLimit | None = None, *, idle_s: float | None = None) -> AsyncIterator[int]:
     """Serve on a free loopback port; gives the port."""
     if idle_s is not None:
         service = replace(service, rules=replace(service.rules, idle_s=idle_s))
     port = free_port()
-    async with serving(Door(f"tcp://127.0.0.1:{port}"), admission or Admission(), service):
+    async with serving(Door(f"tcp://127.0.0.1:{port}"), admission or ConnectionLimit(), service):
         yield port
 
 

@@ -8,7 +8,8 @@ import pytest
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from open_speech.wyoming.announcing import SERVICE, announced
+from open_speech.api.wyoming.announcing import SERVICE, announced
+from tests.waiting import PATIENCE_S
 
 
 def has_multicast() -> bool:
@@ -34,12 +35,12 @@ def test_a_server_is_found_by_its_name_and_gone_when_it_ends() -> None:
         def told(zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
             seen.put_nowait((state_change, name))
 
-        async with AsyncZeroconf(interfaces=["127.0.0.1"]) as zeroconf, asyncio.timeout(20):
+        async with AsyncZeroconf(interfaces=["127.0.0.1"]) as zeroconf, asyncio.timeout(PATIENCE_S):
             browser = AsyncServiceBrowser(zeroconf.zeroconf, SERVICE, handlers=[told])
             async with announced("kitchen", "127.0.0.1", 10_400):
                 assert await seen.get() == (ServiceStateChange.Added, f"kitchen.{SERVICE}")
                 service = AsyncServiceInfo(SERVICE, f"kitchen.{SERVICE}")
-                assert await service.async_request(zeroconf.zeroconf, 3000)
+                assert await service.async_request(zeroconf.zeroconf, 30_000)
                 assert (service.port, service.parsed_addresses()) == (10_400, ["127.0.0.1"])
             while (await seen.get())[0] is not ServiceStateChange.Removed:
                 pass

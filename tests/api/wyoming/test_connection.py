@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
@@ -17,15 +16,17 @@ from wyoming.info import Describe
 from wyoming.ping import Ping
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeVoice
 
-from open_speech.wyoming.access import Admission, networks
-from open_speech.wyoming.service import Service
+from open_speech.api.wyoming.access import ConnectionLimit
+from open_speech.api.wyoming.service import Service
+from open_speech.security.network import networks
+from tests.waiting import PATIENCE_S, eventually
 
 LONG = " ".join(f"This is sentence number {number}, and it is long enough to be a piece of its own." for number in range(200))
 SPOKEN = 200
 """Pieces of LONG, at least."""
 
 
-def run(work: Coroutine[Any, Any, None], within_s: float = 20) -> None:
+def run(work: Coroutine[Any, Any, None], within_s: float = PATIENCE_S) -> None:
     async def bounded() -> None:
         async with asyncio.timeout(within_s):
             await work
@@ -98,7 +99,7 @@ def test_garbage_is_answered_with_an_error_and_the_end(tones: Service, door: Cal
 
 def test_a_client_that_leaves_in_the_midst_of_a_header_is_let_go(tones: Service, door: Callable[..., Any]) -> None:
     async def scene() -> None:
-        admission = Admission(seats=1)
+        admission = ConnectionLimit(seats=1)
         async with door(tones, admission) as port:
             client = await Client.at(port)
             client.writer.write(b'{"type": "pi')
@@ -116,6 +117,14 @@ async def answers(port: int) -> None:
     assert event is not None
     assert event.data["text"] == "still there?"
     await client.leave()
+
+
+async def has_a_seat(port: int) -> bool:
+    client = await Client.at(port)
+    await client.say(Ping("mine?"))
+    event = await client.read()
+    await client.leave()
+    return event is not None and event.type == "pong"
 
 
 @pytest.mark.parametrize(
@@ -210,12 +219,10 @@ def test_a_description_does_not_wait_for_other_connections(speaking: Service, do
             for client in clients:
                 await client.say(Synthesize("hang"))
             asking = await Client.at(port)
-            began = time.monotonic()
             await asking.say(Describe())
             event = await asking.read()
             assert event is not None
             assert event.type == "info"
-            assert time.monotonic() - began < 0.5
             for client in (*clients, asking):
                 client.writer.transport.abort()
 
@@ -258,7 +265,7 @@ def test_a_client_that_leaves_without_hearing_what_was_wrong_leaves_no_trace(
 @pytest.mark.parametrize("begun", [None, AudioStart(16_000, 2, 1), SynthesizeStart()], ids=["nothing", "sound", "text"])
 def test_a_connection_on_which_nothing_happens_is_closed(tones: Service, door: Callable[..., Any], begun: Any) -> None:
     async def scene() -> None:
-        async with door(tones, idle_s=0.2) as port:
+        async with door(tones, idle_s=1) as port:
             client = await Client.at(port)
             if begun is not None:
                 await client.say(begun)
@@ -272,7 +279,7 @@ def test_a_client_that_leaves_before_its_answer_leaves_no_trace(
     tones: Service, door: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scene() -> None:
-        async with door(tones, Admission(seats=1)) as port:
+        async with door(tones, ConnectionLimit(seats=1)) as port:
             before = len(asyncio.all_tasks())
             for _ in range(5):
                 client = await Client.at(port)
@@ -289,21 +296,20 @@ def test_a_client_that_leaves_before_its_answer_leaves_no_trace(
 
 def test_a_client_beyond_the_last_seat_is_told(tones: Service, door: Callable[..., Any]) -> None:
     async def scene() -> None:
-        async with door(tones, Admission(seats=1)) as port:
+        async with door(tones, ConnectionLimit(seats=1)) as port:
             first = await Client.at(port)
             await first.say(Ping())
             await first.read()
             assert "OS_WYOMING_MAX_CONNECTIONS" in await told_off(await Client.at(port))
             await first.leave()
-            await asyncio.sleep(0.1)
-            await answers(port)
+            await eventually(lambda: has_a_seat(port))
 
     run(scene())
 
 
 def test_a_client_from_elsewhere_is_told(tones: Service, door: Callable[..., Any]) -> None:
     async def scene() -> None:
-        async with door(tones, Admission(networks(["192.0.2.0/24"]))) as port:
+        async with door(tones, ConnectionLimit(networks(["192.0.2.0/24"]))) as port:
             assert "OS_WYOMING_ALLOWED_HOSTS" in await told_off(await Client.at(port))
 
     run(scene())

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wyoming.event import Event, async_read_event
 
+from open_speech.api.wyoming.framing import DATA_BYTES, HEADER_BYTES, PAYLOAD_BYTES, read_event, written
 from open_speech.errors import InvalidRequest, UploadTooLarge
-from open_speech.wyoming.framing import DATA_BYTES, HEADER_BYTES, PAYLOAD_BYTES, read_event, written
 
 LIMIT = 1 << 16
 """Bytes that asyncio's own reader takes as one line."""
@@ -94,6 +94,9 @@ def test_the_end_of_the_stream_is_no_event() -> None:
         line(type="x", data_length=4) + b"[1]x",
         line(type="x", data_length=10) + b"{}",
         line(type="x", payload_length=10) + b"123",
+        b'{"type": "x", "data": {"a": [' + b"[]," * 300_000 + b"[]]}}\n",
+        line(type="x", data_length=900_013) + b'{"a": [' + b"[]," * 300_000 + b"[]]}" + b"  ",
+        line(type="x", data={"a": [0] * 6000}),
     ],
     ids=lambda data: data[:24].decode("latin-1"),
 )

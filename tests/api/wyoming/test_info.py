@@ -7,11 +7,11 @@ from wyoming.event import Event
 from wyoming.info import Info, TtsVoice
 from wyoming.tts import SynthesizeVoice
 
+from open_speech.api.wyoming.info import PROGRAM, Chosen, Offer
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.errors import BackendUnavailable, UnknownModel, UnsupportedLanguage
 from open_speech.registry import Defaults, Registry
-from open_speech.voices import Casting, Presets
-from open_speech.wyoming.info import PROGRAM, Chosen, Offer
+from open_speech.voices import Presets, VoiceResolver
 
 BACKENDS = (
     BackendEntry("ear", Task.STT, "x:X", (), "", "MIT"),
@@ -40,7 +40,7 @@ def offer(
     stt_model: str = "large",
 ) -> Offer:
     served = {entry.name: "process" for entry in BACKENDS}
-    casting = Casting(Registry(BACKENDS, models, served, Defaults(stt_model, "mouth", "")), PRESETS)
+    casting = VoiceResolver(Registry(BACKENDS, models, served, Defaults(stt_model, "mouth", "")), PRESETS)
     return Offer(casting, is_here=here, streams=streams, languages=languages)
 
 
@@ -154,3 +154,11 @@ def test_a_model_without_named_voices_speaks_in_its_own() -> None:
     (voice,) = served.info().tts[0].voices
     assert (voice.name, voice.languages) == ("bare", ["de"])
     assert served.voice(SynthesizeVoice("bare")) == Chosen("bare")
+
+
+def test_a_voice_whose_language_is_not_installed_is_not_offered() -> None:
+    needy = ModelEntry(
+        "mouth", "mouth", Task.TTS, "MIT", ("en", "zh"), voices=(Voice("li", "zh", needs="pip install x"), Voice("kim", "en"))
+    )
+    (program,) = offer((*MODELS[:3], needy)).info().tts
+    assert [voice.name for voice in program.voices if voice.name in ("li", "kim")] == ["kim"]

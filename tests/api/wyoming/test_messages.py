@@ -9,8 +9,8 @@ from wyoming.event import Event
 from wyoming.info import Describe
 from wyoming.tts import Synthesize, SynthesizeVoice
 
+from open_speech.api.wyoming.messages import failure, parse
 from open_speech.errors import BackendFailed, InvalidRequest, MissingField, UnknownVoice
-from open_speech.wyoming.messages import failure, parse
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from open_speech.api.wyoming.pcm import PcmFormat, PcmReader
 from open_speech.errors import OutOfRange
-from open_speech.wyoming.pcm import PcmFormat, PcmReader
 
 WAVE = np.array([-1.0, -0.5, 0.0, 0.25, 0.5])
 WRITTEN = {

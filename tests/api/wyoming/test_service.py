@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from wyoming.asr import Transcribe, VadSensitivity
 
+from open_speech.api.wyoming.service import HOTWORDS_CHARS, heard_as, silence_ms, text_format
 from open_speech.backends import TranscribeOptions
 from open_speech.errors import InvalidValue
-from open_speech.wyoming.service import HOTWORDS_CHARS, heard_as, silence_ms, text_format
 
 
 def test_names_come_before_terms_as_hotwords() -> None:
@@ -18,7 +18,9 @@ def test_a_house_with_many_things_has_hotwords_of_a_bounded_length() -> None:
     assert len(heard_as(asked, TranscribeOptions()).hotwords or "") == HOTWORDS_CHARS
 
 
-@pytest.mark.parametrize(("said", "heard"), [(None, None), ("", None), ("auto", None), ("de", "de"), ("en-US", "en-US")])
+@pytest.mark.parametrize(
+    ("said", "heard"), [(None, None), ("", None), ("auto", None), ("de", "de"), ("deu", "de"), ("en-US", "en"), ("German", "de")]
+)
 def test_a_language_is_passed_on_and_otherwise_detected(said: str | None, heard: str | None) -> None:
     assert heard_as(Transcribe(language=said), TranscribeOptions(language="fr")).language == heard
 

@@ -13,10 +13,25 @@ from wyoming.ping import Ping, Pong
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
 from wyoming.vad import VoiceStarted, VoiceStopped
 
+from open_speech.api.wyoming.effects import (
+    Began,
+    Close,
+    Delta,
+    Failed,
+    Hear,
+    Heard,
+    Listen,
+    Say,
+    Send,
+    Sounded,
+    Speak,
+    Spoken,
+    Tell,
+    Voiced,
+)
+from open_speech.api.wyoming.pcm import PcmFormat
+from open_speech.api.wyoming.session import CHUNK_SAMPLES, STREAM_CHARS, Session
 from open_speech.errors import BackendFailed, InvalidRequest
-from open_speech.wyoming.effects import Began, Close, Delta, Failed, Hear, Heard, Listen, Say, Send, Sounded, Speak, Spoken, Tell, Voiced
-from open_speech.wyoming.pcm import PcmFormat
-from open_speech.wyoming.session import CHUNK_SAMPLES, STREAM_CHARS, Session
 
 MICROPHONE = AudioStart(16_000, 2, 1)
 

@@ -12,8 +12,8 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
 from open_speech import logs
+from open_speech.http.middleware.access_log import Trace
 from open_speech.metrics.meter import Meter
-from open_speech.openai.trace import Trace
 
 
 async def tell(_request: Request) -> PlainTextResponse:

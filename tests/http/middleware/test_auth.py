@@ -12,10 +12,10 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from open_speech.auth import ApiKey, presented_keys
-from open_speech.callers import KEY_NAME
-from open_speech.guesses import LIMIT
-from open_speech.keys import KeyRing
+from open_speech.http.caller import KEY_NAME
+from open_speech.http.middleware.auth import BROWSER_PROTOCOL, MOST_KEYS, ApiKey, presented_keys
+from open_speech.security.api_keys import KeyRing
+from open_speech.security.lockout import LIMIT
 
 
 async def hello(request: Request) -> PlainTextResponse:
@@ -46,6 +46,7 @@ def client() -> TestClient:
         ({"Authorization": "Bearer "}, []),
         ({"X-API-Key": "abc"}, ["abc"]),
         ({"api-key": "abc", "Authorization": "Bearer def"}, ["def", "abc"]),
+        ({"api-key": "abc", "Authorization": "Bearer abc"}, ["abc"]),
         ({"Sec-WebSocket-Protocol": "realtime, openai-insecure-api-key.abc"}, ["abc"]),
         ({}, []),
     ],
@@ -103,6 +104,16 @@ def test_lists_are_open_only_where_they_are_said_to_be_and_only_for_reading() ->
         assert client.get("/v1/models/").status_code == 401
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/audio/voices", "/v1/models/tts-1", "/v1/models/Systran/faster-whisper-base"])
+def test_a_wrong_key_is_refused_on_a_public_list_as_clients_test_their_key_there(path: str) -> None:
+    route = Route(path, hello, methods=["GET", "DELETE"])
+    client = TestClient(Starlette(routes=[route], middleware=[Middleware(ApiKey, keys=KeyRing.read("open"), public_lists=True)]))
+    assert client.get(path).status_code == 200
+    assert client.get(path, headers={"Authorization": "Bearer open"}).status_code == 200
+    assert client.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert client.delete(path).status_code == 401
+
+
 def test_who_tries_many_keys_is_not_looked_at_for_a_while(client: TestClient) -> None:
     for n in range(LIMIT):
         assert client.get("/v1/x", headers={"api-key": f"guess-{n}"}).status_code == 401
@@ -124,3 +135,81 @@ def test_guesses_at_an_open_path_count_as_well(client: TestClient) -> None:
     for n in range(LIMIT):
         assert client.get("/health", headers={"api-key": f"guess-{n}"}).status_code == 200
     assert client.get("/v1/x", headers={"api-key": "open"}).status_code == 429
+
+
+def subprotocols(*keys: str) -> dict[str, str]:
+    return {"sec-websocket-protocol": ", ".join(["realtime", *(BROWSER_PROTOCOL + key for key in keys)])}
+
+
+def refusal(client: TestClient, headers: dict[str, str]) -> tuple[int, str]:
+    with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/live", headers=headers):
+        raise AssertionError("it let us in")
+    return refused.value.status_code, refused.value.json()["error"]["code"]
+
+
+def test_a_request_with_many_keys_is_refused_and_none_of_them_is_tried(client: TestClient) -> None:
+    guesses = [f"guess-{n}" for n in range(3000)]
+    assert refusal(client, subprotocols(*guesses, "open")) == (400, "too_many_keys")
+    assert refusal(client, subprotocols("open", *guesses)) == (400, "too_many_keys")
+    assert refusal(client, subprotocols(*guesses[:MOST_KEYS], "open")) == (400, "too_many_keys")
+    for path in ("/v1/x", "/health"):
+        assert client.get(path, headers=subprotocols(*guesses, "open")).json()["error"]["code"] == "too_many_keys"
+    with client.websocket_connect("/live", headers=subprotocols(*guesses[: MOST_KEYS - 1], "open")) as socket:
+        assert socket.receive_text() == "hello"
+
+
+def test_keys_in_every_header_together_are_counted(client: TestClient) -> None:
+    headers = {"authorization": "Bearer a", "x-api-key": "b", "api-key": "c", **subprotocols("d", "open")}
+    assert refusal(client, headers) == (400, "too_many_keys")
+    repeated = {"authorization": "Bearer open", "x-api-key": "open", "api-key": "open", **subprotocols(*["open"] * 50)}
+    assert client.get("/v1/x", headers=repeated).status_code == 200
+
+
+def test_a_request_with_many_keys_locks_nobody_out_and_many_such_requests_lock_their_sender(client: TestClient) -> None:
+    many = [f"guess-{n}" for n in range(30)]
+    assert refusal(client, subprotocols(*many)) == (400, "too_many_keys")
+    assert client.get("/v1/x", headers={"api-key": "open"}).status_code == 200
+    for n in range(LIMIT):
+        refusal(client, subprotocols(*many, f"another-{n}"))
+    assert client.get("/v1/x", headers={"api-key": "new"}).status_code == 429
+
+
+def lock(client: TestClient, **headers: str) -> None:
+    for n in range(LIMIT):
+        client.get("/v1/x", headers={"api-key": f"guess-{n}", **headers})
+    assert client.get("/v1/x", headers={"api-key": "another", **headers}).status_code == 429
+
+
+def test_who_was_right_a_short_while_ago_is_let_through_while_others_there_are_locked(client: TestClient) -> None:
+    assert client.get("/v1/x", headers={"api-key": "open"}).status_code == 200
+    lock(client)
+    assert client.get("/v1/x", headers={"api-key": "open"}).headers["key-name"] == "bob"
+    with client.websocket_connect("/live", headers=subprotocols("wrong", "open")) as socket:
+        assert socket.receive_text() == "hello"
+    for key in ("sésame".encode(), b"guess"):
+        assert client.get("/v1/x", headers={b"api-key": key}).status_code == 429
+
+
+@pytest.mark.parametrize("page", [{"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}])
+def test_a_page_of_another_site_locks_out_neither_programs_nor_our_page(client: TestClient, page: dict[str, str]) -> None:
+    lock(client, **page)
+    assert client.get("/v1/x", headers={"api-key": "open"}).status_code == 200
+    assert client.get("/v1/x", headers={"api-key": "open", "origin": "http://testserver"}).status_code == 200
+    assert client.get("/v1/x", headers={"api-key": "new", **page}).status_code == 429
+
+
+def test_an_ephemeral_key_that_was_right_is_let_through_as_well() -> None:
+    def opens(path: str, key: str) -> bool:
+        return path == "/v1/x" and key == "ek_right"
+
+    client = TestClient(Starlette(routes=[Route("/v1/x", hello)], middleware=[Middleware(ApiKey, keys=KeyRing.read("k"), opens=opens)]))
+    assert client.get("/v1/x", headers={"api-key": "ek_right"}).status_code == 200
+    lock(client)
+    assert client.get("/v1/x", headers={"api-key": "ek_right"}).status_code == 200
+
+
+def test_a_neighbour_by_link_local_address_locks_nobody_else_out() -> None:
+    app = Starlette(routes=[Route("/v1/x", hello)], middleware=[Middleware(ApiKey, keys=KeyRing.read("open"))])
+    neighbour, user = (TestClient(app, client=(f"fe80::{n}", 1)) for n in (1, 2))
+    lock(neighbour)
+    assert user.get("/v1/x", headers={"api-key": "open"}).status_code == 200

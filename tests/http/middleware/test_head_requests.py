@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from open_speech.heads import Heads
+from open_speech.http.middleware.head_requests import Heads
 
 ended = asyncio.Event()
 

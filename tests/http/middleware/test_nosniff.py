@@ -8,9 +8,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
-from open_speech.auth import ApiKey
-from open_speech.headers import NoSniffing
-from open_speech.keys import KeyRing
+from open_speech.http.middleware.auth import ApiKey
+from open_speech.http.middleware.nosniff import NoSniffing
+from open_speech.security.api_keys import KeyRing
 
 
 async def words(_request: Request) -> PlainTextResponse:

@@ -11,7 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from open_speech.origins import OwnPages, is_our_name
+from open_speech.http.middleware.origins import OwnPages, is_our_name
 
 
 async def hello(_request: Request) -> PlainTextResponse:

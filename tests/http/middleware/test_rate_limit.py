@@ -9,9 +9,10 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from open_speech.auth import ApiKey
-from open_speech.keys import KeyRing
-from open_speech.rate_limit import Allowances, RateLimit, Share, duration
+from open_speech.http.caller import Proxies
+from open_speech.http.middleware.auth import ApiKey
+from open_speech.http.middleware.rate_limit import Allowances, RateLimit, Share, duration
+from open_speech.security.api_keys import KeyRing
 
 
 class Clock:
@@ -125,6 +126,6 @@ def test_each_key_and_each_address_behind_a_proxy_has_its_own() -> None:
     keys = Middleware(ApiKey, keys=KeyRing.read("ann:sesame,bob:open"))
     client = client_of(keys, Middleware(RateLimit, allowances=Allowances(1)))
     assert [client.get("/v1/x", headers={"api-key": key}).status_code for key in ("sesame", "open", "sesame")] == [200, 200, 429]
-    client = client_of(Middleware(RateLimit, allowances=Allowances(1), proxies=1))
+    client = client_of(Middleware(RateLimit, allowances=Allowances(1), proxies=Proxies(1)))
     sent = ("6.6.6.6, 1.1.1.1", "6.6.6.6, 1.1.1.2", "7.7.7.7, 1.1.1.1")
     assert [client.get("/v1/x", headers={"X-Forwarded-For": value}).status_code for value in sent] == [200, 200, 429]

@@ -1,20 +1,22 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
 
-from open_speech.admission import Admission
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, Heard, ModelEntry, Task
+from open_speech.dispatch.admission import Admission
+from open_speech.dispatch.client import RunnerClient, RunnerGone
+from open_speech.dispatch.frames import END, DiarizeCall, HearCall, SpeakCall, TranscribeCall, error_frame, heard_frame, window_frame
 from open_speech.errors import BackendFailed
-from open_speech.live.ear import Ears
+from open_speech.recognition.live.recognizer import LiveRecognizers
 from open_speech.registry import Defaults, Registry
-from open_speech.remote import RunnerClient, RunnerGone
 from open_speech.transcript import Segment, TranscriptInfo
-from open_speech.wire import END, DiarizeCall, HearCall, SpeakCall, TranscribeCall, error_frame, heard_frame, window_frame
 
 WORD_S = 0.5
 
@@ -34,12 +36,32 @@ class Reader:
         self.broken = False
         self.misreads: Callable[[list[str]], list[str]] = lambda words: words
         """What becomes of the words of a draft."""
+        self.together = 0
+        """Calls that wait for each other and are answered at the same time; 0: each is answered at once."""
+        self.most_at_once = 0
+        self._waiting: list[asyncio.Event] = []
 
     @property
     def drafts(self) -> int:
         return sum(call.unpack()[1].draft for call in self.calls)
 
+    async def _others(self) -> None:
+        """Wait until as many calls as are answered together are there, or no further one arrives."""
+        if not self.together:
+            return
+        mine = asyncio.Event()
+        self._waiting.append(mine)
+        self.most_at_once = max(self.most_at_once, len(self._waiting))
+        if len(self._waiting) < self.together:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await mine.wait()
+        for other in self._waiting:
+            other.set()
+        self._waiting.clear()
+
     async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
+        await self._others()
         segments = self._read(call)
         if self.broken:
             yield error_frame(BackendFailed("broken")).encode()
@@ -50,6 +72,7 @@ class Reader:
         yield END.encode()
 
     async def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+        await self._others()
         yield window_frame(Heard("en", 0.95, tuple(self._read(call)))).encode() + END.encode()
 
     def _read(self, call: TranscribeCall) -> list[Segment]:
@@ -104,13 +127,13 @@ def admission(runners: dict[str, RunnerClient]) -> Admission:
 
 
 @pytest.fixture
-def ears(runners: dict[str, RunnerClient], admission: Admission) -> Ears:
+def ears(runners: dict[str, RunnerClient], admission: Admission) -> LiveRecognizers:
     """Ears over `reader`, for a server that has no speech detector."""
     backend = BackendEntry("reader", Task.STT, "x:X", (), "", "MIT", window_s=5)
     registry = Registry(
         [backend], [ModelEntry("reader", "reader", Task.STT, "MIT", ("en",))], {"reader": "process"}, Defaults("reader", "", "")
     )
-    return Ears(registry, runners, _no_detector, None, admission)
+    return LiveRecognizers(registry, runners, _no_detector, None, admission)
 
 
 def _no_detector() -> Any:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from open_speech.audio import Audio
-from open_speech.live.microphone import Microphone
-from open_speech.live.turns import FRAME_S, Turns
+from open_speech.recognition.live.input_buffer import InputBuffer
+from open_speech.recognition.live.turn_detection import FRAME_S, TurnDetector
 
 
 def ramp(count: int, start: int = 0) -> NDArray[np.float32]:
@@ -17,7 +17,7 @@ def ramp(count: int, start: int = 0) -> NDArray[np.float32]:
 
 @given(st.lists(st.integers(0, 5000), max_size=12), st.integers(0, 20_000), st.integers(0, 20_000))
 def test_what_is_cut_out_is_what_was_heard_however_it_came(sizes: list[int], first: int, last: int) -> None:
-    microphone = Microphone(None, None)
+    microphone = InputBuffer(None, None)
     heard = 0
     for size in sizes:
         assert microphone.hear(Audio(ramp(size, heard), 16_000)) == []
@@ -27,7 +27,7 @@ def test_what_is_cut_out_is_what_was_heard_however_it_came(sizes: list[int], fir
 
 
 def test_what_is_forgotten_is_gone_and_times_stay() -> None:
-    microphone = Microphone(None, None)
+    microphone = InputBuffer(None, None)
     for start in range(0, 16_000, 1000):
         microphone.hear(Audio(ramp(1000, start), 16_000))
     microphone.forget(0.53)
@@ -39,7 +39,7 @@ def test_what_is_forgotten_is_gone_and_times_stay() -> None:
 
 
 def test_it_keeps_no_more_than_it_is_told_to() -> None:
-    microphone = Microphone(None, None, longest_s=1)
+    microphone = InputBuffer(None, None, longest_s=1)
     for start in range(0, 80_000, 700):
         microphone.hear(Audio(ramp(700, start), 16_000))
     assert len(microphone.cut(0, 99).samples) == 16_000
@@ -48,7 +48,7 @@ def test_it_keeps_no_more_than_it_is_told_to() -> None:
 
 @pytest.mark.parametrize("rate", [8000, 24_000, 44_100, 48_000])
 def test_sound_of_any_rate_loses_nothing(rate: int) -> None:
-    microphone = Microphone(None, None)
+    microphone = InputBuffer(None, None)
     wave = np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32)
     for start in range(0, rate, 333):
         microphone.hear(Audio(wave[start : start + 333], rate))
@@ -60,7 +60,7 @@ def test_sound_of_any_rate_loses_nothing(rate: int) -> None:
 
 
 def test_the_rate_may_change_and_what_was_held_back_comes_first() -> None:
-    microphone = Microphone(None, None)
+    microphone = InputBuffer(None, None)
     for rate in (48_000, 8000, 16_000, 48_000):
         microphone.hear(Audio(np.full(rate, 0.5, np.float32), rate))
     microphone.flush()
@@ -83,7 +83,7 @@ class Loud:
 
 
 def test_turns_are_told_in_the_time_of_the_stream_also_when_the_rules_change() -> None:
-    microphone = Microphone(Loud(), Turns(prefix_padding_ms=0, silence_duration_ms=320))
+    microphone = InputBuffer(Loud(), TurnDetector(prefix_padding_ms=0, silence_duration_ms=320))
     sound = np.concatenate([np.zeros(5120), np.full(5120, 0.5), np.zeros(7680)]).astype(np.float32)
     assert [(type(event).__name__, round(event.at_s / FRAME_S)) for event in microphone.hear(Audio(sound, 16_000))] == [
         ("Started", 10),
@@ -92,6 +92,6 @@ def test_turns_are_told_in_the_time_of_the_stream_also_when_the_rules_change() -
     ]
     microphone.tune(None)
     assert microphone.hear(Audio(sound[5120:10_240], 16_000)) == []
-    microphone.tune(Turns(prefix_padding_ms=0))
+    microphone.tune(TurnDetector(prefix_padding_ms=0))
     (started,) = microphone.hear(Audio(sound[5120:10_240], 16_000))
     assert round(started.at_s / FRAME_S) == 45

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech.live.agreement import HELD_WORDS, Agreement, joined, plain, shared_out, words_of
+from open_speech.recognition.live.local_agreement import HELD_WORDS, Agreement, joined, plain, shared_out, words_of
 
 TEXT = st.lists(st.sampled_from(["a", "b", "C", "d,", "e.", "-", "it's", "你", "好。", "ไทย", "ﬁ", "..."]), max_size=12).map(" ".join)
 ANYTHING = st.text(max_size=40) | TEXT

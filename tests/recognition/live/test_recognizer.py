@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from open_speech.admission import Admission
 from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, BackendEntry, Heard, ModelEntry, Task, TranscribeOptions
 from open_speech.codecs import decode
 from open_speech.config import Settings
-from open_speech.live.ear import Ear, Ears, SessionEars
-from open_speech.live.microphone import Microphone
-from open_speech.live.turns import Started, Stopped, Turns
+from open_speech.dispatch.admission import Admission
+from open_speech.dispatch.client import RunnerClient
+from open_speech.dispatch.frames import END, LIVE, LIVE_PARTIAL, HearCall, window_frame
+from open_speech.recognition.live.input_buffer import InputBuffer
+from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecognizers, SessionRecognizer
+from open_speech.recognition.live.turn_detection import Started, Stopped, TurnDetector
 from open_speech.registry import Defaults, Registry
-from open_speech.remote import RunnerClient
 from open_speech.transcript import Segment
-from open_speech.wire import END, LIVE, LIVE_PARTIAL, HearCall, window_frame
-from runners._topology import local_engine
+from runners.wiring.engine import local_engine
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def calls() -> list[HearCall]:
 
 
 @pytest.fixture
-def ear(reader: Any, calls: list[HearCall]) -> Ear:
+def ear(reader: Any, calls: list[HearCall]) -> LiveRecognizer:
     """An ear over a runner that takes every first look for Welsh, and is not sure; in a language that is named all is well."""
 
     class Unsure(type(reader)):  # type: ignore[misc]
@@ -48,11 +48,13 @@ def ear(reader: Any, calls: list[HearCall]) -> Ear:
     runner: Any = Unsure()
     no_detector: Callable[[], Any] = lambda: None  # noqa: E731 - of its type, and never asked for
     runners = {"unsure": RunnerClient("unsure", runner, deadline_s=5)}
-    ears = Ears(registry, runners, no_detector, None, Admission(runners, max_queue=4, patience_s=5))
+    ears = LiveRecognizers(registry, runners, no_detector, None, Admission(runners, max_queue=4, patience_s=5))
     return asyncio.run(ears.ear("unsure", TranscribeOptions()))
 
 
-def test_a_partial_pass_is_quick_and_a_final_one_goes_before_it(ear: Ear, calls: list[HearCall], say: Callable[..., Audio]) -> None:
+def test_a_partial_pass_is_quick_and_a_final_one_goes_before_it(
+    ear: LiveRecognizer, calls: list[HearCall], say: Callable[..., Audio]
+) -> None:
     asyncio.run(ear.hear(say(1), final=False))
     asyncio.run(ear.hear(say(1), final=True))
     partial, final = (call.unpack()[1] for call in calls)
@@ -62,12 +64,12 @@ def test_a_partial_pass_is_quick_and_a_final_one_goes_before_it(ear: Ear, calls:
     assert LIVE > LIVE_PARTIAL > 0
 
 
-def test_a_new_session_believes_what_it_hears(ear: Ear, calls: list[HearCall], say: Callable[..., Audio]) -> None:
+def test_a_new_session_believes_what_it_hears(ear: LiveRecognizer, calls: list[HearCall], say: Callable[..., Audio]) -> None:
     assert asyncio.run(ear.hear_finally(say(1))).text == "in cy"
     assert len(calls) == 1
 
 
-def test_a_few_words_in_a_doubtful_language_are_heard_in_that_of_the_session(ear: Ear, say: Callable[..., Audio]) -> None:
+def test_a_few_words_in_a_doubtful_language_are_heard_in_that_of_the_session(ear: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session() -> str:
         ear.remember(await ear.hear(say(1, 2, 3, 4), final=True, language="en"))
         return (await ear.hear_finally(say(1))).text
@@ -75,7 +77,7 @@ def test_a_few_words_in_a_doubtful_language_are_heard_in_that_of_the_session(ear
     assert asyncio.run(session()) == "in en"
 
 
-def test_somebody_who_surely_changes_the_language_is_believed(ear: Ear, say: Callable[..., Audio]) -> None:
+def test_somebody_who_surely_changes_the_language_is_believed(ear: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session() -> str:
         ear.remember(await ear.hear(say(1, 2, 3, 4), final=True, language="en"))
         ear._runner._link.sure = 0.95  # type: ignore[attr-defined]
@@ -84,7 +86,7 @@ def test_somebody_who_surely_changes_the_language_is_believed(ear: Ear, say: Cal
     assert asyncio.run(session()) == "in cy"
 
 
-def test_of_a_few_words_it_takes_more_to_believe_another_language(ear: Ear, say: Callable[..., Audio]) -> None:
+def test_of_a_few_words_it_takes_more_to_believe_another_language(ear: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session(sure: float) -> str:
         ear.remember(await ear.hear(say(1, 2, 3, 4), final=True, language="en"))
         ear._runner._link.sure = sure  # type: ignore[attr-defined]
@@ -94,7 +96,7 @@ def test_of_a_few_words_it_takes_more_to_believe_another_language(ear: Ear, say:
     assert asyncio.run(session(0.98)) == "in cy"
 
 
-def test_a_session_is_in_no_language_that_was_only_guessed(ear: Ear, calls: list[HearCall], say: Callable[..., Audio]) -> None:
+def test_a_session_is_in_no_language_that_was_only_guessed(ear: LiveRecognizer, calls: list[HearCall], say: Callable[..., Audio]) -> None:
     async def session() -> None:
         for _ in range(3):
             ear.remember(await ear.hear_finally(say(1)))
@@ -105,7 +107,7 @@ def test_a_session_is_in_no_language_that_was_only_guessed(ear: Ear, calls: list
     assert [call.unpack()[1].language for call in calls] == [None] * 4
 
 
-def test_what_was_decided_makes_nobody_surer(ear: Ear, say: Callable[..., Audio]) -> None:
+def test_what_was_decided_makes_nobody_surer(ear: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session() -> float:
         ear.remember(await ear.hear(say(1, 2, 3, 4), final=True, language="en"))
         return (await ear.hear_finally(say(1))).info.language_probability
@@ -113,17 +115,19 @@ def test_what_was_decided_makes_nobody_surer(ear: Ear, say: Callable[..., Audio]
     assert asyncio.run(session()) == 0.5
 
 
-def test_a_session_keeps_its_ear_and_the_next_one_knows_its_languages(ear: Ear, calls: list[HearCall], say: Callable[..., Audio]) -> None:
+def test_a_session_keeps_its_ear_and_the_next_one_knows_its_languages(
+    ear: LiveRecognizer, calls: list[HearCall], say: Callable[..., Audio]
+) -> None:
     made: list[TranscribeOptions] = []
 
-    async def find(model: str, options: TranscribeOptions) -> Ear:
+    async def find(model: str, options: TranscribeOptions) -> LiveRecognizer:
         made.append(options)
         found = copy.copy(ear)
         found._languages = {}
         return found
 
     async def session() -> str:
-        ears = SessionEars(find)
+        ears = SessionRecognizer(find)
         first = await ears.ear("unsure", TranscribeOptions())
         assert await ears.ear("unsure", TranscribeOptions()) is first
         first.remember(await first.hear(say(1, 2, 3, 4), final=True, language="en"))
@@ -145,8 +149,8 @@ def test_a_short_phrase_of_real_speech_is_not_taken_for_another_language(
 
     async def session() -> list[tuple[str, str]]:
         engine = local_engine(Settings(os_models_dir=weights_root, os_offline=True, tts_backends=("tones-tts",)))
-        turns = Turns(silence_duration_ms=200)
-        events = Microphone(await engine.detector(), turns).hear(Audio(clip.samples[: 9 * STT_RATE], STT_RATE))
+        turns = TurnDetector(silence_duration_ms=200)
+        events = InputBuffer(await engine.detector(), turns).hear(Audio(clip.samples[: 9 * STT_RATE], STT_RATE))
         starts = [event.at_s for event in events if isinstance(event, Started)]
         stops = [event.at_s for event in events if isinstance(event, Stopped)]
         ear = await engine.ear("Systran/faster-whisper-base", TranscribeOptions())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech.live.turns import FRAME_S, Paused, Resumed, Started, Stopped, TurnEvent, Turns
+from open_speech.recognition.live.turn_detection import FRAME_S, Paused, Resumed, Started, Stopped, TurnDetector, TurnEvent
 
 
 def frames(pattern: str) -> list[float]:
@@ -14,8 +14,8 @@ def frames(pattern: str) -> list[float]:
     return [{"#": 0.9, ".": 0.05, "-": 0.4}[mark] for mark in pattern]
 
 
-def told(pattern: str, turns: Turns | None = None) -> list[TurnEvent]:
-    return (turns or Turns(silence_duration_ms=320)).feed(frames(pattern))
+def told(pattern: str, turns: TurnDetector | None = None) -> list[TurnEvent]:
+    return (turns or TurnDetector(silence_duration_ms=320)).feed(frames(pattern))
 
 
 def kinds(events: Iterable[TurnEvent]) -> list[str]:
@@ -40,7 +40,7 @@ def test_no_turn_begins_before_the_stream() -> None:
 
 
 def test_no_turn_begins_within_the_one_before() -> None:
-    first, *_, again = told("." * 20 + "#" * 10 + "." * 10 + "###", Turns(prefix_padding_ms=500, silence_duration_ms=320))
+    first, *_, again = told("." * 20 + "#" * 10 + "." * 10 + "###", TurnDetector(prefix_padding_ms=500, silence_duration_ms=320))
     assert isinstance(first, Started)
     assert again == Started(30 * FRAME_S)
 
@@ -61,7 +61,7 @@ def test_a_short_silence_is_no_pause() -> None:
 
 @pytest.mark.parametrize(("silence_ms", "frames_of_silence"), [(100, 2), (300, 5), (500, 7), (2000, 7)])
 def test_a_pause_comes_after_200_ms_or_half_of_the_silence(silence_ms: int, frames_of_silence: int) -> None:
-    turns = Turns(silence_duration_ms=silence_ms)
+    turns = TurnDetector(silence_duration_ms=silence_ms)
     turns.feed(frames("#" * 10))
     assert [kinds(turns.feed([0.0])) for _ in range(frames_of_silence)][-1] == ["Paused"]
 
@@ -76,7 +76,7 @@ def test_after_a_silence_speech_must_be_sure_again() -> None:
 
 
 def test_what_is_cleared_is_as_if_never_said() -> None:
-    turns = Turns()
+    turns = TurnDetector()
     turns.feed(frames("#" * 10))
     assert turns.is_speaking
     turns.clear()
@@ -86,15 +86,15 @@ def test_what_is_cleared_is_as_if_never_said() -> None:
 
 
 def test_frames_that_are_skipped_count() -> None:
-    turns = Turns(prefix_padding_ms=0)
+    turns = TurnDetector(prefix_padding_ms=0)
     turns.skip(100)
     assert told("###", turns) == [Started(100 * FRAME_S)]
 
 
 @given(st.lists(st.floats(0, 1, width=32), max_size=400), st.lists(st.integers(0, 400), max_size=5), st.integers(50, 1500))
 def test_however_the_frames_are_cut_the_turns_are_the_same_and_in_order(probabilities: list[float], cuts: list[int], silence: int) -> None:
-    whole = Turns(silence_duration_ms=silence).feed(probabilities)
-    turns = Turns(silence_duration_ms=silence)
+    whole = TurnDetector(silence_duration_ms=silence).feed(probabilities)
+    turns = TurnDetector(silence_duration_ms=silence)
     places = [0, *sorted(min(cut, len(probabilities)) for cut in cuts), len(probabilities)]
     pieces = [event for start, end in zip(places, places[1:], strict=False) for event in turns.feed(probabilities[start:end])]
     assert pieces == whole

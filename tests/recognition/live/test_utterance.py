@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from open_speech.admission import Admission
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Task, TranscribeOptions
+from open_speech.dispatch.admission import Admission
+from open_speech.dispatch.client import RunnerClient
 from open_speech.errors import AudioTooLong, BackendFailed, Overloaded, Stopping, UnknownModel, UnsupportedLanguage
-from open_speech.live.ear import Ear, Ears
-from open_speech.live.utterance import OUT, ROOM, Utterance
+from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecognizers
+from open_speech.recognition.live.utterance import OUT, ROOM, Utterance
 from open_speech.registry import Defaults, Registry
-from open_speech.remote import RunnerClient
 from open_speech.transcript import Transcript
+from tests.waiting import PATIENCE_S, eventually
 
 Say = Callable[..., Audio]
 READER = BackendEntry("reader", Task.STT, "x:X", (), "", "MIT", window_s=5)
@@ -26,9 +27,9 @@ def _no_detector() -> Any:
     raise AssertionError("nobody asked for a detector")
 
 
-def run(ears: Ears, test: Callable[[Ear], Awaitable[Any]]) -> Any:
+def run(ears: LiveRecognizers, test: Callable[[LiveRecognizer], Awaitable[Any]]) -> Any:
     async def whole() -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return await test(await ears.ear("reader", TranscribeOptions()))
 
     return asyncio.run(whole())
@@ -41,10 +42,10 @@ async def fed(utterance: Utterance, audio: Audio, piece: int = 1600, pause_s: fl
         await asyncio.sleep(pause_s)
 
 
-def test_the_deltas_joined_are_the_final_text(ears: Ears, say: Say) -> None:
+def test_the_deltas_joined_are_the_final_text(ears: LiveRecognizers, say: Say) -> None:
     deltas: list[str] = []
 
-    async def test(ear: Ear) -> Transcript:
+    async def test(ear: LiveRecognizer) -> Transcript:
         utterance = Utterance(ear, deltas.append)
         await fed(utterance, say(1, 2, 3, 4, 5, 6, 7, 8))
         assert deltas[:1] == ["w1"] or "".join(deltas).startswith("w1 w2"), "text comes while somebody still speaks"
@@ -57,11 +58,11 @@ def test_the_deltas_joined_are_the_final_text(ears: Ears, say: Say) -> None:
     assert transcript.info.language == "en"
 
 
-def test_what_was_given_out_stays_though_the_last_pass_hears_otherwise(ears: Ears, reader: Any, say: Say) -> None:
+def test_what_was_given_out_stays_though_the_last_pass_hears_otherwise(ears: LiveRecognizers, reader: Any, say: Say) -> None:
     deltas: list[str] = []
     reader.misreads = lambda words: ["wrong", *words[1:]]
 
-    async def test(ear: Ear) -> Transcript:
+    async def test(ear: LiveRecognizer) -> Transcript:
         utterance = Utterance(ear, deltas.append)
         await fed(utterance, say(1, 2, 3, 4, 5, 6, 7, 8))
         return await utterance.finish()
@@ -70,8 +71,8 @@ def test_what_was_given_out_stays_though_the_last_pass_hears_otherwise(ears: Ear
     assert transcript.text == "".join(deltas) == "wrong w2 w3 w4 w5 w6 w7 w8"
 
 
-def test_who_wants_no_deltas_gets_the_last_pass_as_it_is_and_no_other_is_made(ears: Ears, reader: Any, say: Say) -> None:
-    async def test(ear: Ear) -> Transcript:
+def test_who_wants_no_deltas_gets_the_last_pass_as_it_is_and_no_other_is_made(ears: LiveRecognizers, reader: Any, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> Transcript:
         utterance = Utterance(ear)
         await fed(utterance, say(1, 2, 3, 4, 5, 6, 7, 8))
         return await utterance.finish()
@@ -80,11 +81,11 @@ def test_who_wants_no_deltas_gets_the_last_pass_as_it_is_and_no_other_is_made(ea
     assert len(reader.calls) == 1
 
 
-def test_drafts_cost_the_final_text_nothing(ears: Ears, reader: Any, say: Say) -> None:
+def test_drafts_cost_the_final_text_nothing(ears: LiveRecognizers, reader: Any, say: Say) -> None:
     drafts: list[str] = []
     reader.misreads = lambda words: ["wrong", *words[1:]]
 
-    async def test(ear: Ear) -> Transcript:
+    async def test(ear: LiveRecognizer) -> Transcript:
         utterance = Utterance(ear, on_draft=drafts.append)
         await fed(utterance, say(1, 2, 3, 4, 5, 6))
         return await utterance.finish()
@@ -94,12 +95,12 @@ def test_drafts_cost_the_final_text_nothing(ears: Ears, reader: Any, say: Say) -
     assert all(draft.startswith("wrong w2") for draft in drafts if " " in draft)
 
 
-def test_the_final_pass_is_made_in_the_pause_and_used_when_nothing_follows(ears: Ears, reader: Any, say: Say) -> None:
-    async def test(ear: Ear) -> tuple[int, Transcript]:
+def test_the_final_pass_is_made_in_the_pause_and_used_when_nothing_follows(ears: LiveRecognizers, reader: Any, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> tuple[int, Transcript]:
         utterance = Utterance(ear)
         await fed(utterance, say(1, 2, 3, 0))
         utterance.pause()
-        await asyncio.sleep(0.05)
+        await eventually(lambda: reader.calls)
         made = len(reader.calls)
         await fed(utterance, say(0, 0))
         return made, await utterance.finish()
@@ -109,8 +110,8 @@ def test_the_final_pass_is_made_in_the_pause_and_used_when_nothing_follows(ears:
     assert made == len(reader.calls) == 1
 
 
-def test_a_pause_that_was_none_costs_a_pass_and_nothing_else(ears: Ears, reader: Any, say: Say) -> None:
-    async def test(ear: Ear) -> Transcript:
+def test_a_pause_that_was_none_costs_a_pass_and_nothing_else(ears: LiveRecognizers, reader: Any, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> Transcript:
         utterance = Utterance(ear)
         await fed(utterance, say(1, 2, 0))
         utterance.pause()
@@ -121,11 +122,11 @@ def test_a_pause_that_was_none_costs_a_pass_and_nothing_else(ears: Ears, reader:
     assert len(reader.calls) == 2
 
 
-def test_long_speech_becomes_final_window_by_window(ears: Ears, say: Say) -> None:
+def test_long_speech_becomes_final_window_by_window(ears: LiveRecognizers, say: Say) -> None:
     windows: list[tuple[str, bool]] = []
     deltas: list[str] = []
 
-    async def test(ear: Ear) -> Transcript:
+    async def test(ear: LiveRecognizer) -> Transcript:
         utterance = Utterance(ear, deltas.append, on_window=lambda part, last: windows.append((part.text, last)))
         for _ in range(6):
             await fed(utterance, say(1, 2, 3, 4, 5, 0))
@@ -140,16 +141,16 @@ def test_long_speech_becomes_final_window_by_window(ears: Ears, say: Say) -> Non
     assert [segment.start for segment in transcript.segments] == sorted(segment.start for segment in transcript.segments)
 
 
-def test_no_sound_is_no_text(ears: Ears, reader: Any) -> None:
-    async def test(ear: Ear) -> Transcript:
+def test_no_sound_is_no_text(ears: LiveRecognizers, reader: Any) -> None:
+    async def test(ear: LiveRecognizer) -> Transcript:
         return await Utterance(ear).finish()
 
     assert run(ears, test).text == ""
     assert reader.calls == []
 
 
-def test_silence_is_no_text(ears: Ears, say: Say) -> None:
-    async def test(ear: Ear) -> Transcript:
+def test_silence_is_no_text(ears: LiveRecognizers, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> Transcript:
         utterance = Utterance(ear)
         utterance.feed(say(0, 0, 0))
         return await utterance.finish()
@@ -157,8 +158,8 @@ def test_silence_is_no_text(ears: Ears, say: Say) -> None:
     assert run(ears, test).text == ""
 
 
-def test_a_runner_that_dies_in_the_final_pass_costs_time_and_no_text(ears: Ears, reader: Any, say: Say) -> None:
-    async def test(ear: Ear) -> Transcript:
+def test_a_runner_that_dies_in_the_final_pass_costs_time_and_no_text(ears: LiveRecognizers, reader: Any, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> Transcript:
         utterance = Utterance(ear)
         await fed(utterance, say(1, 2, 3))
         reader.deaths = 2
@@ -167,8 +168,8 @@ def test_a_runner_that_dies_in_the_final_pass_costs_time_and_no_text(ears: Ears,
     assert run(ears, test).text == "w1 w2 w3"
 
 
-def test_what_the_runner_answers_is_raised_by_finish(ears: Ears, reader: Any, say: Say) -> None:
-    async def test(ear: Ear) -> None:
+def test_what_the_runner_answers_is_raised_by_finish(ears: LiveRecognizers, reader: Any, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> None:
         reader.broken = True
         utterance = Utterance(ear, lambda _: None)
         await fed(utterance, say(1, 2, 3))
@@ -178,8 +179,8 @@ def test_what_the_runner_answers_is_raised_by_finish(ears: Ears, reader: Any, sa
     run(ears, test)
 
 
-def test_a_window_that_fails_is_known_before_the_end(ears: Ears, reader: Any, say: Say) -> None:
-    async def test(ear: Ear) -> None:
+def test_a_window_that_fails_is_known_before_the_end(ears: LiveRecognizers, reader: Any, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> None:
         reader.broken = True
         utterance = Utterance(ear)
         for _ in range(5):
@@ -193,24 +194,23 @@ def test_a_window_that_fails_is_known_before_the_end(ears: Ears, reader: Any, sa
     run(ears, test)
 
 
-def test_nothing_is_given_out_after_a_cancel(ears: Ears, say: Say) -> None:
+def test_nothing_is_given_out_after_a_cancel(ears: LiveRecognizers, say: Say) -> None:
     deltas: list[str] = []
 
-    async def test(ear: Ear) -> None:
+    async def test(ear: LiveRecognizer) -> None:
         utterance = Utterance(ear, deltas.append)
         await fed(utterance, say(1, 2, 3, 4, 5, 6))
         utterance.cancel()
         count = len(deltas)
         utterance.feed(say(7, 8))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
         assert len(deltas) == count
-        assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
     run(ears, test)
 
 
-def test_who_feeds_too_fast_is_made_to_wait_and_memory_stays_bounded(ears: Ears, say: Say) -> None:
-    async def test(ear: Ear) -> str:
+def test_who_feeds_too_fast_is_made_to_wait_and_memory_stays_bounded(ears: LiveRecognizers, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> str:
         utterance = Utterance(ear)
         most = 0
         for _ in range(100):
@@ -225,8 +225,8 @@ def test_who_feeds_too_fast_is_made_to_wait_and_memory_stays_bounded(ears: Ears,
     assert text.split().count("w3") >= 95
 
 
-def test_a_partial_pass_is_left_out_while_the_runner_is_busy(ears: Ears, reader: Any, say: Say) -> None:
-    async def test(ear: Ear) -> None:
+def test_a_partial_pass_is_left_out_while_the_runner_is_busy(ears: LiveRecognizers, reader: Any, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> None:
         ear._traffic.passes = 2
         utterance = Utterance(ear, lambda _: None)
         await fed(utterance, say(1, 2, 3, 4, 5, 6))
@@ -236,7 +236,7 @@ def test_a_partial_pass_is_left_out_while_the_runner_is_busy(ears: Ears, reader:
     run(ears, test)
 
 
-def test_an_unknown_model_and_language_are_refused_by_name(ears: Ears) -> None:
+def test_an_unknown_model_and_language_are_refused_by_name(ears: LiveRecognizers) -> None:
     async def ask(model: str, language: str | None) -> None:
         await ears.ear(model, TranscribeOptions(language=language))
 
@@ -250,8 +250,22 @@ def test_an_unknown_model_and_language_are_refused_by_name(ears: Ears) -> None:
     asyncio.run(ask("reader", "en-US"))
 
 
-def test_a_huge_piece_at_once_is_heard_whole(ears: Ears, say: Say) -> None:
-    async def test(ear: Ear) -> Transcript:
+def test_windows_that_are_done_at_the_same_time_do_not_end_the_work(ears: LiveRecognizers, reader: Any, say: Say) -> None:
+    """A runner decodes the windows of one batch together: when all of them are done at once, more audio is still waiting."""
+    reader.together = OUT
+
+    async def test(ear: LiveRecognizer) -> Transcript:
+        utterance = Utterance(ear)
+        utterance.feed(say(*[1, 2, 3, 4, 5, 6, 7, 8, 9] * 8))
+        return await utterance.finish()
+
+    words = run(ears, test).text.split()
+    assert reader.most_at_once == OUT
+    assert words == [f"w{level}" for level in range(1, 10)] * 8
+
+
+def test_a_huge_piece_at_once_is_heard_whole(ears: LiveRecognizers, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> Transcript:
         utterance = Utterance(ear)
         samples = np.concatenate([say(1, 2, 3, 4, 0, 0).samples] * 20)
         utterance.feed(Audio(samples, 16_000))
@@ -262,10 +276,10 @@ def test_a_huge_piece_at_once_is_heard_whole(ears: Ears, say: Say) -> None:
     assert transcript.text.split().count("w2") >= 19
 
 
-def test_who_is_listened_to_is_under_way_and_waits_only_for_the_final_text(ears: Ears, admission: Admission, say: Say) -> None:
+def test_who_is_listened_to_is_under_way_and_waits_only_for_the_final_text(ears: LiveRecognizers, admission: Admission, say: Say) -> None:
     line = admission.lines["reader"]
 
-    async def test(ear: Ear) -> None:
+    async def test(ear: LiveRecognizer) -> None:
         utterance = Utterance(ear, lambda _: None)
         await fed(utterance, say(1, 2, 3, 4))
         assert (line.under_way, line.waiting, line.live) == (1, 0, 0)
@@ -277,8 +291,8 @@ def test_who_is_listened_to_is_under_way_and_waits_only_for_the_final_text(ears:
     run(ears, test)
 
 
-def test_a_cancelled_utterance_is_not_waited_for(ears: Ears, admission: Admission, say: Say) -> None:
-    async def test(ear: Ear) -> None:
+def test_a_cancelled_utterance_is_not_waited_for(ears: LiveRecognizers, admission: Admission, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> None:
         utterance = Utterance(ear)
         await fed(utterance, say(1, 2))
         utterance.pause()
@@ -290,8 +304,8 @@ def test_a_cancelled_utterance_is_not_waited_for(ears: Ears, admission: Admissio
     run(ears, test)
 
 
-def test_nobody_new_is_listened_to_by_a_server_that_stops_or_has_too_many(ears: Ears, admission: Admission, say: Say) -> None:
-    async def test(ear: Ear) -> None:
+def test_nobody_new_is_listened_to_by_a_server_that_stops_or_has_too_many(ears: LiveRecognizers, admission: Admission, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> None:
         with ExitStack() as line:
             for _ in range(4):
                 line.enter_context(admission.ticket("reader", live=True))
@@ -307,8 +321,8 @@ def test_nobody_new_is_listened_to_by_a_server_that_stops_or_has_too_many(ears: 
     run(ears, test)
 
 
-def test_no_partial_pass_is_begun_with_the_last_sound(ears: Ears, reader: Any, say: Say) -> None:
-    async def test(ear: Ear) -> None:
+def test_no_partial_pass_is_begun_with_the_last_sound(ears: LiveRecognizers, reader: Any, say: Say) -> None:
+    async def test(ear: LiveRecognizer) -> None:
         utterance = Utterance(ear, lambda _: None)
         utterance.feed(say(1, 2, 3, 4))
         utterance.end()
@@ -322,9 +336,9 @@ def test_no_partial_pass_is_begun_with_the_last_sound(ears: Ears, reader: Any, s
 def test_an_utterance_that_is_too_long_is_over_and_says_so(runners: dict[str, RunnerClient], admission: Admission, say: Say) -> None:
     entry = ModelEntry("reader", "reader", Task.STT, "MIT", ("en",))
     registry = Registry([READER], [entry], {"reader": "process"}, Defaults("reader", "", ""))
-    ears = Ears(registry, runners, _no_detector, None, admission, longest_s=3)
+    ears = LiveRecognizers(registry, runners, _no_detector, None, admission, longest_s=3)
 
-    async def test(ear: Ear) -> None:
+    async def test(ear: LiveRecognizer) -> None:
         utterance = Utterance(ear, lambda _: None)
         await fed(utterance, say(1, 2, 3, 4, 5, 6))
         assert not utterance.has_failed

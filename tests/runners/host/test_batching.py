@@ -9,7 +9,8 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from runners._batches import Ask, Batches
+from runners.host.batching import Ask, Batches
+from tests.waiting import PATIENCE_S
 
 
 class Decoder:
@@ -23,7 +24,7 @@ class Decoder:
     def __call__(self, kind: Hashable, windows: Sequence[str]) -> list[str]:
         self.batches.append(list(windows))
         self.begun.release()
-        assert self.gate.acquire(timeout=5)
+        assert self.gate.acquire(timeout=PATIENCE_S)
         if "boom" in windows:
             raise ValueError("boom")
         return [window.upper() for window in windows]
@@ -47,7 +48,7 @@ def busy(decoder: Decoder, *, size: int = 4, workers: int = 1) -> Batches[str, s
     batches: Batches[str, str] = Batches(decoder, size=size, workers=workers)
     for number in range(workers):
         batches.submit(ask(f"first{number}"))
-        assert decoder.begun.acquire(timeout=5)
+        assert decoder.begun.acquire(timeout=PATIENCE_S)
     return batches
 
 
@@ -55,14 +56,14 @@ def test_a_window_alone_is_decoded_at_once(decoder: Decoder) -> None:
     batches: Batches[str, str] = Batches(decoder, size=4, workers=1)
     future = batches.submit(ask("a"))
     decoder.let(1)
-    assert future.result(5) == "A"
+    assert future.result(PATIENCE_S) == "A"
 
 
 def test_windows_that_wait_are_decoded_together_up_to_the_size(decoder: Decoder) -> None:
     batches = busy(decoder)
     futures = [batches.submit(ask(name)) for name in "abcdef"]
     decoder.let(3)
-    assert [future.result(5) for future in futures] == list("ABCDEF")
+    assert [future.result(PATIENCE_S) for future in futures] == list("ABCDEF")
     assert decoder.batches[1:] == [list("abcd"), list("ef")]
 
 
@@ -72,7 +73,7 @@ def test_only_windows_of_one_kind_and_of_like_length_share_a_batch(decoder: Deco
     futures = [batches.submit(one) for one in wanted]
     decoder.let(4)
     for future in futures:
-        future.result(5)
+        future.result(PATIENCE_S)
     assert decoder.batches[1:] == [["short", "short too"], ["long"], ["other"]]
 
 
@@ -82,7 +83,7 @@ def test_who_asked_little_does_not_wait_for_who_asked_much(decoder: Decoder) -> 
     clip = batches.submit(ask("clip", seconds=12, asker="clip"))
     decoder.let(6)
     for future in (*film, clip):
-        future.result(5)
+        future.result(PATIENCE_S)
     assert "clip" in decoder.batches[1], "its turn is beside the film's first window, not after its eighth"
 
 
@@ -92,7 +93,7 @@ def test_what_is_more_urgent_goes_first(decoder: Decoder) -> None:
     asked = [batches.submit(ask(name, urgency=urgency)) for name, urgency in wanted]
     decoder.let(5)
     for future in asked:
-        future.result(5)
+        future.result(PATIENCE_S)
     assert decoder.batches[1:] == [["final"], ["partial"], ["partial too"], ["file"]]
 
 
@@ -101,9 +102,9 @@ def test_a_cancelled_window_is_not_decoded(decoder: Decoder) -> None:
     gone, kept = batches.submit(ask("gone")), batches.submit(ask("kept"))
     assert gone.cancel()
     decoder.let(2)
-    assert kept.result(5) == "KEPT"
+    assert kept.result(PATIENCE_S) == "KEPT"
     with pytest.raises(CancelledError):
-        gone.result(5)
+        gone.result(PATIENCE_S)
     assert decoder.batches[1:] == [["kept"]]
 
 
@@ -113,10 +114,10 @@ def test_a_batch_that_fails_fails_its_windows_and_not_the_worker(decoder: Decode
     decoder.let(2)
     for future in failing:
         with pytest.raises(ValueError, match="boom"):
-            future.result(5)
+            future.result(PATIENCE_S)
     after = batches.submit(ask("after"))
     decoder.let(1)
-    assert after.result(5) == "AFTER"
+    assert after.result(PATIENCE_S) == "AFTER"
 
 
 def test_a_window_that_is_given_up_is_not_decoded(decoder: Decoder) -> None:
@@ -125,19 +126,19 @@ def test_a_window_that_is_given_up_is_not_decoded(decoder: Decoder) -> None:
     batches.give_up(late, TimeoutError("late"))
     batches.give_up(late, TimeoutError("again"))
     decoder.let(2)
-    assert kept.result(5) == "KEPT"
+    assert kept.result(PATIENCE_S) == "KEPT"
     with pytest.raises(TimeoutError, match="late"):
-        late.result(5)
+        late.result(PATIENCE_S)
     assert decoder.batches[1:] == [["kept"]]
 
 
 def test_a_window_that_is_being_decoded_is_not_given_up(decoder: Decoder) -> None:
     batches: Batches[str, str] = Batches(decoder, size=4, workers=1)
     future = batches.submit(ask("a"))
-    assert decoder.begun.acquire(timeout=5)
+    assert decoder.begun.acquire(timeout=PATIENCE_S)
     batches.give_up(future, TimeoutError("late"))
     decoder.let(1)
-    assert future.result(5) == "A"
+    assert future.result(PATIENCE_S) == "A"
 
 
 def test_a_worker_that_waits_holds_no_model() -> None:
@@ -146,7 +147,7 @@ def test_a_worker_that_waits_holds_no_model() -> None:
 
     model = Model()
     batches: Batches[str, str] = Batches(lambda kind, windows: list(windows), size=1, workers=1)
-    assert batches.submit(Ask("a", 1.0, model, "a")).result(5) == "a"
+    assert batches.submit(Ask("a", 1.0, model, "a")).result(PATIENCE_S) == "a"
     gone = weakref.ref(model)
     del model
     for _ in range(100):

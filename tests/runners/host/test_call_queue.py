@@ -8,9 +8,10 @@ from concurrent.futures import CancelledError, Future
 
 import pytest
 
+from open_speech.dispatch.frames import FILE, LIVE, LIVE_PARTIAL
 from open_speech.errors import Overloaded
-from open_speech.wire import FILE, LIVE, LIVE_PARTIAL
-from runners._line import Line, give_up_after
+from runners.host.call_queue import CallQueue, give_up_after
+from tests.waiting import PATIENCE_S
 
 
 class Gate:
@@ -24,7 +25,7 @@ class Gate:
     def work(self, name: str) -> str:
         self.order.append(name)
         self.begun.release()
-        assert self.go_on.acquire(timeout=5)
+        assert self.go_on.acquire(timeout=PATIENCE_S)
         return name
 
     def let(self, pieces: int) -> None:
@@ -37,15 +38,15 @@ def gate() -> Gate:
     return Gate()
 
 
-def busy(gate: Gate) -> Line:
+def busy(gate: Gate) -> CallQueue:
     """A line with one thread, which is at work."""
-    line = Line(1)
+    line = CallQueue(1)
     line.submit(FILE, lambda: gate.work("first"))
-    assert gate.begun.acquire(timeout=5)
+    assert gate.begun.acquire(timeout=PATIENCE_S)
     return line
 
 
-def put(line: Line, gate: Gate, name: str, urgency: int = FILE) -> Future[str]:
+def put(line: CallQueue, gate: Gate, name: str, urgency: int = FILE) -> Future[str]:
     return line.submit(urgency, lambda: gate.work(name))
 
 
@@ -54,7 +55,7 @@ def test_what_somebody_waits_for_goes_before_files_and_equals_in_the_order_they_
     wanted = [("file", FILE), ("file too", FILE), ("partial", LIVE_PARTIAL), ("live", LIVE), ("live too", LIVE)]
     futures = [put(line, gate, name, urgency) for name, urgency in wanted]
     gate.let(6)
-    assert [future.result(5) for future in futures] == [name for name, _ in wanted]
+    assert [future.result(PATIENCE_S) for future in futures] == [name for name, _ in wanted]
     assert gate.order == ["first", "live", "live too", "partial", "file", "file too"]
 
 
@@ -63,17 +64,17 @@ def test_work_that_waits_can_be_cancelled_and_never_begins(gate: Gate) -> None:
     gone, kept = put(line, gate, "gone"), put(line, gate, "kept")
     assert gone.cancel()
     gate.let(2)
-    assert kept.result(5) == "kept"
+    assert kept.result(PATIENCE_S) == "kept"
     with pytest.raises(CancelledError):
-        gone.result(5)
+        gone.result(PATIENCE_S)
     assert "gone" not in gate.order
 
 
 def test_a_failure_is_its_own_and_the_thread_goes_on(gate: Gate) -> None:
-    line = Line(1)
+    line = CallQueue(1)
     with pytest.raises(ZeroDivisionError):
-        line.submit(FILE, lambda: 1 // 0).result(5)
-    assert line.submit(FILE, lambda: "next").result(5) == "next"
+        line.submit(FILE, lambda: 1 // 0).result(PATIENCE_S)
+    assert line.submit(FILE, lambda: "next").result(PATIENCE_S) == "next"
 
 
 def test_who_waited_too_long_is_told_at_once_and_not_when_the_turn_comes(gate: Gate) -> None:
@@ -82,20 +83,20 @@ def test_who_waited_too_long_is_told_at_once_and_not_when_the_turn_comes(gate: G
     async def scenario() -> None:
         turn = line.turn(FILE, 0.05)
         with pytest.raises(Overloaded) as refused:
-            await asyncio.wait_for(asyncio.wrap_future(turn.submit(gate.work, "late")), 5)
+            await asyncio.wait_for(asyncio.wrap_future(turn.submit(gate.work, "late")), PATIENCE_S)
         assert refused.value.retry_after_s == 0.05
 
     asyncio.run(scenario())
     gate.let(1)
-    assert line.submit(FILE, lambda: "after").result(5) == "after"
+    assert line.submit(FILE, lambda: "after").result(PATIENCE_S) == "after"
     assert gate.order == ["first"]
 
 
 def test_what_has_begun_is_never_given_up(gate: Gate) -> None:
     async def scenario() -> str:
-        line = Line(1)
-        future = line.turn(FILE, 0.02).submit(gate.work, "slow")
-        await asyncio.sleep(0.1)
+        line = CallQueue(1)
+        future = line.turn(FILE, 0.5).submit(gate.work, "slow")
+        await asyncio.sleep(1)
         gate.let(1)
         return await asyncio.wrap_future(future)
 
@@ -104,14 +105,14 @@ def test_what_has_begun_is_never_given_up(gate: Gate) -> None:
 
 def test_only_the_first_piece_of_a_call_has_a_limit(gate: Gate) -> None:
     async def scenario() -> list[str]:
-        line = Line(1)
-        turn = line.turn(FILE, 0.05)
+        line = CallQueue(1)
+        turn = line.turn(FILE, 0.5)
         first = turn.submit(gate.work, "first")
         gate.let(1)
         done = [await asyncio.wrap_future(first)]
         line.submit(FILE, lambda: gate.work("another call"))
         second = turn.submit(gate.work, "second")
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(1)
         gate.let(2)
         return [*done, await asyncio.wrap_future(second)]
 
@@ -119,7 +120,7 @@ def test_only_the_first_piece_of_a_call_has_a_limit(gate: Gate) -> None:
 
 
 def test_no_limit_starts_no_clock() -> None:
-    give_up_after(0, Line(1), Future())  # there is no event loop here, and none is needed
+    give_up_after(0, CallQueue(1), Future())  # there is no event loop here, and none is needed
 
 
 def test_a_thread_that_waits_holds_nothing_of_the_last_work() -> None:
@@ -128,9 +129,9 @@ def test_a_thread_that_waits_holds_nothing_of_the_last_work() -> None:
             return "sound"
 
     model = Model()
-    line = Line(1)
-    assert line.turn().submit(model.speak).result(5) == "sound"
-    assert line.submit(FILE, lambda: "other").result(5) == "other"
+    line = CallQueue(1)
+    assert line.turn().submit(model.speak).result(PATIENCE_S) == "sound"
+    assert line.submit(FILE, lambda: "other").result(PATIENCE_S) == "other"
     gone = weakref.ref(model)
     del model
     gc.collect()

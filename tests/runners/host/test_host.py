@@ -17,13 +17,14 @@ import pytest
 
 from open_speech.audio import Audio, silence
 from open_speech.backends import STT_RATE, BackendEntry, ModelEntry, Setup, SpeechOptions, Task, TranscribeOptions
+from open_speech.dispatch.frames import Decoder, Frame, Kind, SpeakCall, TranscribeCall, error_of
 from open_speech.errors import BackendFailed, UnknownVoice
 from open_speech.registry import Defaults, Registry
 from open_speech.transcript import Segment, TranscriptInfo
 from open_speech.weights import Store
-from open_speech.wire import Decoder, Frame, Kind, SpeakCall, TranscribeCall, error_of
-from runners._host import Host, HostOptions
-from runners._memory import SETTLE_S
+from runners.host.host import Host, HostOptions
+from runners.host.memory import SETTLE_S
+from tests.waiting import PATIENCE_S, eventually
 
 MODEL = ModelEntry("toy", "toy", Task.TTS, "MIT", ("en",))
 
@@ -35,6 +36,7 @@ class Toy:
     pieces = 0
     closed = 0
     load_s = 0.0
+    piece_s = 0.01
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -53,7 +55,7 @@ class Toy:
     def _sound(self) -> Iterator[Audio]:
         try:
             for _ in range(10):
-                time.sleep(0.01)
+                time.sleep(self.piece_s)
                 type(self).pieces += 1
                 yield Audio(np.zeros(240, np.float32), 24_000)
         finally:
@@ -110,34 +112,40 @@ def test_an_unforeseen_exception_becomes_backend_failed_without_its_detail(toy: 
     assert "secret" not in error.message
 
 
+async def nothing_is_loaded(runner: Host) -> None:
+    async def is_so() -> bool:
+        return (await runner.status())["loaded"] == {}
+
+    await eventually(is_so)
+
+
 def test_a_caller_who_leaves_stops_the_work_within_one_piece(toy: type[Toy], tmp_path: Path) -> None:
+    toy.piece_s = 0.4
+
     async def scenario() -> None:
         async with aclosing(host(toy, tmp_path).synthesize(call())) as answer:
             await anext(answer)
-        await asyncio.sleep(0.2)
+        await eventually(lambda: toy.closed)
 
     asyncio.run(scenario())
     assert toy.pieces <= 2
     assert toy.closed == 1
 
 
-def test_a_caller_who_leaves_during_the_load_does_not_keep_the_model_for_ever(
-    toy: type[Toy], tmp_path: Path
-) -> None:
+def test_a_caller_who_leaves_during_the_load_does_not_keep_the_model_for_ever(toy: type[Toy], tmp_path: Path) -> None:
     toy.load_s = 0.2
 
-    async def scenario() -> dict[str, float]:
+    async def scenario() -> None:
         runner = host(toy, tmp_path, ttl_s=0.05)
         answer = runner.synthesize(call())
         first = await anext(answer)
         assert next(Decoder().feed(first)).kind is Kind.PROGRESS
         await answer.aclose()
         await asyncio.sleep(0.6)
-        return dict((await runner.status())["loaded"])
+        await nothing_is_loaded(runner)
 
-    still_loaded = asyncio.run(scenario())
+    asyncio.run(scenario())
     assert toy.loads == 1
-    assert still_loaded == {}
 
 
 def test_no_more_calls_run_at_once_than_the_runner_has_threads(tmp_path: Path) -> None:
@@ -162,14 +170,13 @@ def test_no_more_calls_run_at_once_than_the_runner_has_threads(tmp_path: Path) -
 
 
 def test_an_idle_model_is_let_go(toy: type[Toy], tmp_path: Path) -> None:
-    async def scenario() -> dict[str, float]:
-        runner = host(toy, tmp_path, ttl_s=0.05)
+    async def scenario() -> None:
+        runner = host(toy, tmp_path, ttl_s=1)
         await frames_of(runner.synthesize(call()))
         assert "toy" in (await runner.status())["loaded"]
-        await asyncio.sleep(0.4)
-        return dict((await runner.status())["loaded"])
+        await nothing_is_loaded(runner)
 
-    assert asyncio.run(scenario()) == {}
+    asyncio.run(scenario())
 
 
 def test_a_listener_who_does_not_listen_holds_no_thread(toy: type[Toy], tmp_path: Path) -> None:
@@ -177,7 +184,7 @@ def test_a_listener_who_does_not_listen_holds_no_thread(toy: type[Toy], tmp_path
         runner = host(toy, tmp_path, threads=1)
         async with aclosing(runner.synthesize(call())) as stalled:
             await anext(stalled)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(PATIENCE_S):
                 return len(await frames_of(runner.synthesize(call())))
 
     assert asyncio.run(scenario()) == 11
@@ -237,7 +244,10 @@ def test_what_calls_that_were_cut_off_have_left_is_given_back(seconds: float, cu
         answer = runner.transcribe(TranscribeCall.of("toy", silence(seconds, STT_RATE), TranscribeOptions()))
         await anext(answer)
         await (answer.aclose() if cut else frames_of(answer))
-        await asyncio.sleep(SETTLE_S + 0.5)
+        if freed:
+            await eventually(lambda: left() is None)
+        else:
+            await asyncio.sleep(SETTLE_S + 0.5)
         return left() is None
 
     gc.collect()

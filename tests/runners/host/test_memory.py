@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
 import sys
+import threading
 import weakref
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from runners import _memory
-from runners._memory import Aftercare, give_back, resident_bytes
+from runners.host import memory
+from runners.host.memory import Aftercare, Tidying, give_back, resident_bytes
+from tests.waiting import eventually
 
 MIB = 1 << 20
 
@@ -20,6 +24,22 @@ def test_the_memory_of_this_process_is_told_and_grows_with_what_it_holds() -> No
     held = np.ones(64 * MIB, np.uint8)
     assert resident_bytes() - before > 50 * MIB
     assert held.nbytes == 64 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc trims")
+def test_large_blocks_are_returned_at_once() -> None:
+    code = """
+from runners.host.memory import resident_bytes, return_large_blocks
+return_large_blocks()
+bytes(20 << 20).count(b"x")  # glibc would keep blocks of this size from now on
+before = resident_bytes()
+pieces = [b"x" * (20 << 20) for _ in range(3)]
+small = [bytes(500) for _ in range(1000)]
+del pieces
+print(resident_bytes() - before)
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert int(shown.stdout) < 5 * MIB
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc trims")
@@ -47,7 +67,7 @@ class Process:
         self.left += 1
 
 
-def after_a_model(process: Process, keeps_mb: int, *, may_leave: bool = True) -> int:
+def after_a_model(process: Process, keeps_mb: int, *, may_leave: bool = True, leaves: bool = False) -> int:
     """How often the process left when a model was let go that leaves so much behind."""
 
     async def scenario() -> int:
@@ -56,29 +76,31 @@ def after_a_model(process: Process, keeps_mb: int, *, may_leave: bool = True) ->
         kept = np.ones(keeps_mb * MIB, np.uint8)
         care.soon()
         care.soon()
-        await asyncio.sleep(_memory.SETTLE_S + _memory.STAY_S + 0.7)
+        if leaves:
+            await eventually(lambda: process.left)
+        await asyncio.sleep(memory.SETTLE_S + memory.STAY_S + 0.7)
         return process.left + 0 * len(kept)
 
     return asyncio.run(scenario())
 
 
 def test_a_process_that_stays_large_without_a_model_ends_once() -> None:
-    assert after_a_model(Process(), resident_bytes() // MIB // 2) == 1
+    assert after_a_model(Process(), resident_bytes() // MIB // 2, leaves=True) == 1
 
 
 def test_what_is_left_while_it_looks_is_given_back_too() -> None:
     async def scenario() -> bool:
         care = Aftercare(lambda: False, lambda: None)
         care.soon()
-        await asyncio.sleep(_memory.SETTLE_S + 0.5)
+        await asyncio.sleep(memory.SETTLE_S + 0.5)
         array = np.ones(1)
         left = weakref.ref(array)
         knot: list[object] = [array]
         knot.append(knot)  # only the collector frees it
         del array, knot
         care.soon()
-        await asyncio.sleep(_memory.STAY_S + _memory.SETTLE_S + 0.5)
-        return left() is None
+        await eventually(lambda: left() is None)
+        return True
 
     gc.collect()
     gc.disable()
@@ -98,3 +120,58 @@ def test_one_with_another_model_stays() -> None:
 
 def test_one_that_shares_the_process_of_the_server_stays() -> None:
     assert after_a_model(Process(), resident_bytes() // MIB // 2, may_leave=False) == 0
+
+
+def test_what_is_loaded_is_exempt_from_garbage_collection_and_what_comes_later_is_not() -> None:
+    code = """
+import gc, weakref
+from runners.host.memory import exempt_what_is_loaded
+class Node: pass
+exempt_what_is_loaded()
+assert gc.get_freeze_count() > 10_000
+one = Node(); one.self = one; seen = weakref.ref(one); del one
+gc.collect()
+print(seen())
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert shown.stdout.strip() == "None"
+
+
+def test_the_end_of_many_large_connections_leads_to_one_turn_off_the_event_loop() -> None:
+    turns: list[int] = []
+    tidying = Tidying(lambda: turns.append(threading.get_ident()))
+
+    async def scene() -> None:
+        for turn in (1, 2):
+            for _ in range(5):
+                tidying.soon()
+            await eventually(lambda turn=turn: len(turns) == turn)
+
+    for _ in range(2):  # an event loop that ended before its turn came holds up no other
+        asyncio.run(asyncio.wait_for(begun(tidying), 10))
+        turns.clear()
+        asyncio.run(scene())
+        assert len(turns) == 2
+        assert threading.get_ident() not in turns
+
+
+async def begun(tidying: Tidying) -> None:
+    tidying.soon()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc trims")
+def test_what_lies_free_between_what_is_used_is_given_back() -> None:
+    code = """
+from runners.host.memory import give_back, resident_bytes, return_large_blocks
+return_large_blocks()
+before = resident_bytes()
+blocks = [bytes(100_000) for _ in range(1000)]
+kept = blocks[::100]
+del blocks
+print(resident_bytes() - before)
+give_back()
+print(resident_bytes() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    held, left = map(int, done.stdout.split())
+    assert held > 40 * MIB > 10 * MIB > left

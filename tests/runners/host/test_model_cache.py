@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from open_speech.residency import Residency
+from runners.host.model_cache import Residency
+from tests.waiting import PATIENCE_S
 
 
 class Clock:
@@ -41,7 +42,7 @@ def test_a_model_is_loaded_once_for_many_askers_at_the_same_time(clock: Clock) -
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE_S)
     assert loads == ["a"]
     assert len(got) == 8
     assert len(set(map(id, got))) == 1
@@ -147,20 +148,20 @@ def test_while_one_model_loads_another_can_be_borrowed(clock: Clock) -> None:
     def load(key: str) -> object:
         if key == "slow":
             loading.set()
-            assert go_on.wait(5)
+            assert go_on.wait(PATIENCE_S)
         return key
 
     models = residency(clock, load)
     models.load("quick")
     thread = threading.Thread(target=models.load, args=("slow",))
     thread.start()
-    assert loading.wait(5)
+    assert loading.wait(PATIENCE_S)
     lease = models.borrow("quick")
     assert lease is not None
     lease.release()
     assert models.borrow("slow") is None
     go_on.set()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert set(models.loaded()) == {"quick", "slow"}
 
 

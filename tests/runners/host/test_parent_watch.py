@@ -11,10 +11,11 @@ import psutil
 import pytest
 
 from benchmarks.served import Served, serve
+from tests.waiting import PATIENCE_S
 
 CHILD = """
 import signal, sys, time
-from runners._orphans import end_with_parent
+from runners.host.parent_watch import end_with_parent
 end_with_parent()
 print("watching", flush=True)
 signal.signal(signal.SIGTERM, lambda *_: (print("told", flush=True), sys.exit()))
@@ -47,8 +48,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     with serve(settings) as served:
         children = served.processes()[1:]
         os.kill(served.process.pid, signal.SIGKILL)
-        served.process.wait(5)
-        _, alive = psutil.wait_procs(children, timeout=20)
+        served.process.wait(PATIENCE_S)
+        _, alive = psutil.wait_procs(children, timeout=PATIENCE_S)
         for process in alive:
             process.kill()
         assert alive == []
@@ -58,4 +59,4 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
 @pytest.mark.served
 def test_a_server_whose_supervisor_is_killed_gives_its_port_back(served: Served) -> None:
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{served.url}/livez", timeout=5)
+        httpx.get(f"{served.url}/livez", timeout=PATIENCE_S)

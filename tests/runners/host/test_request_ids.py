@@ -9,7 +9,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from open_speech import logs
-from runners._request_ids import HEADER, Receiver, send_along
+from runners.host.request_ids import HEADER, Receiver, send_along
 
 
 async def tell(_request: Request) -> PlainTextResponse:
@@ -23,7 +23,7 @@ def test_a_call_carries_the_id_of_what_it_is_made_for_and_keeps_what_else_it_car
         send_along()
     assert set(propagate.get_global_textmap().fields) == before | {HEADER}
     carried: dict[str, str] = {}
-    with logs.on(logs.Errand("req_1")):
+    with logs.on(logs.RequestContext("req_1")):
         propagate.inject(carried)
     assert carried[HEADER] == "req_1"
     carried.clear()

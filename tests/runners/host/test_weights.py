@@ -10,10 +10,11 @@ import pytest
 
 from open_speech.backends import BackendEntry, ModelEntry, Task
 from open_speech.errors import UnknownModel, WeightsUnavailable
+from open_speech.model_files import WeightFile
 from open_speech.registry import Defaults, Registry
-from open_speech.sources import WeightFile
 from open_speech.weights import Progress, Store
-from runners._files import Files
+from runners.host.weights import Files
+from tests.waiting import PATIENCE_S
 
 OURS = BackendEntry("ours", Task.STT, "x:X", (), "", "MIT", open_ended=True)
 THEIRS = BackendEntry("theirs", Task.TTS, "x:X", (), "", "MIT")
@@ -121,7 +122,7 @@ def test_closing_a_pull_ends_the_fetch(tmp_path: Path) -> None:
         return seen
 
     assert asyncio.run(leave())["state"] == "downloading"
-    assert store.ended.wait(5)
+    assert store.ended.wait(PATIENCE_S)
     assert ours.progress == {}
 
 

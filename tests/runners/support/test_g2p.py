@@ -3,8 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from open_speech.errors import NotInstalled, UnsupportedLanguage
-from open_speech.ipa import marked
-from runners import g2p
+from open_speech.text.ipa import marked
+from runners.support import g2p
 
 pytest.importorskip("kokoro_onnx", reason="needs open-speech[kokoro]")
 
@@ -88,3 +88,19 @@ def test_a_language_without_its_reader_names_the_extra(language: str, module: st
 )
 def test_words_that_espeak_cannot_take_are_parted(text: str, read: str) -> None:
     assert g2p.with_short_words(text) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("A T and T", "eh T and T"), ("A plus B", "eh plus B"), ("A is less than B", "eh is less than B"), ("A squared", "eh squared"),
+        ("S W one A, one A A", "S W one A, one eh A"), ("A dog is here", "A dog is here"), ("A is for apple", "A is for apple"),
+        ("Plan A works", "Plan A works"),
+    ],
+)  # fmt: skip
+def test_the_letter_a_is_said_by_its_name_where_it_is_no_article(text: str, read: str) -> None:
+    assert g2p.with_letter_a(text) == read
+
+
+def test_espeak_says_that_letter_by_its_name() -> None:
+    assert g2p.phonemes("A plus B", "en-us").startswith("ˈA ")

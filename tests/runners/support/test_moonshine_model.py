@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
-from runners.moonshine_model import END, MOST_TOKENS, Utterance, most_likely, read_vocabulary, token_limit, without_loop
+from runners.support.moonshine_model import END, MOST_TOKENS, Utterance, most_likely, read_vocabulary, token_limit, without_loop
 
 
 def scores(*rows: dict[int, float]) -> np.ndarray:

@@ -2,7 +2,7 @@ import pytest
 
 from open_speech.backends import ModelEntry, Task, TranscribeOptions
 from open_speech.errors import UnsupportedLanguage
-from runners._one_language import settle
+from runners.support.one_language import settle
 
 KOREAN = ModelEntry("x", "vosk", Task.STT, "MIT", ("ko",))
 

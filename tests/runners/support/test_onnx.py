@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
-from runners._onnx import cpu_session
+from runners.support.onnx import cpu_session
 
 pytest.importorskip("onnxruntime", reason="needs open-speech[kokoro] or open-speech[piper]")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from open_speech.backends import TranscribeOptions
 from open_speech.errors import UnsupportedValue
 from open_speech.transcript import Segment, TranscriptInfo
-from runners._growing import LONGEST_CHARS, Growing, announced
+from runners.support.partial_results import LONGEST_CHARS, Growing, announced
 
 
 def grown(*deltas: str, seconds: float = 10.0, whole: str | None = None) -> list[Segment]:

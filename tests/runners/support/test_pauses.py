@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runners._pauses import CLAUSE_S, NONE_S, SENTENCE_S, pause_after, settle
+from runners.support.pauses import CLAUSE_S, NONE_S, SENTENCE_S, pause_after, settle
 
 RATE = 24_000
 

@@ -8,7 +8,7 @@ import pytest
 
 from open_speech.backends import ModelEntry, Task
 from open_speech.weights import Store
-from runners._peer_names import id_of, name_of, voice_of
+from runners.support.peer_names import id_of, name_of, voice_of
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio
-from runners._pieces import pieces
+from runners.support.split_audio import pieces
 
 RATE = 16_000
 

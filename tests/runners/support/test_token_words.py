@@ -7,7 +7,7 @@ import math
 import pytest
 
 from open_speech.transcript import Token
-from runners.token_words import Spoken, sentences, spoken_words
+from runners.support.token_words import Spoken, sentences, spoken_words
 
 
 def spell(*tokens: tuple[str, float], seconds: float = 10.0) -> list[Spoken]:

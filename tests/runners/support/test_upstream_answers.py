@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.transcript import Segment
-from runners.upstream_answers import Delta, Done, events_of, written_of
+from runners.support.upstream_answers import Delta, Done, events_of, written_of
 
 VERBOSE = {
     "task": "transcribe", "language": "english", "duration": 4.0, "text": "Ever tried. Ever failed.",

@@ -11,8 +11,8 @@ from open_speech import config
 from open_speech.backends import Voice
 from open_speech.errors import BackendFailed, BackendUnavailable
 from open_speech.registry import OPENAI_VOICES
-from runners import _parts as parts
-from runners.upstream_discovery import Discovery, discover, listening_offers, speaking_offers, voices_of
+from runners.support.upstream_discovery import Discovery, discover, listening_offers, speaking_offers, voices_of
+from runners.wiring import factories as parts
 
 Say = Callable[..., Any]
 

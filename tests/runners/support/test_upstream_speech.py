@@ -7,15 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from open_speech.audio import Audio, concat, to_pcm16
 from open_speech.backends import SpeechOptions
-from open_speech.codecs import encoder, wav_bytes
+from open_speech.codecs import encoder, isolation, wav_bytes
 from open_speech.codecs.wav import wav_header
-from open_speech.errors import BackendFailed, NothingToSpeak, UnknownVoice
+from open_speech.errors import BackendFailed, InvalidRequest, NothingToSpeak, UnknownVoice
+from runners.support.upstream_discovery import Discovery
 from runners.upstream import UpstreamSynthesizer, language_of
-from runners.upstream_discovery import Discovery
+from tests.waiting import PATIENCE_S
 
 Say = Callable[..., Any]
 Make = Callable[..., Any]
@@ -111,9 +113,69 @@ def test_a_server_that_knows_no_pcm_is_asked_for_wav(upstream: Any, json_reply: 
     assert [seen.json["response_format"] for seen in upstream.asked(SPOKEN)] == ["pcm", "wav", "wav"]
 
 
-def test_a_server_that_sends_mp3_whatever_it_is_asked_for_is_heard(upstream: Any, speaker: Make) -> None:
+def asked_formats(upstream: Any) -> list[str]:
+    return [seen.json["response_format"] for seen in upstream.asked(SPOKEN)]
+
+
+def test_a_server_that_sends_mp3_whatever_it_is_asked_for_is_asked_for_mp3_from_then_on(upstream: Any, speaker: Make) -> None:
     upstream.replies[SPOKEN] = [lambda desk: desk.say(200, "audio/mpeg", mp3())]
-    assert say(speaker(upstream.url)).seconds == pytest.approx(SOUND.seconds, abs=0.15)
+    backend = speaker(upstream.url)
+    for _ in range(2):
+        assert say(backend).seconds == pytest.approx(SOUND.seconds, abs=0.15)
+    assert asked_formats(upstream) == ["pcm", "wav", "mp3", "mp3"]
+
+
+@pytest.mark.parametrize(
+    ("format", "kind"),
+    [("aac", "audio/aac"), ("opus", "audio/ogg"), ("flac", "audio/flac")]
+    + [(format, kind) for format in ("opus", "flac") for kind in ("audio/mpeg", "application/octet-stream", "audio/pcm")],
+)
+def test_audio_in_a_format_that_nobody_asked_for_is_a_failure(upstream: Any, speaker: Make, format: Any, kind: str) -> None:
+    making = encoder(format, 24_000)
+    body = making.encode(SOUND) + making.finish()
+    upstream.replies[SPOKEN] = [lambda desk: desk.say(200, kind, *(body[at : at + 5] for at in range(0, len(body), 5)))]
+    with pytest.raises(BackendFailed, match=r"sent `(ogg|flac|aac)` audio where `mp3` was asked for"):
+        say(speaker(upstream.url))
+
+
+def test_a_wav_file_is_read_as_one_whatever_it_is_called(upstream: Any, speaker: Make) -> None:
+    upstream.replies[SPOKEN] = [lambda desk: desk.say(200, "audio/mpeg", wav_bytes(SOUND))]
+    assert to_pcm16(say(speaker(upstream.url))) == to_pcm16(SOUND)
+    assert asked_formats(upstream) == ["pcm"]
+
+
+def test_a_file_that_calls_itself_mp3_and_is_not_is_a_failure(upstream: Any, speaker: Make) -> None:
+    webm = b"\x1aE\xdf\xa3" + bytes(999)
+    tagged = b"ID3\x04\0\0\0\0\0\0" + webm
+    for body in (webm, tagged):
+        upstream.replies[SPOKEN] = [lambda desk, body=body: desk.say(200, "audio/mpeg", body)]
+        with pytest.raises(BackendFailed):
+            say(speaker(upstream.url))
+
+
+def test_a_request_that_is_refused_in_every_format_says_nothing_of_the_formats(upstream: Any, json_reply: Say, speaker: Make) -> None:
+    no = json_reply({"detail": "this text is not to its taste"}, status=400)
+    upstream.replies[SPOKEN] = [no, no, no, lambda desk: desk.say(200, "audio/pcm", to_pcm16(SOUND))]
+    backend = speaker(upstream.url)
+    with pytest.raises(InvalidRequest, match="taste"):
+        say(backend)
+    assert to_pcm16(say(backend)) == to_pcm16(SOUND)
+    assert asked_formats(upstream) == ["pcm", "wav", "mp3", "pcm"]
+
+
+def decoders() -> int:
+    ours = psutil.Process().children(recursive=True)
+    return sum(any("codecs.fork_server" in word for word in process.cmdline()) for process in ours)
+
+
+def test_mp3_of_another_server_is_decoded_in_the_sandbox_and_nothing_else_needs_one(upstream: Any, speaker: Make) -> None:
+    with isolation(memory_mb=128, quiet_s=20, at_once=False):
+        upstream.replies[SPOKEN] = [lambda desk: desk.say(200, "audio/wav", wav_bytes(SOUND))]
+        say(speaker(upstream.url))
+        assert decoders() == 0
+        upstream.replies[SPOKEN] = [lambda desk: desk.say(200, "audio/mpeg", mp3())]
+        assert say(speaker(upstream.url)).seconds == pytest.approx(SOUND.seconds, abs=0.15)
+        assert decoders() >= 1
 
 
 @pytest.mark.parametrize(
@@ -141,7 +203,7 @@ def test_sound_is_heard_before_the_server_is_done_and_leaving_closes_the_connect
     sound = speaker(upstream.url).synthesize(SENTENCE, SpeechOptions(""))
     assert next(sound).seconds > 0
     sound.close()  # type: ignore[attr-defined]
-    assert broken.wait(5)
+    assert broken.wait(PATIENCE_S)
 
 
 def test_half_a_speech_is_a_failure_and_is_not_asked_for_again(upstream: Any, speaker: Make) -> None:

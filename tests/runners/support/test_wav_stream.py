@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from open_speech.audio import Audio, concat, to_pcm16
 from open_speech.codecs.wav import wav_bytes, wav_header
 from open_speech.errors import BackendFailed
-from runners._wav_stream import LONGEST_HEADER, WavStream
+from runners.support.wav_stream import LONGEST_HEADER, WavStream
 
 SOUND = Audio(np.linspace(-1, 0.9, 999, dtype=np.float32), 22_050)
 PCM = to_pcm16(SOUND)
@@ -51,7 +51,7 @@ def test_two_channels_become_one() -> None:
 
 
 def test_less_than_was_promised_was_cut_short() -> None:
-    with pytest.raises(BackendFailed, match="cut short"):
+    with pytest.raises(BackendFailed, match="truncated"):
         read(wav_bytes(SOUND)[:-10])
     with pytest.raises(BackendFailed, match="cut short"):
         read(wav_bytes(SOUND)[:20])

@@ -9,8 +9,8 @@ import pytest
 
 from open_speech.backends import ModelEntry, Setup, Task, TranscribeOptions, Vad
 from open_speech.errors import BackendFailed, UnsupportedLanguage
-from runners import whisper_options
-from runners.whisper_options import (
+from runners.support import whisper_options
+from runners.support.whisper_options import (
     HOTWORD_TOKENS,
     PROMPT_TOKENS,
     Placement,
@@ -210,29 +210,42 @@ def test_tokens_are_cut_at_their_times_and_no_text_is_lost(tokens: list[int], pi
     assert [(piece.start, piece.end, piece.tokens) for piece in found] == pieces
 
 
-@pytest.mark.parametrize(
-    ("tokens", "loops"),
-    [
-        ([], False),
-        ([1, 2, 3, 4, 5], False),
-        ([1, 1, 1, 1], True),
-        ([9, 1, 2, 1, 2, 1, 2, 1, 2], True),
-        ([1, 2, 1, 2, 1, 2, 3], False),
-        (list(range(12)) * 4, True),
-        (list(range(13)) * 4, False),
-    ],
-)
-def test_a_text_that_ends_in_a_loop_is_known(tokens: list[int], loops: bool) -> None:
-    assert whisper_options.ends_in_loop(tokens) is loops
-
-
-@pytest.mark.parametrize(("logprob", "compression", "bad"), [(-0.3, 1.2, False), (-1.1, 1.2, True), (-0.3, 2.5, True)])
-def test_an_improbable_or_repetitive_text_looks_bad(logprob: float, compression: float, bad: bool) -> None:
-    assert whisper_options.looks_bad([1, 2, 3], END, logprob, compression) is bad
-
-
 def test_the_best_language_is_one_of_those_allowed_and_its_share_among_them() -> None:
     heard = {"en": 0.6, "de": 0.3, "nl": 0.1}
     assert whisper_options.best_language(heard, ("de", "nl")) == ("de", pytest.approx(0.75))
     assert whisper_options.best_language(heard, ("en",)) == ("en", 1.0)
     assert whisper_options.best_language(heard, ("ko",)) == ("ko", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("heard", "expected", "seconds", "found"),
+    [
+        ({"en": 0.6, "de": 0.4}, None, 5.0, ("en", 0.6)),
+        ({"en": 0.6, "de": 0.4}, "de", 5.0, ("de", 0.4)),
+        ({"en": 0.92, "de": 0.08}, "de", 5.0, ("en", 0.92)),
+        ({"en": 0.92, "de": 0.08}, "de", 1.0, ("de", 0.08)),
+        ({"en": 0.98, "de": 0.02}, "de", 1.0, ("en", 0.98)),
+        ({"en": 0.6, "de": 0.4}, "xx", 5.0, ("en", 0.6)),
+    ],
+    ids=["nothing expected", "a doubtful window", "a sure one", "a short one", "a short one that is sure", "not among those allowed"],
+)
+def test_a_window_is_in_the_expected_language_unless_it_is_sure_of_another(
+    heard: dict[str, float], expected: str | None, seconds: float, found: tuple[str, float]
+) -> None:
+    language, probability = whisper_options.spoken_in(heard, ("en", "de"), expected, seconds)
+    assert (language, probability) == (found[0], pytest.approx(found[1]))
+
+
+def parts(*languages: tuple[str, float]) -> list[whisper_options.Spoken]:
+    return [whisper_options.Spoken(float(at), at + 1.0, *language) for at, language in enumerate(languages)]
+
+
+def test_parts_of_one_language_become_one_passage_and_a_doubtful_one_follows_the_one_before() -> None:
+    found = whisper_options.passages(parts(("en", 0.99), ("en", 0.95), ("nl", 0.5), ("fr", 0.99), ("en", 0.6)))
+    assert [(each.start, each.end, each.language) for each in found] == [(0, 3, "en"), (3, 5, "fr")]
+    assert [each.language for each in whisper_options.passages(parts(("nl", 0.4), ("fr", 0.99), ("en", 0.99)))] == ["fr", "en"]
+
+
+def test_there_are_no_passages_unless_two_parts_are_sure() -> None:
+    assert whisper_options.passages(parts(("en", 0.99), ("nl", 0.5))) == []
+    assert len(whisper_options.passages(parts(("en", 0.99), ("en", 0.99)))) == 1

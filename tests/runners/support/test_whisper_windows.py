@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from open_speech.codecs import decode
 from open_speech.errors import UnsupportedLanguage
 from runners import catalog
 from runners.faster_whisper import FasterWhisper
+from runners.support.whisper_windows import WindowDecoder
+from tests.words import words
 
 pytestmark = pytest.mark.weights
 
@@ -50,14 +53,14 @@ def test_windows_together_are_heard_as_each_alone(whisper: FasterWhisper, clip: 
     cuts = [clip(0, 2.8), clip(3, 5.8), clip(6, 9.6), clip(0, 5.8)]
     together = [text(heard) for heard in whisper.hear([Window(cut, ENGLISH) for cut in cuts])]
     alone = [text(whisper.hear([Window(cut, ENGLISH)])[0]) for cut in cuts]
-    assert together == alone
-    assert together[2] == "Fail again. Fail better."
+    assert [words(text) for text in together] == [words(text) for text in alone]
+    assert words(together[2]) == ["fail", "again", "fail", "better"]
 
 
 def test_what_is_wrong_with_one_window_is_its_own_result(whisper: FasterWhisper, clip: Callable[[float, float], Audio]) -> None:
     wrong = replace(ENGLISH, language="xx")
     good, bad, empty = whisper.hear([Window(clip(6, 9.6), ENGLISH), Window(clip(0, 3), wrong), Window(silence(2), ENGLISH)])
-    assert text(good) == "Fail again. Fail better."
+    assert words(text(good)) == ["fail", "again", "fail", "better"]
     assert isinstance(bad, UnsupportedLanguage)
     assert bad.param == "language"
     assert isinstance(empty, Heard)
@@ -73,7 +76,7 @@ def test_options_of_one_window_do_not_touch_another(whisper: FasterWhisper, clip
     assert isinstance(with_words, Heard)
     assert not plain.segments[0].words
     assert not plain.segments[0].logprobs
-    assert [word.text.strip() for segment in with_words.segments for word in segment.words] == ["Fail", "again.", "Fail", "better."]
+    assert [words(word.text) for segment in with_words.segments for word in segment.words] == [["fail"], ["again"], ["fail"], ["better"]]
     assert "fail better" in text(with_prompt).lower()
 
 
@@ -120,3 +123,30 @@ def test_noise_in_a_window_costs_no_more_than_its_limit_of_tokens(whisper: Faste
 def test_a_window_of_next_to_nothing_is_heard_too(whisper: FasterWhisper, seconds: float, clip: Callable[[float, float], Audio]) -> None:
     (heard,) = whisper.hear([Window(clip(1, 1 + seconds), replace(ENGLISH, temperatures=(0.0,)))])
     assert isinstance(heard, Heard)
+
+
+class Counting(WindowDecoder):
+    """Counts how often the decoder runs."""
+
+    runs = 0
+
+    def _generate(self, encoded: Any, jobs: Sequence[Any], search: dict[str, Any]) -> Sequence[Any]:
+        self.runs += 1
+        return super()._generate(encoded, jobs, search)
+
+
+@pytest.mark.parametrize("language", ["he", "ja", "sw", "en"])
+def test_a_wrong_language_takes_three_steps_at_most(whisper: FasterWhisper, clip: Callable[[float, float], Audio], language: str) -> None:
+    assert whisper._model is not None
+    decoder = Counting(whisper._model, [language])
+    audio = clip(0, 5.8)
+    (heard,) = decoder.hear([Window(audio, replace(ENGLISH, language=language), ((0.2, 5.6),))], [language])
+    assert isinstance(heard, Heard)
+    assert decoder.runs <= 3
+
+
+def test_what_looks_bad_is_decoded_again_without_sampling(whisper: FasterWhisper) -> None:
+    noise = np.random.default_rng(3).normal(0, 0.1, 4 * STT_RATE).astype(np.float32)
+    windows = [Window(Audio(noise, STT_RATE), ENGLISH, ((0.0, 4.0),))]
+    first, second = (whisper.hear(windows)[0] for _ in range(2))
+    assert first == second

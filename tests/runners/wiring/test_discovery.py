@@ -11,8 +11,8 @@ import pytest
 from open_speech.backends import Task
 from open_speech.config import Settings
 from open_speech.errors import NotInstalled, UnknownModel
-from runners import _parts as parts
-from runners import _peers
+from runners.wiring import discovery
+from runners.wiring import factories as parts
 
 SERVED = {"upstream": "inproc", "upstream-tts": "inproc"}
 
@@ -26,7 +26,7 @@ def test_what_a_server_has_is_listed_once_it_was_asked(tones_upstream: str) -> N
     chosen = settings(tones_upstream)
     registry = parts.registry(chosen, SERVED)
     assert registry.models() == []
-    assert _peers.ask(registry, chosen)
+    assert discovery.ask(registry, chosen)
     assert [model.id for model in registry.models()] == ["upstream/tones/listen", "upstream/tones/speak"]
     assert registry.listed("upstream/tones/listen").task is Task.STT
     assert [voice.id for _, voice in registry.voices()] == ["tone"]
@@ -36,7 +36,7 @@ def test_what_a_server_has_is_listed_once_it_was_asked(tones_upstream: str) -> N
 def test_a_server_that_is_down_leaves_what_the_settings_name(tones_upstream: str) -> None:
     chosen = settings("http://127.0.0.1:9/v1", stt_upstream_models=("whisper-1",))
     registry = parts.registry(chosen, SERVED)
-    assert not _peers.ask(registry, chosen)
+    assert not discovery.ask(registry, chosen)
     assert [model.id for model in registry.models()] == ["upstream/whisper-1"]
 
 
@@ -65,7 +65,7 @@ def test_a_server_is_asked_until_it_is_there_and_again_afterwards(upstream: Any,
     seen: list[int] = []
 
     async def until_two() -> None:
-        watching = asyncio.create_task(_peers.watch(registry, chosen))
+        watching = asyncio.create_task(discovery.watch(registry, chosen))
         async with asyncio.timeout(10):
             while (count := len(registry.models())) < 2:
                 seen.append(count)

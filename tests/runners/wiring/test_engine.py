@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +15,13 @@ from open_speech.audio import concat
 from open_speech.backends import Task, TranscribeOptions
 from open_speech.codecs import wav_bytes
 from open_speech.config import SettingsError
-from runners import _topology as topology
 from runners import catalog
-from runners._plan import plan
-from runners._service import Resources
+from runners.catalog.placement import plan
+from runners.wiring import engine as topology
+from runners.wiring import factories as parts
+from runners.wiring.bento_service import Resources
+
+ROOT = Path(__file__).parents[3]
 
 
 def settings(**values: str) -> config.Settings:
@@ -59,8 +67,13 @@ def test_resources_default_to_one_process_and_one_call() -> None:
 def test_a_local_engine_speaks_and_hears_without_any_server() -> None:
     engine = topology.local_engine(
         settings(
-            STT_BACKENDS="tones-stt", TTS_BACKENDS="tones-tts", STT_MODEL="tones/listen", TTS_MODEL="tones/speak",
-            TTS_VOICE="tone", OS_OFFLINE="true", STT_VAD_ENABLED="false",
+            STT_BACKENDS="tones-stt",
+            TTS_BACKENDS="tones-tts",
+            STT_MODEL="tones/listen",
+            TTS_MODEL="tones/speak",
+            TTS_VOICE="tone",
+            OS_OFFLINE="true",
+            STT_VAD_ENABLED="false",
         )  # fmt: skip
     )
 
@@ -70,3 +83,42 @@ def test_a_local_engine_speaks_and_hears_without_any_server() -> None:
         return (await engine.transcribe(wav_bytes(sound), "whisper-1", TranscribeOptions())).text
 
     assert asyncio.run(round_trip()) == "Hello from the engine."
+
+
+def test_recordings_jobs_and_kept_speech_are_made_private(tmp_path: Path) -> None:
+    made = [
+        tmp_path / place
+        for place in (
+            "library/voices/voice_1/sound.wav", "library/consents/cons_1/sound.wav", "jobs/job_1/upload", "cache/speech-1/ab/cd.val",
+        )
+    ]  # fmt: skip
+    for file in made:
+        file.parent.mkdir(parents=True)
+        file.touch()
+        for path in (file, *file.parents):
+            if path.is_relative_to(tmp_path) and path != tmp_path:
+                path.chmod(0o777 if path.is_dir() else 0o666)
+    chosen = {"OS_VOICE_LIBRARY_PATH": "library", "OS_JOBS_DIR": "jobs", "TTS_CACHE_DIR": "cache"}
+    parts.make_folders_private(settings(**{name: str(tmp_path / place) for name, place in chosen.items()}))
+    open_to_others = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.stat().st_mode & 0o077}
+    assert open_to_others == {"library", "cache"}
+
+
+@pytest.mark.parametrize(
+    ("isolates", "said"),
+    [("true", "files are decoded in a sandbox: "), ("false", "without a sandbox: OS_DECODE_IN_CHILD is off")],
+)
+def test_the_log_says_how_files_are_decoded(isolates: str, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with parts.decoding(settings(OS_DECODE_IN_CHILD=isolates), at_once=False) as nursery:
+        asyncio.run(parts.report_sandbox(nursery))
+    assert said in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the attribute is Linux's")
+@pytest.mark.parametrize(("dumpable", "shown"), [("false", "0"), ("true", "1")])
+def test_whatever_imports_the_service_hides_its_memory_unless_the_settings_say_otherwise(dumpable: str, shown: str) -> None:
+    code = "import ctypes, service; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"  # PR_GET_DUMPABLE
+    environ = os.environ | {"OS_DUMPABLE": dumpable, "OS_OFFLINE": "true"}
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=True, timeout=120)
+    assert found.stdout.splitlines()[-1] == shown

@@ -7,9 +7,9 @@ from wyoming.info import Info
 
 from open_speech.backends import ModelEntry, Task
 from open_speech.config import Settings, SettingsError
-from runners import _wyoming as wyoming
-from runners._plan import plan
-from runners._topology import local_engine
+from runners.catalog.placement import plan
+from runners.wiring import wyoming_service as wyoming
+from runners.wiring.engine import local_engine
 
 
 def info_of(settings: Settings) -> Info:
@@ -76,7 +76,9 @@ def test_a_model_of_another_server_is_asked_again_and_again_only_if_it_is_said_t
 
 
 def test_a_server_that_does_not_answer_delays_the_door_and_no_more(tones_settings: Settings) -> None:
-    gone = tones_settings.model_copy(update={"stt_backends": ("upstream",), "tts_backends": (), "stt_upstream_url": "http://127.0.0.1:9/v1"})
+    gone = tones_settings.model_copy(
+        update={"stt_backends": ("upstream",), "tts_backends": (), "stt_upstream_url": "http://127.0.0.1:9/v1"}
+    )
     asyncio.run(asyncio.wait_for(wyoming.acquaint(local_engine(gone), gone), 15))
 
 

@@ -1,0 +1,109 @@
+"""Clips with pauses put in and noise added. Pure: the same clip gives the same result every time."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from open_speech.audio import Audio
+
+Samples = NDArray[np.float32]
+Where = Literal["clause", "word"]
+FRAME_S = 0.02
+SMOOTH_FRAMES = 3
+EDGE_S = 0.5
+"""No pause is put in nearer to the beginning or the end of a clip."""
+APART_S = 0.9
+"""Least distance between two pauses."""
+EVERY_S = 3.0
+"""One pause for so many seconds of a clip, at least one."""
+ROOM_S = 0.24
+"""Length of the quietest stretch of a clip, which fills the pauses."""
+NEAR_S = 0.25
+"""A pause between words is put at the quietest place within this distance of an evenly spaced time."""
+FADE = 80
+"""Samples over which the edges of a pause are blended."""
+
+
+def with_pauses(audio: Audio, seconds: float, where: Where) -> Audio:
+    """Put pauses of `seconds` into a clip, filled with the noise of its own room.
+
+    `clause` takes the quietest places of the clip, which are mostly at commas; `word` takes evenly spaced ones, moved to the nearest
+    quiet frame.
+    """
+    level = _levels(audio)
+    count = max(1, round(audio.seconds / EVERY_S))
+    places = _quietest(level, count) if where == "clause" else _spaced(level, count)
+    fill = room(audio, seconds)
+    parts: list[Samples] = []
+    start = 0
+    for place in sorted(places):
+        at = round((place + 0.5) * FRAME_S * audio.rate)
+        parts += [audio.samples[start:at], fill]
+        start = at
+    joined = parts[0]
+    for part in (*parts[1:], audio.samples[start:]):
+        joined = _blend(joined, part)
+    return Audio(joined, audio.rate)
+
+
+def room(audio: Audio, seconds: float) -> Samples:
+    """Make a stretch of the noise between the words of a clip: its quietest moment, forwards and backwards by turns."""
+    length = round(ROOM_S * audio.rate)
+    power = np.convolve(np.square(audio.samples, dtype=np.float64), np.ones(length) / length, "valid")
+    start = int(np.argmin(power))
+    quiet = audio.samples[start : start + length]
+    turns = -(-round(seconds * audio.rate) // (2 * length))
+    return np.tile(np.concatenate([quiet, quiet[::-1]]), turns)[: round(seconds * audio.rate)]
+
+
+def with_noise(audio: Audio, snr_db: float, seed: int) -> Audio:
+    """Add pink noise, `snr_db` below the level of the loud half of the clip's frames."""
+    dice = np.random.default_rng(seed)
+    spectrum = np.fft.rfft(dice.standard_normal(len(audio.samples)))
+    spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
+    noise = np.fft.irfft(spectrum, len(audio.samples))
+    frames = np.square(audio.samples[: len(audio.samples) // 320 * 320].reshape(-1, 320)).mean(axis=1)
+    speech = float(np.sort(frames)[len(frames) // 2 :].mean())
+    gain = np.sqrt(speech / np.square(noise).mean() / 10 ** (snr_db / 10))
+    mixed = audio.samples + gain * noise
+    return Audio((mixed / max(1.0, float(np.abs(mixed).max()))).astype(np.float32), audio.rate)
+
+
+def _levels(audio: Audio) -> NDArray[np.float64]:
+    size = round(FRAME_S * audio.rate)
+    frames = audio.samples[: len(audio.samples) // size * size].reshape(-1, size)
+    decibels = 10 * np.log10(np.maximum(np.square(frames).mean(axis=1), 1e-9))
+    return np.convolve(decibels, np.ones(SMOOTH_FRAMES) / SMOOTH_FRAMES, "same")
+
+
+def _quietest(level: NDArray[np.float64], count: int) -> list[int]:
+    edge, apart = round(EDGE_S / FRAME_S), round(APART_S / FRAME_S)
+    places: list[int] = []
+    for place in np.argsort(level, kind="stable"):
+        inside = edge <= place < len(level) - edge
+        if inside and all(abs(int(place) - other) >= apart for other in places):
+            places.append(int(place))
+        if len(places) == count:
+            break
+    return places or [len(level) // 2]
+
+
+def _spaced(level: NDArray[np.float64], count: int) -> list[int]:
+    near = round(NEAR_S / FRAME_S)
+    places = []
+    for number in range(1, count + 1):
+        middle = len(level) * number // (count + 1)
+        first = max(0, middle - near)
+        places.append(first + int(np.argmin(level[first : middle + near])))
+    return places
+
+
+def _blend(one: Samples, other: Samples) -> Samples:
+    fade = min(FADE, len(one), len(other))
+    if not fade:
+        return np.concatenate([one, other])
+    ramp = np.linspace(0, 1, fade, dtype=np.float32)
+    return np.concatenate([one[:-fade], one[-fade:] * (1 - ramp) + other[:fade] * ramp, other[fade:]])

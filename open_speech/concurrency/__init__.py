@@ -1,0 +1,1 @@
+"""Tasks, blocking iterators, graceful shutdown, and places that are shared fairly between API keys."""

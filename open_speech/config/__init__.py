@@ -1,0 +1,154 @@
+"""Every setting: an environment variable with a type, a range and one sentence. Built once and passed on; read nowhere else.
+
+The field `os_port` is the variable `OS_PORT`. The names are public API (`OS_*`, `STT_*`, `TTS_*`, `OPENAUDIO_*`, `LLM_*`). Each group of
+settings is a class in a file of its own; a new setting is one field there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError
+
+from open_speech.config.fish import FishSettings
+from open_speech.config.jobs import JobSettings
+from open_speech.config.live import LiveSettings
+from open_speech.config.peers import PeerSettings
+from open_speech.config.realtime import RealtimeSettings
+from open_speech.config.recognition import RecognitionSettings
+from open_speech.config.server import ServerSettings
+from open_speech.config.synthesis import SynthesisSettings
+from open_speech.config.types import LOG_LEVELS
+from open_speech.config.weights import WeightSettings
+from open_speech.config.wyoming import WyomingSettings
+from open_speech.security.pull_policy import ANY, CATALOG, PullPolicy
+
+PREFIXES = ("OS_", "STT_", "TTS_", "OPENAUDIO_")
+SHARED_PREFIXES = ("LLM_",)
+"""Prefixes that other programs use as well: of these only the names below are read, and no other is judged."""
+
+
+class SettingsError(ValueError):
+    """A setting is wrong or unknown; the message names it and says what is right."""
+
+
+class Settings(
+    WyomingSettings,
+    RealtimeSettings,
+    PeerSettings,
+    FishSettings,
+    SynthesisSettings,
+    RecognitionSettings,
+    JobSettings,
+    LiveSettings,
+    WeightSettings,
+    ServerSettings,
+):
+    """All settings of one server, validated and frozen. The fields are listed in the order of the groups, the last base first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def speech_device(self) -> str:
+        """Where synthesisers run, after inheritance."""
+        return self.tts_device or self.stt_device
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether other machines can reach the server: directly, by Wyoming, or through a reverse proxy, which a Unix socket is for."""
+        behind_proxy = bool(self.os_trust_proxy or self.os_trusted_proxies or self.os_root_path or self.os_unix_socket)
+        return behind_proxy or not self.is_local or self.wyoming_is_exposed
+
+    @property
+    def pulls(self) -> PullPolicy:
+        """Which models outside of the catalog a request may have downloaded."""
+        usual = CATALOG if self.keys or self.is_exposed else ANY
+        named = {self.stt_model, self.tts_model, *self.stt_preload_models, *self.tts_preload_models}
+        return PullPolicy(self.os_pull_allowed or (usual,), frozenset(named))
+
+
+RENAMED = {
+    "API_KEYS": "OS_API_KEY",
+    "STT_HOST": "OS_HOST",
+    "STT_PORT": "OS_PORT",
+    "STT_API_KEY": "OS_API_KEY",
+    "STT_CORS_ORIGINS": "OS_CORS_ORIGINS",
+    "STT_SSL_CERTFILE": "OS_SSL_CERTFILE",
+    "STT_SSL_KEYFILE": "OS_SSL_KEYFILE",
+    "STT_MODEL_TTL": "OS_MODEL_TTL",
+    "STT_MAX_LOADED_MODELS": "OS_MAX_LOADED_MODELS",
+    "STT_MAX_UPLOAD_MB": "OS_MAX_UPLOAD_MB",
+    "STT_MODEL_DIR": "OS_MODELS_DIR",
+    "STT_DEFAULT_MODEL": "STT_MODEL",
+}
+"""Names of earlier servers -> ours. They work, with a warning."""
+
+FOREIGN = (
+    "OS_AUTH_TYPE", "OS_AUTH_URL", "OS_CACERT", "OS_CLOUD", "OS_ENDPOINT_TYPE", "OS_IDENTITY_API_VERSION", "OS_INTERFACE",
+    "OS_PASSWORD", "OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME", "OS_PROJECT_ID", "OS_PROJECT_NAME", "OS_REGION_NAME",
+    "OS_TENANT_ID", "OS_TENANT_NAME", "OS_TOKEN", "OS_USERNAME", "OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME",
+)  # fmt: skip
+"""OpenStack's client shares our prefix; its names are not ours to judge."""
+
+
+def names() -> tuple[str, ...]:
+    """List every environment variable the server reads, in order."""
+    return tuple(field.upper() for field in Settings.model_fields)
+
+
+@functools.cache
+def secrets() -> frozenset[str]:
+    """Return the environment variables that hold a secret, under their old names as well: settings declared with `repr=False`."""
+    current = {name.upper() for name, field in Settings.model_fields.items() if not field.repr}
+    return frozenset(current | {old for old, new in RENAMED.items() if new in current})
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Build the settings from environment variables (the process's own by default).
+
+    Raises SettingsError naming the variable if a value is out of range or a name with one of our prefixes is unknown.
+    """
+    environ = os.environ if environ is None else environ  # noqa: TID251 - the one place that reads it
+    known = set(names())
+    values: dict[str, Any] = {}
+    for name, value in environ.items():
+        if (not name.startswith(PREFIXES) and name not in known and name not in RENAMED) or name in FOREIGN:
+            continue
+        current = RENAMED.get(name, name)
+        if current not in known:
+            raise SettingsError(_unknown(name))
+        if current != name:
+            warnings.warn(f"{name} is now called {current}", DeprecationWarning, stacklevel=2)
+            if current in environ:
+                continue
+        values[current.lower()] = value
+    if (level := environ.get("LOG_LEVEL", "").lower()) in LOG_LEVELS:
+        values.setdefault("os_log_level", level)  # many programs share this name: what it cannot mean here is not ours to judge
+    try:
+        return Settings(**values)
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        name = str(first["loc"][0])
+        shown = repr(values.get(name, "")) if Settings.model_fields[name].repr else "…"
+        raise SettingsError(f"{name.upper()}={shown}: {first['msg']}") from None
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, [*names(), *RENAMED], n=1)
+    hint = f" Did you mean {RENAMED.get(near[0], near[0])}?" if near else ""
+    return f"Unknown setting {name}.{hint} `open-speech settings` lists them all."
+
+
+def table() -> str:
+    """Write the settings as a Markdown table, for docs/settings.md."""
+    rows = ["| Variable | Default | What it does |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        shown = "" if default is None or default == "" else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        rows.append(f"| `{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)

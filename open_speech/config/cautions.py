@@ -1,0 +1,21 @@
+"""Warnings at start about settings that are valid together but leave the server open to misuse. Pure."""
+
+from __future__ import annotations
+
+from open_speech.config import Settings
+
+
+def cautions(settings: Settings) -> list[str]:
+    """List what the operator should know, one sentence or two each; nothing for most servers."""
+    found = []
+    if settings.os_trust_proxy and not settings.os_trusted_proxies and not settings.is_local:
+        found.append(
+            f"OS_TRUST_PROXY is set and OS_TRUSTED_PROXIES is not: every client that can connect to {settings.os_host} may name any "
+            "address as its own in X-Forwarded-For, and so evade rate limits or lock others out. Name the proxies in OS_TRUSTED_PROXIES."
+        )
+    if settings.os_unix_socket and settings.os_trusted_proxies and not settings.trusts_unix_peers:
+        found.append(
+            "OS_UNIX_SOCKET is set and OS_TRUSTED_PROXIES does not contain `unix`: X-Forwarded-For is ignored, so all clients without an "
+            "API key share one rate limit and one count of wrong keys. Add `unix` to OS_TRUSTED_PROXIES."
+        )
+    return found

@@ -1,0 +1,29 @@
+"""Settings: webSocket streams, and the library of uploaded voices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+
+class LiveSettings(BaseModel):
+    """WebSocket streams, and the library of uploaded voices."""
+
+    os_stream_max_connections: int = Field(
+        10, ge=1, description="Maximum number of open WebSockets at the live endpoints. Further connections are refused."
+    )
+    os_stream_idle_timeout_s: float = Field(
+        120.0, gt=0, description="Time without a message in either direction after which a live WebSocket is closed, in seconds."
+    )
+    os_stream_endpointing_ms: int = Field(
+        300,
+        ge=100,
+        le=10_000,
+        description="Silence that ends an utterance at `/v1/audio/stream`, in milliseconds, unless the client sets it.",
+    )
+    os_stream_vad_threshold: float = Field(
+        0.5, gt=0, lt=1, description="Speech probability above which a frame counts as speech at `/v1/audio/stream`."
+    )
+    os_voice_library_path: Path = Field(Path("~/.local/share/open-speech/voices"), description="Folder of uploaded voices and consents.")
+    os_voice_library_max_count: int = Field(100, ge=0, description="Maximum number of uploaded voices, and of consents. 0 refuses uploads.")

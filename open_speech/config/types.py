@@ -1,0 +1,44 @@
+"""Types of settings: how the text of an environment variable becomes a value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+
+def split_names(value: object) -> object:
+    """Split a list at its commas."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def none_if_empty(value: object) -> object:
+    """Return None for the empty text."""
+    return None if value == "" else value
+
+
+def proxy_count(value: object) -> object:
+    """Count proxies; earlier servers had a switch here, which meant one."""
+    return {"true": 1, "false": 0}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def lower(value: object) -> object:
+    """Return text in lower case."""
+    return value.lower() if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(split_names)]
+OptionalPath = Annotated[Path | None, BeforeValidator(none_if_empty)]
+OptionalBool = Annotated[bool | None, BeforeValidator(none_if_empty)]
+OptionalFloat = Annotated[float | None, BeforeValidator(none_if_empty)]
+LogFormat = Literal["text", "json"]
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)]
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+UpstreamDialect = Literal["auto", "openai", "speaches", "kokoro-fastapi", "localai"]
+OPENAI_URL = "https://api.openai.com/v1"
+WEB_ADDRESS = r"^https?://[^\s/@]+(/\S*)?$"
+"""No name and password in it: an address may be shown."""
+WYOMING_ADDRESS = r"^(tcp://[^\s/@]+:\d{1,5}|unix://\S+)$"
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]

@@ -1,0 +1,1 @@
+"""The language model that answers in a conversation, and what is made of its stream."""

@@ -1,0 +1,1 @@
+"""Engine -> runner: admission, the client of a runner process, and the frames between the two."""

@@ -1,0 +1,1 @@
+"""What every HTTP and WebSocket route needs: errors, uploads, JSON within bounds, server-sent events, TLS, middleware."""

@@ -1,0 +1,1 @@
+"""Text -> audio: the plan of a speech, its pipeline, prosody, postprocessing, cache and captions."""

@@ -1,0 +1,119 @@
+"""Text in scripts that a voice does not read: handed to a voice that does, or left out, with a warning. Pure but for its log line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Literal
+
+from open_speech.backends import ModelEntry
+from open_speech.errors import UnreadableText
+from open_speech.text.cleanup import says_something
+from open_speech.text.normalization.scripts import LANGUAGES, NAMES, Stretch, stretches, without_empty_brackets
+from open_speech.text.steps import Say, Step
+
+log = logging.getLogger("open_speech.legibility")
+
+OtherScripts = Literal["skip", "voice"]
+"""What becomes of text in a script that the voice does not read: left out, or spoken by a voice of the same model that reads it."""
+_MOST_VOICES = 3
+"""Voices that an error names."""
+
+
+class Legibility:
+    """Takes the steps of one speech, returns those that can be spoken."""
+
+    def __init__(
+        self, entry: ModelEntry, speaker: Callable[[Say], tuple[str, str]], others: Iterable[ModelEntry], *, scripts: OtherScripts
+    ) -> None:
+        """`speaker` returns the voice of a step and the language that it reads, empty where it reads every script.
+
+        `others` are the models whose voices an error may name.
+        """
+        self.warnings: list[str] = []
+        """What was left out, a sentence for each script; filled as the text arrives."""
+        self._entry = entry
+        self._speaker = speaker
+        self._others = list(others)
+        self._scripts = scripts
+        self._left_out: dict[str, str] = {}
+        self._spoken = False
+
+    def steps(self, steps: Iterable[Step]) -> list[Step]:
+        """Return the steps of a whole text. Raises UnreadableText if nothing of it can be read."""
+        read = [part for step in steps for part in self._parts(step)]
+        self._check()
+        return read
+
+    async def stream(self, steps: AsyncGenerator[Step, None]) -> AsyncGenerator[Step, None]:
+        """Yield steps as they arrive. Raises UnreadableText at the end if nothing of them could be read."""
+        async with aclosing(steps):
+            async for step in steps:
+                for part in self._parts(step):
+                    yield part
+        self._check()
+
+    def _parts(self, step: Step) -> Iterator[Step]:
+        if not isinstance(step, Say):
+            yield step
+            return
+        voice, language = self._speaker(step)
+        found = stretches(step.text, language) if language and not step.text.isascii() else [Stretch(step.text)]
+        if len(found) > 1 or found[0].script:
+            yield from self._read(step, voice, found)
+        else:
+            self._spoken = self._spoken or says_something(step.text)
+            yield step
+
+    def _read(self, step: Say, voice: str, found: list[Stretch]) -> Iterator[Say]:
+        kept = ""
+        for stretch in found:
+            other = self._voice_for(stretch.script) if stretch.script and self._scripts == "voice" else None
+            if stretch.script is None:
+                kept += stretch.text
+            elif other is None:
+                kept = f"{kept} " if kept and not kept[-1].isspace() else kept
+                self._leave_out(stretch.script, voice)
+            else:
+                yield from self._said(step, kept)
+                kept = ""
+                yield from self._said(replace(step, voice=other, language=None), stretch.text)
+        yield from self._said(step, without_empty_brackets(kept))
+
+    def _said(self, step: Say, text: str) -> Iterator[Say]:
+        if text:
+            self._spoken = self._spoken or says_something(text)
+            yield replace(step, text=text)
+
+    def _leave_out(self, script: str, voice: str) -> None:
+        if script in self._left_out:
+            return
+        self._left_out[script] = voice
+        warning = f"Text in {NAMES.get(script, script)} was left out: the voice `{voice}` does not read it."
+        self.warnings.append(warning)
+        log.warning("%s", warning)
+
+    def _voice_for(self, script: str) -> str | None:
+        usable = (voice for voice in self._entry.voices if not voice.needs)
+        return next((voice.id for voice in usable if _primary(voice.language) in LANGUAGES.get(script, ())), None)
+
+    def _check(self) -> None:
+        if self._spoken or not self._left_out:
+            return
+        script, voice = next(iter(self._left_out.items()))
+        languages = LANGUAGES.get(script, ())
+        can = [f"`{known.id}` of `{model.id}`" for model in self._others for known in model.voices if _primary(known.language) in languages]
+        hint = (
+            f"Voices here that do: {', '.join(can[:_MOST_VOICES])}."
+            if can
+            else f"Install a voice that does: one for {' or '.join(f'`{language}`' for language in languages[:4]) or 'its language'}."
+        )
+        raise UnreadableText(
+            f"The voice `{voice}` does not read {NAMES.get(script, script)}, and the text is nothing else. {hint}", param="input"
+        )
+
+
+def _primary(language: str) -> str:
+    return language.lower().replace("_", "-").partition("-")[0]

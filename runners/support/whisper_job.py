@@ -1,0 +1,125 @@
+"""One window on its way through Whisper: what is decoded, what was written, and the segments made of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from open_speech.backends import STT_RATE, TranscribeOptions
+from open_speech.transcript import Segment, Token, Word
+from runners.support.whisper_checks import Figures
+from runners.support.whisper_options import Piece
+
+if TYPE_CHECKING:
+    from faster_whisper.tokenizer import Tokenizer  # noqa: TID251 - for the type checker
+
+BEFORE = "\"'“¿([{-"
+AFTER = "\"'.。,，!！?？:：”)]}、"
+"""Marks that belong to the next and to the last word."""
+
+
+@dataclass
+class Job:
+    """One window on its way through the model."""
+
+    at: int
+    samples: NDArray[np.float32]
+    options: TranscribeOptions
+    language: str | None
+    features: NDArray[np.float32]
+    prompt: list[int] | None
+    hotwords: str | None
+    offset: float = 0.0
+    probability: float = 1.0
+    speech: tuple[tuple[float, float], ...] = ()
+    """Start and end of each stretch of speech; empty where that is not known."""
+    is_sparse: bool = False
+    """Whether its text is too short for its speech."""
+    segments: list[Segment] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.samples) / STT_RATE
+
+    @property
+    def group(self) -> tuple[Any, ...]:
+        """Jobs of one group go through the decoder together."""
+        options = self.options
+        aligned = options.word_times or options.logprobs
+        alone = self.at if aligned and self.language is None else -1
+        text = len(self.prompt or ()), len(self.hotwords or "") and self.hotwords
+        return (*text, options.beam_size, options.temperatures[0], options.detect_only, aligned and self.language, alone)
+
+
+@dataclass
+class Read:
+    """What was read from one result, on its way to segments."""
+
+    job: Job
+    tokenizer: Tokenizer
+    pieces: list[Piece]
+    encoded: Any
+    """Its own encoder output, if it was decoded again."""
+    figures: Figures
+    words: list[tuple[Word, ...]] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
+
+    def raw(self) -> list[dict[str, Any]]:
+        """Write the pieces as faster-whisper's aligner takes them, and adds the words to them."""
+        return [{"seek": 0, "start": piece.start, "end": piece.end, "tokens": piece.tokens} for piece in self.pieces]
+
+    def segments(self) -> list[Segment]:
+        """Give the finished segments."""
+        told = iter(self.probabilities)
+        return [self._segment(piece, self.words[at] if self.words else (), told) for at, piece in enumerate(self.pieces)]
+
+    def _segment(self, piece: Piece, words: tuple[Word, ...], told: Iterator[float]) -> Segment:
+        logprobs = [token_of(self.tokenizer, token, probability) for token, probability in zip(piece.tokens, told)]  # noqa: B905
+        return Segment(
+            start=words[0].start if words else piece.start,
+            end=words[-1].end if words else piece.end,
+            text=self.tokenizer.decode(piece.tokens),
+            words=words,
+            tokens=tuple(piece.tokens),
+            temperature=self.figures.temperature,
+            avg_logprob=self.figures.logprob,
+            compression_ratio=self.figures.compression,
+            no_speech_prob=self.figures.no_speech,
+            logprobs=tuple(logprobs),
+        )
+
+
+def words_of(raw: Sequence[dict[str, Any]], seconds: float) -> tuple[Word, ...]:
+    """Read aligned words, their times made monotone and kept within the window."""
+    words: list[Word] = []
+    last = 0.0
+    for word in raw:
+        start = min(max(float(word["start"]), last), seconds)
+        last = min(max(float(word["end"]), start), seconds)
+        words.append(Word(word["word"], start, last, float(word["probability"])))
+    return tuple(words)
+
+
+class Tokens(Protocol):
+    """As much of a tokenizer as a token's text needs."""
+
+    def decode(self, tokens: list[int]) -> str:
+        """Return the tokens' text."""
+        ...
+
+
+def token_of(tokenizer: Tokens, token: int, probability: float) -> Token:
+    """Make a Token of one of the model's tokens and its probability."""
+    return Token(tokenizer.decode([token]), math.log(max(probability, 1e-10)))
+
+
+def moved(segment: Segment, by: float) -> Segment:
+    """Move a segment and its words by some seconds."""
+    words = tuple(replace(word, start=word.start + by, end=word.end + by) for word in segment.words)
+    return replace(segment, start=segment.start + by, end=segment.end + by, words=words)

@@ -1,0 +1,1 @@
+"""Settings -> parts: the engine over the backends that are placed, discovery of other servers, and the BentoML services."""
