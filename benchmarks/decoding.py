@@ -26,8 +26,8 @@ def run() -> None:
     """Print a row for each file: median milliseconds in this process and in a child, and the median of their ratios."""
     files = {"WAV, 16 bit, 10 s": wav_bytes(_audio(10))} | {f"MP3, {seconds} s": _mp3(_audio(seconds)) for seconds in SECONDS}
     with isolation(memory_mb=MEMORY_MB, quiet_s=QUIET_S) as nursery:
-        print(f"  in force in a child: {_layers(nursery)}")
-        print(f"  {'':<20}{'here ms':>10}{'child ms':>10}{'ratio':>8}")
+        print(f"  in effect in a child process: {_layers(nursery)}")
+        print(f"  {'':<20}{'front ms':>10}{'child ms':>10}{'ratio':>8}")
         for name, data in files.items():
             here: list[float] = []
             child: list[float] = []

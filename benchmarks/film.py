@@ -42,8 +42,8 @@ async def _run(served: Served, clips: list[Clip], film: Clip) -> int:
         started_s, subtitles = await watching
     print(f"  {CALLERS} callers alone          {_told(alone)}")
     slower = statistics.median(beside) / statistics.median(alone)
-    print(f"  beside a film of {FILM_MINUTES:g} min   {_told(beside)}   median {slower:.2f} ×")
-    print(f"  the film took {started_s:.0f} s, {subtitles.count('-->')} subtitles; still under way when the callers left: {during}")
+    print(f"  beside a file of {FILM_MINUTES:g} min   {_told(beside)}   median {slower:.2f} ×")
+    print(f"  the long file took {started_s:.0f} s, {subtitles.count('-->')} subtitles; still in progress when the callers ended: {during}")
     return 0 if subtitles.strip() else 1
 
 

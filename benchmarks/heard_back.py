@@ -168,7 +168,7 @@ def main() -> None:
     for row in found:
         if not row.agrees:
             print(f"{row.kind}: {row.written}\n  meant {row.said}\n  heard {row.heard}")
-    print(f"{sum(row.agrees for row in found)} of {len(found)} rows are heard as they are meant")
+    print(f"{sum(row.agrees for row in found)} of {len(found)} rows were transcribed as intended")
 
 
 if __name__ == "__main__":

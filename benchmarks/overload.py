@@ -45,9 +45,9 @@ class Report:
     def print(self) -> None:
         """Print it in a few lines."""
         print(f"  alone {self.alone_s:.2f} s; {FULL_CALLERS} callers: {self.per_second:.1f} a second, {_spread(self.full_s)}")
-        print(f"  {self.sent} sent at {FACTOR:g} times that: {len(self.accepted_s)} answered, {_spread(self.accepted_s)}")
-        print(f"  {len(self.refused_s)} refused, {_spread(self.refused_s)}; told to come back after {_spread(self.retry_after_s)}")
-        print(f"  lost: {sum(self.lost.values())} {dict(self.lost)}; as before again after {self.recovery_s:.1f} s")
+        print(f"  {self.sent} sent at {FACTOR:g} times that: {len(self.accepted_s)} completed, {_spread(self.accepted_s)}")
+        print(f"  {len(self.refused_s)} rejected, {_spread(self.refused_s)}; Retry-After {_spread(self.retry_after_s)}")
+        print(f"  lost: {sum(self.lost.values())} {dict(self.lost)}; latency back to normal after {self.recovery_s:.1f} s")
 
 
 def run(served: Served, *, seconds: float = 60.0) -> Report:

@@ -224,7 +224,7 @@ def run(served: Served, *, minutes: float) -> int:
     asyncio.run(delays(served))
     tally = asyncio.run(crowd(served, minutes))
     print(f"  {IDLE} idle and {TALKING} talking sessions, {minutes:g} min")
-    for name, found in (("answers to a session that is only there", tally.answers), ("end of speech -> completed", tally.texts)):
+    for name, found in (("responses to an idle session", tally.answers), ("end of speech -> completed", tally.texts)):
         found.sort()
         half, most = (found[int(len(found) * share)] for share in (0.5, 0.99))
         print(f"    {name:42s} {len(found):6d}   median {half:6.3f} s   99 % {most:6.3f} s   worst {found[-1]:6.3f} s")

@@ -66,7 +66,7 @@ def table(race: Race, words: tuple[int, int]) -> str:
     """Write one race, and how it stands with the goals."""
     ours, raw, *_ = race.results
     lengths: tuple[Length, Length] = ("sentence", "paragraph")
-    head = ["", *(f"{count} words: {what}" for count in words for what in ("first sound, s", "whole, s", "CPU s per audio s"))]
+    head = ["", *(f"{count} words: {what}" for count in words for what in ("first audio, s", "whole, s", "CPU s per audio s"))]
     rows = [
         [
             one.name,
@@ -80,7 +80,7 @@ def table(race: Race, words: tuple[int, int]) -> str:
     ]
     rows.append([f"{raw.name}, first clause alone", "", "", "", f"{raw.first('clause'):.3f}", "", ""])
     goals = (
-        f"First sound of the paragraph: {ours.first('paragraph') / raw.first('clause'):.2f} × the raw engine's time for its first clause "
+        f"First audio of the paragraph: {ours.first('paragraph') / raw.first('clause'):.2f} × the raw engine's time for its first clause "
         f"({len(race.clause.split())} words). CPU seconds for the same text: "
         + ", ".join(f"{ours.cpu(length) / raw.cpu(length):.2f} × for the {length}" for length in lengths)
         + "."

@@ -52,9 +52,9 @@ def run() -> int:
         wrong.append(sum(errors) / len(errors))
         rows.append([voice.id, f"{100 * wrong[-1]:.1f}", f"{sum(sound.seconds for sound in sounds):.1f}", f"{took:.1f}"])
     average = sum(wrong) / len(wrong)
-    print(markdown(["English voice", "word errors, %", "sound, s", "made in, s"], [*rows, ["all", f"{100 * average:.1f}", "", ""]]))
+    print(markdown(["English voice", "word errors, %", "audio, s", "made in, s"], [*rows, ["all", f"{100 * average:.1f}", "", ""]]))
     paces = {voice.id: pace(mouths["kokoro"], voice) for voice in entry("kokoro").voices if not voice.language.startswith("en")}
-    print(markdown(["other voice", "sound, s"], [[name, "not installed" if s is None else f"{s:.1f}"] for name, s in paces.items()]))
+    print(markdown(["other voice", "audio, s"], [[name, "not installed" if s is None else f"{s:.1f}"] for name, s in paces.items()]))
     sane = all(s is None or PACE_S[0] <= s <= PACE_S[1] for s in paces.values())
     return 0 if average <= 0.10 and sane else 1
 

@@ -174,7 +174,7 @@ class TranscribeOptions:
     language: str | None = None
     """ISO-639-1 code of the speech; None detects it."""
     prompt: str | None = None
-    """Text that came before, or in the style that is wanted."""
+    """Preceding text, or text in the desired style."""
     hotwords: str | None = None
     """Words that are likely to be said, separated by spaces or commas."""
     temperatures: tuple[float, ...] = WHISPER_TEMPERATURES

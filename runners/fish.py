@@ -127,9 +127,9 @@ class Fish:
         if code not in self._setup.model.languages:
             raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not speak `{options.language}`.", param="language")
         if options.speed != 1.0:
-            raise OutOfRange("A fish-speech server speaks at its own speed only.", param="speed")
+            raise OutOfRange("A fish-speech server does not support `speed`.", param="speed")
         if not says_something(text):
-            raise NothingToSpeak("The text has nothing that can be spoken.", param="input")
+            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
         return self._speak(self._server.body(text, options))
 
     def _speak(self, body: dict[str, Any]) -> Iterator[Audio]:
@@ -142,11 +142,11 @@ class Fish:
                 wait = max(busy.wait_s, FIRST_PAUSE_S * 2**attempt * random.uniform(0.8, 1.2))
                 if attempt == self._server.openaudio_max_retries or wait > LONGEST_PAUSE_S or time.monotonic() + wait > deadline:
                     raise busy.error from busy
-                log.warning("%s, attempt %d: once more in %.1f s", busy, attempt + 1, wait)
+                log.warning("%s, attempt %d: retrying in %.1f s", busy, attempt + 1, wait)
                 time.sleep(wait)
                 continue
             if first is None:
-                raise BackendFailed("The fish-speech server sent no sound.")
+                raise BackendFailed("The fish-speech server returned no audio.")
             yield first
             yield from sound
             return
@@ -167,24 +167,22 @@ class Fish:
                         heard = True
                         yield audio
                     if time.monotonic() > deadline:
-                        raise BackendTimeout("The fish-speech server did not finish in time.")
+                        raise BackendTimeout("The fish-speech server did not finish in time (OPENAUDIO_TIMEOUT_SECONDS).")
             stream.close()
         except httpx.ConnectTimeout as late:
-            raise Busy(BackendUnavailable("The fish-speech server does not answer.", retry_after_s=5)) from late
+            raise Busy(BackendUnavailable("The fish-speech server does not respond.", retry_after_s=5)) from late
         except httpx.TimeoutException as late:
-            raise BackendTimeout("The fish-speech server did not answer in time.") from late
+            raise BackendTimeout("The fish-speech server did not respond in time.") from late
         except httpx.TransportError as gone:
             if heard:
-                raise BackendFailed("The fish-speech server broke off in the midst of its answer.") from gone
-            raise Busy(BackendUnavailable("The fish-speech server is not there.", retry_after_s=5)) from gone
+                raise BackendFailed("The fish-speech server disconnected in the middle of its response.") from gone
+            raise Busy(BackendUnavailable("The fish-speech server cannot be reached: check OPENAUDIO_API_BASE.", retry_after_s=5)) from gone
 
     def _require_asked(self, kind: str, head: bytes) -> None:
         """Raise BackendFailed for audio in a format that was not asked for: it would be heard as noise."""
         found = format_of(kind.partition(";")[0].strip().lower(), head)
         if found not in (None, "wav"):
-            raise BackendFailed(
-                f"The fish-speech server sent `{found}` audio where `{self._server.openaudio_default_format}` was asked for."
-            )
+            raise BackendFailed(f"The fish-speech server sent `{found}` audio instead of `{self._server.openaudio_default_format}`.")
 
 
 def reference_id(voice: str) -> str:
@@ -204,19 +202,19 @@ def _accept(answer: httpx.Response) -> str:
     if answer.is_success and kind.startswith(("audio/", "application/octet-stream")):
         return kind
     status = answer.status_code
-    log.warning("the fish-speech server answered %d, %s: %s", status, kind, next(answer.iter_text(ANSWER_CHARS), ""))
+    log.warning("the fish-speech server returned %d, %s: %s", status, kind, next(answer.iter_text(ANSWER_CHARS), ""))
     if status == 429:
         wait_s = _seconds(answer.headers.get("retry-after", ""))
-        raise Busy(Overloaded("The fish-speech server has too much to do.", retry_after_s=wait_s or 1), wait_s)
+        raise Busy(Overloaded("The fish-speech server is overloaded.", retry_after_s=wait_s or 1), wait_s)
     if status in (502, 503, 504):
         raise Busy(BackendUnavailable("The fish-speech server cannot speak at the moment.", retry_after_s=5))
     if status >= 500 or status == 408:
         raise Busy(BackendFailed("The fish-speech server failed on this request."))
     if status in (401, 403):
-        raise BackendFailed("The fish-speech server refuses OPENAUDIO_API_KEY.")
+        raise BackendFailed("The fish-speech server rejected OPENAUDIO_API_KEY.")
     if status in (200, 404, 405):
-        raise BackendFailed("What answers at OPENAUDIO_API_BASE and OPENAUDIO_TTS_PATH does not speak.")
-    raise BackendFailed("The fish-speech server refuses the request.")
+        raise BackendFailed("The server at OPENAUDIO_API_BASE has no speech endpoint at OPENAUDIO_TTS_PATH.")
+    raise BackendFailed("The fish-speech server rejected the request.")
 
 
 def _seconds(header: str) -> float:

@@ -42,7 +42,7 @@ def parse_blend(voice: str) -> list[tuple[str, float]]:
     found = [_PART.fullmatch(part.strip()) for part in voice.split("+")]
     blend = [(part[1], float(part[2] or 1)) for part in found if part]
     if len(blend) < len(found) or len(blend) > MAX_VOICES or not any(weight for _, weight in blend):
-        raise UnknownVoice(f"`{voice[:100]}` names no voice. Write `af_bella`, or a blend such as `af_bella(2)+af_sky(1)`.", param="voice")
+        raise UnknownVoice(f"`{voice[:100]}` is not a voice. Send `af_bella`, or a blend such as `af_bella(2)+af_sky(1)`.", param="voice")
     return blend
 
 
@@ -94,7 +94,7 @@ class Kokoro:
             raise OutOfRange(f"Kokoro speaks at a speed from {SPEEDS[0]} to {SPEEDS[1]}.", param="speed")
         spoken = self._model.known(phonemes(text, language)) if says_something(text) else ""
         if not any(sign.isalpha() for sign in spoken):
-            raise NothingToSpeak("The text has nothing that can be spoken.", param="input")
+            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
         return self._speak(spoken, self._style(blend), options.speed)
 
     def _speak(self, spoken: str, style: NDArray[np.float32], speed: float) -> Iterator[Audio]:

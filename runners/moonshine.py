@@ -87,7 +87,7 @@ class Moonshine:
         if options.task == "translate":
             raise UnsupportedValue(f"The model `{model.id}` does not translate.", param="task")
         if options.word_times:
-            raise UnsupportedValue(f"The model `{model.id}` tells no times of words.", param="timestamp_granularities")
+            raise UnsupportedValue(f"The model `{model.id}` does not provide word timestamps.", param="timestamp_granularities")
         return language
 
     def _run(self, model: MoonshineModel, audio: Audio, options: TranscribeOptions, language: str) -> Iterator[TranscriptInfo | Segment]:

@@ -127,9 +127,9 @@ class OnnxAsr:
         if options.task == "translate" and not model.translates:
             raise UnsupportedValue(f"The model `{model.id}` does not translate.", param="task")
         if options.word_times and not model.word_times:
-            raise UnsupportedValue(f"The model `{model.id}` tells no times of words.", param="timestamp_granularities")
+            raise UnsupportedValue(f"The model `{model.id}` does not provide word timestamps.", param="timestamp_granularities")
         if options.detect_only and not sure:
-            raise UnsupportedValue(f"The model `{model.id}` does not tell which language it hears.", param="model")
+            raise UnsupportedValue(f"The model `{model.id}` does not detect the language.", param="model")
         return _Ask(language, sure, options)
 
     def _run(self, model: TimestampedResultsAsrAdapter, audio: Audio, ask: _Ask) -> Iterator[TranscriptInfo | Segment]:
@@ -174,7 +174,7 @@ def settle_language(options: TranscribeOptions, model: str, known: Sequence[str]
     codes = [code for code in (language_code(value) for value in wanted) if code in known]
     if wanted and not codes:
         only = "English only" if list(known) == ["en"] else f"{len(known)} languages"
-        raise UnsupportedLanguage(f"The model `{model}` knows {only}, and not {', '.join(f'`{value}`' for value in wanted)}.", param=field)
+        raise UnsupportedLanguage(f"The model `{model}` supports {only}, not {', '.join(f'`{value}`' for value in wanted)}.", param=field)
     choice = [code for code in codes if code is not None] or list(known)
     return ("en" if "en" in choice else choice[0]), float(len(choice) == 1)
 
@@ -188,7 +188,7 @@ def _kind(folder: Path, name: str) -> str:
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise WeightsCorrupt(f"The file `config.json` of the model `{name}` cannot be read.") from error
     if kind not in (*_TRANSDUCERS, _CANARY):
-        raise BackendFailed(f"The model `{name}` is of the kind `{kind}`, and this backend runs NeMo's.")
+        raise BackendFailed(f"The model `{name}` has the type `{kind}`; this backend runs NeMo models only.")
     return str(kind)
 
 

@@ -98,9 +98,9 @@ class OpenAIWhisper:
         if options.task == "translate" and not (self._setup.model.translates and self._loaded().is_multilingual):
             raise UnsupportedValue(f"The model `{name}` does not translate.", param="task")
         if options.logprobs:
-            raise UnsupportedValue(f"The model `{name}` tells no log-probabilities of tokens.", param="include")
+            raise UnsupportedValue(f"The model `{name}` does not provide log-probabilities of tokens.", param="include")
         if language is None and options.languages and not self._allowed(options):
-            raise UnsupportedLanguage(f"The model `{name}` knows none of the languages in the list.", param="languages")
+            raise UnsupportedLanguage(f"The model `{name}` supports none of the languages in the list.", param="languages")
         return language
 
     def _allowed(self, options: TranscribeOptions) -> list[str]:

@@ -60,7 +60,7 @@ class Piper:
         written = _as_piper_reads(text, english=self._setup.model.languages == ("en",))
         sentences = self._voice.phonemize(written) if says_something(text) else []
         if not any(sentences):
-            raise NothingToSpeak("The text has nothing that this voice can speak.", param="input")
+            raise NothingToSpeak("The text contains nothing that this voice can speak.", param="input")
         return self._speak(sentences, speaker, options.speed)
 
     def _speak(self, sentences: list[list[str]], speaker: int | None, speed: float) -> Iterator[Audio]:
@@ -83,7 +83,7 @@ class Piper:
         except FileNotFoundError:
             raise WeightsUnavailable(f"The file `{path.name}` of the model is missing.") from None
         except (ValueError, KeyError, TypeError, AttributeError) as broken:
-            raise WeightsCorrupt(f"The file `{path.name}` is not a Piper voice's settings.") from broken
+            raise WeightsCorrupt(f"The file `{path.name}` is not the configuration of a Piper voice.") from broken
 
     def _speaker(self, voice: str) -> int | None:
         """Find the speaker's number; None is the only, or the first, speaker."""

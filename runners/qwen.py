@@ -120,17 +120,17 @@ class Qwen:
                 known = ", ".join(voice.id for voice in self._setup.model.voices)
                 raise UnknownVoice(f"The model has no voice `{options.voice[:100]}`. It has: {known}.", param="voice")
             case "voice_design" if not options.design:
-                raise MissingField("The model makes a voice up: `voice_design` must describe one.", param="voice_design")
+                raise MissingField("This model designs voices: describe one in `voice_design`.", param="voice_design")
             case "base" if options.reference is None:
-                raise MissingField("The model clones a voice: `reference_audio` must hold one.", param="reference_audio")
+                raise MissingField("This model clones voices: send a recording in `reference_audio`.", param="reference_audio")
         if options.reference and len(options.reference.pcm) < 2 * REFERENCE_RATE * SHORTEST_REFERENCE_S:
             raise InvalidValue(f"The recording must be at least {SHORTEST_REFERENCE_S} s long.", param="reference_audio")
         if _language(options).lower() not in self._languages:
             raise UnsupportedLanguage(f"Qwen3-TTS does not speak `{options.language}`.", param="language")
         if options.speed != 1.0:
-            raise OutOfRange("Qwen3-TTS speaks at its own speed only.", param="speed")
+            raise OutOfRange("Qwen3-TTS does not support `speed`.", param="speed")
         if not says_something(text):
-            raise NothingToSpeak("The text has nothing that can be spoken.", param="input")
+            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
 
     def _one(self, utterance: Utterance) -> Iterator[Audio]:
         (sound,) = self.speak([utterance])

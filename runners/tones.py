@@ -91,9 +91,9 @@ class TonesSynthesizer:
         Raises NothingToSpeak for blank text, UnknownVoice, and UnsupportedLanguage for any language but English.
         """
         if not text.strip():
-            raise NothingToSpeak("There is nothing to speak in the text.", param="input")
+            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
         if options.voice != VOICE:
-            raise UnknownVoice(f"The tones have no voice `{options.voice}`; their only voice is `{VOICE}`.", param="voice")
+            raise UnknownVoice(f"The tones backend has no voice `{options.voice}`; their only voice is `{VOICE}`.", param="voice")
         _require_english(options.language)
         return self._sound(_WORD.findall(" " + text.strip()), SYMBOL_S * TTS_RATE / options.speed)
 
@@ -135,7 +135,7 @@ class TonesTranscriber:
         a translation and UnsupportedLanguage for any language but English.
         """
         if options.task == "translate":
-            raise UnsupportedValue("The tones are not translated.", param="task")
+            raise UnsupportedValue("The tones backend does not translate.", param="task")
         _require_english(options.language)
         return self._listen(audio, options)
 
@@ -150,7 +150,7 @@ class TonesTranscriber:
 
 def _require_english(language: str | None) -> None:
     if language is not None and language.lower().partition("-")[0] != "en":
-        raise UnsupportedLanguage(f"The tones know English only, not `{language}`.", param="language")
+        raise UnsupportedLanguage(f"The tones backend supports English only, not `{language}`.", param="language")
 
 
 def _tones(samples: NDArray[np.float32]) -> NDArray[np.int8]:

@@ -99,7 +99,7 @@ class _Upstream:
         """Tell whether another way is left after a refusal that may be one of this way; it is not taken again then."""
         if refused.param not in _ABOUT_FORM or way == ways[-1]:
             return False
-        log.info("the upstream server does not take `%s` of `%s`: %s", way, self._name, refused.message)
+        log.info("the upstream server rejected `%s` for `%s`: %s", way, self._name, refused.message)
         self._refused.add(way)
         return True
 
@@ -118,7 +118,7 @@ class UpstreamTranscriber(_Upstream):
         known = {language_code(known) for known in self._setup.model.languages or self._has.languages.get(self._name, ())}
         wanted = options.language and language_code(options.language)
         if options.language and (wanted is None or (known and wanted not in known)):
-            raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not know `{options.language[:40]}`.", param="language")
+            raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not support `{options.language[:40]}`.", param="language")
         if options.task == "translate" and not self._setup.model.translates:
             raise UnsupportedValue(f"The model `{self._setup.model.id}` does not translate.", param="task")
         return announced(self._heard(audio, options), audio.seconds, options)
@@ -214,7 +214,7 @@ class UpstreamSynthesizer(_Upstream):
         Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
         """
         if not says_something(text):
-            raise NothingToSpeak("The text has nothing that can be spoken.", param="input")
+            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
         known = [voice.id for voice in self._voices()]
         voice = voice_of(options.voice or self._default_voice(), known)
         if known and voice not in known and not any(mark in voice for mark in "(+"):
@@ -234,11 +234,11 @@ class UpstreamSynthesizer(_Upstream):
             except InvalidRequest as refused:
                 if refused.param not in _ABOUT_FORM or form == forms[-1]:
                     raise
-                log.info("the upstream server does not take `%s` of `%s`: %s", form, self._name, refused.message)
+                log.info("the upstream server rejected `%s` for `%s`: %s", form, self._name, refused.message)
             except UnaskedFormat as other:
                 if form == forms[-1]:
                     raise other.error from None
-                log.info("the upstream server answers for `%s` with %s", self._name, other)
+                log.info("the upstream server returned for `%s`: %s", self._name, other)
             else:
                 # Only now: a request that is wrong in every format says nothing of the formats.
                 self._refused.update(failed)

@@ -96,7 +96,7 @@ class WyomingTranscriber(_Peer):
             raise UnsupportedValue(f"The model `{self._setup.model.id}` does not translate.", param="task")
         known = self._setup.model.languages
         if options.language and known and options.language not in known:
-            raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not know `{options.language}`.", param="language")
+            raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not support `{options.language}`.", param="language")
         return announced(self._heard(audio, options), audio.seconds, options)
 
     def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
@@ -132,7 +132,7 @@ class WyomingTranscriber(_Peer):
                         return
                     case "error":
                         raise failure(event.data)
-        raise Busy(BackendFailed("The Wyoming server hung up without a transcript."))
+        raise Busy(BackendFailed("The Wyoming server disconnected before it had sent a transcript."))
 
 
 class WyomingSynthesizer(_Peer):
@@ -156,9 +156,9 @@ class WyomingSynthesizer(_Peer):
         BackendUnavailable, BackendTimeout or BackendFailed.
         """
         if not says_something(text):
-            raise NothingToSpeak("The text has nothing that can be spoken.", param="input")
+            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
         if options.speed != 1.0:
-            raise OutOfRange("A Wyoming server speaks at its own speed only.", param="speed")
+            raise OutOfRange("A Wyoming server does not support `speed`.", param="speed")
         asked, _, speaker = options.voice.partition("#")
         name = voice_of(asked, [voice.id for voice in self._voices])
         voice = next((voice for voice in self._voices if voice.id == name), None)
@@ -181,10 +181,10 @@ class WyomingSynthesizer(_Peer):
                     case "audio-stop" if sound.heard:
                         return
                     case "audio-stop":
-                        raise BackendFailed("The Wyoming server sent no sound.")
+                        raise BackendFailed("The Wyoming server returned no audio.")
                     case "error":
                         raise failure(event.data)
-        raise Busy(BackendFailed("The Wyoming server hung up before it had spoken."))
+        raise Busy(BackendFailed("The Wyoming server disconnected before it had sent all audio."))
 
 
 class Sound:
@@ -200,7 +200,7 @@ class Sound:
         shape = (event.data.get("rate"), event.data.get("width"), event.data.get("channels"))
         rate, width, channels = (value if isinstance(value, int) else 0 for value in shape)
         if not (1000 <= rate <= 384_000 and width in _NUMBER_TYPES and 1 <= channels <= 8):
-            raise BackendFailed("The Wyoming server sends sound of a form that is not known here.")
+            raise BackendFailed("The Wyoming server sends audio in an unsupported format.")
         if self._shape != (rate, width, channels):
             self._shape, self._rest = (rate, width, channels), b""
         data = self._rest + (event.payload or b"")
@@ -214,12 +214,12 @@ class Sound:
 def failure(data: Mapping[str, Any]) -> Exception:
     """Say what an `error` event comes to."""
     text, code = " ".join(str(data.get("text", "")).split())[:300], str(data.get("code", ""))
-    log.warning("the Wyoming server says %s: %s", code or "error", text)
+    log.warning("the Wyoming server returned the error %s: %s", code or "error", text)
     if code == "server_overloaded":
-        return Busy(Overloaded("The Wyoming server has too much to do.", retry_after_s=1))
+        return Busy(Overloaded("The Wyoming server is overloaded.", retry_after_s=1))
     if code in _CODES:
         kind, param = _CODES[code]
-        return kind(f"The Wyoming server refuses the request: {text}", param=param)
+        return kind(f"The Wyoming server rejected the request: {text}", param=param)
     return BackendFailed(f"The Wyoming server failed: {text}")
 
 

@@ -35,7 +35,7 @@ def http(address: str, key: str, trust: str | None) -> None:
     """Speak and transcribe by HTTP or HTTPS, whichever it is."""
     scheme = scheme_of(address)
     if trust and scheme != "https":
-        raise click.ClickException("It speaks HTTP, not HTTPS.")
+        raise click.ClickException("The server uses HTTP, not HTTPS.")
     verify = ssl.create_default_context(cafile=trust) if trust else False
     with httpx.Client(verify=verify, timeout=ANSWER_S) as plain:
         wait_ready(plain, f"{scheme}://{address}/readyz")
@@ -44,7 +44,7 @@ def http(address: str, key: str, trust: str | None) -> None:
         speech = client.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format="mp3").read()
         spoken = time.monotonic()
         heard = client.audio.transcriptions.create(model="whisper-1", file=("speech.mp3", speech), language="en").text
-    click.echo(f"{scheme}: {len(speech)} bytes of mp3 in {spoken - began:.1f} s, heard in {time.monotonic() - spoken:.1f} s: {heard}")
+    click.echo(f"{scheme}: {len(speech)} bytes of mp3 in {spoken - began:.1f} s, transcribed in {time.monotonic() - spoken:.1f} s: {heard}")
     require_text(heard)
 
 
@@ -67,7 +67,7 @@ def scheme_of(address: str) -> str:
                 continue
             return found
         time.sleep(0.5)
-    raise click.ClickException(f"Nothing answers at {address}.")
+    raise click.ClickException(f"Nothing responds at {address}.")
 
 
 def wait_ready(client: httpx.Client, url: str) -> None:
@@ -81,7 +81,7 @@ def wait_ready(client: httpx.Client, url: str) -> None:
         except httpx.TransportError:
             pass
         time.sleep(0.5)
-    raise click.ClickException(f"{url} never said that it is ready.")
+    raise click.ClickException(f"{url} did not become ready.")
 
 
 async def conversation(host: str, port: int) -> str:
@@ -110,7 +110,7 @@ async def conversation(host: str, port: int) -> str:
         heard = Transcript.from_event(await answer(client, Transcript)).text
     require_text(heard)
     models, voices = (sum(len(getattr(p, what)) for p in programs) for programs, what in ((info.asr, "models"), (info.tts, "voices")))
-    return f"{models} models and {voices} voices; {len(sound)} bytes of sound, heard as: {heard}"
+    return f"{models} models and {voices} voices; {len(sound)} bytes of audio, transcribed as: {heard}"
 
 
 async def answer(client: AsyncTcpClient, *kinds: type[Info] | type[AudioStart] | type[AudioChunk] | type[AudioStop] | type[Transcript]):
@@ -126,7 +126,7 @@ async def answer(client: AsyncTcpClient, *kinds: type[Info] | type[AudioStart] |
 def require_text(heard: str) -> None:
     """Raise ClickException unless that was what was said."""
     if words(heard) != words(TEXT):
-        raise click.ClickException(f"said {TEXT!r}, heard {heard!r}")
+        raise click.ClickException(f"spoke {TEXT!r}, heard {heard!r}")
 
 
 def words(text: str) -> list[str]:

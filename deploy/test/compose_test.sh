@@ -15,4 +15,4 @@ server=$("$RUN" ps -q --filter "label=com.docker.compose.project=$PROJECT")
 .venv/bin/python deploy/test/check.py http "127.0.0.1:$OS_PORT" --key sesame || { "$RUN" logs --tail 60 "$server"; exit 1; }
 .venv/bin/python deploy/test/check.py wyoming "127.0.0.1:$OS_WYOMING_PORT"
 "$RUN" exec "$server" sh -c 'grep -q "^CapEff:.0000000000000000$" /proc/1/status && ! touch /app/x 2>/dev/null && test -w /data -a -w /models -a -w /tmp'
-echo "no capability, nothing but /data, /models and /tmp can be written"
+echo "no capabilities; only /data, /models and /tmp are writable"

@@ -19,7 +19,7 @@ RUN=${ENGINE/buildah/podman} # buildah builds; podman runs what it has built
 HARDENED=(--read-only --tmpfs /tmp --tmpfs /data:mode=1777 --cap-drop ALL --security-opt no-new-privileges --pids-limit 512)
 source deploy/test/standin.sh
 
-[ -d "$MODELS" ] || { echo "no weights in $MODELS: open-speech models pull" >&2; exit 1; }
+[ -d "$MODELS" ] || { echo "no weights in $MODELS: run 'open-speech models pull'" >&2; exit 1; }
 step() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 port() { "$PYTHON" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
@@ -27,7 +27,7 @@ STANDIN=0
 clean() {
     local code=$?
     if [ $code = 0 ]; then echo "IMAGE TEST PASSED in $SECONDS s"; else echo "IMAGE TEST FAILED"; fi
-    [ "${KEEP:-0}" = 1 ] && { echo "left in $WORK"; return; }
+    [ "${KEEP:-0}" = 1 ] && { echo "files kept in $WORK"; return; }
     "$RUN" rm -f open-speech-test-wyoming open-speech-test-server >/dev/null 2>&1 || true
     if [ $STANDIN = 1 ]; then standin_clean; fi
     rm -rf --one-file-system "$WORK"
@@ -66,7 +66,7 @@ check http "127.0.0.1:$http" "${trust[@]}" || { "$RUN" logs --tail 60 open-speec
 check wyoming "127.0.0.1:$wyoming"
 "$RUN" exec open-speech-test-server healthcheck
 [ "$("$RUN" exec open-speech-test-server id -u)" = 1034 ]
-if "$RUN" exec open-speech-test-server touch /app/src/new 2>/dev/null; then echo "the root file system can be written"; exit 1; fi
+if "$RUN" exec open-speech-test-server touch /app/src/new 2>/dev/null; then echo "the root file system is writable"; exit 1; fi
 
 step "a runner is killed: it comes back, and the container stays"
 "$RUN" exec open-speech-test-server python -c "

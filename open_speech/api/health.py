@@ -21,20 +21,20 @@ router = APIRouter(tags=["server"])
 @router.get("/healthz")
 @router.get("/healthcheck")
 async def health(request: Request, engine: EngineDep) -> dict[str, Any]:
-    """Tell that the server answers, and how its backends are, but not to who should have a key; 503 while it is starting."""
+    """Report the health of the server and, to clients with a valid key, of its backends. Returns 503 during startup."""
     told = {"status": "ok", "version": __version__}
     return told if is_stranger(request.scope) else {**told, "backends": await engine.status()}
 
 
 @router.get("/livez")
 async def livez() -> dict[str, str]:
-    """Tell that the process answers; it waits for nothing, so silence means that it hangs."""
+    """Report that the process is alive. This endpoint waits for nothing, so a missing response means that the process hangs."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", response_class=JSONResponse)
 async def readyz(request: Request) -> JSONResponse:
-    """Tell whether requests can be served: 503 until each task has a backend that answers, and while the server is stopping."""
+    """Report readiness: 503 until each task has a backend that responds, and during shutdown."""
     engine: Engine | None = request.app.state.engine
     if engine is None:
         return JSONResponse({"status": "starting"}, 503)

@@ -35,7 +35,7 @@ router = APIRouter(tags=["server"])
 
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
-    """Tell the figures of the server in the text format of Prometheus."""
+    """Return the metrics of the server in the Prometheus text format."""
     scrape: Scrape = request.app.state.scrape
     return Response(await scrape.text(request.app.state.engine), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -73,7 +73,7 @@ class Scrape:
             async with asyncio.timeout(WITHIN_S):
                 return exposition.read(await ask())
         except Exception as error:  # noqa: BLE001 - the boundary to another process or a disk: figures without its own are better than none
-            log.warning("the figures of %s are missing: %s", name, type(error).__name__)
+            log.warning("the metrics of %s are missing: %s", name, type(error).__name__)
             return []
 
 

@@ -54,8 +54,10 @@ class FilmRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    model: str = Field("whisper-1", description="Model id; the server's default unless given. Not of the dialect.")
-    encode: bool = Field(True, description="`false`: the body is 16-bit mono PCM at 16 kHz, without a header. Else any media file.")
+    model: str = Field("whisper-1", description="Model id. Default: the server's default model. Extension.")
+    encode: bool = Field(
+        True, description="`false`: the body is 16-bit mono PCM at 16 kHz, without a header. `true`: the body is a media file."
+    )
 
     @property
     def raw_rate(self) -> int | None:
@@ -67,11 +69,13 @@ class AsrRequest(FilmRequest, SubtitleFields, SpeakerFields, CleaningFields):
     """The fields of `POST /asr`."""
 
     task: SpeechTask = "transcribe"
-    language: str | None = Field(None, description="Language of the speech: ISO 639 code or English name; unset or `auto` detects it.")
+    language: str | None = Field(
+        None, description="Language of the speech: ISO 639 code or English name. Default: detect it, as `auto` does."
+    )
     output: Annotated[Output, AnyCase] = "txt"
     initial_prompt: str | None = None
-    vad_filter: OptionalBool = Field(None, description="`false` is Whisper's own way through the whole file.")
-    word_timestamps: bool = Field(False, description="List words with their times in `json` and `jsonl`.")
+    vad_filter: OptionalBool = Field(None, description="`false` selects Whisper's own algorithm for the whole file.")
+    word_timestamps: bool = Field(False, description="Include words with times in `json` and `jsonl`.")
 
     def options(self, usual: Vad) -> TranscribeOptions:
         """Say the same to the engine; `usual` is how this server looks for speech. Raises UnsupportedLanguage for what is no language."""
@@ -98,9 +102,9 @@ def _described(model: type[FilmRequest]) -> dict[str, Any]:
 _TEXTS: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for _, kind in _WRITERS.values()}, "description": "In `output`."}}
 
 
-@router.post("/asr", openapi_extra=_described(AsrRequest), responses=_TEXTS, response_class=Response)
+@router.post("/asr", openapi_extra=_described(AsrRequest), responses=_TEXTS, response_class=Response, summary="Transcribe Media")
 async def transcribe_film(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
-    """Write down what is said in a film, as the file that `output` names. The connection says nothing until it is done."""
+    """Transcribe a media file into the format `output`. Nothing is sent until the transcript is complete."""
     async with read_upload(request, *FILE_PARTS) as upload:
         body = validated(AsrRequest, upload.fields)
         options = _with_words(body, engine, settings.vad)
@@ -115,7 +119,7 @@ async def transcribe_film(request: Request, engine: EngineDep, settings: Setting
 
 @router.post("/detect-language", openapi_extra=_described(FilmRequest))
 async def detect_language(request: Request, engine: EngineDep) -> dict[str, str | float]:
-    """Name the language that is spoken in a film."""
+    """Detect the language that is spoken in a media file."""
     async with read_upload(request, *FILE_PARTS) as upload:
         body = validated(FilmRequest, upload.fields)
         work = engine.detect_language(upload.source, body.model, raw_rate=body.raw_rate)
@@ -125,13 +129,13 @@ async def detect_language(request: Request, engine: EngineDep) -> dict[str, str 
 
 @router.get("/status")
 async def status() -> dict[str, str]:
-    """Say that somebody is here: Bazarr shows the version."""
+    """Report that the server is available. Bazarr shows the version."""
     return {"version": f"Open Speech {__version__}"}
 
 
-@lists.get("/bazarr/models")
+@lists.get("/bazarr/models", summary="List Transcription Models")
 async def list_film_models(engine: EngineDep) -> dict[str, Any]:
-    """List the models that transcribe, and the one that does when a request names none."""
+    """List the transcription models and the default model."""
     return {"models": [model.id for model in engine.registry.models(Task.STT)], "default": engine.registry.defaults.stt_model}
 
 

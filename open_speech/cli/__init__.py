@@ -13,11 +13,11 @@ from open_speech import __version__
 from open_speech.errors import SpeechError
 
 COMMANDS = {
-    "serve": "Start the server, after pulling the weights that it needs.",
-    "wyoming": "Serve Wyoming alone, for Home Assistant, in front of another server.",
+    "serve": "Pull missing weights and start the server.",
+    "wyoming": "Serve only Wyoming, for Home Assistant, in front of another server.",
     "models": "List, pull, show and remove models.",
     "transcribe": "Transcribe audio or video files, without a server.",
-    "speak": "Speak a text into a sound file, without a server.",
+    "speak": "Synthesize a text into an audio file, without a server.",
     "doctor": "Check what is installed, what is missing, and whether the server can start.",
     "settings": "List every setting with its current value.",
 }

@@ -52,7 +52,7 @@ class Finding:
 def command() -> None:
     """Check what is installed, what is missing, and whether the server can start (exit code 1 when not)."""
     colours = {State.OK: "green", State.WORSE: "yellow", State.BAD: "red"}
-    with terminal.busy("Looking around"):
+    with terminal.busy("Checking"):
         findings = list(examine())
     terminal.table(("", "", ""), [(f.state.value, f.what, f.detail) for f in findings], [colours[f.state] for f in findings])
     if any(f.state is State.BAD for f in findings):
@@ -68,7 +68,7 @@ def examine() -> Iterator[Finding]:
         placements = plan(settings)
         missing = left_out(settings)
         parts.presets(settings)
-        yield Finding("settings", State.OK, "all known and in range")
+        yield Finding("settings", State.OK, "all names are known and all values are valid")
     except SettingsError as wrong:
         yield Finding("settings", State.BAD, str(wrong))
         return
@@ -113,7 +113,7 @@ def _sandbox(settings: Settings) -> Finding:
     """Confine a process as those are that decode files, and have it report what is in force."""
     with parts.decoding(settings) as nursery:
         if nursery is None:
-            return Finding("sandbox", State.WORSE, "files are decoded in the server's own process: OS_DECODE_IN_CHILD is off")
+            return Finding("sandbox", State.WORSE, "files are decoded in the server's own process because OS_DECODE_IN_CHILD is off")
         try:
             found = nursery.in_force()
         except SpeechError as error:
@@ -126,7 +126,7 @@ def _folder(settings: Settings) -> Finding:
     folder = settings.models_dir.absolute()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not os.access(there, os.W_OK | os.X_OK):
-        return Finding("models folder", State.WORSE, f"{folder} cannot be written: nothing new can be pulled")
+        return Finding("models folder", State.WORSE, f"{folder} is not writable: no weights can be pulled")
     return Finding("models folder", State.OK, f"{folder}, {terminal.megabytes(shutil.disk_usage(there).free)} free")
 
 
@@ -140,23 +140,23 @@ def _models(settings: Settings) -> Iterator[Finding]:
         return
     for model in needed:
         if store.is_complete(model):
-            yield Finding(f"model {model.id}", State.OK, "weights are here")
+            yield Finding(f"model {model.id}", State.OK, "weights are downloaded")
         else:
             size = terminal.megabytes(model.size_bytes)
-            wanted = f"weights are not here{f' ({size})' if size else ''}: open-speech models pull {model.id}"
+            wanted = f"weights are not downloaded{f' ({size})' if size else ''}: open-speech models pull {model.id}"
             yield Finding(f"model {model.id}", State.WORSE, wanted)
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:
     """Check where weights could come from; each is given 5 seconds."""
     if settings.os_offline:
-        yield Finding("network", State.OK, "not asked: OS_OFFLINE is on")
+        yield Finding("network", State.OK, "not checked: OS_OFFLINE is on")
         return
     reach = Reach()
     yield reachable(reach, "hub", constants.ENDPOINT)
     indexes = pip_config().indexes
     if not indexes:
-        yield Finding("package index", State.WORSE, "pip is configured without one")
+        yield Finding("package index", State.WORSE, "pip has no index configured")
     for url in indexes:
         yield reachable(reach, "package index", url)
 
@@ -166,9 +166,9 @@ def reachable(reach: Reach, what: str, url: str) -> Finding:
     address = urlsplit(url)
     if address.scheme == "file":
         there = Path(url2pathname(address.path)).is_dir()
-        return Finding(what, State.OK if there else State.WORSE, f"{address.path} is {'here' if there else 'not here'}")
+        return Finding(what, State.OK if there else State.WORSE, f"{address.path} is {'exists' if there else 'does not exist'}")
     try:
         reach.check(url)
     except SourceFailed as failed:
         return Finding(what, State.WORSE, str(failed))
-    return Finding(what, State.OK, f"{address.hostname} answers")
+    return Finding(what, State.OK, f"{address.hostname} is reachable")

@@ -19,9 +19,9 @@ def command() -> None:
 
 
 @command.command(name="list")
-@click.option("--here", is_flag=True, help="Only models whose weights are here.")
+@click.option("--here", is_flag=True, help="List only models whose weights are downloaded.")
 def list_models(here: bool) -> None:
-    """List the models of the catalog: id, task, backend, size, whether the weights are here, licence."""
+    """List the models of the catalog: id, task, backend, size, whether the weights are downloaded, licence."""
     settings = terminal.settings()
     store = parts.store(settings)
     registry = weights.whole_catalog(settings)
@@ -40,7 +40,7 @@ def list_models(here: bool) -> None:
 @command.command()
 @click.argument("models", nargs=-1)
 def pull(models: tuple[str, ...]) -> None:
-    """Bring the weights of MODELS, or of every model that the server needs by its settings.
+    """Download the weights of MODELS, or of every model that the current settings need.
 
     A model is an id of the catalog, one of OpenAI's names, or a repository on the hub (owner/name).
     """
@@ -63,14 +63,14 @@ def rm(models: tuple[str, ...]) -> None:
     for model in [registry.find(name) for name in models]:
         freed = sum(store.remove(part) for part in model.whole)
         if not freed:
-            raise UnknownModel(f"The weights of `{model.id}` are not here.", param="model")
+            raise UnknownModel(f"The weights of `{model.id}` are not downloaded.", param="model")
         click.echo(f"{model.id}: {terminal.megabytes(freed)} freed")
 
 
 @command.command()
 @click.argument("model")
 def show(model: str) -> None:
-    """Show everything known of one MODEL."""
+    """Show the details of one MODEL."""
     settings = terminal.settings()
     entry = weights.whole_catalog(settings).find(model)
     store = parts.store(settings)
@@ -96,7 +96,7 @@ def show(model: str) -> None:
 def _state(store: Store, model: ModelEntry) -> str:
     if not any(part.sources for part in model.whole):
         return "none needed"
-    return "here" if all(store.is_complete(part) for part in model.whole) else "not here"
+    return "downloaded" if all(store.is_complete(part) for part in model.whole) else "not downloaded"
 
 
 def _yes(answer: bool) -> str:

@@ -26,12 +26,12 @@ GRACE_S = 10
 
 
 @click.command(name="serve")
-@click.option("--host", help="Address to listen on; else OS_HOST.")
-@click.option("--port", help="Port to listen on; else OS_PORT.")
-@click.option("--unix-socket", help="Path of a Unix socket to listen on instead of a port; else OS_UNIX_SOCKET.")
-@click.option("--no-pull", is_flag=True, help="Do not fetch missing weights first; each model is then fetched when it is first asked for.")
+@click.option("--host", help="Address to listen on. Default: OS_HOST.")
+@click.option("--port", help="Port to listen on. Default: OS_PORT.")
+@click.option("--unix-socket", help="Path of a Unix socket to listen on instead of a port. Default: OS_UNIX_SOCKET.")
+@click.option("--no-pull", is_flag=True, help="Do not pull missing weights first; each model is downloaded at its first use.")
 def command(host: str | None, port: str | None, unix_socket: str | None, no_pull: bool) -> None:
-    """Start the server, after pulling the weights that it needs."""
+    """Pull missing weights and start the server."""
     settings = terminal.settings(OS_HOST=host, OS_PORT=port, OS_UNIX_SOCKET=unix_socket)
     if settings.unix_socket is not None and not (host is None and port is None):
         raise WrongUse(f"The server listens on the Unix socket {settings.unix_socket.path}: leave out --host and --port.")
@@ -54,7 +54,7 @@ def require_backends(settings: Settings) -> None:
     """Name the backends that are left out because they are not installed; raise WrongUse if nothing is left of a task."""
     missing = left_out(settings)
     for entry in missing:
-        terminal.note(f"{entry.name} is not installed and is left out: {entry.remedy}")
+        terminal.note(f"{entry.name} is not installed and is disabled: {entry.remedy}")
     there = {placement.backend.task for placement in plan(settings)}
     for entry in missing:
         if entry.task not in there:
@@ -129,5 +129,5 @@ def _pull(settings: Settings, store: Store) -> None:
             weights.pull(store, [model])
         except SpeechError as error:
             if model.id in (defaults.stt_model, defaults.tts_model):
-                raise click.ClickException(f"{one_line(error)} To start without it: --no-pull.") from error
-            terminal.note(f"{model.id} is not here: {one_line(error)}")
+                raise click.ClickException(f"{one_line(error)} Use --no-pull to start without it.") from error
+            terminal.note(f"{model.id} is not downloaded: {one_line(error)}")

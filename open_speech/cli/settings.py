@@ -22,7 +22,7 @@ def command() -> None:
     except SettingsError as error:
         settings, wrong = Settings(), error
     rows = [(name.upper(), _shown(settings, name), field.description or "") for name, field in Settings.model_fields.items()]
-    terminal.table(("Setting", "Value", "What it does"), rows)
+    terminal.table(("Setting", "Value", "Description"), rows)
     if wrong is not None:
         raise wrong
 

@@ -30,13 +30,13 @@ STDOUT = Path("-")
 
 @click.command(name="speak")
 @click.argument("text")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write; `-` is stdout.")
-@click.option("--voice", help="A voice of the model, one of OpenAI's names, or a blend.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write. `-` writes to stdout.")
+@click.option("--voice", help="Voice of the model, one of OpenAI's voice names, or a blend of voices.")
 @click.option("--model", default="tts-1", show_default=True, help="Model id or one of OpenAI's names.")
-@click.option("--speed", type=float, help="From 0.25 to 4; else TTS_SPEED.")
-@click.option("--format", "wanted", type=click.Choice(FORMATS), help="Else by the file's suffix; on stdout TTS_DEFAULT_FORMAT.")
+@click.option("--speed", type=float, help="Speed, from 0.25 to 4. Default: TTS_SPEED.")
+@click.option("--format", "wanted", type=click.Choice(FORMATS), help="Audio format. Default: by suffix; on stdout TTS_DEFAULT_FORMAT.")
 def command(text: str, output: Path, voice: str | None, model: str, speed: float | None, wanted: AudioFormat | None) -> None:
-    """Speak TEXT into a sound file, without a server. `-` reads the text from stdin."""
+    """Synthesize TEXT into an audio file, without a server. `-` reads the text from stdin."""
     settings = terminal.settings()
     chosen = format_of(output, wanted, settings)
     words = sys.stdin.read() if text == "-" else text
@@ -75,7 +75,7 @@ def format_of(output: Path, wanted: AudioFormat | None, settings: Settings) -> A
         return SUFFIXES[output.suffix.lower()]
     except KeyError:
         known = ", ".join(SUFFIXES)
-        raise WrongUse(f"Which format is `{output}`? Its suffix is none of {known}; say it with --format.") from None
+        raise WrongUse(f"Unknown suffix of `{output}`: use one of {known}, or set --format.") from None
 
 
 async def _write(speaking: Awaitable[SpeechStream], file: IO[bytes], chosen: AudioFormat) -> None:

@@ -29,9 +29,9 @@ STDIN = Path("-")
 @click.command(name="transcribe")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 @click.option("--model", default="whisper-1", show_default=True, help="Model id or one of OpenAI's names.")
-@click.option("--language", help="Language of the speech, as a code or an English name; unset or `auto` detects it.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="As the API writes it.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; for several files a folder. Else stdout.")
+@click.option("--language", help="Language of the speech, as a code or an English name. Default: detect it, as `auto` does.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Output format, as in the API.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, or a folder for several files. Default: stdout.")
 def command(files: tuple[Path, ...], model: str, language: str | None, form: TranscriptFormat, output: Path | None) -> None:
     """Transcribe audio or video FILES, without a server. `-` reads a file from stdin."""
     settings = terminal.settings()
@@ -57,7 +57,7 @@ def places(files: tuple[Path, ...], form: TranscriptFormat, output: Path | None)
         return {files[0]: output}
     targets = {file: output / f"{'stdin' if file == STDIN else file.stem}{SUFFIXES[form]}" for file in files}
     if len(set(targets.values())) < len(targets):
-        raise WrongUse("output: two of the files have the same name; write them into different folders.")
+        raise WrongUse("output: two of the files would have the same name. Write them into different folders.")
     output.mkdir(parents=True, exist_ok=True)
     return dict(targets)
 

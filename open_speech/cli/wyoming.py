@@ -51,32 +51,32 @@ def _option(name: str, text: str, variable: str | None = None, **how: Any) -> cl
 _DIALECT = click.Choice(DIALECTS, case_sensitive=False)
 OPTIONS = [
     _option("--uri", "Where to listen: tcp://, unix:// or stdio://.", "WYOMING_URI", default="tcp://0.0.0.0:10300", show_default=True),
-    _option("--log-level", "How much to say.", "WYOMING_LOG_LEVEL", default="INFO", type=click.Choice(LEVELS, case_sensitive=False)),
-    _option("--languages", "Languages to tell of models that do not tell theirs; else all.", "WYOMING_LANGUAGES", callback=_words),
+    _option("--log-level", "Log level.", "WYOMING_LOG_LEVEL", default="INFO", type=click.Choice(LEVELS, case_sensitive=False)),
+    _option("--languages", "Languages of models that do not report theirs. Default: all.", "WYOMING_LANGUAGES", callback=_words),
     _option("--upstream", "The server for both tasks, for example http://host:8100/v1.", "WYOMING_UPSTREAM"),
-    click.Option(["--local"], is_flag=True, help="Use the engines of this machine, as the settings say, and no other server."),
-    _option("--stt-openai-url", "Server that transcribes; else OpenAI's."),
-    _option("--stt-openai-key", "Key it wants."),
-    _option("--stt-models", "Its models, the default first; else it is asked.", callback=_words),
-    _option("--stt-streaming-models", "Models to be asked while somebody still speaks.", callback=_words),
-    _option("--stt-backend", "What kind of server it is; else found out.", type=_DIALECT),
-    _option("--stt-temperature", "How freely it chooses words.", type=click.FloatRange(0, 1)),
-    _option("--stt-prompt", "Text in the style that is wanted."),
-    _option("--tts-openai-url", "Server that speaks; else OpenAI's."),
-    _option("--tts-openai-key", "Key it wants."),
-    _option("--tts-models", "Its models, the default first; else it is asked.", callback=_words),
-    _option("--tts-voices", "Its voices, the default first; else it is asked.", callback=_words),
-    _option("--tts-backend", "What kind of server it is; else found out.", type=_DIALECT),
-    _option("--tts-speed", "Speed of everything that is spoken.", type=click.FloatRange(0.25, 4)),
-    _option("--tts-instructions", "How to speak, in words."),
-    _option("--tts-streaming-models", "Further models; here every model streams.", callback=_words),
-    _option("--tts-streaming-min-words", "Taken and not used: texts are cut at sentences.", type=click.IntRange(1)),
-    _option("--tts-streaming-max-chars", "Taken and not used, as above.", type=click.IntRange(1)),
+    click.Option(["--local"], is_flag=True, help="Use the backends of this machine, by its settings, instead of another server."),
+    _option("--stt-openai-url", "Server for transcription. Default: OpenAI."),
+    _option("--stt-openai-key", "API key of that server."),
+    _option("--stt-models", "Models of that server, the default first. Default: ask the server.", callback=_words),
+    _option("--stt-streaming-models", "Models that receive audio while the user is still speaking.", callback=_words),
+    _option("--stt-backend", "Type of that server. Default: detect it.", type=_DIALECT),
+    _option("--stt-temperature", "Sampling temperature.", type=click.FloatRange(0, 1)),
+    _option("--stt-prompt", "Prompt: text in the desired style."),
+    _option("--tts-openai-url", "Server for speech synthesis. Default: OpenAI."),
+    _option("--tts-openai-key", "API key of that server."),
+    _option("--tts-models", "Models of that server, the default first. Default: ask the server.", callback=_words),
+    _option("--tts-voices", "Voices of that server, the default first. Default: ask the server.", callback=_words),
+    _option("--tts-backend", "Type of that server. Default: detect it.", type=_DIALECT),
+    _option("--tts-speed", "Speed of all synthesized speech.", type=click.FloatRange(0.25, 4)),
+    _option("--tts-instructions", "Instructions for the style of speech, in plain language."),
+    _option("--tts-streaming-models", "Further models. All models stream.", callback=_words),
+    _option("--tts-streaming-min-words", "Accepted for compatibility and ignored: text is split into sentences.", type=click.IntRange(1)),
+    _option("--tts-streaming-max-chars", "Accepted for compatibility and ignored: text is split into sentences.", type=click.IntRange(1)),
 ]
 
 
 def _run(**given: Any) -> None:
-    """Serve Wyoming alone, for Home Assistant: by any OpenAI-compatible server, or with --local by the engines of this machine."""
+    """Serve only Wyoming, for Home Assistant, with an OpenAI-compatible server or (--local) the backends of this machine."""
     asked = asked_of(given)
     settings = settings_of(asked, given["tts_speed"])
     handler = logging.StreamHandler(sys.stderr)  # stdout may be the client's
@@ -108,7 +108,7 @@ def asked_of(given: dict[str, Any]) -> Asked:
         side("stt"), side("tts"), given["upstream"], given["languages"], given["stt_temperature"], given["stt_prompt"], given["local"]
     )
     if asked.local and (asked.upstream or asked.stt != Side() or asked.tts != Side()):
-        raise WrongUse("--local asks no other server: leave out --upstream and what is said of other servers.")
+        raise WrongUse("--local uses no other server: leave out --upstream and the options for other servers.")
     return asked
 
 

@@ -45,7 +45,7 @@ class Flow:
     def expect(self, count: int, source_rate: int) -> None:
         """Account for `count` samples that are about to come, before they cost memory. Raises AudioTooLong, InvalidAudio."""
         if source_rate not in _RATES:
-            raise InvalidAudio(f"The audio claims a sample rate of {source_rate} Hz.", param="file")
+            raise InvalidAudio(f"The file declares an unsupported sample rate of {source_rate} Hz.", param="file")
         self._seconds += count / source_rate
         if self._seconds > self.max_seconds:
             raise too_long(self.max_seconds)

@@ -79,7 +79,7 @@ def blocks(
                 yield piece
         last = flow.flush()
     if empty and not len(last.samples):
-        raise InvalidAudio("The file holds no audio.", param="file")
+        raise InvalidAudio("The file contains no audio.", param="file")
     yield last
 
 
@@ -100,7 +100,7 @@ def survey(source: bytes | Path | int, *, max_seconds: float) -> Survey:
             if found[0].is_done or len(found) > 1:
                 break
     if not found:
-        raise InvalidAudio("The file holds no audio.", param="file")
+        raise InvalidAudio("The file contains no audio.", param="file")
     return found[0].survey()
 
 

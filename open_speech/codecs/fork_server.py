@@ -161,7 +161,7 @@ def _decode(job: Job, file: int, answer: socket.socket) -> None:
     except SpeechError as error:
         answer.sendall(error_frame(error).encode())
     except MemoryError:
-        too_big = InvalidAudio("Decoding the file takes more memory than the server gives it.", param="file")
+        too_big = InvalidAudio("Decoding the file takes more memory than the server allows (OS_DECODE_MEMORY_MB).", param="file")
         answer.sendall(error_frame(too_big).encode())
     else:
         answer.sendall(END.encode())

@@ -75,7 +75,7 @@ class Nursery:
             try:
                 return TypeAdapter(InForce).validate_json(next(_frames(child)).payload)
             except (InvalidAudio, BackendTimeout) as gone:
-                raise BackendUnavailable("The process that decodes files does not start.", retry_after_s=1) from gone
+                raise BackendUnavailable("The decoding process does not start.", retry_after_s=1) from gone
             finally:
                 self._order()
 
@@ -129,9 +129,9 @@ class Nursery:
                     if answer == BORN:
                         return socket.socket(fileno=lines[0])
                 except OSError as gone:
-                    log.warning("the decoding process is gone (%s) and is started again", gone)
+                    log.warning("the decoding process ended (%s) and is being restarted", gone)
                 self._forget()
-        raise BackendUnavailable("No process to decode the file could be started.", retry_after_s=1)
+        raise BackendUnavailable("The server could not start a process to decode the file.", retry_after_s=1)
 
     def _order(self) -> None:
         """Have the next child made, for whoever comes."""
@@ -223,7 +223,7 @@ def _frames(answer: socket.socket) -> Iterator[Frame]:
                     return
                 case _:
                     yield frame
-    log.warning("a file ended its decoder: it crashed, or crossed a bound (OS_DECODE_MEMORY_MB, OS_DECODE_TIMEOUT_S)")
+    log.warning("a file ended its decoding process: it crashed or exceeded a limit (OS_DECODE_MEMORY_MB, OS_DECODE_TIMEOUT_S)")
     raise InvalidAudio("The file cannot be decoded.", param="file")
 
 
@@ -231,7 +231,7 @@ def _received(answer: socket.socket) -> bytes:
     try:
         return answer.recv(_READ_BYTES)
     except TimeoutError:
-        raise BackendTimeout("Decoding the file takes too long.") from None
+        raise BackendTimeout("Decoding the file takes longer than the server allows (OS_DECODE_TIMEOUT_S).") from None
     except ConnectionResetError:
         return b""
 

@@ -137,7 +137,7 @@ def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> Any:
 def _why_none(container: InputContainer) -> str:
     """Say why none of the audio can be decoded, with the codec's name, or else its tag in the file."""
     if not container.streams.audio:
-        return "The file holds no audio."
+        return "The file contains no audio."
     # PyAV knows a codec by its decoder. Only FFmpeg's description names one that has none.
     av.logging.set_level(av.logging.INFO)
     try:
@@ -145,7 +145,7 @@ def _why_none(container: InputContainer) -> str:
     finally:
         av.logging.set_level(None)
     if described is None:
-        return "The file holds no audio that can be decoded."
+        return "The file contains no audio that can be decoded."
     name, tag = described[1] or described[3], described[2]
     codec = f"an unknown codec (tag {tag})" if name == "none" and tag else f"the codec `{name}`"
     return f"The audio is in {codec}, which this server cannot decode. Convert the file, for example to FLAC."

@@ -67,14 +67,14 @@ class Answer:
         """Take bytes of the stream, cut anywhere. Raises LanguageModelFailed for what is no answer."""
         *lines, self._line = (self._line + data).split(b"\n")
         if len(self._line) > LINE_BYTES:
-            raise LanguageModelFailed("The language model's server sent no events but one endless line.")
+            raise LanguageModelFailed(f"The language model server returned an invalid response (a line longer than {LINE_BYTES} bytes).")
         for line in lines:
             yield from self._event(line)
 
     def finish(self) -> Ended:
         """Tell how it ended, when the stream has. Raises LanguageModelFailed if it broke off."""
         if self._reason is None and not self._done:
-            raise LanguageModelFailed("The language model's answer broke off before its end.")
+            raise LanguageModelFailed("The response of the language model server ended early.")
         return Ended(self._reason or "", self._usage)
 
     def whole(self, body: bytes) -> Iterator[Piece]:
@@ -93,7 +93,7 @@ class Answer:
 
     def _chunk(self, chunk: Mapping[str, Any], part: str) -> Iterator[Piece]:
         if chunk.get("error"):
-            raise LanguageModelFailed("The language model's server broke off with an error.")
+            raise LanguageModelFailed("The language model server aborted its response with an error.")
         self._count(chunk.get("usage"))
         choices = chunk.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
@@ -137,7 +137,7 @@ def _read(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         chunk = None
     if not isinstance(chunk, dict):
-        raise LanguageModelFailed("The language model's server answered with something that is no answer.")
+        raise LanguageModelFailed("The language model server returned an invalid response (not a JSON object).")
     return chunk
 
 

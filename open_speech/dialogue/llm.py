@@ -59,7 +59,7 @@ class LanguageModel:
                 for piece in answer.feed(data) if is_event else answer.whole(data):
                     chars += len(piece.text) if isinstance(piece, Said) else 0
                     if chars > ANSWER_CHARS:
-                        raise LanguageModelFailed(f"The language model's answer is longer than {ANSWER_CHARS} characters.")
+                        raise LanguageModelFailed(f"The response of the language model is longer than {ANSWER_CHARS} characters.")
                     yield piece
                     wait_s = self._timeout_s
         yield answer.finish()
@@ -77,13 +77,13 @@ class LanguageModel:
             async with asyncio.timeout(wait_s):
                 chunk = await anext(chunks, None)
         except (TimeoutError, httpx.TimeoutException) as late:
-            raise LanguageModelTimeout(f"The language model said nothing for {self._timeout_s:g} s.") from late
+            raise LanguageModelTimeout(f"The language model server sent nothing for {self._timeout_s:g} s.") from late
         except httpx.ConnectError as gone:
-            raise LanguageModelUnavailable("The language model's server cannot be reached.", retry_after_s=5) from gone
+            raise LanguageModelUnavailable("The language model server cannot be reached: check LLM_BASE_URL.", retry_after_s=5) from gone
         except httpx.HTTPError as broken:
-            raise LanguageModelFailed("The language model's answer broke off before its end.") from broken
+            raise LanguageModelFailed("The response of the language model server ended early.") from broken
         except httpx.InvalidURL as wrong:
-            raise LanguageModelUnavailable("LLM_BASE_URL is no address.") from wrong
+            raise LanguageModelUnavailable("LLM_BASE_URL is not a valid URL.") from wrong
         return None if chunk is None else (*chunk, wait_s - (time.monotonic() - began))
 
     async def _chunks(self, body: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
@@ -134,9 +134,9 @@ async def _beginning(answer: httpx.Response) -> bytes:
 
 def _refusal(status: int, body: bytes) -> LanguageModelFailed:
     """Say what an HTTP status means; the server's own words may hold what a client must not see, so they go to the log."""
-    log.warning("the language model's server answered %d: %s", status, body[:500].decode(errors="replace"))
+    log.warning("the language model server returned %d: %s", status, body[:500].decode(errors="replace"))
     if status == 429:
-        return LanguageModelBusy("The language model's server has too much to do.", retry_after_s=5)
+        return LanguageModelBusy("The language model server is overloaded.", retry_after_s=5)
     if status < 500:
-        return LanguageModelRefused(f"The language model's server refused the request (status {status}).")
-    return LanguageModelFailed(f"The language model's server failed (status {status}).")
+        return LanguageModelRefused(f"The language model server refused the request (status {status}).")
+    return LanguageModelFailed(f"The language model server failed (status {status}).")

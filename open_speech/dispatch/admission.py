@@ -51,7 +51,7 @@ class Queue:
     waiting: int = 0
     """Of these, those whose answers, or the first parts of long ones, are still to come."""
     live: int = 0
-    """Of those that wait, the ones where somebody talks or listens."""
+    """Waiting requests of live sessions and of clients that listen as audio is generated."""
     accepted: int = 0
     refused: int = 0
     """Both since the start."""
@@ -147,7 +147,7 @@ class Admission:
         ends = self._clock() + within_s
         while busy := sum(gate.line.under_way for gate in self._gates.values()):
             if self._clock() >= ends:
-                log.warning("stopping with %d requests under way, which took longer than %g s", busy, within_s)
+                log.warning("stopping with %d requests still in progress after %g s", busy, within_s)
                 break
             await asyncio.sleep(_LOOK_S)
         return not busy

@@ -162,7 +162,7 @@ class RunnerClient:
                 break
             except RunnerGone as gone:
                 await self._before_repeat(attempt, gone)
-        raise BackendFailed(f"The backend {self.name} gave no result.")
+        raise BackendFailed(f"The backend {self.name} returned no result.")
 
     async def transcribe(
         self, model: str, audio: Audio, options: TranscribeOptions, *, urgency: int = FILE, patience_s: float = 0.0
@@ -189,7 +189,7 @@ class RunnerClient:
             except RunnerGone as gone:
                 await self._before_repeat(attempt, gone)
         if not given:
-            raise BackendFailed(f"The backend {self.name} gave no result.")
+            raise BackendFailed(f"The backend {self.name} returned no result.")
 
     async def diarize(self, model: str, audio: Audio, options: DiarizeOptions) -> list[Turn]:
         """Tell who spoke when; repeated if its runner died. Raises as `transcribe`."""
@@ -203,7 +203,7 @@ class RunnerClient:
                 break
             except RunnerGone as gone:
                 await self._before_repeat(attempt, gone)
-        raise BackendFailed(f"The backend {self.name} gave no result.")
+        raise BackendFailed(f"The backend {self.name} returned no result.")
 
     async def synthesize(
         self, model: str, text: str, options: SpeechOptions, *, urgency: int = FILE, patience_s: float = 0.0
@@ -288,7 +288,7 @@ class RunnerClient:
 
     def _kept_weights(self) -> Weights:
         if self._weights is None:
-            raise BackendUnavailable(f"The files of the backend {self.name} are not looked after from here.")
+            raise BackendUnavailable(f"The files of the backend {self.name} are not managed by this server.")
         return self._weights
 
     async def _frames(self, start: Callable[[], AsyncGenerator[bytes, None]]) -> AsyncGenerator[Frame, None]:
@@ -299,7 +299,7 @@ class RunnerClient:
                 try:
                     arrived = list(decoder.feed(chunk))
                 except BrokenStream as broken:
-                    raise BackendFailed(f"The backend {self.name} answered out of protocol.") from broken
+                    raise BackendFailed(f"The backend {self.name} returned an invalid response.") from broken
                 for frame in arrived:
                     match frame.kind:
                         case Kind.END:
@@ -310,7 +310,7 @@ class RunnerClient:
                             self._beat(frame)
                         case _:
                             yield frame
-        raise RunnerGone("the answer was cut short")
+        raise RunnerGone("the response was truncated")
 
     def _beat(self, frame: Frame) -> None:
         """Say now and then, in the log, why calls wait."""
@@ -330,10 +330,10 @@ class RunnerClient:
     async def _before_repeat(self, attempt: int, gone: RunnerGone) -> None:
         """Pause before a repeat; after the last attempt raise instead."""
         self.lost += 1
-        log.warning("runner %s is gone (%s), attempt %d of %d", self.name, gone, attempt, ATTEMPTS)
+        log.warning("runner %s is not reachable (%s), attempt %d of %d", self.name, gone, attempt, ATTEMPTS)
         if attempt >= ATTEMPTS:
             raise self._unavailable() from gone
         await asyncio.sleep(PAUSE_S)
 
     def _unavailable(self) -> BackendUnavailable:
-        return BackendUnavailable(f"The backend {self.name} is not there at the moment; it is being started again.", retry_after_s=5)
+        return BackendUnavailable(f"The backend {self.name} is not available at the moment; it is being restarted.", retry_after_s=5)

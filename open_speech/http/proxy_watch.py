@@ -44,7 +44,7 @@ class ProxyWatch:
                 self._without[address] = self._without.get(address, 0) + 1
                 if self._without[address] >= WITHOUT:
                     self._warn(
-                        "OS_TRUST_PROXY is %d, but requests from %s have no X-Forwarded-For: all callers behind that address count as one. "
+                        "OS_TRUST_PROXY is %d, but requests from %s have no X-Forwarded-For: all clients behind that address count as one. "
                         "Have the proxy send the header, or set OS_TRUST_PROXY=0 if there is no proxy.",
                         self._proxies, address or "the Unix socket",
                     )  # fmt: skip

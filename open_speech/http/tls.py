@@ -66,7 +66,7 @@ def certificate(settings: Settings, now: datetime | None = None) -> Certificate 
     now = now or datetime.now(UTC)
     if settings.os_ssl_certfile is None:
         if settings.os_ssl_keyfile is not None:
-            raise SettingsError("OS_SSL_KEYFILE is set, and OS_SSL_CERTFILE is not: a key is of no use without its certificate.")
+            raise SettingsError("OS_SSL_KEYFILE is set but OS_SSL_CERTFILE is not: set both, or none.")
         return _made(settings.os_ssl_dir.expanduser().absolute(), settings.os_ssl_hosts, now)
     certfile = settings.os_ssl_certfile.expanduser().absolute()
     keyfile = settings.os_ssl_keyfile.expanduser().absolute() if settings.os_ssl_keyfile else certfile
@@ -95,10 +95,10 @@ def follow(context: ssl.SSLContext, certfile: str, keyfile: str) -> None:
             seen = now
             try:
                 context.load_cert_chain(certfile, keyfile)
-                log.info("the certificate in %s was read again", certfile)
+                log.info("reloaded the certificate in %s", certfile)
             except OSError as error:  # ssl.SSLError is one: the files do not fit each other yet
                 seen = None
-                log.warning("the certificate in %s is not taken: %s", certfile, error)
+                log.warning("the new certificate in %s is not used: %s", certfile, error)
 
     context.sni_callback = look
 
@@ -120,13 +120,13 @@ def _check(certfile: Path, keyfile: Path, now: datetime) -> None:
     try:
         shown = _read(certfile)
     except ValueError:
-        raise SettingsError(f"OS_SSL_CERTFILE={str(certfile)!r}: there is no certificate in it (PEM).") from None
+        raise SettingsError(f"OS_SSL_CERTFILE={str(certfile)!r}: the file contains no certificate (PEM).") from None
     if now > shown.not_valid_after_utc:
-        raise SettingsError(f"OS_SSL_CERTFILE={str(certfile)!r}: the certificate ended on {shown.not_valid_after_utc:%Y-%m-%d}.")
+        raise SettingsError(f"OS_SSL_CERTFILE={str(certfile)!r}: the certificate expired on {shown.not_valid_after_utc:%Y-%m-%d}.")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, _no_password)
     except (ssl.SSLError, _LockedKey):
-        problem = "there is no key in it that fits the certificate and needs no password (PEM)."
+        problem = "the file contains no unencrypted key of the certificate (PEM)."
         raise SettingsError(f"OS_SSL_KEYFILE={str(keyfile)!r}: {problem}") from None
 
 
@@ -153,7 +153,7 @@ def _made(folder: Path, hosts: Sequence[str], now: datetime) -> Certificate:
             if not _will_do(made.certfile, hosts, now):
                 _write(made, *_make(_names(hosts), now))
     except OSError as error:
-        raise SettingsError(f"OS_SSL_DIR={str(folder)!r}: {error.strerror}; the server keeps its certificate there.") from None
+        raise SettingsError(f"OS_SSL_DIR={str(folder)!r}: {error.strerror}; the server stores its certificate in this folder.") from None
     return made
 
 

@@ -32,7 +32,7 @@ def is_welcome(headers: Headers, origins: Collection[str]) -> bool:
 def check_origin(headers: Headers, origins: Collection[str]) -> None:
     """Raise InvalidRequest if a page may not connect."""
     if not is_welcome(headers, origins):
-        raise InvalidRequest("Pages of this origin may not connect; OS_WS_ALLOWED_ORIGINS lists those that may.")
+        raise InvalidRequest("Pages of this origin may not open WebSockets: add the origin to OS_WS_ALLOWED_ORIGINS.")
 
 
 async def turn_away(socket: WebSocket, error: SpeechError, message: Mapping[str, Any]) -> None:

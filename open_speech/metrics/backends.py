@@ -16,13 +16,18 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64)
 """Bounds of the histogram of batch sizes."""
 
 _LINE = (
-    ("under_way", "gauge", "open_speech_queue_under_way", "Requests that a backend has accepted and not finished."),
-    ("waiting", "gauge", "open_speech_queue_waiting", "Requests that wait for a backend: no part of their answer is there."),
-    ("live", "gauge", "open_speech_queue_waiting_live", "Of those that wait, the ones where somebody talks or listens."),
-    ("pace_s", "gauge", "open_speech_queue_pace_seconds", "Time from one answer to the next while somebody waits."),
-    ("accepted", "counter", "open_speech_queue_accepted", "Requests that were let in to a backend."),
-    ("refused", "counter", "open_speech_queue_refused", "Requests that were turned away because too many waited."),
-    ("waited_s", "counter", "open_speech_queue_waited_seconds", "Time that all accepted requests together have waited."),
+    ("under_way", "gauge", "open_speech_queue_under_way", "Requests accepted by a backend and not yet finished."),
+    ("waiting", "gauge", "open_speech_queue_waiting", "Requests that wait for a backend, without any part of their response."),
+    (
+        "live",
+        "gauge",
+        "open_speech_queue_waiting_live",
+        "Waiting requests of live sessions and of clients that listen as audio is generated.",
+    ),
+    ("pace_s", "gauge", "open_speech_queue_pace_seconds", "Time from one response to the next while requests are waiting."),
+    ("accepted", "counter", "open_speech_queue_accepted", "Requests accepted by a backend."),
+    ("refused", "counter", "open_speech_queue_refused", "Requests rejected because too many were waiting."),
+    ("waited_s", "counter", "open_speech_queue_waited_seconds", "Total waiting time of all accepted requests."),
 )
 
 
@@ -37,15 +42,17 @@ def of_lines(lines: Mapping[str, Queue]) -> list[Metric]:
 def of_clients(lost: Mapping[str, int], restarts: Mapping[str, int]) -> list[Metric]:
     """Tell what became of runners, as their callers saw it."""
     return [
-        _family("counter", "open_speech_runner_lost_calls", "Calls whose runner died under them; each is made again, some times.", lost),
-        _family("counter", "open_speech_runner_restarts", "Times that a runner was seen to be a new process.", restarts),
+        _family(
+            "counter", "open_speech_runner_lost_calls", "Calls whose runner died while it handled them; each is retried a few times.", lost
+        ),
+        _family("counter", "open_speech_runner_restarts", "Number of times that a runner was found to be a new process.", restarts),
     ]
 
 
 def of_cache(hits: Mapping[str, int], misses: Mapping[str, int]) -> list[Metric]:
     """Tell how often speech was found that had been made before: whole answers, and pieces of text."""
-    found = CounterMetricFamily("open_speech_cache_hits", "Speech that was found in the cache.", labels=("kind",))
-    missed = CounterMetricFamily("open_speech_cache_misses", "Speech that was looked for in the cache and made.", labels=("kind",))
+    found = CounterMetricFamily("open_speech_cache_hits", "Speech found in the cache.", labels=("kind",))
+    missed = CounterMetricFamily("open_speech_cache_misses", "Speech not found in the cache.", labels=("kind",))
     for family, counted in ((found, hits), (missed, misses)):
         for kind, count in counted.items():
             family.add_metric((kind,), count)
@@ -61,20 +68,20 @@ def _runners(states: States) -> Iterable[Metric]:
     up = {backend: state["runner"] is not None for backend, state in states.items()}
     yield _family("gauge", "open_speech_runner_up", "Whether a runner answered within two seconds.", up)
     ready = {backend: state["ready"] for backend, state in states.items()}
-    yield _family("gauge", "open_speech_runner_ready", "Whether calls to a backend are taken; also one that is being started again.", ready)
+    yield _family("gauge", "open_speech_runner_ready", "Whether a backend accepts calls, including while it is being restarted.", ready)
     memory = {backend: answer["memory_bytes"] for backend, answer in _answers(states) if "memory_bytes" in answer}
-    yield _family("gauge", "open_speech_runner_memory_bytes", "Memory of a runner's process, with all models in it.", memory)
+    yield _family("gauge", "open_speech_runner_memory_bytes", "Memory of a runner's process, with all loaded models.", memory)
     fetched = {backend: answer["fetched_models"] for backend, answer in _answers(states) if "fetched_models" in answer}
-    yield _family("counter", "open_speech_downloads", "Models whose files a runner has fetched since it began.", fetched)
+    yield _family("counter", "open_speech_downloads", "Models that a runner has downloaded since it started.", fetched)
     fetching = {
         backend: sum("loading" != told.get("state") for told in answer.get("progress", {}).values()) for backend, answer in _answers(states)
     }
-    yield _family("gauge", "open_speech_downloads_under_way", "Models whose files are being fetched.", fetching)
+    yield _family("gauge", "open_speech_downloads_under_way", "Models that are being downloaded.", fetching)
 
 
 def _models(states: States) -> Iterable[Metric]:
-    loaded = GaugeMetricFamily("open_speech_model_loaded", "Models that are in memory.", labels=("backend", "model"))
-    idle = GaugeMetricFamily("open_speech_model_idle_seconds", "Time since a loaded model was used.", labels=("backend", "model"))
+    loaded = GaugeMetricFamily("open_speech_model_loaded", "Models loaded in memory.", labels=("backend", "model"))
+    idle = GaugeMetricFamily("open_speech_model_idle_seconds", "Time since the last use of a loaded model.", labels=("backend", "model"))
     users = GaugeMetricFamily("open_speech_model_calls_under_way", "Calls that use a loaded model.", labels=("backend", "model"))
     for backend, answer in _answers(states):
         for model, idle_s in answer.get("loaded", {}).items():
@@ -85,7 +92,7 @@ def _models(states: States) -> Iterable[Metric]:
 
 
 def _batches(states: States) -> Metric:
-    sizes = HistogramMetricFamily("open_speech_batch_size", "Windows or texts that one call of a model took.", labels=("backend",))
+    sizes = HistogramMetricFamily("open_speech_batch_size", "Number of windows or texts in one call of a model.", labels=("backend",))
     for backend, answer in _answers(states):
         if counted := answer.get("batches"):
             buckets, total = histogram({int(size): count for size, count in counted.items()}, BATCHES)

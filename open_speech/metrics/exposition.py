@@ -72,11 +72,11 @@ def aliases(families: Iterable[Metric]) -> list[Metric]:
     known = {family.name: family for family in families}
     told = [_renamed(known[ours], *theirs) for ours, theirs in ALIASES.items() if ours in known]
     if (requests := known.get("open_speech_http_requests")) is not None:
-        failed = Metric("app_http_request_errors", "HTTP requests that were answered with an error.", "counter")
+        failed = Metric("app_http_request_errors", "HTTP requests that returned an error.", "counter")
         failed.samples = [s for s in requests.samples if s.labels["status"] >= "400"]
         told.append(_renamed(failed, "app_http_request_errors", ALIASES["open_speech_http_requests"][1]))
     if (errors := known.get("open_speech_errors")) is not None:
-        refused = Metric("app_rate_limit_rejections", "Requests beyond somebody's rate limit.", "counter")
+        refused = Metric("app_rate_limit_rejections", "Requests rejected by the rate limit.", "counter")
         total = sum(s.value for s in errors.samples if s.labels["code"] == "rate_limit_exceeded")
         refused.add_sample("app_rate_limit_rejections_total", {}, total)
         told.append(refused)

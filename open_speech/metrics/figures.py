@@ -22,47 +22,47 @@ class Figures:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "open_speech_http_requests", "HTTP requests, by the route they matched.", ("door", "route", "method", "status"),
+            "open_speech_http_requests", "HTTP requests by matched route.", ("door", "route", "method", "status"),
             registry=registry,
         )  # fmt: skip
         self.durations = Histogram(
             "open_speech_http_request_duration_seconds",
-            "Time from a request's head to the end of its answer.",
+            "Time from a request's headers to the end of its response.",
             ("door", "route"),
             buckets=WORK_S,
             registry=registry,
         )
         self.first_bytes = Histogram(
             "open_speech_http_first_byte_seconds",
-            "Time from a request's head to the first byte of its answer's body.",
+            "Time from a request's headers to the first byte of the response body.",
             ("door", "route"),
             buckets=WAITS_S,
             registry=registry,
         )
-        self.under_way = Gauge(
-            "open_speech_http_requests_under_way", "HTTP requests whose answer has not ended.", ("door",), registry=registry
-        )
+        self.under_way = Gauge("open_speech_http_requests_under_way", "HTTP requests in progress.", ("door",), registry=registry)
         self.errors = Counter(
-            "open_speech_errors", "Errors that clients were told, by their code; in a session there may be many.", ("door", "code"),
+            "open_speech_errors", "Errors sent to clients, by code; a session may have many.", ("door", "code"),
             registry=registry,
         )  # fmt: skip
-        self.sessions = Gauge("open_speech_sessions", "Connections that are open at a live door.", ("door",), registry=registry)
-        self.sessions_begun = Counter("open_speech_sessions_begun", "Connections opened at a live door.", ("door",), registry=registry)
+        self.sessions = Gauge("open_speech_sessions", "Open connections of a live API.", ("door",), registry=registry)
+        self.sessions_begun = Counter("open_speech_sessions_begun", "Connections opened at a live API.", ("door",), registry=registry)
         self.session_times = Histogram(
-            "open_speech_session_duration_seconds", "How long connections at a live door stay open.", ("door",), buckets=SESSION_S,
+            "open_speech_session_duration_seconds", "Duration of connections of a live API.", ("door",), buckets=SESSION_S,
             registry=registry,
         )  # fmt: skip
-        self.audio_in = Counter("open_speech_audio_in_seconds", "Sound that was transcribed.", ("model",), registry=registry)
-        self.audio_out = Counter("open_speech_audio_out_seconds", "Sound that was made.", ("model",), registry=registry)
-        self.characters = Counter("open_speech_characters", "Characters of text to speak, tags not counted.", ("model",), registry=registry)
+        self.audio_in = Counter("open_speech_audio_in_seconds", "Duration of transcribed audio.", ("model",), registry=registry)
+        self.audio_out = Counter("open_speech_audio_out_seconds", "Duration of synthesized audio.", ("model",), registry=registry)
+        self.characters = Counter(
+            "open_speech_characters", "Characters of synthesized text, tags not counted.", ("model",), registry=registry
+        )
         self.factors = Histogram(
             "open_speech_real_time_factor",
-            "Seconds that a transcription, a live pass or a speech took for each second of its sound, a slow listener's time not counted.",
+            "Processing time of a transcription, live pass or synthesis per second of audio, without waiting for slow clients.",
             ("task", "model"),
             buckets=FACTORS,
             registry=registry,
         )
         self.first_sounds = Histogram(
-            "open_speech_first_sound_seconds", "Time until the first sound of a speech was made.", ("model",), buckets=WAITS_S,
+            "open_speech_first_sound_seconds", "Time until the first audio of a synthesis.", ("model",), buckets=WAITS_S,
             registry=registry,
         )  # fmt: skip

@@ -45,9 +45,9 @@ class Cleaning:
     """What to do to a recording before it is recognised."""
 
     noise_reduce: bool = False
-    """Take steady noise out."""
+    """Remove steady noise."""
     normalize: bool = True
-    """Make a very quiet recording louder."""
+    """Raise the level of a very quiet recording."""
 
 
 def clean(audio: Audio, how: Cleaning) -> Audio:

@@ -47,9 +47,9 @@ def make_private(*places: Path) -> int:
             except PermissionError:
                 foreign += 1
         if foreign:
-            log.warning("%s: other users may read %d files and folders, and they are not the server's to change", place, foreign)
+            log.warning("%s: other users may read %d files and folders, and the server may not change their permissions", place, foreign)
         if changed > before:
-            log.warning("%s: other users could read %d files and folders, and cannot any more", place, changed - before)
+            log.warning("%s: removed the access of other users to %d files and folders", place, changed - before)
     return changed
 
 

@@ -202,7 +202,7 @@ class SpeechCache:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
-            log.warning("the speech cache in %s is damaged: it begins anew", self._folder)
+            log.warning("the speech cache in %s is damaged and was cleared", self._folder)
             shutil.rmtree(self._folder)
             return self._opened()
 
@@ -215,7 +215,7 @@ class SpeechCache:
     def _complain(self, error: BaseException) -> None:
         if time.monotonic() - self._complained_at > _COMPLAINT_S:
             self._complained_at = time.monotonic()
-            log.warning("the speech cache in %s does not work: %s", self._folder, str(error) or type(error).__name__)
+            log.warning("the speech cache in %s failed: %s", self._folder, str(error) or type(error).__name__)
 
 
 class _Plain(diskcache.Disk):  # type: ignore[misc]

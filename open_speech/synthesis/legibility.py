@@ -106,12 +106,12 @@ class Legibility:
         languages = LANGUAGES.get(script, ())
         can = [f"`{known.id}` of `{model.id}`" for model in self._others for known in model.voices if _primary(known.language) in languages]
         hint = (
-            f"Voices here that do: {', '.join(can[:_MOST_VOICES])}."
+            f"Voices that read it: {', '.join(can[:_MOST_VOICES])}."
             if can
-            else f"Install a voice that does: one for {' or '.join(f'`{language}`' for language in languages[:4]) or 'its language'}."
+            else f"Install a voice that reads it: one for {' or '.join(f'`{language}`' for language in languages[:4]) or 'its language'}."
         )
         raise UnreadableText(
-            f"The voice `{voice}` does not read {NAMES.get(script, script)}, and the text is nothing else. {hint}", param="input"
+            f"The voice `{voice}` does not read {NAMES.get(script, script)}, and the text contains nothing else. {hint}", param="input"
         )
 
 

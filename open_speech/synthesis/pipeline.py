@@ -127,7 +127,7 @@ class Sound:
                                     spoken = True
                                     yield audio
         if not spoken:
-            raise NothingToSpeak("input holds nothing that can be spoken.", param="input")
+            raise NothingToSpeak("input contains nothing that can be spoken.", param="input")
         async for audio in self._settle():
             yield audio
 

@@ -60,7 +60,7 @@ class SpeechStream:
         if isinstance(first, SpeechError):
             raise first
         if first is None:
-            raise BackendFailed("The backend made no sound.")
+            raise BackendFailed("The backend returned no audio.")
         speech.rate = first.rate
         speech._next = first
         return speech

@@ -89,13 +89,13 @@ class Pattern(Saying):
     def _is_quick(self) -> Self:
         try:
             if self.compiled.fullmatch(""):
-                raise ValueError(f"`{self.match}` matches where there is nothing")
+                raise ValueError(f"`{self.match}` matches the empty string")
             for trial in _TRIALS:
                 self.compiled.sub(self.say or "", trial, timeout=PATTERN_S)
         except (regex.error, IndexError) as wrong:
             raise ValueError(f"`{self.match}`: {wrong}") from None
         except TimeoutError:
-            raise ValueError(f"`{self.match}` takes too long: it repeats what it repeats already") from None
+            raise ValueError(f"`{self.match}` takes too long: it nests repetitions") from None
         return self
 
     def apply(self, text: str, *, phonemes: bool) -> str:
@@ -106,7 +106,7 @@ class Pattern(Saying):
         try:
             return str(self.compiled.sub(said, text, timeout=PATTERN_S))
         except TimeoutError:
-            log.warning("the pronunciation pattern `%s` takes too long for a sentence; it is left out there", self.match)
+            log.warning("the pronunciation pattern `%s` takes too long for a sentence and was skipped", self.match)
             return text
 
 
@@ -204,9 +204,9 @@ class Pronunciation:
         self._date = date
         try:
             self._rules = read(path)
-            log.info("%s was read again", path)
+            log.info("reloaded %s", path)
         except PronunciationError as broken:
-            log.warning("%s; the entries from before stay", broken)
+            log.warning("%s; the previous entries stay in use", broken)
 
 
 def read(path: Path) -> Rules:

@@ -73,9 +73,9 @@ def steps_of(text: str, *, phonemes: bool, language: str = "en") -> list[Step]:
         where = f"line {broken.getLineNumber()}, column {broken.getColumnNumber()}"
         raise InvalidRequest(f"input is not well-formed SSML: {broken.getMessage()} ({where}).", param="input") from None
     except DefusedXmlException:
-        raise InvalidRequest("SSML must not have a document type or entities of its own.", param="input") from None
+        raise InvalidRequest("SSML must not declare a document type or entities.", param="input") from None
     if reader.notes:
-        log.info("SSML that was left out: %s", ", ".join(sorted(reader.notes)))
+        log.info("ignored SSML: %s", ", ".join(sorted(reader.notes)))
     return reader.steps
 
 
@@ -106,7 +106,7 @@ class _Reader(ContentHandler):
     def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802 - the name that the parser calls
         self._tags += 1
         if self._tags > MOST_TAGS or len(self._frames) > DEEPEST:
-            raise InvalidRequest(f"SSML may have {MOST_TAGS} tags at most, and {DEEPEST} within one another.", param="input")
+            raise InvalidRequest(f"SSML may have at most {MOST_TAGS} tags, nested at most {DEEPEST} deep.", param="input")
         frame = self._frames[-1]
         tag = name.rpartition(":")[2]
         if frame.instead is None and frame.spoken:

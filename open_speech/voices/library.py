@@ -83,7 +83,7 @@ class Library:
         with self._voices.lock:
             there = self._voices.all()
             if any(voice.name == new.name for voice in there):
-                raise InvalidValue(f"There is a voice called `{new.name}` already.", param="name")
+                raise InvalidValue(f"A voice named `{new.name}` already exists.", param="name")
             self._require_room(len(there), "voices")
             name, now = self._voices.new_id()
             voice = StoredVoice(
@@ -117,7 +117,7 @@ class Library:
         return consent
 
     def rename_consent(self, consent: Consent, name: str) -> Consent:
-        """Give a consent another name. Raises InvalidValue naming `name`, or StorageFailed."""
+        """Rename a consent. Raises InvalidValue naming `name`, or StorageFailed."""
         check_name(name)
         renamed = consent.model_copy(update={"name": name})
         self._consents.change(renamed)
@@ -130,12 +130,12 @@ class Library:
         """
         resting = [voice.name for voice in self._voices.all() if voice.consent == consent.id]
         if resting:
-            raise InvalidValue(f"The voice `{resting[0]}` rests on this consent: delete the voice first.", param="consent_id")
+            raise InvalidValue(f"The voice `{resting[0]}` depends on this consent: delete the voice first.", param="consent_id")
         return self._consents.remove(consent.id)
 
     def _require_room(self, count: int, what: str) -> None:
         if count >= self._limit:
-            raise LibraryFull(f"The library holds {count} {what}, which is its limit; delete one first.")
+            raise LibraryFull(f"The library contains {count} {what}, which is its limit: delete one first.")
 
 
 def check_name(name: str) -> None:

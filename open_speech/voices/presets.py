@@ -84,10 +84,10 @@ class Presets(BaseModel):
     def _only_openais_names_are_mapped(self) -> Presets:
         for name in self.openai:
             if name not in OPENAI_VOICES:
-                raise ValueError(f"openai: `{name}` is none of OpenAI's voices; a name of your own goes under `voices`")
+                raise ValueError(f"openai: `{name}` is none of OpenAI's voices; put names of your own under `voices`")
         for name in self.voices:
             if name in OPENAI_VOICES:
-                raise ValueError(f"voices: `{name}` is one of OpenAI's voices; say under `openai` what it means here")
+                raise ValueError(f"voices: `{name}` is one of OpenAI's voices; set it under `openai`")
         return self
 
     def find(self, name: str | None) -> Preset | None:

@@ -75,12 +75,12 @@ class VoiceResolver:
         if not (wanted or reference or design) and entry.designs:
             design = manner.instructions  # who names no voice but says what it should be like wants one made up
         if reference and manner.design:
-            raise InvalidValue(f"A voice is either cloned or made up: send `{manner.field}` or `voice_design`.", param="voice_design")
+            raise InvalidValue(f"Send either `{manner.field}` or `voice_design`, not both.", param="voice_design")
         if reference and not entry.clones:
             self._refuse(entry, _CLONE, manner.field, lenient=manner.lenient)
             reference = None
         if design and not entry.designs:
-            self._refuse(entry, "make up voices", "voice_design" if manner.design else "voice", lenient=manner.lenient)
+            self._refuse(entry, "design voices", "voice_design" if manner.design else "voice", lenient=manner.lenient)
             design = None
         if reference or design:
             own = self.registry.voice(entry, None)
@@ -116,7 +116,7 @@ class VoiceResolver:
         if name in OPENAI_VOICES and not (fits and (entry.clones or self._has(entry, preset.voice))):
             return asked, None  # OpenAI's names are some voice of every model
         if not fits:
-            raise UnknownVoice(f"The voice `{name}` is one of the model `{preset.model}`, not of `{asked.id}`.", param="voice")
+            raise UnknownVoice(f"The voice `{name}` belongs to the model `{preset.model}`, not to `{asked.id}`.", param="voice")
         return entry, preset
 
     def voice(self, model: ModelEntry, name: str) -> str:
@@ -184,5 +184,5 @@ class VoiceResolver:
         if lenient:
             return
         can = [m.id for m in self.registry.models(Task.TTS) if (m.clones if what == _CLONE else m.designs)]
-        hint = f" Models here that do: {', '.join(can)}." if can else " No model here does."
+        hint = f" Models that do: {', '.join(can)}." if can else " No model on this server does."
         raise UnsupportedValue(f"The model `{entry.id}` does not {what}.{hint} `ignore_unsupported` leaves it out.", param=field)

@@ -22,7 +22,7 @@ class OpenArchive:
         try:
             self._file = zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path)
         except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
-            raise WeightsCorrupt(f"{self._name} is not an archive that can be read.") from error
+            raise WeightsCorrupt(f"{self._name} cannot be read as an archive.") from error
 
     def __enter__(self) -> OpenArchive:
         return self

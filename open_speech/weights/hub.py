@@ -75,23 +75,23 @@ class Hub:
         except NotThere as missing:
             # Without a token the hub answers 401 for a repository that does not exist.
             if missing.status in (401, 404):
-                raise UnknownModel(f"The model `{source.repo}` does not exist here or on the hub.", param="model") from missing
+                raise UnknownModel(f"The model `{source.repo}` does not exist here or on the Hugging Face hub.", param="model") from missing
             raise
         try:
             data = json.loads(page.body)
             commit, names = str(data["sha"]), [str(sibling["rfilename"]) for sibling in data["siblings"]]
         except (ValueError, KeyError, TypeError) as error:
-            raise SourceFailed("what answers is not a hub") from error
+            raise SourceFailed("the server is not a Hugging Face hub") from error
         paths = whisper_files(names)
         if not paths:
-            raise UnknownModel(f"The repository `{source.repo}` holds no Whisper in CTranslate2's format.", param="model")
+            raise UnknownModel(f"The repository `{source.repo}` contains no Whisper model in CTranslate2's format.", param="model")
         return Listing(commit, paths)
 
     def describe(self, source: HubSource, path: str, web: Web) -> WeightFile:
         """Ask for the size of a file, and for its SHA-256 where the hub knows it (large files only). Raises SourceFailed or NotThere."""
         headers = web.head(self.url(source, path), self.headers())
         if "x-repo-commit" not in headers:
-            raise SourceFailed("what answers is not a hub")
+            raise SourceFailed("the server is not a Hugging Face hub")
         # A large file's own figures are in the headers of the redirect to where it is stored.
         tag = headers.get("x-linked-etag", "").strip('"')
         size = headers.get("x-linked-size") or headers.get("content-length")

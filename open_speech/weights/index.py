@@ -83,7 +83,7 @@ class PackageIndex:
                 page = web.page(page_url, _ACCEPT)
                 found = links(page.content_type, page.body, page.url)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SourceFailed(f"the index has no readable page of {archive.project}") from error
+            raise SourceFailed(f"the index has no readable page for {archive.project}") from error
         url = found.get(archive.filename)
         if url is None:
             raise SourceFailed(f"the index has no {archive.filename}")

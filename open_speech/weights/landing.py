@@ -92,7 +92,7 @@ class Part:
         self.size += len(chunk)
         if self._expected.size is not None and self.size > self._expected.size:
             self.discard()
-            raise WeightsCorrupt(f"{self._expected.path}: more than the {self._expected.size} bytes that it should have; deleted.")
+            raise WeightsCorrupt(f"{self._expected.path}: more than the expected {self._expected.size} bytes; deleted.")
         self._hash.update(chunk)
         rest = memoryview(chunk)
         try:

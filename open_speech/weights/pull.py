@@ -115,6 +115,6 @@ class Pull:
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         what = f"{', '.join(names[:_NAMED])}{more}" if names else "its files"
         return WeightsUnavailable(
-            f"The model `{self._model.id}` lacks {what} ({'; '.join(self._reasons) or 'no source has them'}). "
-            f"They may be put by hand into `{self._model.id}` in the models folder (OS_MODELS_DIR)."
+            f"The model `{self._model.id}` is missing {what} ({'; '.join(self._reasons) or 'no source has them'}). "
+            f"Copy them by hand into `{self._model.id}` in the models folder (OS_MODELS_DIR)."
         )

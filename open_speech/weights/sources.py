@@ -124,7 +124,7 @@ class Courier:
                 web.download(found, target, WeightFile(archive.filename, archive.sha256, archive.size), self._meter)
             return target
         if not found.is_file() or sha256_of(found) != archive.sha256:
-            raise SourceFailed(f"the local {archive.filename} is another file")
+            raise SourceFailed(f"the local {archive.filename} has a different SHA-256")
         return found
 
 

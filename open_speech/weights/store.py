@@ -67,7 +67,7 @@ class Store:
         """Name the folder of a model, present or not. Raises UnknownModel if the id could lead out of the models folder."""
         parts = model.id.split("/")
         if len(parts) > _MOST_PARTS or not all(_PART.fullmatch(part) for part in parts):
-            raise UnknownModel(f"The model `{model.id}` does not exist here or on the hub.", param="model")
+            raise UnknownModel(f"The model `{model.id}` does not exist here or on the Hugging Face hub.", param="model")
         return self._root.joinpath(*parts)
 
     def is_complete(self, model: ModelEntry) -> bool:

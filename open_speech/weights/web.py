@@ -33,7 +33,7 @@ class NotThere(SourceFailed):
     """The server answers, but does not have this file or does not show it to us."""
 
     def __init__(self, host: str, status: int) -> None:
-        super().__init__(f"{host} answered {status}")
+        super().__init__(f"{host} returned {status}")
         self.status = status
 
 
@@ -87,7 +87,7 @@ class Web:
                         _refuse(response)
                     return {name.lower(): value for name, value in response.headers.items()}
                 url = str(onward.url)
-        raise SourceFailed("it redirects without end")
+        raise SourceFailed("it redirects too often")
 
     @contextmanager
     def _answer(self, method: str, url: str, headers: Mapping[str, str], *, follow: bool = True) -> Iterator[httpx.Response]:
@@ -157,11 +157,11 @@ def _refuse(response: httpx.Response) -> None:
     """Raise unless the answer carries what was asked for."""
     status = response.status_code
     if status in _BUSY:
-        raise _TryAgain(f"{response.url.host} answered {status}")
+        raise _TryAgain(f"{response.url.host} returned {status}")
     if response.is_error:
         raise NotThere(response.url.host, status)
     if not response.is_success:
-        raise SourceFailed(f"{response.url.host} answered {status}")
+        raise SourceFailed(f"{response.url.host} returned {status}")
 
 
 def _words(error: Exception) -> str:

@@ -120,5 +120,5 @@ class Aftercare:
             return
         kept = resident_bytes()
         if self._is_empty() and kept > self._before * KEPT:
-            log.info("no model is loaded and %d MB are kept: starting afresh (pid %d)", (kept - self._before) >> 20, os.getpid())
+            log.info("no model is loaded but %d MB are in use: restarting (pid %d)", (kept - self._before) >> 20, os.getpid())
             self._leave()

@@ -24,5 +24,5 @@ def _watch(parent: int) -> None:
     waiting = threading.Event()
     while os.getppid() == parent:
         waiting.wait(CHECK_S)
-    log.warning("the supervising process is gone: this one stops, too")
+    log.warning("the supervising process ended: stopping")
     os.kill(os.getpid(), signal.SIGTERM)

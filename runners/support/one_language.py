@@ -13,5 +13,5 @@ def settle(options: TranscribeOptions, model: ModelEntry) -> str:
     field, wanted = ("language", (options.language,)) if options.language else ("languages", options.languages)
     if wanted and known not in [language_code(value) for value in wanted]:
         names = ", ".join(f"`{value}`" for value in wanted)
-        raise UnsupportedLanguage(f"The model `{model.id}` knows {language_name(known).title()} only, and not {names}.", param=field)
+        raise UnsupportedLanguage(f"The model `{model.id}` supports {language_name(known).title()} only, not {names}.", param=field)
     return known

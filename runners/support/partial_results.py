@@ -81,6 +81,6 @@ def announced(items: Iterable[Segment | str | None], seconds: float, options: Tr
             if begun and not options.detect_only:
                 yield info
     if options.detect_only and begun and not told:
-        raise UnsupportedValue("The server behind this model does not tell the language.", param="model")
+        raise UnsupportedValue("The server behind this model does not report the language.", param="model")
     if options.detect_only or not begun:
         yield info

@@ -63,12 +63,12 @@ class Patience:
                 wait = max(busy.wait_s, FIRST_PAUSE_S * 2**attempt * random.uniform(0.8, 1.2))
                 if attempt == self.retries or wait > LONGEST_PAUSE_S or time.monotonic() + wait > deadline:
                     raise busy.error from busy
-                log.warning("%s Attempt %d: once more in %.1f s", busy, attempt + 1, wait)
+                log.warning("%s Attempt %d: retrying in %.1f s", busy, attempt + 1, wait)
                 self.pause(wait)
                 continue
             yield first
             try:
                 yield from answer
             except Busy as busy:
-                raise BackendFailed(f"Broken off in the midst of an answer: {busy}") from busy
+                raise BackendFailed(f"Disconnected in the middle of a response: {busy}") from busy
             return

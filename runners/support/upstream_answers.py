@@ -46,7 +46,7 @@ def written_of(answer: Any, seconds: float) -> Written:
     Raises BackendFailed if it is no transcript.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
-        raise BackendFailed("The upstream server's answer is no transcript.")
+        raise BackendFailed("The upstream server returned an invalid response (no transcript).")
     text = answer["text"].strip()
     clock = _Clock(seconds)
     segments = tuple(_segments(_dicts(answer.get("segments")), text, clock))
@@ -84,7 +84,7 @@ def events_of(chunks: Iterable[bytes]) -> Iterator[Delta | Done]:
     if plain and not ended:
         yield Done(None)
     elif not ended:
-        raise BackendFailed("The upstream server broke off in the midst of its answer.")
+        raise BackendFailed("The upstream server disconnected in the middle of its response.")
 
 
 def _event(data: str) -> Any:
@@ -101,7 +101,7 @@ def _data(chunks: Iterable[bytes]) -> Iterator[str]:
     for chunk in chunks:
         buffer += chunk
         if len(buffer) > LONGEST_LINE:
-            raise BackendFailed("The upstream server's answer has no end.")
+            raise BackendFailed("The response of the upstream server is too long.")
         *whole, buffer = buffer.split(b"\n")
         for raw in whole:
             line = raw.decode(errors="replace").rstrip("\r")

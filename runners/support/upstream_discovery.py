@@ -68,7 +68,7 @@ def explored(server: Upstream, dialect: str, settings: str, *, voices_for: Calla
     """Ask as `discover` does, over a client that is open already; for voices only where they are wanted. Raises Busy for nobody there."""
     status, answer = server.get(server.base + "/models")
     if status in (401, 403):
-        raise BackendFailed(f"The upstream server refuses {settings}_API_KEY.")
+        raise BackendFailed(f"The upstream server rejected {settings}_API_KEY.")
     rows = list(_rows(answer))
     spoken = cast("Dialect", dialect) if dialect != "auto" else _dialect(server, rows)
     listening, speaking = _sorted_out(rows, spoken)

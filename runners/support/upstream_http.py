@@ -62,7 +62,7 @@ class Answer:
         for chunk in self.chunks:
             data += chunk
             if len(data) > LONGEST_ANSWER:
-                raise BackendFailed("The upstream server's answer has no end.")
+                raise BackendFailed("The response of the upstream server is too long.")
         return bytes(data)
 
     def json(self) -> Any:
@@ -70,7 +70,7 @@ class Answer:
         try:
             return json.loads(self.whole())
         except ValueError:
-            raise BackendFailed("The upstream server's answer is not JSON.") from None
+            raise BackendFailed("The upstream server returned an invalid response (not JSON).") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +140,13 @@ class Upstream:
                     return
                 yield from read(Answer(answer.headers.get("content-type", "").lower(), _chunks(answer, deadline)))
         except httpx.ConnectTimeout as late:
-            raise Busy(BackendUnavailable("The upstream server does not answer.", retry_after_s=5)) from late
+            raise Busy(BackendUnavailable("The upstream server does not respond.", retry_after_s=5)) from late
         except httpx.TimeoutException as late:
-            raise BackendTimeout("The upstream server did not answer in time.") from late
+            raise BackendTimeout("The upstream server did not respond in time.") from late
         except httpx.TransportError as gone:
-            raise Busy(BackendUnavailable("The upstream server is not there.", retry_after_s=5)) from gone
+            raise Busy(BackendUnavailable("The upstream server cannot be reached: check its URL.", retry_after_s=5)) from gone
         except (httpx.DecodingError, httpx.InvalidURL) as broken:
-            raise BackendFailed("The upstream server's answer cannot be read.") from broken
+            raise BackendFailed("The upstream server returned an invalid response.") from broken
 
     def _refusal(self, answer: httpx.Response) -> Exception:
         body = b""
@@ -155,7 +155,7 @@ class Upstream:
             if len(body) > ERROR_BYTES:
                 break
         told = told_of(body, self._address.key)
-        log.warning("the upstream server answered %d: %s", answer.status_code, told.message)
+        log.warning("the upstream server returned %d: %s", answer.status_code, told.message)
         return refusal(answer.status_code, told, answer.headers.get("retry-after", ""), self._address.settings)
 
 
@@ -194,18 +194,18 @@ def refusal(status: int, told: Told, retry_after: str, settings: str) -> Excepti
     """Say what a failed answer comes to: Busy for what may pass, or one of SpeechError's children."""
     if status == 429 and told.code not in _NEVER:
         wait_s = float(retry_after) if retry_after.isascii() and retry_after.isdecimal() else 0.0
-        return Busy(Overloaded("The upstream server has too much to do.", retry_after_s=wait_s or 1), wait_s)
+        return Busy(Overloaded("The upstream server is overloaded.", retry_after_s=wait_s or 1), wait_s)
     if status in (502, 503, 504):
-        return Busy(BackendUnavailable("The upstream server cannot answer at the moment.", retry_after_s=5))
+        return Busy(BackendUnavailable("The upstream server is unavailable at the moment.", retry_after_s=5))
     if status >= 500 or status == 408:
         return Busy(BackendFailed("The upstream server failed on this request."))
     if status in (401, 403):
-        return BackendFailed(f"The upstream server refuses {settings}_API_KEY.")
+        return BackendFailed(f"The upstream server rejected {settings}_API_KEY.")
     if status == 429:
-        return BackendFailed(f"The upstream server's account is at its limit: {told.message}")
+        return BackendFailed(f"The account at the upstream server has reached its limit: {told.message}")
     if status in (400, 404, 413, 415, 422):
         return _client_error(status, told, settings)
-    return BackendFailed(f"What answers at {settings}_URL is no OpenAI-compatible server: it says {status}.")
+    return BackendFailed(f"The server at {settings}_URL is not OpenAI-compatible: it returned {status}.")
 
 
 def _client_error(status: int, told: Told, settings: str) -> SpeechError:
@@ -215,7 +215,7 @@ def _client_error(status: int, told: Told, settings: str) -> SpeechError:
         param = "model"
     elif told.code == "voice_not_found" or (param is None and "voice" in told.message.lower()):
         param = "voice"
-    message = f"The upstream server refuses the request: {told.message or status}"
+    message = f"The upstream server rejected the request: {told.message or status}"
     if param is None and status == 404:
         return BackendFailed(f"The upstream server has no such endpoint: {settings}_URL should end in `/v1`.")
     if param == "input" and told.code == "string_above_max_length":

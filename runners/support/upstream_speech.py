@@ -22,8 +22,8 @@ class UnaskedFormat(Exception):
     """The answer is in a format that was not asked for; `error` is what that comes to if no other format is left to ask for."""
 
     def __init__(self, asked: str, found: str) -> None:
-        super().__init__(f"`{found}` where `{asked}` was asked for")
-        self.error = BackendFailed(f"The upstream server sent `{found}` audio where `{asked}` was asked for.")
+        super().__init__(f"`{found}` instead of `{asked}`")
+        self.error = BackendFailed(f"The upstream server sent `{found}` audio instead of `{asked}`.")
 
 
 def audio_of(answer: Answer, asked: str) -> Iterator[Audio]:
@@ -35,7 +35,7 @@ def audio_of(answer: Answer, asked: str) -> Iterator[Audio]:
     kind, _, parameters = answer.kind.partition(";")
     kind = kind.strip()
     if not kind.startswith(("audio/", "application/octet-stream")):
-        raise BackendFailed("What answers at TTS_UPSTREAM_URL does not speak.")
+        raise BackendFailed("The server at TTS_UPSTREAM_URL does not return audio.")
     chunks = iter(answer.chunks)
     head = b""
     for chunk in chunks:
@@ -61,11 +61,11 @@ def _samples(head: bytes, chunks: Iterator[bytes], parameters: str) -> Iterator[
             yield audio
     stream.close()
     if not heard:
-        raise BackendFailed("The upstream server sent no sound.")
+        raise BackendFailed("The upstream server returned no audio.")
 
 
 def _decoded(data: bytes) -> Audio:
     try:
         return decode(data, PCM_RATE, max_seconds=LONGEST_SPEECH_S, formats=("mp3",))
     except SpeechError as broken:
-        raise BackendFailed("The upstream server's sound cannot be read.") from broken
+        raise BackendFailed("The audio of the upstream server cannot be read.") from broken

@@ -49,7 +49,7 @@ class WavStream:
     def close(self) -> None:
         """Say that no more comes. Raises BackendFailed if the header promised more, or never was whole."""
         if self._head or self._left:
-            raise BackendFailed("The sound was cut short.")
+            raise BackendFailed("The audio was truncated.")
 
     def _begin(self, head: bytes) -> bool:
         """Find where the samples begin; False if more bytes are needed to tell."""
@@ -59,7 +59,7 @@ class WavStream:
         found = find_pcm16(memoryview(head)) if len(head) > 4 else None
         if found is None:
             if len(head) > LONGEST_HEADER:
-                raise BackendFailed("The sound is not a WAV file of 16-bit samples.")
+                raise BackendFailed("The audio is not a WAV file with 16-bit samples.")
             return False
         self._start, self._rate, self._channels = found.start, found.rate, found.channels
         (size,) = struct.unpack_from("<I", head, found.start - 4)

@@ -102,7 +102,7 @@ def spoken_language(wanted: str | None, model: str, known: Sequence[str]) -> str
     code = language_code(wanted)
     if code not in known:
         only = "English only" if list(known) == ["en"] else f"{len(known)} languages"
-        raise UnsupportedLanguage(f"The model `{model}` knows {only}, and not `{wanted}`.", param="language")
+        raise UnsupportedLanguage(f"The model `{model}` supports {only}, not `{wanted}`.", param="language")
     return code
 
 

@@ -33,7 +33,7 @@ class WyomingConnection:
         try:
             self._socket = _connected(uri, min(CONNECT_S, self._left()))
         except OSError as gone:
-            raise Busy(BackendUnavailable("The Wyoming server is not there.", retry_after_s=5)) from gone
+            raise Busy(BackendUnavailable("The Wyoming server cannot be reached: check its address.", retry_after_s=5)) from gone
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +46,7 @@ class WyomingConnection:
         try:
             write_event(Event(kind, dict(data or {}), payload), cast("BinaryIO", self))
         except TimeoutError as late:
-            raise BackendTimeout("The Wyoming server did not listen in time.") from late
+            raise BackendTimeout("The Wyoming server did not read the request in time.") from late
         except OSError:
             return False
         return True
@@ -57,15 +57,15 @@ class WyomingConnection:
             try:
                 event = read_event(cast("BinaryIO", self))
             except TimeoutError as late:
-                raise BackendTimeout("The Wyoming server did not answer in time.") from late
+                raise BackendTimeout("The Wyoming server did not respond in time.") from late
             except (AttributeError, KeyError, TypeError) as odd:
-                raise BackendFailed("What answers at the Wyoming server's address does not speak Wyoming.") from odd
+                raise BackendFailed("The server at the Wyoming server's address does not use the Wyoming protocol.") from odd
             if event is not None and isinstance(event.data, dict):
                 yield event
             elif self._ended:
                 return
             else:
-                raise BackendFailed("What answers at the Wyoming server's address does not speak Wyoming.")
+                raise BackendFailed("The server at the Wyoming server's address does not use the Wyoming protocol.")
 
     # What `wyoming.event` needs of a file:
 
@@ -87,7 +87,7 @@ class WyomingConnection:
         while (end := self._buffer.find(b"\n", at)) < 0:
             at = len(self._buffer)
             if at > LONGEST_LINE:
-                raise BackendFailed("The Wyoming server's message has no end.")
+                raise BackendFailed("The Wyoming server sent an endless message.")
             if not self._more():
                 return b""
         return self._taken(end + 1)
@@ -95,7 +95,7 @@ class WyomingConnection:
     def read(self, size: int) -> bytes:
         """Read the next part of a message; less of it at the end of the stream."""
         if size > LONGEST_PART:
-            raise BackendFailed("The Wyoming server's message is too long.")
+            raise BackendFailed("The Wyoming server sent a message that is too long.")
         while len(self._buffer) < size and self._more():
             pass
         return self._taken(min(size, len(self._buffer)))

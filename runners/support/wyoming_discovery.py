@@ -47,7 +47,7 @@ def described(uri: str, deadline: float) -> Info:
         for event in line.events():
             if event.type == "info":
                 return info_of(event.data)
-    raise Busy(BackendFailed("The Wyoming server hung up without saying what it has."))
+    raise Busy(BackendFailed("The Wyoming server disconnected before it had sent `info`."))
 
 
 def info_of(data: Mapping[str, Any]) -> Info:

@@ -111,7 +111,7 @@ def decoding(settings: Settings, *, at_once: bool = True) -> AbstractContextMana
 async def report_sandbox(nursery: Nursery | None) -> None:
     """Log how the processes that decode files are confined."""
     if nursery is None:
-        log.warning("files are decoded in the server's own process, without a sandbox: OS_DECODE_IN_CHILD is off")
+        log.warning("files are decoded in the server's own process, without a sandbox, because OS_DECODE_IN_CHILD is off")
         return
     try:
         found = await asyncio.to_thread(nursery.in_force)

@@ -137,7 +137,7 @@ class Gateway:
                     self.is_listening = True
                     await asyncio.Event().wait()
             except OSError as error:
-                log.error("cannot listen on %s: %s; the next try is in %g s", door.uri, error.strerror or error, RETRY_S)
+                log.error("cannot listen on %s: %s; retrying in %g s", door.uri, error.strerror or error, RETRY_S)
             await asyncio.sleep(RETRY_S)
 
 
@@ -148,11 +148,11 @@ def dependency(settings: Settings, placements: Iterable[Placement]) -> dict[str,
     admission_of(settings)
     if settings.keys and settings.wyoming_is_exposed and not settings.os_wyoming_allowed_hosts:
         raise SettingsError(
-            "OS_WYOMING_ALLOWED_HOSTS: name who may connect. Wyoming has no API keys, and where it listens every machine of the network "
-            "would get past OS_API_KEY; `0.0.0.0/0,::/0` allows that."
+            "OS_WYOMING_ALLOWED_HOSTS: set the addresses that may connect. Wyoming has no API keys, so every machine in the network "
+            "could bypass OS_API_KEY; `0.0.0.0/0,::/0` allows all addresses."
         )
     if door_of(settings).uri == PIPE:
-        raise SettingsError(f"OS_WYOMING_URI: a server has no client at its {PIPE}; `open-speech wyoming --uri {PIPE}` has one")
+        raise SettingsError(f"OS_WYOMING_URI: the server cannot use {PIPE}; run `open-speech wyoming --uri {PIPE}` instead")
     return {"wyoming_door": bentoml.depends(_gateway(topology.dependencies(placements)))}
 
 

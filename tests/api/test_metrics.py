@@ -149,4 +149,4 @@ def test_a_process_that_does_not_answer_is_left_out(engine: Engine, caplog: pyte
         return await scrape.text(engine)
 
     assert value(asyncio.run(scrape()).decode(), "open_speech_runner_up", backend="tones-tts") == 1
-    assert set(re.findall(r"the figures of (\w+) are missing", caplog.text)) == {"wyoming", "another"}
+    assert set(re.findall(r"the metrics of (\w+) are missing", caplog.text)) == {"wyoming", "another"}

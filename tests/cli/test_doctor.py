@@ -32,8 +32,8 @@ def test_a_machine_that_can_serve_is_all_right(run: Run, free_port: str) -> None
     assert result.exit_code == 0, result.output
     found = findings(result.stdout)
     assert found["backend tones-stt"] == ("ok", "process")
-    assert found["model tones/listen"] == ("ok", "weights are here")
-    assert found["network"] == ("ok", "not asked: OS_OFFLINE is on")
+    assert found["model tones/listen"] == ("ok", "weights are downloaded")
+    assert found["network"] == ("ok", "not checked: OS_OFFLINE is on")
     assert found["port"] == ("ok", f"127.0.0.1 port {free_port} is free")
 
 
@@ -43,7 +43,7 @@ def test_what_confines_the_decoding_of_files_is_shown(run: Run, free_port: str) 
     if platform.system() == "Linux":
         assert detail.startswith("no_new_privs, no capabilities")
     off = findings(run("doctor", OS_PORT=free_port, OS_DECODE_IN_CHILD="false").stdout)["sandbox"]
-    assert off == ("warning", "files are decoded in the server's own process: OS_DECODE_IN_CHILD is off")
+    assert off == ("warning", "files are decoded in the server's own process because OS_DECODE_IN_CHILD is off")
 
 
 def test_a_taken_port_fails(run: Run) -> None:
@@ -76,7 +76,7 @@ def test_a_place_that_answers_is_named_by_its_host_and_never_by_its_password() -
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         url = f"http://user:secret@127.0.0.1:{listener.getsockname()[1]}/simple"
-        assert reachable(Reach(), "package index", url) == Finding("package index", State.OK, "127.0.0.1 answers")
+        assert reachable(Reach(), "package index", url) == Finding("package index", State.OK, "127.0.0.1 is reachable")
 
 
 def test_a_place_that_does_not_answer_is_a_warning(free_port: str) -> None:

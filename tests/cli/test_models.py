@@ -20,7 +20,7 @@ def test_the_list_has_a_line_of_tabs_for_every_model_of_the_catalog(run: Run) ->
     assert [row[0] for row in rows] == [model.id for model in catalog.models()]
     assert {len(row) for row in rows} == {6}
     kokoro = next(row for row in rows if row[0] == "kokoro")
-    assert kokoro[1:] == ["text-to-speech", "kokoro", "120.6 MB", "not here", "Apache-2.0"]
+    assert kokoro[1:] == ["text-to-speech", "kokoro", "120.6 MB", "not downloaded", "Apache-2.0"]
 
 
 def test_nothing_is_here_on_a_fresh_machine(run: Run) -> None:
@@ -38,11 +38,11 @@ def test_show_tells_what_a_model_can_do(run: Run) -> None:
 
 def test_a_model_in_parts_is_here_when_all_of_them_are(run: Run) -> None:
     shown = dict(line.split("\t") for line in run("models", "show", "qwen3-tts-0.6b").stdout.splitlines())
-    assert shown["weights"] == "not here"
+    assert shown["weights"] == "not downloaded"
     assert shown["in parts"] == "Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice Qwen/Qwen3-TTS-12Hz-0.6B-Base"
     assert "size" not in shown
     assert "config.json" in run("models", "pull", "qwen3-tts-0.6b").stderr
-    assert run("models", "rm", "qwen3-tts-0.6b").stderr == "Error: model: The weights of `qwen3-tts-0.6b` are not here.\n"
+    assert run("models", "rm", "qwen3-tts-0.6b").stderr == "Error: model: The weights of `qwen3-tts-0.6b` are not downloaded.\n"
 
 
 def test_an_alias_of_openai_shows_the_model_behind_it(run: Run) -> None:
@@ -60,7 +60,7 @@ def test_an_unknown_model_fails_and_names_the_field(run: Run, verb: str) -> None
 def test_rm_of_what_is_not_here_fails(run: Run) -> None:
     result = run("models", "rm", "kokoro")
     assert result.exit_code == 1
-    assert result.stderr == "Error: model: The weights of `kokoro` are not here.\n"
+    assert result.stderr == "Error: model: The weights of `kokoro` are not downloaded.\n"
 
 
 def test_pull_offline_fails_and_says_what_is_missing(run: Run) -> None:

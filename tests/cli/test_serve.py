@@ -79,7 +79,7 @@ def test_a_port_out_of_range_is_wrong_use(run: Run) -> None:
 
 
 def test_an_unknown_backend_is_wrong_use(run: Run) -> None:
-    result = run("serve", STT_BACKENDS="wisper")
+    result = run("serve", STT_BACKENDS="wisper")  # codespell:ignore wisper
     assert result.exit_code == 2
     assert "STT_BACKENDS: unknown backend 'wisper'" in result.stderr
 

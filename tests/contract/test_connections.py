@@ -157,7 +157,7 @@ def test_a_client_that_leaves_while_it_sends_is_no_error(server: str, caplog: py
         with connect(server) as client:
             client.sendall(f"{HEAD}Content-Length: 500000\r\n\r\n".encode() + PART + bytes(100_000))
             time.sleep(0.1)
-        until(lambda: any("client left" in record.getMessage() for record in caplog.records), why=lambda: "nobody noticed")
+        until(lambda: any("client disconnected" in record.getMessage() for record in caplog.records), why=lambda: "nobody noticed")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 

@@ -136,24 +136,24 @@ def test_files_of_the_user_are_taken_as_they_are(files: Path) -> None:
 def test_what_is_wrong_with_them_is_said_before_the_start(files: Path) -> None:
     with pytest.raises(SettingsError, match=r"^OS_SSL_KEYFILE='.*nowhere.pem': No such file or directory\.$"):
         own(files, os_ssl_keyfile=files / "nowhere.pem")
-    with pytest.raises(SettingsError, match=r"^OS_SSL_KEYFILE='.*cert.pem': there is no key in it that fits"):
+    with pytest.raises(SettingsError, match=r"^OS_SSL_KEYFILE='.*cert.pem': the file contains no unencrypted key"):
         own(files)
     other = ec.generate_private_key(ec.SECP256R1())
     pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     locked = serialization.BestAvailableEncryption(b"password")
     for name, lock in (("other.pem", serialization.NoEncryption()), ("locked.pem", locked)):
         (files / name).write_bytes(other.private_bytes(pem, form, lock))
-        with pytest.raises(SettingsError, match=rf"^OS_SSL_KEYFILE='.*{name}': there is no key in it that fits"):
+        with pytest.raises(SettingsError, match=rf"^OS_SSL_KEYFILE='.*{name}': the file contains no unencrypted key"):
             own(files, os_ssl_keyfile=files / name)
-    with pytest.raises(SettingsError, match=r"^OS_SSL_CERTFILE='.*cert.pem': the certificate ended on 2031-06-1\d\.$"):
+    with pytest.raises(SettingsError, match=r"^OS_SSL_CERTFILE='.*cert.pem': the certificate expired on 2031-06-1\d\.$"):
         certificate(Settings(os_ssl_certfile=files / "cert.pem", os_ssl_keyfile=files / "key.pem"), NOW + VALID)
     (files / "cert.pem").write_text("nothing")
-    with pytest.raises(SettingsError, match=r"^OS_SSL_CERTFILE='.*cert.pem': there is no certificate"):
+    with pytest.raises(SettingsError, match=r"^OS_SSL_CERTFILE='.*cert.pem': the file contains no certificate"):
         own(files, os_ssl_keyfile=files / "key.pem")
     (files / "cert.pem").unlink()
     with pytest.raises(SettingsError, match=r"^OS_SSL_CERTFILE='.*cert.pem': No such file or directory\.$"):
         own(files, os_ssl_keyfile=files / "key.pem")
-    with pytest.raises(SettingsError, match="OS_SSL_KEYFILE is set, and OS_SSL_CERTFILE is not"):
+    with pytest.raises(SettingsError, match="OS_SSL_KEYFILE is set but OS_SSL_CERTFILE is not"):
         certificate(Settings(os_ssl_enabled=True, os_ssl_keyfile=files / "key.pem"))
 
 

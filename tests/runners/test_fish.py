@@ -254,14 +254,14 @@ def test_who_would_have_to_wait_too_long_is_told_at_once(server: Server) -> None
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (fails(400), "refuses the request"),
+        (fails(400), "rejected the request"),
         (fails(401), "OPENAUDIO_API_KEY"),
         (fails(404), "OPENAUDIO_TTS_PATH"),
         (lambda desk: desk.say(200, "text/html", b"<html>"), "has no speech endpoint"),
         (lambda desk: desk.say(200, "audio/wav"), "no audio"),
-        (lambda desk: desk.say(200, "audio/mpeg", b"\xff\xfb" + bytes(999)), "`mp3` audio where `wav` was asked for"),
-        (lambda desk: desk.say(200, "audio/wav", b"ID3\x04" + bytes(999)), "`mp3` audio where `wav` was asked for"),
-        (lambda desk: desk.say(200, "application/octet-stream", b"OggS" + bytes(999)), "`ogg` audio where `wav` was asked for"),
+        (lambda desk: desk.say(200, "audio/mpeg", b"\xff\xfb" + bytes(999)), "`mp3` audio instead of `wav`"),
+        (lambda desk: desk.say(200, "audio/wav", b"ID3\x04" + bytes(999)), "`mp3` audio instead of `wav`"),
+        (lambda desk: desk.say(200, "application/octet-stream", b"OggS" + bytes(999)), "`ogg` audio instead of `wav`"),
     ],
 )
 def test_what_will_not_pass_is_not_tried_again(server: Server, reply: Reply, words: str) -> None:

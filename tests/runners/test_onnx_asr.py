@@ -305,7 +305,7 @@ def test_a_language_is_sure_when_it_is_named_or_there_is_no_other(
 
 
 def test_a_list_of_languages_that_the_model_does_not_know_is_refused() -> None:
-    with pytest.raises(UnsupportedLanguage, match="English only, and not `fr`, `de`") as caught:
+    with pytest.raises(UnsupportedLanguage, match="English only, not `fr`, `de`") as caught:
         settle_language(TranscribeOptions(languages=("fr", "de")), "tiny", ("en",))
     assert caught.value.param == "languages"
 

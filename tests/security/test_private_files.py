@@ -60,7 +60,7 @@ def test_what_others_could_read_they_cannot_any_more(tmp_path: Path, caplog: pyt
     assert make_private(tmp_path / "voices", tmp_path / "nowhere") == 4
     assert [mode(path) for path in (tmp_path / "voices", inner, inner / "sound.wav", inner / "run")] == [0o700, 0o700, 0o600, 0o700]
     assert mode(tmp_path / "elsewhere") == 0o666
-    assert "other users could read 4 files and folders" in caplog.text
+    assert "removed the access of other users to 4 files and folders" in caplog.text
     caplog.clear()
     assert make_private(tmp_path / "voices") == 0
     assert caplog.text == ""
@@ -90,4 +90,4 @@ def test_what_belongs_to_somebody_else_is_left_and_said(tmp_path: Path, caplog: 
         finally:
             os.seteuid(0)
         assert mode(folder / "theirs") == 0o666
-    assert "other users may read 2 files and folders, and they are not the server's to change" in caplog.text
+    assert "other users may read 2 files and folders, and the server may not change their permissions" in caplog.text

@@ -117,4 +117,4 @@ def test_no_other_process_of_the_user_can_read_the_keys_of_any_process(served: S
 def test_recordings_that_others_could_read_are_private_after_the_start(served: Served, library: Path) -> None:
     assert [path for path in (library / "voices", *(library / "voices").rglob("*")) if path.stat().st_mode & 0o077] == []
     assert library.stat().st_mode & 0o777 == 0o755  # it is the user's own, and may hold other things
-    assert "other users could read 3 files and folders" in served.log.read_text(encoding="utf-8")
+    assert "removed the access of other users to 3 files and folders" in served.log.read_text(encoding="utf-8")

@@ -68,7 +68,7 @@ def test_what_the_microphone_hears_is_read_while_it_is_said(
         microphone.get_by_role("button", name="Start").click()
         expect(microphone.locator(".lamp")).to_have_class("lamp on")
         expect(page.locator(".partial")).not_to_be_empty()
-        assert float(page.get_by_label("Loudness of the microphone").evaluate("(meter) => meter.value")) >= 0
+        assert float(page.get_by_label("Microphone level").evaluate("(meter) => meter.value")) >= 0
         microphone.get_by_role("button", name="Stop").click()
         expect(microphone.get_by_role("button", name="Start")).to_be_visible()
         expect(page.locator(".partial")).to_be_empty()

@@ -33,7 +33,7 @@ def test_a_gated_repository_is_unavailable_not_unknown(make_store, make_model, s
 @pytest.mark.parametrize("page", [b"<html>Please log in</html>", b"[]", b'{"siblings": 3}'])
 def test_a_login_page_in_the_way_is_no_hub(make_store, make_model, shelf, page: bytes) -> None:
     shelf.files["/api/models/a/b/revision/main"] = page
-    with pytest.raises(WeightsUnavailable, match="not a hub"):
+    with pytest.raises(WeightsUnavailable, match="not a Hugging Face hub"):
         make_store().pull(make_model({}, HubSource("a/b"), id="a/b"))
 
 

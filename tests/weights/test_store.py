@@ -92,7 +92,7 @@ def test_a_wrong_file_put_there_by_hand_is_replaced_by_a_right_one(store: Store,
 
 def test_offline_names_what_is_missing_and_where_to_put_it(make_store, make_model, shelf) -> None:
     model = make_model({"a": b"x", "b": b"y"}, UrlSource({"a": f"{shelf.url}/a"}))
-    with pytest.raises(WeightsUnavailable, match=r"lacks a, b \(OS_OFFLINE is set\).*`acme/model` in the models folder"):
+    with pytest.raises(WeightsUnavailable, match=r"is missing a, b \(OS_OFFLINE is set\).*`acme/model` in the models folder"):
         make_store(offline=True).pull(model)
     assert not shelf.asked
 

@@ -101,7 +101,7 @@ def test_wrong_content_is_deleted_and_both_hashes_are_named(download, shelf, tmp
 
 
 def test_more_bytes_than_expected_are_refused_while_they_come(download, shelf, tmp_path: Path) -> None:
-    with pytest.raises(WeightsCorrupt, match="more than the 10 bytes"):
+    with pytest.raises(WeightsCorrupt, match="more than the expected 10 bytes"):
         download(WeightFile("f", None, 10))
     assert list(tmp_path.iterdir()) == []
 

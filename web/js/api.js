@@ -71,7 +71,7 @@ export async function ask(path, { method, json, form, signal, accept } = {}) {
     response = await fetch(address(path), { method: method ?? (body ? "POST" : "GET"), headers, body, signal, credentials: "omit" });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ApiError("The server does not answer. Is it still running?");
+    throw new ApiError("The server does not respond. Check that it is running.");
   }
   if (!response.ok) throw await failure(response);
   return response;
@@ -89,7 +89,7 @@ async function failure(response) {
   if (response.status === 401) refused.dispatchEvent(new Event("refused"));
   const about = { status: response.status, retryAfterS: Number(response.headers.get("Retry-After")) || 0 };
   const body = await response.json().catch(() => null);
-  return errorOf(body, `The server answered ${response.status} ${response.statusText}`.trim() + ".", about);
+  return errorOf(body, `The server returned ${response.status} ${response.statusText}`.trim() + ".", about);
 }
 
 /**
@@ -99,7 +99,7 @@ async function failure(response) {
  * @param {string} [otherwise]
  * @param {object} [about]
  */
-export function errorOf(body, otherwise = "The server had an error.", about = {}) {
+export function errorOf(body, otherwise = "The server returned an error.", about = {}) {
   const told = body?.error ?? {};
   return new ApiError(typeof told === "string" ? told : (told.message ?? otherwise), {
     ...about,
@@ -155,6 +155,6 @@ export function socket(path, query) {
   try {
     return new WebSocket(url, key.get() ? ["realtime", KEY_PROTOCOL + key.get()] : []);
   } catch {
-    throw new ApiError("Browsers cannot send this API key over a WebSocket: its characters may be letters, digits and -._~ only.");
+    throw new ApiError("Browsers cannot send this API key over a WebSocket: it may contain only letters, digits and -._~.");
   }
 }

@@ -38,7 +38,7 @@ function table(fields) {
   return h(
     "table",
     {},
-    h("thead", { class: "unseen" }, h("tr", {}, ...["Name", "Type", "Meaning"].map((name) => h("th", { scope: "col" }, name)))),
+    h("thead", { class: "unseen" }, h("tr", {}, ...["Name", "Type", "Description"].map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", {}, ...fields.map(row)),
   );
 }
@@ -67,7 +67,7 @@ function article(endpoint) {
     endpoint.text && h("p", { class: "soft" }, ...prose(endpoint.text)),
     part("Parameters", endpoint.parameters),
     ...endpoint.bodies.map(({ type, fields }, index) => part(`Body, ${type}`, fields, index === 0)),
-    ...answers.map(({ status, type, fields }) => part(`Answer ${status}${type ? `, ${type}` : ""}`, fields, false)),
+    ...answers.map(({ status, type, fields }) => part(`Response ${status}${type ? `, ${type}` : ""}`, fields, false)),
     failures.length > 0 && h("p", { class: "soft" }, `Errors: ${failures.map(({ status, text }) => `${status} ${text}`).join("; ")}`),
     h(
       "div",

@@ -70,7 +70,7 @@ export class LiveTranscription {
     if (this.#socket?.readyState !== WebSocket.OPEN) return this.#end(null);
     this.#stopping = true;
     this.#socket.send(JSON.stringify({ type: "stop" }));
-    this.#timer = setTimeout(() => this.#end(new ApiError("The last words did not come back in time.")), LAST_WORDS_MS);
+    this.#timer = setTimeout(() => this.#end(new ApiError("The server did not return the last words in time.")), LAST_WORDS_MS);
   }
 
   /** @param {Float32Array} samples */
@@ -79,7 +79,7 @@ export class LiveTranscription {
     this.#listener.sound(samples);
     if (this.#socket?.readyState !== WebSocket.OPEN) this.#early.push(samples);
     else if (this.#socket.bufferedAmount < BACKLOG) this.#socket.send(toPcm(samples));
-    else this.#end(new ApiError("The connection is too slow for live sound."));
+    else this.#end(new ApiError("The connection is too slow for live audio."));
   }
 
   /** @param {any} message */
@@ -116,7 +116,7 @@ export class LiveTranscription {
         ? null
         : new ApiError(
             reason ||
-              (code === 1008 ? "The server refused the connection. Is the API key right?" : "The connection to the server broke off."),
+              (code === 1008 ? "The server refused the connection. Check the API key." : "The connection to the server was lost."),
           ),
     );
   }

@@ -6,7 +6,7 @@ import { Resampler } from "./sound.js";
 export const RATE = 16_000;
 
 const REASONS = {
-  NotAllowedError: "The browser was not allowed to use the microphone. Allow it in the site's settings and try again.",
+  NotAllowedError: "The browser may not use the microphone. Allow it in the settings of this site and try again.",
   NotFoundError: "No microphone was found.",
   NotReadableError: "The microphone is in use by another program.",
 };
@@ -18,7 +18,7 @@ const REASONS = {
  * @returns {Promise<() => void>} stops, and lets the microphone go
  */
 export async function listen(onSamples) {
-  if (!navigator.mediaDevices) throw new ApiError("Browsers open the microphone only to pages of https:// or of this machine.");
+  if (!navigator.mediaDevices) throw new ApiError("Browsers allow the microphone only on pages with https:// or on localhost.");
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true } });

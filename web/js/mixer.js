@@ -70,7 +70,7 @@ export class Mixer {
       h("label", { for: `mix-${part.id}` }, part.title),
       h("input", { id: `mix-${part.id}`, type: "range", min: 0, max: 3, step: 0.1, value: part.weight, oninput: slide }),
       h("output", { for: `mix-${part.id}` }),
-      h("button", { class: "remove icon", type: "button", "aria-label": `Take ${part.title} out`, onclick: remove }),
+      h("button", { class: "remove icon", type: "button", "aria-label": `Remove ${part.title}`, onclick: remove }),
     );
   }
 

@@ -7,8 +7,8 @@ import { announce, complain, isAbort } from "./notices.js";
 
 /** Milliseconds between two looks at the list while it is shown. */
 const LOOK_MS = 4000;
-const STATES = { available: "not here", downloading: "pulling", downloaded: "on disk", loading: "loading", loaded: "in memory" };
-const TASKS = { "speech-to-text": "Speech to text", "text-to-speech": "Text to speech", diarization: "Who spoke" };
+const STATES = { available: "not downloaded", downloading: "downloading", downloaded: "on disk", loading: "loading", loaded: "in memory" };
+const TASKS = { "speech-to-text": "Speech to text", "text-to-speech": "Text to speech", diarization: "Diarization" };
 const NEAREST_FIRST = ["loaded", "loading", "downloading", "downloaded", "available"];
 const MOVING = ["downloading", "loading"];
 
@@ -52,7 +52,7 @@ export class ModelsView {
     // Ordered when the view is opened, and not again: no row jumps away under the pointer.
     this.#order ??= models.toSorted((one, other) => rank(one) - rank(other)).map((model) => model.id);
     const backends = [...new Set(models.map((model) => model.backend))].sort();
-    fill(this.#filters.backend, [{ value: "", label: "Every engine" }, ...backends.map((value) => ({ value, label: value }))]);
+    fill(this.#filters.backend, [{ value: "", label: "All engines" }, ...backends.map((value) => ({ value, label: value }))]);
     this.#list();
     for (const model of models) if (MOVING.includes(model.state)) void this.#follow(model.id);
   }
@@ -224,7 +224,7 @@ function figures(model) {
       model.in_flight ? count(model.in_flight, "request") : `used ${ago(model.last_use_s)}`,
     );
   } else {
-    told.push(model.disk_bytes || model.size_bytes ? bytes(model.disk_bytes || model.size_bytes) : "size not known yet");
+    told.push(model.disk_bytes || model.size_bytes ? bytes(model.disk_bytes || model.size_bytes) : "size unknown");
   }
   return told.map((text) => h("span", { class: "soft" }, text));
 }

@@ -100,7 +100,7 @@ export class SpeakView {
     this.#player.picture(null);
     this.#wave.set(new Float32Array(0));
     $(".saying canvas", this.#root).hidden = true;
-    this.#busy("Making the first words …");
+    this.#busy("Generating the first words …");
     try {
       const { file, playable, heard } = await play(this.#request(form), this.#player.audio, work.signal, {
         started: () => this.#started(form),

@@ -97,10 +97,10 @@ export class StatusView {
         { "data-label": "Runs" },
         state.where === "process" ? "own process" : state.where === "inproc" ? "this process" : state.where,
       ),
-      h("td", { "data-label": "State" }, state.ready ? "ready" : "does not answer"),
+      h("td", { "data-label": "State" }, state.ready ? "ready" : "does not respond"),
       h("td", { "data-label": "Models" }, ...(held.length ? held : ["none loaded"])),
       h("td", { "data-label": "Memory" }, bytes(state.runner?.memory_bytes)),
-      h("td", { "data-label": "At work" }, work(state.line)),
+      h("td", { "data-label": "In progress" }, work(state.line)),
     );
   }
 }
@@ -127,6 +127,6 @@ function memory(states) {
 /** @param {any} line where requests to an engine wait */
 function work(line) {
   if (!line) return "–";
-  const told = [String(line.under_way), line.waiting && `${line.waiting} waiting`, line.refused && `${line.refused} refused so far`];
+  const told = [String(line.under_way), line.waiting && `${line.waiting} waiting`, line.refused && `${line.refused} rejected so far`];
   return told.filter(Boolean).join(", ");
 }

@@ -95,7 +95,7 @@ export class TranscribeView {
   async #submit() {
     if (this.#work) return this.#work.abort();
     this.#work = new AbortController();
-    this.#busy("Sending the file …");
+    this.#busy("Uploading the file …");
     this.#transcript.clear(stem(this.#file.name));
     try {
       await this.#read(await ask("v1/audio/transcriptions", { form: this.#request(), signal: this.#work.signal }));
@@ -122,13 +122,13 @@ export class TranscribeView {
   /** @param {Response} response */
   async #read(response) {
     const speakers = this.#form.diarize.checked && !$(".diarize", this.#root).hidden;
-    this.#busy("Listening …");
+    this.#busy("Transcribing …");
     for await (const event of events(response)) {
       if (event.type === "transcript.text.delta" && !speakers) this.#heard({ ...event, text: event.delta });
       else if (event.type === "transcript.text.segment") this.#heard(event);
       else if (event.type === "transcript.text.done") this.#transcript.done({ language: event.language, duration: event.duration });
     }
-    announce(this.#transcript.transcript.text ? "The transcript is complete." : "Nobody speaks in this file.");
+    announce(this.#transcript.transcript.text ? "The transcript is complete." : "This file contains no speech.");
   }
 
   /** @param {any} event */

@@ -33,9 +33,9 @@ export class VoiceBrowser {
     this.#voices = own((await getJson("v1/audio/voices")).data);
     const any = (label) => ({ value: "", label });
     const codes = [...new Set(kinds(this.#voices, "language").flatMap((code) => [code.split("-")[0], code]))].sort();
-    fill(this.#filters.language, [any("Every language"), ...codes.map((value) => ({ value, label: language(value) }))]);
-    fill(this.#filters.gender, [any("Every gender"), ...kinds(this.#voices, "gender").map((value) => ({ value, label: value }))]);
-    fill(this.#filters.engine, [any("Every engine"), ...kinds(this.#voices, "engine").map((value) => ({ value, label: value }))]);
+    fill(this.#filters.language, [any("All languages"), ...codes.map((value) => ({ value, label: language(value) }))]);
+    fill(this.#filters.gender, [any("All genders"), ...kinds(this.#voices, "gender").map((value) => ({ value, label: value }))]);
+    fill(this.#filters.engine, [any("All engines"), ...kinds(this.#voices, "engine").map((value) => ({ value, label: value }))]);
     this.#list();
     return this.#voices;
   }
@@ -71,11 +71,11 @@ export class VoiceBrowser {
     const hear = h("button", {
       class: "hear icon",
       type: "button",
-      "aria-label": `Hear ${name}`,
+      "aria-label": `Play ${name}`,
       onclick: () => void this.#hear(voice, hear),
     });
     const mix = voice.engine === "kokoro" && voice.kind === "builtin";
-    const add = mix && h("button", { class: "add icon", type: "button", "aria-label": `Mix ${name} in`, onclick: () => this.onMix(voice) });
+    const add = mix && h("button", { class: "add icon", type: "button", "aria-label": `Add ${name} to the blend`, onclick: () => this.onMix(voice) });
     return h("li", { class: "voice", "data-id": voice.id }, hear, pick, add);
   }
 

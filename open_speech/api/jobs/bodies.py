@@ -28,7 +28,7 @@ class View:
 
 
 class ResultBody(BaseModel):
-    """Where the result is."""
+    """Location of the result."""
 
     url: str
     response_format: str
@@ -36,7 +36,7 @@ class ResultBody(BaseModel):
 
 
 class WebhookBody(BaseModel):
-    """How it goes with the webhook."""
+    """State of the webhook."""
 
     url: str
     status: Literal["waiting", "pending", "delivered", "failed"]
@@ -115,7 +115,7 @@ class JobList(BaseModel):
 
 
 class DeletedJobBody(BaseModel):
-    """A job that is gone, with its upload and its result."""
+    """A deleted job; its upload and its result are deleted as well."""
 
     id: str
     object: Literal["audio.job.deleted"] = "audio.job.deleted"

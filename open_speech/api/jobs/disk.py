@@ -25,7 +25,7 @@ def storing() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull("There is no room left on the server's disk.") from error
+            raise StorageFull("The server's disk is full.") from error
         raise StorageFailed(f"The job cannot be stored: {error.strerror}.") from error
 
 

@@ -44,9 +44,9 @@ _FIELDS = {
 class JobRequest(BaseModel):
     """What a request says about the job itself; its other fields are those of the endpoint that does the same at once."""
 
-    type: Kind = Field(description="What is to be done; unset is `transcription` for a form, and `speech` for JSON.")
-    webhook_url: str | None = Field(None, max_length=2048, description="Address that is told when the job has ended.")
-    webhook_include: Literal["result"] | None = Field(None, description="`result` sends the transcript along.")
+    type: Kind = Field(description="Type of the job. Default: `transcription` for a form, `speech` for JSON.")
+    webhook_url: str | None = Field(None, max_length=2048, description="URL that receives a webhook when the job has ended.")
+    webhook_include: Literal["result"] | None = Field(None, description="`result` includes the transcript in the webhook.")
 
 
 @asynccontextmanager
@@ -79,7 +79,7 @@ class JobIntake:
         fields = {name: value for name, value in fields.items() if name not in JobRequest.model_fields}
         asked = await asyncio.to_thread(_fingerprint, about, fields)
         if (about.type == "speech") is bool(files):
-            raise InvalidRequest("A job that speaks comes as JSON; one that listens as `multipart/form-data`, with `file`.", param="type")
+            raise InvalidRequest("Send speech jobs as JSON, and others as `multipart/form-data` with `file`.", param="type")
         fields = {name: value for name, value in fields.items() if name in _FIELDS[about.type]}
         model, form = await self._checked(about.type, fields)
         webhook = None
@@ -114,7 +114,7 @@ def _fingerprint(about: JobRequest, fields: dict[str, Any]) -> str:
     try:
         return hashlib.sha256(json.dumps([about.model_dump(), fields], sort_keys=True, ensure_ascii=False).encode()).hexdigest()
     except UnicodeEncodeError:
-        raise InvalidRequest("The request holds text that is not Unicode.") from None
+        raise InvalidRequest("The request contains text that is not valid Unicode.") from None
 
 
 def _shown(filename: str) -> str:
@@ -127,7 +127,7 @@ def heard_request(kind: Kind, fields: dict[str, Any]) -> TranscriptionRequest | 
         return validated(TranslationRequest, fields)
     body = validated(TranscriptionRequest, fields)
     if body.streams:
-        raise UnsupportedValue("A job is not streamed: follow its events.", param="stream")
+        raise UnsupportedValue("Jobs do not support `stream`: read their progress from `/v1/audio/jobs/{job_id}/events`.", param="stream")
     return body
 
 
@@ -135,10 +135,10 @@ def speech_request(fields: dict[str, Any]) -> SpeechRequest:
     """Read the fields of a job that speaks. Raises InvalidRequest's children naming the field."""
     body = validated(SpeechRequest, fields)
     if body.stream_format in ("sse", "json"):
-        raise UnsupportedValue("A job that speaks gives sound alone.", param="stream_format")
+        raise UnsupportedValue("A speech job returns audio only: leave out `stream_format`.", param="stream_format")
     for name in ("timestamps", "captions"):
         if getattr(body, name) is not None:
-            raise UnsupportedValue("A job that speaks gives sound alone.", param=name)
+            raise UnsupportedValue(f"A speech job returns audio only: leave out `{name}`.", param=name)
     return body
 
 
@@ -164,7 +164,7 @@ def key_of(request: Request, owner: str) -> str | None:
     if key is None:
         return None
     if not key.strip() or len(key) > _KEY_CHARS:
-        raise InvalidValue(f"An `Idempotency-Key` has 1 to {_KEY_CHARS} characters.", param="Idempotency-Key")
+        raise InvalidValue(f"`Idempotency-Key` must have 1 to {_KEY_CHARS} characters.", param="Idempotency-Key")
     return hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
 
 

@@ -125,7 +125,7 @@ class Job(BaseModel, frozen=True):
         if self.is_over:
             return self
         if self.runs >= MOST_RUNS:
-            return self.failed(now, SpeechError(f"The job was begun {self.runs} times and never came to an end."))
+            return self.failed(now, SpeechError(f"The job was started {self.runs} times and never finished."))
         return self._with(status="running", runs=self.runs + 1, started_at=self.started_at or int(now))
 
     def advanced(self, audio_s: float, total_s: float | None, progress: float) -> Self:

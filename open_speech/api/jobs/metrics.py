@@ -13,14 +13,14 @@ from open_speech.api.jobs.job import Job, Kind, Status
 
 def of_jobs(jobs: Sequence[Job]) -> list[Metric]:
     """Tell how the jobs stand. Every kind and status is there, with 0 where there is none."""
-    kept = GaugeMetricFamily("open_speech_jobs", "Jobs that are kept, by how they stand.", labels=("type", "status"))
+    kept = GaugeMetricFamily("open_speech_jobs", "Stored jobs by type and status.", labels=("type", "status"))
     counted = Counter((job.type, job.status) for job in jobs)
     for kind in get_args(Kind):
         for status in get_args(Status):
             kept.add_metric((kind, status), counted[kind, status])
-    size = GaugeMetricFamily("open_speech_jobs_bytes", "What uploads and results of jobs take on disk.")
+    size = GaugeMetricFamily("open_speech_jobs_bytes", "Disk space of the uploads and results of jobs.")
     size.add_metric((), sum(job.bytes_kept for job in jobs))
-    webhooks = GaugeMetricFamily("open_speech_job_webhooks", "Webhooks of kept jobs that have ended.", labels=("status",))
+    webhooks = GaugeMetricFamily("open_speech_job_webhooks", "Webhooks of stored jobs that have ended.", labels=("status",))
     sent = Counter(job.webhook.status for job in jobs if job.webhook is not None)
     for state in ("pending", "delivered", "failed"):
         webhooks.add_metric((state,), sent[state])

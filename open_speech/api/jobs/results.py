@@ -33,12 +33,12 @@ def answer(store: JobStore, job: Job, form: str | None = None) -> Response:
     if job.status == "failed" and job.error is not None:
         raise from_wire(job.error)
     if job.result is None:
-        raise NotNow(f"The job is {job.status}: it has no result.", param="job_id")
+        raise NotNow(f"The job has no result: its status is `{job.status}`.", param="job_id")
     path = store.path(job.id, job.result.file)
     if job.type != "speech":
         return _written(store, job, form or job.response_format)
     if form not in (None, job.response_format):
-        raise UnsupportedValue(f"The sound was made as `{job.response_format}`.", param="response_format")
+        raise UnsupportedValue(f"The audio of this job is available as `{job.response_format}` only.", param="response_format")
     kind = cast(AudioFormat, job.response_format)
     return FileResponse(path, media_type=MEDIA_TYPES[kind], filename=f"{job.id}.{kind}", headers=warned(job.result.warnings))
 
@@ -53,11 +53,11 @@ def sent_along(store: JobStore, job: Job) -> Any:
 
 def _written(store: JobStore, job: Job, form: str) -> Response:
     if form not in _FORMS:
-        raise InvalidValue(f"`{form[:32]}` is not a format of a transcript.", param="response_format")
+        raise InvalidValue(f"`{form[:32]}` is not a transcript format.", param="response_format")
     body = heard_request(job.type, store.order(job.id).fields)
     own = body if isinstance(body, TranscriptionRequest) else None
     if form == "diarized_json" and not (own and own.diarizes):
-        raise UnsupportedValue("The job did not tell speakers apart: ask for `diarize`.", param="response_format")
+        raise UnsupportedValue("The job has no speaker labels: create it with `diarize=true`.", param="response_format")
     granularities = own.timestamp_granularities if own else ("segment",)
     transcript = transcript_of(store.path(job.id, job.result.file if job.result else ""))
     return responses.answer(transcript, cast(AnswerFormat, form), granularities, extras_of(body))

@@ -38,9 +38,9 @@ def _body_schema() -> dict[str, Any]:
 
 @router.post("", status_code=202, openapi_extra=_body_schema(), response_model=JobBody | JobList)
 async def create_job(request: Request, engine: EngineDep, settings: SettingsDep, jobs: JobsDep, owner: OwnerDep) -> Response:
-    """Hand in a long file, or several, to be transcribed or translated, or a text to be spoken. When this answers they are on the disk.
+    """Create jobs that transcribe or translate long files, or synthesize a text. All input is stored on disk before the response is sent.
 
-    With an `Idempotency-Key` the same request can be sent again: it is given the jobs that it made.
+    With an `Idempotency-Key`, the same request can be repeated and returns the jobs that it created.
     """
     key = key_of(request, owner)
     async with handed_in(request, settings.os_batch_max_pending) as (fields, files):
@@ -59,7 +59,7 @@ async def list_jobs(  # noqa: PLR0913 - the route's parameters
     status: Status | None = None,
     type: Kind | None = None,
     batch_id: str | None = None,
-    after: Annotated[str | None, Query(description="Id of the last job of the page before.")] = None,
+    after: Annotated[str | None, Query(description="Id of the last job of the previous page.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> JobList:
     """List your jobs, newest first."""
@@ -69,32 +69,32 @@ async def list_jobs(  # noqa: PLR0913 - the route's parameters
 
 @router.get("/{job_id}")
 async def get_job(job_id: str, jobs: JobsDep, owner: OwnerDep) -> JobBody:
-    """Tell how a job stands."""
+    """Return the state of a job."""
     return JobBody.of(await jobs.find(owner, job_id), jobs.view)
 
 
 @router.get("/{job_id}/events", response_class=Response, responses={200: {"content": {sse.MEDIA_TYPE: {}}}})
 async def follow_job(job_id: str, jobs: JobsDep, owner: OwnerDep, engine: EngineDep) -> Response:
-    """Tell how a job stands, now and at every change, as server-sent events until it is over."""
+    """Return the state of a job, now and at every change, as server-sent events until it has finished."""
     stream = sse.stream(jobs.follow(owner, job_id, engine))
     return LiveResponse(resumed(await anext(stream), stream), sse.MEDIA_TYPE)
 
 
-@router.get("/{job_id}/result", response_class=Response, responses={200: {"description": "The text or the sound, in `response_format`."}})
+@router.get("/{job_id}/result", response_class=Response, responses={200: {"description": "The text or the audio, in `response_format`."}})
 async def get_result(
     job_id: str, jobs: JobsDep, owner: OwnerDep, response_format: Annotated[AnswerFormat | AudioFormat | None, AnyCase] = None
 ) -> Response:
-    """Fetch what a job has made; a transcript in any format. A job that failed answers with its error."""
+    """Return the result of a job; a transcript in any format. A failed job returns its error."""
     return await asyncio.to_thread(results.answer, jobs.store, await jobs.find(owner, job_id), response_format)
 
 
 @router.post("/{job_id}/cancel")
 async def cancel_job(job_id: str, jobs: JobsDep, owner: OwnerDep) -> JobBody:
-    """Stop a job, or take it out of the queue."""
+    """Cancel a job, whether it is queued or in progress."""
     return JobBody.of(await jobs.cancel(owner, job_id), jobs.view)
 
 
 @router.delete("/{job_id}")
 async def delete_job(job_id: str, jobs: JobsDep, owner: OwnerDep) -> DeletedJobBody:
-    """Delete a job with its file and its result; one that is not over is stopped."""
+    """Delete a job with its file and its result. A job in progress is stopped."""
     return DeletedJobBody(id=await jobs.delete(owner, job_id))

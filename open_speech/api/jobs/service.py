@@ -112,7 +112,7 @@ class Jobs:
         if job is None:
             raise UnknownItem(f"There is no job `{name[:64]}`.", param="job_id")
         if job.status != "cancelled":
-            raise NotNow(f"The job is {job.status}: there is nothing to cancel.", param="job_id")
+            raise NotNow(f"The job cannot be cancelled: its status is `{job.status}`.", param="job_id")
         self._wake()
         return job
 

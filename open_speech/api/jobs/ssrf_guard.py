@@ -27,7 +27,7 @@ _NOT_HOSTS = (IPv6Network("2001::/23"), IPv6Network("3fff::/20"), IPv4Network("1
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
 _LOCAL = ("localhost", "localdomain")
-_PRIVATE = "its host is not in the open network (OS_WEBHOOK_ALLOW_PRIVATE allows others)"
+_PRIVATE = "its host is not a public address (OS_WEBHOOK_ALLOW_PRIVATE allows private networks)"
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 """Takes a host and a port, gives addresses. Raises OSError."""
@@ -74,7 +74,7 @@ def literal(host: str) -> IPv4Address | IPv6Address | None:
     try:
         return IPv4Address(socket.inet_aton(host))
     except OSError:
-        raise ValueError(f"{host!r} is no address") from None
+        raise ValueError(f"{host!r} is not an IP address") from None
 
 
 class Guard(AbstractResolver):
@@ -99,11 +99,11 @@ class Guard(AbstractResolver):
         if parsed.scheme not in ("http", "https") or not host or not is_host or not port:
             raise InvalidValue("The URL must begin with `https://` or `http://` and name a host.", param=param)
         if parsed.user is not None or parsed.password is not None:
-            raise InvalidValue("The URL must not hold a name and a password.", param=param)
+            raise InvalidValue("The URL must not contain a user name or a password.", param=param)
         try:
             await self.resolve(host, port)
         except Refused as refused:
-            raise InvalidValue(f"The URL may not be called: {refused}.", param=param) from None
+            raise InvalidValue(f"The URL is not allowed: {refused}.", param=param) from None
         except (OSError, UnicodeError):
             pass
         return parsed

@@ -126,7 +126,7 @@ class JobStore:
             try:
                 return Order.model_validate_json((self._folder / name / _ORDER).read_bytes())
             except ValidationError as damaged:
-                raise OSError(0, "its order is damaged") from damaged
+                raise OSError(0, "its stored request is damaged") from damaged
 
     def upload(self, name: str) -> Path:
         """Tell where a job's upload is."""
@@ -251,7 +251,7 @@ class JobStore:
         before = [job for job in self.all() if job.idempotency == idempotency]
         asked = {order.job.batch_index: order.job.fingerprint for order in staged}
         if any(asked.get(job.batch_index) != job.fingerprint for job in before):
-            raise KeyReused("This `Idempotency-Key` was sent before, with another request.")
+            raise KeyReused("This `Idempotency-Key` was already used with a different request.")
         return before
 
     def _check_room(self, new: Sequence[NewJob]) -> None:
@@ -261,12 +261,12 @@ class JobStore:
         if pending + len(new) > self.bounds.pending:
             raise Overloaded(f"{pending} jobs are waiting; the limit is {self.bounds.pending}.", retry_after_s=RETRY_S)
         if len(jobs) + len(new) > MOST_JOBS:
-            raise StorageFull(f"{len(jobs)} jobs are kept here, as many as may be: delete some.")
+            raise StorageFull(f"{len(jobs)} jobs are stored, which is the limit: delete some.")
         coming = sum(disk.size_of(one.source) for one in new)
         if sum(job.bytes_kept for job in jobs) + coming > self.bounds.total_bytes:
-            raise StorageFull("The jobs that are kept here take all the room that they may: delete some.")
+            raise StorageFull("The stored jobs have reached OS_JOBS_MAX_MB: delete some.")
         if coming > disk.free_bytes(self._folder):
-            raise StorageFull("There is no room left on the server's disk.")
+            raise StorageFull("The server's disk is full.")
 
     def _check_share(self, own: Sequence[Job], new: Sequence[NewJob]) -> None:
         """Raise Overloaded or StorageFull if an owner would have more than one API key may."""
@@ -276,7 +276,7 @@ class JobStore:
             raise Overloaded(f"{pending} jobs of your API key are waiting; its share is {most} ({SHARE}).", retry_after_s=RETRY_S)
         kept = sum(job.bytes_kept for job in own) + sum(disk.size_of(one.source) for one in new)
         if len(own) + len(new) > share(MOST_JOBS) or kept > share(self.bounds.total_bytes):
-            raise StorageFull(f"The jobs of your API key take all the room that it may use ({SHARE}): delete some.")
+            raise StorageFull(f"The jobs of your API key have reached its share of the disk space ({SHARE}): delete some.")
 
     @contextmanager
     def _alone(self) -> Iterator[Self]:

@@ -74,7 +74,7 @@ class WebhookSender:
         except InvalidValue as refused:
             raise Undelivered(refused.message, again=False) from None
         except TimeoutError:
-            raise Undelivered("no answer in time") from None
+            raise Undelivered("no response in time") from None
         except (aiohttp.ClientError, OSError) as failure:
             raise Undelivered(type(failure).__name__) from None
         if not 200 <= status < 300:

@@ -107,7 +107,7 @@ class Workers:
                         look_at = self._clock() + LOOK_S
                         look_at = await self._look()
             except (SpeechError, OSError) as error:
-                log.error("the jobs cannot be looked at: %s", error)
+                log.error("cannot read the stored jobs: %s", error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(PULSE_S):
                     await self._wake.wait()
@@ -143,7 +143,7 @@ class Workers:
             self.wake()
             if not task.cancelled() and (failure := task.exception()) is not None:
                 # Nothing waits for the task. The job stays as it is, and is looked at again.
-                log.error("the job %s: %s", name, failure, exc_info=failure)
+                log.error("job %s failed: %s", name, failure, exc_info=failure)
                 self._elsewhere[name] = self._clock() + LOOK_S
 
         task.add_done_callback(ended)
@@ -166,7 +166,7 @@ class Workers:
                 del self._work[name]
             after = await asyncio.to_thread(self._store.change, name, self._ending(work))
             if after is not None:
-                log.info("%s %s: %s, %.1f s of sound", after.type, name, after.status, after.audio_s)
+                log.info("%s %s: %s, %.1f s of audio", after.type, name, after.status, after.audio_s)
         finally:
             claim.close()
 
@@ -187,7 +187,7 @@ class Workers:
                 return lambda job: _failed(job, error, now)
             case failure:
                 log.error("a job failed", exc_info=failure)
-                return lambda job: job.failed(now, BackendFailed("The job could not be done; the server's log tells why."))
+                return lambda job: job.failed(now, BackendFailed("The job failed with an internal error: see the server log."))
 
     async def _one_delivery(self, name: str) -> None:
         claim = await self._claimed(name)
@@ -201,7 +201,7 @@ class Workers:
                 await self._deliver(job)
             except Undelivered as failure:
                 note, again = failure.note, failure.again
-                log.warning("the webhook of %s did not arrive: %s", name, note)
+                log.warning("the webhook of %s was not delivered: %s", name, note)
                 await asyncio.to_thread(self._store.change, name, lambda job: job.undelivered(self._clock(), note, again=again))
             else:
                 await asyncio.to_thread(self._store.change, name, lambda job: job.delivered())

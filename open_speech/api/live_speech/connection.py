@@ -126,7 +126,7 @@ class Connection:
         except SpeechError as error:
             self._report(Failed(number, error))
         except Exception:  # noqa: BLE001 - the boundary of this connection: nothing but an envelope may reach the client
-            log.exception("a live speech failed")
+            log.exception("a live speech session failed")
             self._report(Failed(number, BackendFailed("The speech could not be completed.")))
 
     async def _send(self, number: int, config: Config, speech: SpeechStream) -> float:

@@ -125,11 +125,11 @@ class Session:
         if isinstance(message, Text):
             self._chars += len(message.text)
             if self._chars > SESSION_CHARS:
-                return self._fatal(TextTooLong(f"A session speaks {SESSION_CHARS} characters at most.", param="text"), POLICY)
+                return self._fatal(TextTooLong(f"A session accepts at most {SESSION_CHARS} characters of text.", param="text"), POLICY)
         if isinstance(message, Cancel):
             return self._cancelled()
         if self._ending:
-            return [_error(InvalidRequest("After `end` comes nothing but `cancel`.", param="type"))]
+            return [_error(InvalidRequest("After `end`, only `cancel` is accepted.", param="type"))]
         if self._is_busy:
             if len(self._waiting) >= WAITING_MESSAGES:
                 return self._fatal(Overloaded(f"More than {WAITING_MESSAGES} messages are waiting."), TRY_LATER)
@@ -181,7 +181,7 @@ class Session:
 
     def idle(self) -> list[Effect]:
         """Take that nothing has happened for too long."""
-        return self._fatal(InvalidRequest("Nothing was sent for too long."), POLICY)
+        return self._fatal(InvalidRequest("The connection was idle for too long."), POLICY)
 
     @property
     def _is_busy(self) -> bool:
@@ -193,7 +193,7 @@ class Session:
         match message:
             case Config():
                 if self._speaking:
-                    return [_error(InvalidRequest("`config` comes between two texts: send `flush` before it.", param="type"))]
+                    return [_error(InvalidRequest("`config` is not accepted within a text: send `flush` first.", param="type"))]
                 self._preparing = True
                 return [Prepare(message)]
             case Text():

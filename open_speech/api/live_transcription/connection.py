@@ -195,7 +195,7 @@ class Connection:
         except SpeechError as error:
             self._report(Failed(number, error))
         except Exception:  # noqa: BLE001 - the boundary of this connection: nothing but an envelope may reach the client
-            log.exception("a live transcription failed")
+            log.exception("a live transcription session failed")
             self._report(Failed(number, BackendFailed("The speech could not be transcribed.")))
         else:
             self._report(Finished(number))

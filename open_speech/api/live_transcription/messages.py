@@ -60,7 +60,7 @@ def query(params: Mapping[str, str]) -> Query:
 def parse(data: str) -> Command:
     """Read one message. Raises InvalidRequest's children naming the field."""
     if len(data) > MESSAGE_BYTES:
-        raise TextTooLong(f"The message is longer than the limit of {MESSAGE_BYTES} bytes; sound is sent in binary messages.")
+        raise TextTooLong(f"The message is longer than the limit of {MESSAGE_BYTES} bytes: send audio in binary messages.")
     try:
         body = json_screen.loads(data)
     except (ValueError, RecursionError):

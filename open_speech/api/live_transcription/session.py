@@ -226,7 +226,7 @@ class Session:
         if self._closed:
             return []
         self._closed = True
-        return [_error(InvalidRequest("Nothing was sent for too long.")), Close(POLICY)]
+        return [_error(InvalidRequest("The connection was idle for too long.")), Close(POLICY)]
 
     def _begin(self, start_s: float) -> list[Effect]:
         self._number += 1

@@ -18,12 +18,12 @@ from open_speech.http.disconnect import LiveResponse, resumed
 
 router = APIRouter(prefix="/api/models", tags=["model management"], responses=ERRORS)
 
-Stream = Annotated[bool, Query(description="Answer with server-sent events, as `Accept: text/event-stream` does too.")]
-Wait = Annotated[bool, Query(description="False answers 202 at once; `/status` tells how it gets on.")]
+Stream = Annotated[bool, Query(description="Return server-sent events, as with `Accept: text/event-stream`.")]
+Wait = Annotated[bool, Query(description="`false` returns 202 at once; `/status` reports the progress.")]
 
 
 class DeletedModel(BaseModel):
-    """A model whose files are gone."""
+    """A model whose files were deleted."""
 
     id: str
     object: Literal["model.deleted"] = "model.deleted"
@@ -34,7 +34,7 @@ class DeletedModel(BaseModel):
 
 @router.get("")
 async def list_models(desk: DeskDep) -> ModelStates:
-    """List every model of the backends that run here, with what is on disk, what is loaded and what is on its way."""
+    """List every model of the backends of this server, with its files on disk, its loaded state and its download progress."""
     return ModelStates(models=tuple(await desk.states()))
 
 
@@ -44,9 +44,9 @@ async def get_status(
     desk: DeskDep,
     request: Request,
     stream: Stream = False,
-    until: Annotated[Literal["settled"] | None, Query(description="End the events when nothing is being fetched or loaded.")] = None,
+    until: Annotated[Literal["settled"] | None, Query(description="End the events when nothing is being downloaded or loaded.")] = None,
 ) -> Response:
-    """Tell how a model is; as events, now and at every change."""
+    """Return the state of a model. As events: now and at every change."""
     state = await desk.state(name)
     if not _as_events(request, stream):
         return JSONResponse(state.model_dump(mode="json"))
@@ -55,44 +55,44 @@ async def get_status(
 
 @router.post("/{name:path}/load", response_model=ModelState)
 async def load(name: str, desk: DeskDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
-    """Load a model; what is missing of it is fetched first. The work goes on if the client leaves."""
+    """Load a model. Missing files are downloaded first. The work continues if the client disconnects."""
     return await _ordered("load", name, desk, wait=wait, stream=_as_events(request, stream))
 
 
 @router.post("/{name:path}/download", response_model=ModelState)
 async def download(name: str, desk: DeskDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
-    """Fetch a model's files. A second request joins the first; the work goes on if the client leaves."""
+    """Download a model's files. A second request joins the first. The work continues if the client disconnects."""
     return await _ordered("download", name, desk, wait=wait, stream=_as_events(request, stream))
 
 
 @router.delete("/{name:path}/download")
 async def cancel_download(name: str, desk: DeskDep) -> ModelState:
-    """Stop fetching a model; what has come is kept, and the next fetch goes on from there."""
+    """Cancel the download of a model. Downloaded data is kept, and the next download continues from there."""
     return await desk.cancel(name)
 
 
 @router.post("/{name:path}/unload")
 async def unload(name: str, desk: DeskDep) -> ModelState:
-    """Let go of a model; requests that use it are finished first. One that is not loaded stays as it is."""
+    """Unload a model after the requests that use it have finished. A model that is not loaded is left as it is."""
     return await desk.unload(name)
 
 
 @router.delete("/{name:path}/artifacts")
 async def delete_files(name: str, desk: DeskDep) -> DeletedModel:
-    """Let go of a model and delete its files."""
+    """Unload a model and delete its files."""
     entry, freed = await desk.delete(name)
     return DeletedModel(id=entry.id, deleted=freed > 0, freed_bytes=freed)
 
 
 @router.delete("/{name:path}")
 async def unload_by_delete(name: str, desk: DeskDep) -> ModelState:
-    """Let go of a model, as `/unload` does; its files stay."""
+    """Unload a model, as `/unload` does. Its files stay."""
     return await desk.unload(name)
 
 
 @router.get("/{name:path}")
 async def get_model(name: str, desk: DeskDep) -> ModelState:
-    """Tell how one model is."""
+    """Return the state of one model."""
     return await desk.state(name)
 
 

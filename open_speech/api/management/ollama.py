@@ -26,15 +26,15 @@ _STEPS = {"checking": "verifying sha256 digest", "unpacking": "unpacking", "load
 
 
 class Success(BaseModel):
-    """It is done."""
+    """The request succeeded."""
 
     status: Literal["success"] = "success"
 
 
 class PullWish(BaseModel):
-    """Body of a pull; all of it may be left out."""
+    """Body of a pull. All fields are optional."""
 
-    stream: bool = Field(False, description="Answer with one line of JSON for each step.")
+    stream: bool = Field(False, description="Return one line of JSON for each step.")
 
 
 class RunningModel(BaseModel):
@@ -66,21 +66,21 @@ async def list_running(desk: DeskDep, settings: SettingsDep) -> RunningModels:
 
 @router.post("/ps/{model:path}")
 async def load(model: str, desk: DeskDep) -> Success:
-    """Load a model; what is missing of it is fetched first."""
+    """Load a model. Missing files are downloaded first."""
     await desk.order("load", model).done()
     return Success()
 
 
 @router.delete("/ps/{model:path}")
 async def unload(model: str, desk: DeskDep) -> Success:
-    """Let go of a model; its files stay."""
+    """Unload a model. Its files stay."""
     await desk.unload(model)
     return Success()
 
 
 @router.post("/pull/{model:path}", response_model=Success)
 async def pull(model: str, desk: DeskDep, body: PullWish | None = None, stream: Annotated[bool, Query()] = False) -> Response:
-    """Fetch a model's files; with `stream`, as a query or in the body, a line of JSON for each step."""
+    """Download a model's files. With `stream`, as a query parameter or in the body, returns a line of JSON for each step."""
     order = desk.order("download", model)
     if stream or (body is not None and body.stream):
         return StreamingResponse(lines(desk, order), media_type=LINES)

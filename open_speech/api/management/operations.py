@@ -56,9 +56,9 @@ class Operations:
         if (order := self._orders.get((what, model))) is not None:
             return order
         if len(self._orders) >= MOST:
-            raise Overloaded("Too many models are being fetched or loaded.", retry_after_s=RETRY_S)
+            raise Overloaded("Too many models are being downloaded or loaded: try again later.", retry_after_s=RETRY_S)
         if sum(order.holder == holder for order in self._orders.values()) >= self._each:
-            raise Overloaded(f"Your API key has {self._each} models fetched or loaded already; {SHARE} limits them.", retry_after_s=RETRY_S)
+            raise Overloaded(f"Your API key has {self._each} models in progress; {SHARE} limits them.", retry_after_s=RETRY_S)
         order = Operation(what, model, asyncio.create_task(self._run(what, work)), holder)
         self._orders[what, model] = order
         order.task.add_done_callback(lambda task: self._ended(order, task))

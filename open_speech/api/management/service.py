@@ -37,7 +37,7 @@ class ModelManagement:
         return await all_states(self._engine, self._orders)
 
     async def state(self, name: str) -> ModelState:
-        """Tell how one model is. Raises UnknownModel or NotInstalled."""
+        """Return the state of one model. Raises UnknownModel or NotInstalled."""
         return await state_of(self._engine, self._orders, await known(self._engine, self._orders, name))
 
     def order(self, what: What, name: str) -> Operation:

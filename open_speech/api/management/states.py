@@ -20,7 +20,7 @@ State = Literal["available", "downloading", "downloaded", "loading", "loaded"]
 
 
 class ProgressBody(BaseModel):
-    """How far a fetch or a load has come. The bytes are those of the current step; a new `state` begins at 0 again."""
+    """Progress of a download or a load. The bytes are those of the current step; a new `state` starts again at 0."""
 
     what: What
     state: Literal["waiting", "checking", "downloading", "unpacking", "loading", "done"]

@@ -29,7 +29,7 @@ router.add_api_route("/translations", transcriptions.create_translation, methods
 class DeploymentSpeechRequest(SpeechRequest):
     """Body of a request to speak whose path names the model."""
 
-    model: str = Field("", description="Ignored: the deployment in the path is the model.")
+    model: str = Field("", description="Ignored: the deployment in the path selects the model.")
 
 
 @router.post("/speech", response_class=Response)

@@ -51,7 +51,7 @@ def _listener(registry: Registry, language: str | None, field: str) -> ModelEntr
         if language is None or not model.languages or language in model.languages:
             return model
     raise UnsupportedValue(
-        f"Words are timed by a recogniser that tells word times{f' in `{language}`' if language else ''}; this server runs none.",
+        f"`{field}` requires a model with word timestamps{f' for `{language}`' if language else ''}, and this server has none.",
         param=field,
     )
 

@@ -25,9 +25,9 @@ _STORED = "voice_library_ref"
 class CloneRequest(SpeechRequest):
     """Fields of `POST /v1/audio/speech/clone`, besides the file `reference_audio`."""
 
-    voice: str | None = Field(None, description="Not looked at: the recording is the voice.")
+    voice: str | None = Field(None, description="Ignored: the recording is the voice.")
     transcript: str | None = Field(None, max_length=4096, description="The same as `reference_text`.")
-    voice_library_ref: str | None = Field(None, description="Id or name of a stored voice, instead of `reference_audio`.")
+    voice_library_ref: str | None = Field(None, description="Id or name of a stored voice, in place of `reference_audio`.")
 
 
 @router.post(
@@ -37,7 +37,7 @@ class CloneRequest(SpeechRequest):
     openapi_extra=form_schema(CloneRequest, "reference_audio", required=False),
 )
 async def clone_speech(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
-    """Speak a text in the voice of `reference_audio`, 1 to 60 seconds in any format, or of `voice_library_ref`."""
+    """Synthesize speech in the voice of `reference_audio` (1 to 60 seconds, any format) or of `voice_library_ref`."""
     fields, file = await read_sample(request, "reference_audio", max_bytes=SAMPLE_BYTES)
     body = validated(CloneRequest, fields)
     recorded = file is not None or body.reference_audio is not None

@@ -24,7 +24,7 @@ class NewConsentRequest(BaseModel):
     """Fields of `POST /v1/audio/voice_consents`, besides the file `recording`."""
 
     name: str
-    language: str = Field(description="BCP-47 tag of what is said.")
+    language: str = Field(description="BCP-47 tag of the language of the recording.")
 
 
 class RenameRequest(BaseModel):
@@ -46,7 +46,7 @@ async def create_consent(request: Request, engine: EngineDep) -> ConsentBody:
 
 @router.get("")
 async def list_consents(engine: EngineDep, after: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> ConsentList:
-    """List consents, newest first, `limit` of them behind the one named in `after`."""
+    """List consents, newest first: at most `limit`, starting after the consent `after`."""
     consents = await asyncio.to_thread(library_of(engine.casting).consents)
     start = 0
     if after is not None:
@@ -70,14 +70,14 @@ async def get_consent(consent_id: str, engine: EngineDep) -> ConsentBody:
 
 @router.post("/{consent_id}")
 async def rename_consent(consent_id: str, body: RenameRequest, engine: EngineDep) -> ConsentBody:
-    """Give a consent another name."""
+    """Rename a consent."""
     library = library_of(engine.casting)
     return _body(await asyncio.to_thread(lambda: library.rename_consent(_found(library, consent_id), body.name)))
 
 
 @router.delete("/{consent_id}")
 async def delete_consent(consent_id: str, engine: EngineDep) -> DeletedConsentBody:
-    """Delete a consent that no stored voice rests on, and its recording."""
+    """Delete a consent that no stored voice depends on, and its recording."""
     library = library_of(engine.casting)
     await asyncio.to_thread(lambda: library.remove_consent(_found(library, consent_id)))
     return DeletedConsentBody(id=consent_id)

@@ -29,18 +29,18 @@ async def diarization(body: SpeakerFields) -> DiarizeOptions | None:
         return None
     if body.channel_mode != "mix" and body.known_speaker_names:
         raise InvalidValue(
-            "`known_speaker_names` are for one mixed channel: with `channels` other than `mix`, each channel is a speaker.",
+            "`known_speaker_names` requires `channels=mix`: otherwise each channel is one speaker.",
             param="known_speaker_names",
         )
     if body.channel_mode == "separate":
         return None
     if body.min_speakers and body.max_speakers and body.min_speakers > body.max_speakers:
-        raise InvalidValue("`max_speakers` is less than `min_speakers`.", param="max_speakers")
+        raise InvalidValue("`max_speakers` must not be less than `min_speakers`.", param="max_speakers")
     names = [name.strip() for name in body.known_speaker_names]
     if len(set(names)) < len(names) or not all(0 < len(name) <= _NAME_CHARS for name in names):
-        raise InvalidValue(f"`known_speaker_names` must differ and have 1 to {_NAME_CHARS} characters.", param="known_speaker_names")
+        raise InvalidValue(f"`known_speaker_names` must be unique and have 1 to {_NAME_CHARS} characters.", param="known_speaker_names")
     if len(names) != len(body.known_speaker_references):
-        raise InvalidValue("There must be one reference for each of `known_speaker_names`.", param=_FIELD)
+        raise InvalidValue("`known_speaker_references` must contain one reference for each of `known_speaker_names`.", param=_FIELD)
     voices = [await asyncio.to_thread(voice_of, url) for url in body.known_speaker_references]
     return DiarizeOptions(body.min_speakers, body.max_speakers, tuple(zip(names, voices, strict=True)))
 

@@ -19,19 +19,19 @@ router = APIRouter(prefix="/v1", tags=["models"], responses=ERRORS)
 
 @router.get("/models", response_model_exclude_none=True)
 async def list_models(request: Request, engine: EngineDep, settings: SettingsDep) -> ModelList:
-    """List the models that this server runs, then OpenAI's names for them."""
+    """List the models of this server, then OpenAI's names for them."""
     return ModelList(data=listed(engine.registry, request.app.state.created, settings.os_root_path))
 
 
 @router.get("/models/{name:path}", response_model_exclude_none=True)
 async def get_model(name: str, request: Request, engine: EngineDep, settings: SettingsDep) -> ModelBody:
-    """Describe one model by its id, which may hold slashes, or by one of OpenAI's names."""
+    """Describe one model, by its id (which may contain slashes) or by one of OpenAI's names."""
     return describe(engine.registry.listed(name), name, request.app.state.created, settings.os_root_path)
 
 
 @router.get("/audio/models")
 async def list_audio_models(request: Request, engine: EngineDep, settings: SettingsDep) -> dict[str, list[dict[str, str]]]:
-    """List all models in Open WebUI's shape, those that speak first, as it offers them for speaking."""
+    """List all models in the format of Open WebUI, with speech synthesis models first, because Open WebUI offers them for speech."""
     models = listed(engine.registry, request.app.state.created, settings.os_root_path)
     models.sort(key=lambda model: model.task != Task.TTS)
     return {"models": [{"id": model.id, "task": model.task} for model in models]}

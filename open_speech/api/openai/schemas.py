@@ -25,40 +25,40 @@ class VoiceName(BaseModel):
 
 
 class SpeechRequest(BaseModel):
-    """Body of `POST /v1/audio/speech`. What is unknown is ignored."""
+    """Body of `POST /v1/audio/speech`. Unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
     model: str = Field(description="Model id, or one of OpenAI's names such as `tts-1`.")
-    input: str = Field(description="The text to speak; it may hold `[pause:0.5]` and `[voice:af_sky]`.")
-    input_type: Literal["text", "ssml"] | None = Field(
-        None, description="Not OpenAI's: unset takes text that begins with `<speak` as SSML."
+    input: str = Field(description="The text to speak. It may contain `[pause:0.5]` and `[voice:af_sky]`.")
+    input_type: Literal["text", "ssml"] | None = Field(None, description="Extension. When unset, text that begins with `<speak` is SSML.")
+    voice: str | VoiceName | None = Field(None, description="Voice id or one of OpenAI's voice names. Default: the default voice.")
+    instructions: str | None = Field(
+        None, max_length=4096, description="Style of speech in plain language. Ignored by models without support for instructions."
     )
-    voice: str | VoiceName | None = Field(None, description="Voice id, one of OpenAI's voices, or unset for the default.")
-    instructions: str | None = Field(None, max_length=4096, description="How to speak; a model that follows none ignores them.")
     response_format: Annotated[AudioFormat | None, AnyCase] = Field(
-        None, description="Unset is the server's default, mp3 unless it says otherwise."
+        None, description="Audio format. Default: `TTS_DEFAULT_FORMAT`, which is `mp3` unless configured otherwise."
     )
     speed: float | None = Field(None, ge=0.25, le=4)
     stream_format: Annotated[Literal["audio", "sse", "json"] | None, AnyCase] = Field(
-        "audio", description="`json`, one object with all of it, is ours."
+        "audio", description="`json`, which returns everything in one object, is an extension."
     )
-    timestamps: Literal["word"] | None = Field(None, description="Not OpenAI's: when each word is said, in the events or the JSON.")
+    timestamps: Literal["word"] | None = Field(None, description="Extension: return the time of each word, in the events or the JSON.")
     captions: Annotated[Literal["vtt", "srt"] | None, AnyCase] = Field(
-        None, description="Not OpenAI's: subtitles, in the last event or the JSON."
+        None, description="Extension: return subtitles, in the last event or the JSON."
     )
-    progress: bool = Field(False, description="Not OpenAI's: events that tell how much of the text was spoken.")
-    language: str | None = Field(None, description="Not OpenAI's: language of the text, where the voice can speak several.")
+    progress: bool = Field(False, description="Extension: send events with the progress through the text.")
+    language: str | None = Field(None, description="Extension: language of the text, for voices with several languages.")
     sample_rate: int | None = Field(
-        None, ge=8_000, le=48_000, description="Not OpenAI's: Hertz of the sound; unset is the voice's own, and 24000 for `pcm`."
+        None, ge=8_000, le=48_000, description="Extension: sample rate in Hz. Default: the voice's own, and 24000 for `pcm`."
     )
-    cache: bool = Field(True, description="Not OpenAI's: false has the speech made anew where the server keeps speech; also as a query.")
+    cache: bool = Field(True, description="Extension: `false` bypasses the speech cache. Also accepted as a query parameter.")
     reference_audio: str | None = Field(
-        None, description="Not OpenAI's: a recording of the voice to clone, 1 to 60 s, in base64 or as a data URL."
+        None, description="Extension: recording of the voice to clone, 1 to 60 s, in base64 or as a data URL."
     )
-    reference_text: str | None = Field(None, max_length=4096, description="What is said in `reference_audio`; some models need it.")
-    voice_design: str | None = Field(None, max_length=4096, description="Not OpenAI's: description of a voice to make up.")
-    ignore_unsupported: bool = Field(False, description="Not OpenAI's: leave out what the model cannot do, instead of an error.")
+    reference_text: str | None = Field(None, max_length=4096, description="Transcript of `reference_audio`. Some models require it.")
+    voice_design: str | None = Field(None, max_length=4096, description="Extension: description of a voice to design.")
+    ignore_unsupported: bool = Field(False, description="Extension: ignore what the model does not support, instead of returning an error.")
 
     @property
     def voice_id(self) -> str | None:
@@ -67,7 +67,7 @@ class SpeechRequest(BaseModel):
 
 
 class DurationUsage(BaseModel):
-    """What was used, as whole seconds of audio."""
+    """Usage in whole seconds of audio."""
 
     type: Literal["duration"] = "duration"
     seconds: int
@@ -110,7 +110,7 @@ def _text_tokens(text: str) -> int:
 
 
 class TokenBody(BaseModel):
-    """One token of the text; `bytes` are its text's in UTF-8."""
+    """One token of the text; `bytes` is its text in UTF-8."""
 
     token: str
     logprob: float
@@ -118,13 +118,13 @@ class TokenBody(BaseModel):
 
 
 class LanguageBody(BaseModel):
-    """A language that was heard."""
+    """A detected language."""
 
     code: str
 
 
 class TranscriptionBody(BaseModel):
-    """Answer in `json`."""
+    """Response in `json`."""
 
     text: str
     languages: tuple[LanguageBody, ...] | None = None
@@ -133,7 +133,7 @@ class TranscriptionBody(BaseModel):
 
 
 class DiarizedSegmentBody(BaseModel):
-    """What one speaker said; times in seconds. It is an event too."""
+    """A segment of one speaker, with times in seconds. Also sent as an event."""
 
     type: Literal["transcript.text.segment"] = "transcript.text.segment"
     id: str
@@ -141,11 +141,11 @@ class DiarizedSegmentBody(BaseModel):
     end: float
     text: str
     speaker: str
-    channel: int | None = Field(None, description="Channel of the file, from 0, where channels are transcribed apart. Not OpenAI's.")
+    channel: int | None = Field(None, description="Channel of the file, from 0, if channels are transcribed separately. Extension.")
 
 
 class DiarizedBody(BaseModel):
-    """Answer in `diarized_json`."""
+    """Response in `diarized_json`."""
 
     task: Literal["transcribe"] = "transcribe"
     duration: float
@@ -168,7 +168,7 @@ class SegmentBody(BaseModel):
     compression_ratio: float
     no_speech_prob: float
     speaker: str | None = None
-    channel: int | None = Field(None, description="Channel of the file, from 0, where channels are transcribed apart.")
+    channel: int | None = Field(None, description="Channel of the file, from 0, if channels are transcribed separately.")
     language: str | None = Field(None, description="ISO-639-1 code of the language of this segment.")
 
 
@@ -182,7 +182,7 @@ class WordBody(BaseModel):
 
 
 class VerboseBody(BaseModel):
-    """Answer in `verbose_json`."""
+    """Response in `verbose_json`."""
 
     task: Literal["transcribe", "translate"]
     language: str
@@ -196,14 +196,14 @@ class VerboseBody(BaseModel):
 
 
 class BatchBody(BaseModel):
-    """Answer to several files: for each, in order, its place, its name, and either the keys of its format or an `error`."""
+    """Response to several files: for each, in order, its index, its name, and either the fields of its format or an `error`."""
 
     object: Literal["list"] = "list"
     data: list[dict[str, Any]]
 
 
 class VoiceBody(BaseModel):
-    """One voice. `name` is what a request may send back, as some clients read only that."""
+    """One voice. Requests may use `name`, because some clients read only that field."""
 
     id: str
     name: str
@@ -231,7 +231,7 @@ class VoiceBody(BaseModel):
 
 
 class DeletedVoiceBody(BaseModel):
-    """A voice that is gone."""
+    """A deleted voice."""
 
     id: str
     object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
@@ -239,7 +239,7 @@ class DeletedVoiceBody(BaseModel):
 
 
 class ConsentBody(BaseModel):
-    """Somebody's agreement that a voice is used."""
+    """The consent of a person to the use of a voice."""
 
     id: str
     object: Literal["audio.voice_consent"] = "audio.voice_consent"
@@ -259,7 +259,7 @@ class ConsentList(BaseModel):
 
 
 class DeletedConsentBody(BaseModel):
-    """A consent that is gone."""
+    """A deleted consent."""
 
     id: str
     object: Literal["audio.voice_consent"] = "audio.voice_consent"
@@ -267,7 +267,7 @@ class DeletedConsentBody(BaseModel):
 
 
 class ModelBody(BaseModel):
-    """One model: OpenAI's four keys, then what it can do."""
+    """One model: OpenAI's four fields, then its capabilities."""
 
     id: str
     object: Literal["model"] = "model"
@@ -293,14 +293,14 @@ class ModelBody(BaseModel):
 
 
 class ModelList(BaseModel):
-    """Answer of `GET /v1/models`."""
+    """Response of `GET /v1/models`."""
 
     object: Literal["list"] = "list"
     data: list[ModelBody]
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong."""
+    """Details of an error."""
 
     message: str
     type: str
@@ -309,10 +309,10 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """Every failure of every endpoint."""
+    """The error response of every endpoint."""
 
     error: ErrorDetail
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorBody, "description": "A failure, in OpenAI's envelope."}}
+ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorBody, "description": "An error, in OpenAI's format."}}
 """For a router's `responses`."""

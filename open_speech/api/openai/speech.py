@@ -33,7 +33,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES.values()}
         | {sse.MEDIA_TYPE: {}, "application/json": {}},
-        "description": "The sound, in `response_format`; with `stream_format` `sse` or `json` as events or an object with it in base64.",
+        "description": "The audio, in `response_format`. With `stream_format` `sse` or `json`: events or an object with it in base64.",
     }
 }
 """What a route that speaks answers, for the OpenAPI document."""
@@ -45,7 +45,7 @@ _CHUNK_BYTES = 1 << 15
 
 @router.post("/speech", responses=ANSWERS, response_class=Response)
 async def create_speech(body: SpeechRequest, request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
-    """Speak a text. The answer begins when the first sound is there; a failure before that has its own status."""
+    """Synthesize speech. The response begins with the first audio; an error before that has its own status."""
     return await spoken(body, await manner_of(body, audio_of(request)), request, engine, settings)
 
 
@@ -75,7 +75,7 @@ async def spoken(body: SpeechRequest, manner: VoiceOptions, request: Request, en
         sound = place.keeping(sound, lambda: follower.seconds)
     first = await while_connected(request.receive, anext(sound, None))
     if first is None:
-        raise BackendFailed("The backend made no sound.")
+        raise BackendFailed("The backend returned no audio.")
     sound = resumed(first, sound)
     headers = {**({} if place is None else _MISS), **warned(reading.warnings)}
     if body.stream_format in ("sse", "json"):

@@ -31,7 +31,7 @@ def captioner_for(body: SpeechRequest, engine: Engine, role: ResolvedVoice) -> C
         return None
     field = "timestamps" if body.timestamps else "captions"
     if body.stream_format not in ("sse", "json"):
-        raise InvalidValue(f"`{field}` needs `stream_format` to be `sse` or `json`: sound has no place for it.", param=field)
+        raise InvalidValue(f"`{field}` needs `stream_format` `sse` or `json`: an audio response has no place for it.", param=field)
     return Captioner(hearing(engine, role, field))
 
 

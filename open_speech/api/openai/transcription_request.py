@@ -90,10 +90,10 @@ ChunkingStrategy = Annotated[
 class SubtitleFields(BaseModel):
     """How subtitles should look; not OpenAI's. They stay as they were heard while no field is given."""
 
-    max_line_width: int | None = Field(None, ge=8, le=200, description="Subtitles: characters of a line.")
-    max_line_count: int | None = Field(None, ge=1, le=4, description="Subtitles: lines shown at once; 2 unless given.")
-    max_chars_per_second: float | None = Field(None, gt=0, le=100, description="Subtitles: how fast they may have to be read.")
-    min_gap_ms: int | None = Field(None, ge=0, le=2000, description="Subtitles: time between two of them.")
+    max_line_width: int | None = Field(None, ge=8, le=200, description="Subtitles: maximum number of characters per line.")
+    max_line_count: int | None = Field(None, ge=1, le=4, description="Subtitles: maximum number of lines per cue. Default: 2.")
+    max_chars_per_second: float | None = Field(None, gt=0, le=100, description="Subtitles: maximum reading speed in characters per second.")
+    min_gap_ms: int | None = Field(None, ge=0, le=2000, description="Subtitles: minimum gap between two cues, in milliseconds.")
 
     @property
     def shape(self) -> Shape | None:
@@ -113,9 +113,11 @@ class ChannelFields(BaseModel):
 
     channels: ChannelMode = Field(
         "mix",
-        description="`mix` makes one of all channels; `separate` transcribes each, labelled; `auto` does so for two with different speech.",
+        description="`mix` mixes all channels, `separate` transcribes each with a label, `auto` separates two with different speech.",
     )
-    multichannel: OptionalBool = Field(None, description="`true` is `channels=separate`, as Deepgram and AssemblyAI name it.")
+    multichannel: OptionalBool = Field(
+        None, description="`true` is the same as `channels=separate`: the name that Deepgram and AssemblyAI use."
+    )
 
     @property
     def channel_mode(self) -> ChannelMode:
@@ -126,12 +128,12 @@ class ChannelFields(BaseModel):
 class SpeakerFields(ChannelFields):
     """Who spoke. Only the known speakers are OpenAI's."""
 
-    diarize: OptionalBool = Field(None, description="Tell speakers apart.")
+    diarize: OptionalBool = Field(None, description="Label the speakers (diarization).")
     min_speakers: int | None = Field(None, ge=1, le=50)
     max_speakers: int | None = Field(None, ge=1, le=50)
-    known_speaker_names: WholeValues = Field((), max_length=MAX_KNOWN_SPEAKERS, description="Names for voices that are known.")
+    known_speaker_names: WholeValues = Field((), max_length=MAX_KNOWN_SPEAKERS, description="Names of known speakers.")
     known_speaker_references: WholeValues = Field(
-        (), max_length=MAX_KNOWN_SPEAKERS, description="Data URL of 2 to 10 seconds of each of these voices."
+        (), max_length=MAX_KNOWN_SPEAKERS, description="Data URLs with 2 to 10 seconds of speech of each known speaker."
     )
 
     @property
@@ -143,8 +145,8 @@ class SpeakerFields(ChannelFields):
 class CleaningFields(BaseModel):
     """What is done to the sound before it is recognised; not OpenAI's. What is not given is as the server's settings say."""
 
-    noise_reduce: OptionalBool = Field(None, description="Take steady noise out.")
-    normalize: OptionalBool = Field(None, description="Make a very quiet recording louder.")
+    noise_reduce: OptionalBool = Field(None, description="Remove steady noise.")
+    normalize: OptionalBool = Field(None, description="Raise the level of a very quiet recording.")
 
     def cleaning(self, settings: Settings) -> Cleaning | None:
         """Say the same to the engine; None where the request says nothing."""
@@ -162,8 +164,13 @@ class ListenRequest(SubtitleFields, CleaningFields, ChannelFields):
     model_config = ConfigDict(frozen=True)
 
     model: str = Field(description="Model id, or one of OpenAI's names such as `whisper-1`.")
-    prompt: str | None = Field(None, description="Text that came before, or in the style that is wanted.")
-    temperature: float = Field(0.0, ge=0, le=1, description="0 tries 0, 0.2 … 1 until the text looks right; else this one value.")
+    prompt: str | None = Field(None, description="Preceding text, or text in the desired style.")
+    temperature: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Sampling temperature. 0 tries 0, 0.2 … 1 until the text passes the checks; any other value is used as it is.",
+    )
 
     def temperatures(self) -> tuple[float, ...]:
         """Give the decoder's ladder."""
@@ -185,21 +192,24 @@ class TranscriptionRequest(ListenRequest, SpeakerFields):
 
     response_format: Annotated[AnswerFormat, AnyCase] = "json"
     language: str | None = Field(
-        None, description="Language of the speech: ISO 639 code (`en`, `eng`, `en-US`) or English name; unset or `auto` detects it."
+        None, description="Language of the speech: ISO 639 code (`en`, `eng`, `en-US`) or English name. Default: detect it, as `auto` does."
     )
-    languages: Words = Field((), max_length=100, description="Candidate languages; one candidate is the language.")
-    keywords: Words = Field((), description="Words that are likely to be said.")
-    hotwords: str | None = Field(None, description="The same in one text; not OpenAI's.")
+    languages: Words = Field((), max_length=100, description="Candidate languages for detection. A single candidate sets the language.")
+    keywords: Words = Field((), description="Words that are likely to occur.")
+    hotwords: str | None = Field(None, description="The same as one text. Extension.")
     timestamp_granularities: Annotated[tuple[Granularity, ...], BeforeValidator(_as_list)] = Field(
-        ("segment",), description="What `verbose_json` lists with times; with `stream`, and only if given, what the events tell with times."
+        ("segment",), description="What `verbose_json` returns with times. With `stream`, what the events contain with times, if given."
     )
-    include: Annotated[tuple[Literal["logprobs"], ...], BeforeValidator(_as_list)] = Field((), description="More for the format `json`.")
-    stream: OptionalBool = Field(None, description="Answer as server-sent events.")
+    include: Annotated[tuple[Literal["logprobs"], ...], BeforeValidator(_as_list)] = Field(
+        (), description="Additional fields for the format `json`."
+    )
+    stream: OptionalBool = Field(None, description="Return server-sent events.")
     chunking_strategy: ChunkingStrategy | None = None
     vad_filter: OptionalBool = Field(
-        None, description="Leave out what is not speech. `false`, without a chunking strategy, is Whisper's own way through the whole file."
+        None,
+        description="Remove silence. `false` without a chunking strategy selects Whisper's own algorithm for the whole file.",
     )
-    condition_on_previous_text: OptionalBool = Field(None, description="Let the model read what it wrote before; not OpenAI's.")
+    condition_on_previous_text: OptionalBool = Field(None, description="Use the preceding text of the transcript as context. Extension.")
 
     @property
     def streams(self) -> bool:

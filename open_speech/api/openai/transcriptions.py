@@ -67,14 +67,14 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "model": TranscriptionBody | VerboseBody | DiarizedBody,
         "content": {"text/plain": {}, sse.MEDIA_TYPE: {}},
-        "description": "The text, in `response_format`; with `stream` as events.",
+        "description": "The text, in `response_format`. With `stream`: server-sent events.",
     }
 }
 
 
 @router.post("/transcriptions", openapi_extra=_body_schema(TranscriptionRequest), responses=_ANSWERS)
 async def create_transcription(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
-    """Write down what is said in a media file, in its own language."""
+    """Transcribe the speech in a media file, in its own language."""
     async with AsyncExitStack() as stack:
         upload = await stack.enter_async_context(read_upload(request))
         body = validated(TranscriptionRequest, upload.fields)
@@ -87,7 +87,7 @@ async def create_transcription(request: Request, engine: EngineDep, settings: Se
 
 @router.post("/transcriptions/verbose", openapi_extra=_body_schema(TranscriptionRequest), responses={200: {"model": VerboseBody}})
 async def create_verbose_transcription(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
-    """Write down what is said as `verbose_json`, with segments, and with words where the model can time them."""
+    """Transcribe as `verbose_json`, with segments, and with words if the model provides word timestamps."""
     async with read_upload(request) as upload:
         body = validated(TranscriptionRequest, {**upload.fields, "response_format": "verbose_json", "stream": None})
         if "timestamp_granularities" not in upload.fields and engine.registry.find(body.model, Task.STT).word_times:
@@ -99,7 +99,7 @@ async def create_verbose_transcription(request: Request, engine: EngineDep, sett
 
 @router.post("/transcriptions/batch", openapi_extra=_batch_schema(), responses={200: {"model": BatchBody}})
 async def create_transcriptions(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
-    """Write down what is said in several files; one that fails has an `error` in its place and does not fail the others."""
+    """Transcribe several files. A file that fails has an `error` in its place and does not affect the others."""
     async with read_uploads(request, BATCH_FILES) as (fields, files):
         body = validated(TranscriptionRequest, fields)
         question = await question_of(body, engine, settings)
@@ -108,7 +108,7 @@ async def create_transcriptions(request: Request, engine: EngineDep, settings: S
 
 @router.post("/translations", openapi_extra=_body_schema(TranslationRequest), responses=_ANSWERS)
 async def create_translation(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
-    """Write down in English what is said in a media file, in whatever language."""
+    """Translate the speech in a media file, in any language, into English text."""
     async with read_upload(request) as upload:
         body = validated(TranslationRequest, upload.fields)
         question = await question_of(body, engine, settings)
@@ -188,7 +188,7 @@ async def _answered(transcript: Transcript, body: TranscriptionRequest | Transla
 async def _batch(engine: Engine, question: Question, body: TranscriptionRequest, files: list[Media]) -> dict[str, Any]:
     form = body.response_format
     if form not in ("json", "verbose_json", "diarized_json"):
-        raise UnsupportedValue(f"A batch is answered in JSON; `{form}` is not.", param="response_format")
+        raise UnsupportedValue(f"A batch returns JSON: `response_format` cannot be `{form}`.", param="response_format")
     turns = asyncio.Semaphore(BATCH_AT_ONCE)
 
     async def item(index: int, file: Media) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def voice_of(entry: ModelEntry, voice: Voice, root: str = "") -> VoiceBody:
         engine=entry.backend,
         licence=entry.licence,
         sample=root + _sample(voice.id, entry),
-        unusable=f"Its language is not installed: {voice.needs}" if voice.needs else None,
+        unusable=f"Its language is not installed; run: {voice.needs}" if voice.needs else None,
     )
 
 
@@ -70,7 +70,7 @@ def recorded(
         model=entry.id if entry else None,
         engine=entry.backend if entry else None,
         sample=root + _sample(name, None),
-        unusable=None if entry else "No model of this server clones voices.",
+        unusable=None if entry else "No model on this server supports voice cloning.",
         created_at=stored.created_at if stored else None,
         type="audio_sample",
     )

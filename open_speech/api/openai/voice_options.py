@@ -24,7 +24,7 @@ async def manner_of(body: SpeechRequest, file: bytes | Path | None = None) -> Vo
     if file is not None or body.reference_audio:
         reference = await asyncio.to_thread(_reference, file, body.reference_audio or "", body.reference_text)
     elif body.reference_text:
-        raise MissingField("`reference_text` says what is said in `reference_audio`, which is missing.", param=_FIELD)
+        raise MissingField("`reference_text` requires `reference_audio`.", param=_FIELD)
     return VoiceOptions(reference, body.voice_design or None, body.instructions or None, lenient=body.ignore_unsupported)
 
 

@@ -25,16 +25,16 @@ router = APIRouter(tags=["voices"], responses=ERRORS)
 class NewVoiceRequest(BaseModel):
     """Fields of `POST /v1/audio/voices`, besides the file `audio_sample`."""
 
-    name: str = Field(description="What requests will call it.")
-    consent: str = Field(min_length=1, max_length=4096, description="Id of a consent, or the words in which the speaker agrees.")
+    name: str = Field(description="Name of the voice in requests.")
+    consent: str = Field(min_length=1, max_length=4096, description="Id of a consent, or the text of the speaker's consent.")
     type: Literal["audio_sample"] = "audio_sample"
-    language: str | None = Field(None, description="Not OpenAI's: BCP-47 tag of what is said in the recording.")
-    transcript: str | None = Field(None, max_length=4096, description="Not OpenAI's: what is said in the recording.")
+    language: str | None = Field(None, description="Extension: BCP-47 tag of the language of the recording.")
+    transcript: str | None = Field(None, max_length=4096, description="Extension: transcript of the recording.")
 
 
 @router.get(PATH)
 async def list_voices(engine: EngineDep, settings: SettingsDep, model: str | None = None, legacy: bool = False) -> dict[str, Any]:
-    """List the voices of all models or of one; `legacy` gives bare names, as older clients of Kokoro servers read them."""
+    """List the voices of all models or of one; `legacy` returns bare names, for older clients of Kokoro servers."""
     voices = await asyncio.to_thread(lambda: list(listed(engine.casting, model, root=settings.os_root_path)))
     if legacy:
         return {"voices": list(dict.fromkeys(voice.id for voice in voices if voice.kind != "alias"))}
@@ -65,7 +65,7 @@ async def delete_voice(voice_id: str, engine: EngineDep) -> DeletedVoiceBody:
     return DeletedVoiceBody(id=await asyncio.to_thread(_deleted, engine.casting, voice_id))
 
 
-@router.get(PATH + "/{voice_id}/sample", responses=speech.ANSWERS, response_class=Response)
+@router.get(PATH + "/{voice_id}/sample", responses=speech.ANSWERS, response_class=Response, summary="Get Voice Sample")
 async def hear_voice(  # noqa: PLR0913 - the route's parameters
     voice_id: str,
     request: Request,
@@ -74,7 +74,7 @@ async def hear_voice(  # noqa: PLR0913 - the route's parameters
     model: str | None = None,
     response_format: Annotated[AudioFormat | None, AnyCase] = None,
 ) -> Response:
-    """Let a voice be heard: a recording as it is stored, any other saying a short sentence in its language."""
+    """Return a sample of a voice: the stored recording, or a short sentence in the language of the voice."""
     voice = await asyncio.to_thread(_found, engine.casting, voice_id, model, settings.os_root_path)
     if voice.kind == "library":
         recording = await asyncio.to_thread(engine.casting.recording, voice.id)
@@ -89,7 +89,7 @@ async def hear_voice(  # noqa: PLR0913 - the route's parameters
 
 @router.get("/api/voice-presets")
 async def list_presets(engine: EngineDep) -> dict[str, Any]:
-    """List the presets of `TTS_VOICES_CONFIG`, and what it makes of OpenAI's names."""
+    """List the presets of `TTS_VOICES_CONFIG`, and the voices behind OpenAI's names."""
     presets = engine.casting.presets
     data = [{"name": name, **preset.model_dump(exclude_defaults=True)} for name, preset in presets.voices.items()]
     return {"presets": data, "openai": dict(presets.openai)}
@@ -98,7 +98,7 @@ async def list_presets(engine: EngineDep) -> dict[str, Any]:
 def library_of(casting: VoiceResolver) -> Library:
     """Give the library. Raises LibraryFull where the server keeps none."""
     if casting.library is None:
-        raise LibraryFull("This server keeps no voices.")
+        raise LibraryFull("This server does not store voices.")
     return casting.library
 
 
@@ -111,7 +111,7 @@ def _found(casting: VoiceResolver, name: str, model: str | None, root: str) -> V
 
 def _stored(casting: VoiceResolver, new: NewVoice, sample: bytes, root: str) -> VoiceBody:
     if casting.is_taken(new.name):
-        raise InvalidValue(f"There is a voice called `{new.name}` already.", param="name")
+        raise InvalidValue(f"A voice named `{new.name}` already exists.", param="name")
     voice = library_of(casting).add(new, sample_of(sample, "audio_sample"))
     return recorded(casting, voice, root=root)
 
@@ -121,7 +121,7 @@ def _deleted(casting: VoiceResolver, name: str) -> str:
     if isinstance(voice, StoredVoice) and library_of(casting).remove(voice):
         return voice.id
     if voice is not None or casting.is_taken(name):
-        raise InvalidRequest(f"The voice `{name}` cannot be deleted: only stored voices can.", param="voice_id")
+        raise InvalidRequest(f"The voice `{name}` cannot be deleted: only stored voices can be deleted.", param="voice_id")
     raise _unknown(name)
 
 

@@ -82,7 +82,7 @@ class Connection:
             log.error("a realtime session failed", exc_info=failure_)
             failure_ = SpeechError("The session failed.")
         self._outbox.put(Send({"event_id": new_id("event"), **failure(failure_, None)}))
-        self._outbox.put(Close(FAILED, "the server cannot go on"))
+        self._outbox.put(Close(FAILED, "internal server error"))
         with suppress(WebSocketDisconnect, TimeoutError):
             await writing
 

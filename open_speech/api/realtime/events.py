@@ -142,7 +142,7 @@ def opened(*parts: str) -> Message:
         return Message({}, error)
     holders = [part for part in (body, *_parts_of(body)) if part.get("audio") == ""] if audio else []
     if len(holders) != len(audio):
-        return Message(body, InvalidJson("The message has audio where none belongs, or twice."))
+        return Message(body, InvalidJson("The event contains audio in an unexpected field, or more than once."))
     try:
         for holder, decoder in zip(holders, audio, strict=True):
             holder["audio"] = decoder.value()
@@ -219,7 +219,7 @@ def decoded(audio: str | bytes, width: int, param: str = "audio") -> bytes:
     """Decode base64 audio of `width` bytes per sample, unless that was done already. Raises InvalidValue naming `param`."""
     data = audio if isinstance(audio, bytes) else _from_base64(audio, param)
     if len(data) % width:
-        raise InvalidValue("The audio ends in half a sample.", param=param)
+        raise InvalidValue("The audio ends in the middle of a sample.", param=param)
     return data
 
 

@@ -133,7 +133,7 @@ class InputAudioBuffer:
         if telling and not self.is_speaking:
             self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
         if self.now_ms - self._from_ms < LEAST_MS:
-            raise BufferEmpty(f"The input buffer holds less than {LEAST_MS} ms of sound.")
+            raise BufferEmpty(f"The input buffer holds less than {LEAST_MS} ms of audio.")
         # Speech that goes on after it is a turn of its own.
         return [*self._commit(self.now_ms), *([Clear()] if telling else [])]
 
@@ -163,7 +163,7 @@ class InputAudioBuffer:
         """Raise InvalidValue if the format would change under sound that is not committed."""
         if new != self._state.config.format and not self.is_empty:
             raise InvalidValue(
-                "The format cannot change while the input buffer holds sound: commit or clear it.", param="session.audio.input.format"
+                "The format cannot change while the input buffer holds audio: commit or clear it.", param="session.audio.input.format"
             )
 
     def _begin(self, item_id: str, start_ms: int) -> list[Effect]:

@@ -234,7 +234,7 @@ class InputDriver:
             self._report(NotTranscribed(item_id, error))
         except Exception:  # noqa: BLE001 - the boundary of this connection: an item that was committed is always answered
             log.exception("a transcription failed")
-            self._report(NotTranscribed(item_id, BackendFailed("The sound could not be transcribed.")))
+            self._report(NotTranscribed(item_id, BackendFailed("The audio could not be transcribed.")))
         else:
             self._report(Transcribed(item_id, transcript.text, seconds, transcript.info.language, _logprobs(transcript)))
 

@@ -141,11 +141,11 @@ class Item:
     def truncate(self, content_index: int, end_ms: int) -> None:
         """Forget what was not heard of an answer. Raises InvalidRequest's children naming the field."""
         if self.type != "message" or self.role != "assistant":
-            raise UnknownItemToTruncate("Only what the assistant said can be truncated.", param="item_id")
+            raise UnknownItemToTruncate("Only assistant messages can be truncated.", param="item_id")
         if content_index >= len(self.content) or self.content[content_index]["type"] != "output_audio":
-            raise InvalidValue("This part of the item is not sound.", param="content_index")
+            raise InvalidValue("This content part of the item is not audio.", param="content_index")
         if end_ms > round(self.seconds * 1000):
-            raise InvalidValue(f"The sound of the item is only {round(self.seconds * 1000)} ms long.", param="audio_end_ms")
+            raise InvalidValue(f"The audio of the item is only {round(self.seconds * 1000)} ms long.", param="audio_end_ms")
         self.content[content_index]["transcript"] = said_before(self.marks, end_ms / 1000, self.seconds)
         self.seconds = end_ms / 1000
         self.marks = [(at_s, text) for at_s, text in self.marks if at_s < self.seconds]
@@ -174,7 +174,7 @@ def made(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item
         message = checked(MessageParams, raw, path)
         for number, part in enumerate(message.content):
             if part.type not in PARTS[message.role]:
-                raise InvalidValue(f"A message of the {message.role} has no `{part.type}`.", param=f"{path}.content[{number}].type")
+                raise InvalidValue(f"A {message.role} message cannot contain `{part.type}`.", param=f"{path}.content[{number}].type")
         sound = next((part.audio for part in message.content if part.type == "input_audio" and part.audio), None)
         item = Item(item_id, role=message.role, content=[_content(part, f"{path}.content") for part in message.content])
     elif kind == "function_call":
@@ -184,7 +184,7 @@ def made(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item
         output = checked(OutputParams, raw, path)
         item = Item(item_id, "function_call_output", call_id=output.call_id, output=output.output)
     else:
-        raise InvalidValue("The type of an item is message, function_call or function_call_output.", param=f"{path}.type")
+        raise InvalidValue("The type of an item must be message, function_call or function_call_output.", param=f"{path}.type")
     if len(json.dumps(item.body())) > ITEM_CHARS:
         raise TextTooLong(f"The item is longer than {ITEM_CHARS} characters as JSON.", param=path)
     return item, sound
@@ -241,7 +241,7 @@ class Items:
         Raises DuplicateItem, or UnknownItem naming `previous_item_id`. Beyond the bound the oldest items are forgotten.
         """
         if item.id in self._items:
-            raise DuplicateItem("An item of this id is there already.", param="item.id")
+            raise DuplicateItem("An item with this id already exists.", param="item.id")
         if after is None:
             place = len(self._order)
         elif after == "root":
@@ -249,7 +249,7 @@ class Items:
         elif after in self._items:
             place = self._order.index(after) + 1
         else:
-            raise InvalidValue("No item of this id is in the conversation.", param="previous_item_id")
+            raise InvalidValue("The conversation has no item with this id.", param="previous_item_id")
         before = self._order[place - 1] if place else None
         self._order.insert(place, item.id)
         self._items[item.id] = item

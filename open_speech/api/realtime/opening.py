@@ -44,7 +44,7 @@ def asked_by(query: QueryParams, headers: Headers, grant: Grant | None, task_of:
     another kind of session, or another model, than the ephemeral key is for.
     """
     if "call_id" in query:
-        raise UnsupportedValue("This server has no WebRTC calls to attach to.", param="call_id")
+        raise UnsupportedValue("This server does not support WebRTC calls: connect without `call_id`.", param="call_id")
     model = query.get("model") or (grant.model if grant else "")
     is_transcription = query.get("intent") == "transcription" or task_of(model) == "stt" or (grant and grant.kind == "transcription")
     kind: Kind = "transcription" if is_transcription else "realtime"

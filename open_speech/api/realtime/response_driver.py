@@ -103,7 +103,7 @@ class Speaker:
     async def _answer(self, effect: Respond, plan: AskModel) -> Ended:
         """Have the language model answer, and speak sentence by sentence while it writes."""
         if self._llm is None:
-            raise LanguageModelUnavailable("This server has no language model: LLM_BASE_URL names one.")
+            raise LanguageModelUnavailable("This server has no language model: set LLM_BASE_URL.")
         writing = _Writing()
         reading = asyncio.create_task(self._read(effect, plan, self._llm, writing))
         try:

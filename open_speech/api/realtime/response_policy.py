@@ -99,7 +99,7 @@ class Answering:
     def create(self, raw: Mapping[str, Any] | None) -> list[Effect]:
         """Answer because the client asks for it. Raises InvalidRequest's children naming the field; then nothing was done."""
         if self._state.kind == "transcription":
-            raise InvalidEvent("A transcription session has no responses.", param="type")
+            raise InvalidEvent("A transcription session cannot create responses.", param="type")
         params = checked(ResponseParams, raw or {}, "response")
         chosen = params.audio.output.voice if params.audio and params.audio.output else None
         if chosen is not None:
@@ -212,7 +212,7 @@ class Answering:
             if raw.get("type") == "item_reference":
                 found = self._state.items.get(str(raw.get("id")))
                 if found is None:
-                    raise InvalidValue("No item of this id is in the conversation.", param=f"{path}.id")
+                    raise InvalidValue("The conversation has no item with this id.", param=f"{path}.id")
                 context.append(found)
                 continue
             item, sound = made(raw, self._state.new_id("item"), path)
@@ -246,7 +246,7 @@ class Answering:
         if not text.strip():
             if self._state.defaults.has_llm:
                 return self._failed(answer, NothingToSpeak("There is no new text to speak.", param="response.input"))
-            return self._failed(answer, NoLanguageModel("No language model is configured here; only text can be spoken."))
+            return self._failed(answer, NoLanguageModel("This server has no language model: set LLM_BASE_URL, or send text to speak."))
         for item in answer.context:
             item.is_spoken = True
         return self._start(answer, SpeakText(text))

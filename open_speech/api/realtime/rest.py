@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1/realtime", tags=["realtime"], responses=ERRORS, r
 
 
 class ExpiresAfter(BaseModel):
-    """How long a key is valid."""
+    """Lifetime of a key."""
 
     anchor: Literal["created_at"] = "created_at"
     seconds: int = Field(SECONDS, ge=MIN_SECONDS, le=MAX_SECONDS)
@@ -37,7 +37,7 @@ class SecretRequest(BaseModel):
 
 
 class SecretBody(BaseModel):
-    """A key that was made."""
+    """A created key."""
 
     value: str
     expires_at: int
@@ -47,7 +47,7 @@ class SecretBody(BaseModel):
 
 @router.post("/client_secrets")
 async def create_client_secret(body: SecretRequest, request: Request, engine: EngineDep, settings: SettingsDep) -> SecretBody:
-    """Make a key that opens Realtime sessions of this configuration for a while, and nothing else."""
+    """Create an ephemeral key that opens Realtime sessions with this configuration for a limited time, and nothing else."""
     kind: Kind = "transcription" if body.session.get("type") == "transcription" else "realtime"
     grant = Grant(kind, _model(body.session), body.session, holder_of(request.scope))
     session = _shown(grant, settings, engine)
@@ -59,7 +59,7 @@ async def create_client_secret(body: SecretRequest, request: Request, engine: En
 async def create_session(
     request: Request, engine: EngineDep, settings: SettingsDep, session: Annotated[dict[str, Any] | None, Body()] = None
 ) -> dict[str, Any]:
-    """Make a key as in the beta: the body is the session, and so is the answer, with the key in it."""
+    """Create an ephemeral key as in the beta: the body is the session, and the response is the session with the key."""
     return _in_beta("realtime", session or {}, request, engine, settings)
 
 
@@ -67,7 +67,7 @@ async def create_session(
 async def create_transcription_session(
     request: Request, engine: EngineDep, settings: SettingsDep, session: Annotated[dict[str, Any] | None, Body()] = None
 ) -> dict[str, Any]:
-    """Make a key for a transcription session, as in the beta."""
+    """Create an ephemeral key for a transcription session, as in the beta."""
     return _in_beta("transcription", session or {}, request, engine, settings)
 
 

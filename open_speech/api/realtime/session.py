@@ -175,7 +175,7 @@ class Session:
             return self._end(SessionExpired("The session has reached its maximum duration."), NORMAL)
         silent_at, idle_at = self._silent_at, self._idle_at
         if idle_at is not None and now >= idle_at:
-            return self._end(SessionIdle("Nothing was sent for too long."), POLICY)
+            return self._end(SessionIdle("The connection was idle for too long."), POLICY)
         if silent_at is not None and now >= silent_at:
             self._answering.silent_since = None
             return self._out([*self._listening.timed_out(), *self._answering.turn(asks_always=True)])
@@ -235,7 +235,7 @@ class Session:
             base = updated(base, {"audio": {"input": {"transcription": {}}}}, state.defaults)
         config = updated(base, change, state.defaults)
         if state.has_spoken and config.audio.output.voice_name != before.audio.output.voice_name:
-            raise VoiceIsFixed("The voice cannot change after it was heard.", param="session.audio.output.voice")
+            raise VoiceIsFixed("The voice cannot change after the session has sent audio.", param="session.audio.output.voice")
         self._listening.check_format(config.format)
         state.config, state.kind = config, kind
         retuned = (config.format, config.turns) != (before.format, before.turns)
@@ -246,14 +246,14 @@ class Session:
         state = self._state
         chosen = chosen_id(event.item)
         if chosen is not None and (chosen == self._listening.item_id or self._transcripts.awaits(chosen)):
-            raise DuplicateItem("This id is that of an item that is being said.", param="item.id")
+            raise DuplicateItem("This id belongs to an utterance in progress.", param="item.id")
         item, sound = made(event.item, chosen or state.new_id("item"))
         hearing: list[Effect] = []
         words = state.shows_words or (state.asks_model and not item.text)
         if sound is not None:
             data = decoded(sound, self.config.format.width, "item.content")
             if len(data) > state.limits.buffer_bytes:
-                raise BufferFull("The item holds more sound than the input buffer may.", param="item.content")
+                raise BufferFull("The item contains more audio than the input buffer can hold.", param="item.content")
             hearing = [HearItem(item.id, data, self.config.format, self.config.ears)] if words else []
         before = state.items.add(item, event.previous_item_id)
         told = item_events(item, before)
@@ -267,15 +267,15 @@ class Session:
         match event:
             case RetrieveItem():
                 if item is None:
-                    raise UnknownItemToRetrieve("No item of this id is in the conversation.", param="item_id")
+                    raise UnknownItemToRetrieve("The conversation has no item with this id.", param="item_id")
                 return [send("conversation.item.retrieved", item=item.body())]
             case DeleteItem():
                 if items.remove(event.item_id) is None:
-                    raise UnknownItemToDelete("No item of this id is in the conversation.", param="item_id")
+                    raise UnknownItemToDelete("The conversation has no item with this id.", param="item_id")
                 return [send("conversation.item.deleted", item_id=event.item_id)]
             case TruncateItem():
                 if item is None:
-                    raise UnknownItemToTruncate("No item of this id is in the conversation.", param="item_id")
+                    raise UnknownItemToTruncate("The conversation has no item with this id.", param="item_id")
                 item.truncate(event.content_index, event.audio_end_ms)
                 return [send("conversation.item.truncated", **event.model_dump())]
             case _:

@@ -177,7 +177,7 @@ class Config(Value):
     @classmethod
     def _known(cls, names: list[str] | None) -> list[str] | None:
         if names and set(names) != {LOGPROBS}:
-            raise ValueError(f"it may hold {LOGPROBS!r} alone")
+            raise ValueError(f"it may contain only {LOGPROBS!r}")
         return names
 
     @field_validator("tools")
@@ -250,7 +250,7 @@ def updated(config: Config, change: Mapping[str, Any], defaults: Defaults) -> Co
     """Merge a client's `session` into a configuration. Raises InvalidRequest's children naming the field by its whole path."""
     for name in change:
         if name in _FLAT:
-            raise UnknownParameter(f"Unknown parameter: `session.{name}`. It is `session.{_FLAT[name]}` here.", param=f"session.{name}")
+            raise UnknownParameter(f"Unknown parameter: `session.{name}`: send `session.{_FLAT[name]}`.", param=f"session.{name}")
     merged = _merged(config.model_dump(exclude_unset=False), change, "session")
     new = checked(Config, merged, "session")
     if len(json.dumps(merged)) > CONFIG_CHARS:
@@ -285,9 +285,9 @@ def _check_languages(chosen: Transcription, defaults: Defaults) -> None:
     language, candidates = chosen.wanted_languages(path)
     known = defaults.languages_of(chosen.model or defaults.stt_model)
     if known and language and language not in known:
-        raise UnsupportedLanguage(f"The model does not know the language `{language}`.", param=f"{path}.language")
+        raise UnsupportedLanguage(f"The model does not support the language `{language}`.", param=f"{path}.language")
     if known and candidates and not set(candidates) & set(known):
-        raise UnsupportedLanguage("The model knows none of these languages.", param=f"{path}.languages")
+        raise UnsupportedLanguage("The model supports none of these languages.", param=f"{path}.languages")
 
 
 def check_voice(name: str, defaults: Defaults, param: str) -> None:

@@ -73,5 +73,5 @@ def _grant(socket: WebSocket) -> Grant | None:
     keys = presented_keys(socket.headers)[:MOST_KEYS]  # without keys of the server, nobody has counted them
     grant = secrets.find(keys)
     if grant is None and keys and all(is_ephemeral(key) for key in keys):
-        raise Unauthorized("The ephemeral key is wrong, or has expired.")
+        raise Unauthorized("The ephemeral key is invalid or has expired.")
     return grant

@@ -24,7 +24,7 @@ class ConnectionLimit:
         None is a peer without an address: one on this machine, which may.
         """
         if peer is not None and self._allowed and not is_in(peer, self._allowed):
-            raise InvalidRequest("Hosts of this address may not connect; OS_WYOMING_ALLOWED_HOSTS lists those that may.")
+            raise InvalidRequest("This address may not connect: add it to OS_WYOMING_ALLOWED_HOSTS.")
         if self._free <= 0:
             raise Overloaded("Too many connections are open; OS_WYOMING_MAX_CONNECTIONS limits them.", retry_after_s=5)
         self._free -= 1

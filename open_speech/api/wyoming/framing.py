@@ -42,9 +42,9 @@ async def read_event(reader: asyncio.StreamReader, *, within_s: float = EVENT_S)
         async with asyncio.timeout(within_s):
             return await _rest(reader, first)
     except asyncio.IncompleteReadError:
-        raise InvalidRequest("The connection ended in the midst of an event.") from None
+        raise InvalidRequest("The connection ended in the middle of an event.") from None
     except TimeoutError:
-        raise InvalidRequest(f"The rest of an event did not come within {within_s:g} s.") from None
+        raise InvalidRequest(f"The rest of an event did not arrive within {within_s:g} s.") from None
 
 
 def written(event: Event) -> bytes:
@@ -68,7 +68,7 @@ async def _rest(reader: asyncio.StreamReader, first: bytes) -> Event:
     payload = await reader.readexactly(payload_bytes) if payload_bytes else None
     kind = header.get("type")
     if not isinstance(kind, str) or not isinstance(data, dict):
-        raise InvalidRequest("An event needs a `type`, and its `data` is an object.", param="type")
+        raise InvalidRequest("An event must have a `type`, and its `data` must be an object.", param="type")
     return Event(kind, data, payload)
 
 
@@ -81,7 +81,7 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
         except asyncio.LimitOverrunError as long:
             parts.append(await reader.readexactly(max(1, long.consumed)))
             if sum(map(len, parts)) > HEADER_BYTES:
-                raise UploadTooLarge(f"The first line of an event has {HEADER_BYTES} bytes at most.", param="data") from None
+                raise UploadTooLarge(f"The first line of an event may have at most {HEADER_BYTES} bytes.", param="data") from None
 
 
 def _object(text: bytes, where: str) -> dict[str, Any]:
@@ -103,5 +103,5 @@ def _length(header: dict[str, Any], field: str, limit: int) -> int:
     if not isinstance(length, int) or isinstance(length, bool) or length < 0:
         raise InvalidRequest(f"`{field}` must be a number of bytes.", param=field)
     if length > limit:
-        raise UploadTooLarge(f"`{field}` is {limit} at most.", param=field)
+        raise UploadTooLarge(f"`{field}` may be at most {limit}.", param=field)
     return length

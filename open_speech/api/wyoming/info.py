@@ -114,7 +114,7 @@ class Offer:
         near = [voice for voice, known in voices if tag in known]
         near += [voice for voice, known in voices if code and code in {language_code(one) for one in known}]
         if not near:
-            raise UnsupportedLanguage(f"No voice here speaks `{language}`.", param="language")
+            raise UnsupportedLanguage(f"No voice on this server speaks `{language}`.", param="language")
         return Chosen(near[0].chosen.model, near[0].chosen.voice, language if len(near[0].languages) > 1 else None)
 
     def _models(self, task: Task) -> list[ModelEntry]:

@@ -44,7 +44,7 @@ class Door:
         except ValueError:  # a port that is none
             known = False
         if not known and self.uri != PIPE:
-            raise SettingsError(f"{self.uri!r} is no address of a Wyoming server: tcp://host:port, unix:///path or {PIPE}")
+            raise SettingsError(f"{self.uri!r} is not the address of a Wyoming server: use tcp://host:port, unix:///path or {PIPE}")
 
 
 @asynccontextmanager

@@ -75,7 +75,7 @@ class Service:
         # A document must be whole before it can be read.
         text = asked.text if isinstance(asked, Synthesize) else "".join([piece async for piece in fragments])
         if not text.strip():
-            raise NothingToSpeak("There is nothing to speak in the text.", param="text")
+            raise NothingToSpeak("The text contains nothing that can be spoken.", param="text")
         return await self.engine.speak(
             chosen.model, text, voice=chosen.voice, language=chosen.language, input_type=kind, manner=manner, live=True
         )

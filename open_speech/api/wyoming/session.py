@@ -106,7 +106,7 @@ class Session:
         """Take that nothing has come for too long."""
         if self._closed:
             return []
-        return self._fail(InvalidRequest("Nothing was sent for too long.")) if self.is_open else self._close()
+        return self._fail(InvalidRequest("The connection was idle for too long.")) if self.is_open else self._close()
 
     def report(self, report: Report) -> list[Effect]:
         """Take what the engine did."""
@@ -141,7 +141,7 @@ class Session:
                 if self._form is None:
                     return self._fail(_out_of_turn("audio-chunk", "audio-start"))
                 if (asked.rate, asked.width, asked.channels) != (self._form.rate, self._form.width, self._form.channels):
-                    return self._fail(InvalidValue("An audio-chunk must have the format of its audio-start.", param="rate"))
+                    return self._fail(InvalidValue("An `audio-chunk` must have the format of its `audio-start`.", param="rate"))
                 return [Hear(asked.audio)]
             case AudioStop():
                 if self._form is None:
@@ -194,7 +194,7 @@ class Session:
             return self._fail(_out_of_turn("synthesize-chunk", "synthesize-start"))
         self._stream_chars += len(text)
         if self._stream_chars > STREAM_CHARS:
-            return self._fail(TextTooLong(f"A text has {STREAM_CHARS} characters at most.", param="text"))
+            return self._fail(TextTooLong(f"A text may have at most {STREAM_CHARS} characters.", param="text"))
         if self._stream_speaks:
             return [Say(text)]
         if not text.strip():
@@ -209,7 +209,7 @@ class Session:
         return [Say(None)] if self._stream_speaks else self._spoken()
 
     def _sounded(self, pcm: bytes) -> list[Effect]:
-        assert self._rate is not None, "sound comes after Began"
+        assert self._rate is not None, "audio must follow Began"
         effects: list[Effect] = []
         for at in range(0, len(pcm), CHUNK_SAMPLES * SAMPLE_BYTES):
             piece = pcm[at : at + CHUNK_SAMPLES * SAMPLE_BYTES]

@@ -79,7 +79,7 @@ class Trace:
             try:
                 await self._app(connection.scope, connection.receive, connection.send)
             except Exception:  # noqa: BLE001 - the process boundary: the server closes the connection
-                log.exception("%s: a connection failed", connection.errand.id)
+                log.exception("%s: connection failed", connection.errand.id)
                 logs.note_error("server_error")
                 raise
             finally:
@@ -92,18 +92,18 @@ class Trace:
             exchange.left = True
             if not exchange.status:
                 # Nobody reads it, but BentoML's timeout layer waits for a first message before it lets a request go.
-                await exchange.answer(InvalidRequest("The client left before it had sent the whole request."))
+                await exchange.answer(InvalidRequest("The client disconnected before it had sent the whole request."))
         except AnswerCutShort as cut:
-            log.error("%s: answer cut short: %s", exchange.id, cut)
+            log.error("%s: response truncated: %s", exchange.id, cut)
             logs.note_error("answer_cut_short")
             raise  # the server then drops the connection, so that no client takes the part for the whole
         except Exception:  # noqa: BLE001 - the process boundary: nothing but the id may reach the client
             if exchange.status:
-                log.exception("%s: answer cut short", exchange.id)
+                log.exception("%s: response truncated", exchange.id)
                 logs.note_error("answer_cut_short")
                 raise
             log.exception("%s: unexpected failure", exchange.id)
-            await exchange.answer(SpeechError(f"The server had an error. The log has the details under {exchange.id}."))
+            await exchange.answer(SpeechError(f"The server had an internal error: see the log lines of request {exchange.id}."))
 
 
 class _Exchange:
@@ -167,7 +167,7 @@ class _Exchange:
         access.log(
             level, "%s %s %r %d %d ms %d bytes%s",
             _client_of(scope), scope["method"], scope["path"], status, int(took_s * 1000), self._sent,
-            " (client left)" if self.left else "",
+            " (client disconnected)" if self.left else "",
             extra={**told, **_about(scope, took_s)},
         )  # fmt: skip
 

@@ -99,7 +99,7 @@ class ApiKey:
             # Nothing was tried, so this counts as one guess; it must count, as each such request has to be read.
             self._guesses.wrong(sender, [digest_of(" ".join(sent))])
             scope[KEY_NAME] = None
-            many = TooManyKeys(f"The request carries {len(sent)} different API keys; at most {MOST_KEYS} are looked at.")
+            many = TooManyKeys(f"The request carries {len(sent)} different API keys; at most {MOST_KEYS} are accepted.")
             await turn_away(many, scope, receive, send)
             return
         wait_s = self._guesses.wait_s(sender) if sent else 0.0
@@ -111,7 +111,7 @@ class ApiKey:
         if not is_stranger(scope) or self._is_open(scope, sent):
             await self._app(scope, receive, send)
         elif wait_s:
-            error = TooManyGuesses("Too many different wrong API keys came from your address.", retry_after_s=wait_s)
+            error = TooManyGuesses("Too many different wrong API keys were sent from your address.", retry_after_s=wait_s)
             await turn_away(error, scope, receive, send)
         else:
             problem = "The API key is wrong." if sent else "No API key was sent; send `Authorization: Bearer …`."

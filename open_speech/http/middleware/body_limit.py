@@ -126,7 +126,7 @@ class _CountedBody:
             async with asyncio.timeout(patience_s):
                 return await self._receive()
         except TimeoutError:
-            self.problem = BodyTooSlow(f"The request body comes too slowly: {self._size} bytes in {self._waited_s + patience_s:.0f} s.")
+            self.problem = BodyTooSlow(f"The request body arrives too slowly: {self._size} bytes in {self._waited_s + patience_s:.0f} s.")
             raise self.problem from None
         finally:
             self._waited_s += clock() - since

@@ -42,11 +42,11 @@ class OwnPages:
     def _trouble(self, scope: Scope) -> NotWelcome | None:
         headers = Headers(scope=scope)
         if self._hosts is not None and not is_our_name(headers.get("host", ""), self._hosts):
-            return NotWelcome("This is not a name of this server; OS_ALLOWED_HOSTS lists those it has, or set OS_API_KEY.")
+            return NotWelcome("This is not a host name of this server: add it to OS_ALLOWED_HOSTS, or set OS_API_KEY.")
         # A WebSocket's door asks itself, as it can tell why (http/websockets.py).
         sends = scope["type"] == "http" and scope["method"] not in _HARMLESS
         if sends and self._origins is not None and not is_welcome(headers, self._origins):
-            return NotWelcome("Pages of this origin may not send; OS_CORS_ORIGINS lists those that may, or set OS_API_KEY.")
+            return NotWelcome("Pages of this origin may not call this server: add the origin to OS_CORS_ORIGINS, or set OS_API_KEY.")
         return None
 
 

@@ -86,7 +86,7 @@ class RateLimit:
         share = self._allowances.take(caller_of(scope, self._proxies))
         if share.wait_s:
             wait = duration(share.wait_s)
-            error = RateLimited(f"Rate limit reached: {share.limit} requests a minute. Try again in {wait}.", retry_after_s=share.wait_s)
+            error = RateLimited(f"Rate limit reached: {share.limit} requests per minute. Try again in {wait}.", retry_after_s=share.wait_s)
             await turn_away(error, scope, receive, send, headers=headers_of(share), code=TRY_LATER)
             return
 

@@ -203,7 +203,7 @@ class LiveRecognizers:
         entry = self._registry.find(model, Task.STT)
         known = requested_language(options.language, "language")
         if known and entry.languages and known not in entry.languages:
-            raise UnsupportedLanguage(f"The model `{entry.id}` does not know the language `{options.language}`.", param="language")
+            raise UnsupportedLanguage(f"The model `{entry.id}` does not support `{options.language}`.", param="language")
         backend = entry.backend
         recogniser = Recogniser(
             entry, self._registry.backends[backend], self._runners[backend], self._admission, self._traffic[backend], self._meter

@@ -39,7 +39,7 @@ def test_a_streamed_pull_is_lines_of_json_from_manifest_to_success(client: TestC
 def test_a_streamed_pull_that_fails_says_so_in_its_last_line(client: TestClient, file_host: Any) -> None:
     file_host.status = 500
     lines = [json.loads(line) for line in client.post("/api/pull/toy/tones?stream=true").text.splitlines()]
-    assert "lacks a.bin" in lines[-1]["error"]
+    assert "is missing a.bin" in lines[-1]["error"]
 
 
 @pytest.mark.parametrize(

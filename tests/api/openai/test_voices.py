@@ -204,4 +204,4 @@ def test_a_voice_whose_language_is_not_installed_is_listed_with_what_it_needs() 
     entry = ModelEntry("m", "mouth", Task.TTS, "MIT", ("zh",))
     assert voice_of(entry, Voice("li", "zh")).unusable is None
     shown = voice_of(entry, Voice("li", "zh", needs="pip install 'open-speech[kokoro-zh]'")).unusable
-    assert shown == "Its language is not installed: pip install 'open-speech[kokoro-zh]'"
+    assert shown == "Its language is not installed; run: pip install 'open-speech[kokoro-zh]'"

@@ -48,7 +48,7 @@ def test_what_is_no_base64_is_refused(text: str) -> None:
 
 
 def test_half_a_sample_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="half a sample"):
+    with pytest.raises(InvalidValue, match="middle of a sample"):
         decoded(base64.b64encode(b"abc").decode(), 2)
     assert decoded(base64.b64encode(b"abc").decode(), 1) == b"abc"
 

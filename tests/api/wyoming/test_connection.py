@@ -104,7 +104,7 @@ def test_a_client_that_leaves_in_the_midst_of_a_header_is_let_go(tones: Service,
             client = await Client.at(port)
             client.writer.write(b'{"type": "pi')
             client.writer.write_eof()
-            assert "midst" in await told_off(client)
+            assert "middle" in await told_off(client)
             await answers(port)
 
     run(scene())

@@ -97,7 +97,7 @@ def test_a_known_language_is_found_and_no_language_is_detected(wanted: str | Non
 
 def test_an_english_only_model_has_nothing_to_detect() -> None:
     assert spoken_language(None, "some/whisper.en", ["en"]) == "en"
-    with pytest.raises(UnsupportedLanguage, match=r"`some/whisper\.en` knows English only, and not `de`"):
+    with pytest.raises(UnsupportedLanguage, match=r"`some/whisper\.en` supports English only, not `de`"):
         spoken_language("de", "some/whisper.en", ["en"])
 
 

@@ -106,7 +106,7 @@ def test_recordings_jobs_and_kept_speech_are_made_private(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("isolates", "said"),
-    [("true", "files are decoded in a sandbox: "), ("false", "without a sandbox: OS_DECODE_IN_CHILD is off")],
+    [("true", "files are decoded in a sandbox: "), ("false", "without a sandbox, because OS_DECODE_IN_CHILD is off")],
 )
 def test_the_log_says_how_files_are_decoded(isolates: str, said: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
