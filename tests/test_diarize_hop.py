@@ -20,6 +20,7 @@ from open_speech.errors import BackendFailed, OutOfRange
 from open_speech.registry import Defaults, Registry
 from open_speech.weights import Store
 from runners.host.host import Host, HostOptions
+from tests.fake_runner import FakeRunner
 from tests.waiting import PATIENCE_S, eventually
 
 MODEL = ModelEntry("toy", "toy", Task.DIARIZE, "MIT", ("en",))
@@ -103,7 +104,7 @@ def test_a_call_to_another_machine_is_json_and_says_the_same() -> None:
     assert [(name, voice.seconds) for name, voice in options.references] == [("Ann", 0.5)]
 
 
-class Dying:
+class Dying(FakeRunner):
     """A link to a runner that dies so many times before it answers."""
 
     def __init__(self, deaths: int, answer: bytes) -> None:
@@ -118,12 +119,12 @@ class Dying:
 
 
 def test_a_call_whose_runner_died_is_repeated() -> None:
-    link: Any = Dying(1, turns_frame(TURNS).encode() + END.encode())
+    link = Dying(1, turns_frame(TURNS).encode() + END.encode())
     asked = RunnerClient("toy", link, deadline_s=5).diarize("toy", silence(1.0, STT_RATE), DiarizeOptions())
     assert asyncio.run(asked) == TURNS
 
 
 def test_an_answer_without_turns_is_a_failure() -> None:
-    link: Any = Dying(0, END.encode())
+    link = Dying(0, END.encode())
     with pytest.raises(BackendFailed):
         asyncio.run(RunnerClient("toy", link, deadline_s=5).diarize("toy", silence(1.0, STT_RATE), DiarizeOptions()))

@@ -32,6 +32,7 @@ from open_speech.registry import Defaults, Registry
 from open_speech.synthesis.stream import SpeechStream
 from open_speech.text.pronunciation import Pronunciation
 from open_speech.transcript import Segment, TranscriptInfo
+from tests.fake_runner import FakeRunner
 from tests.waiting import PATIENCE_S, eventually
 
 RATE = 24_000
@@ -43,7 +44,7 @@ MODELS = [
 ]
 
 
-class Runner:
+class Runner(FakeRunner):
     """A runner whose voice is 0.1 s of sound per piece of text; remembers what it was asked and how it was left."""
 
     def __init__(self, delay_s: float = 0.0) -> None:
@@ -80,15 +81,6 @@ class Runner:
         for item in (TranscriptInfo("en", 1.0, audio.seconds), Segment(0, 1, " heard")):
             yield heard_frame(item).encode()
         yield END.encode()
-
-    async def load(self, model: str) -> AsyncGenerator[bytes, None]:
-        yield END.encode()
-
-    async def unload(self, model: str) -> bool:
-        return True
-
-    async def status(self) -> dict[str, Any]:
-        return {"loaded": {}}
 
 
 def engine(runner: Runner, *, max_queue: int = 8, max_text_chars: int = 4096, pronunciation: Pronunciation | None = None) -> Engine:
@@ -381,7 +373,7 @@ def test_the_queue_is_free_again_afterwards() -> None:
 
 def test_ready_means_that_every_task_has_a_runner_that_answers() -> None:
     class Dead(Runner):
-        async def status(self) -> dict[str, Any]:
+        async def status(self, question: object) -> dict[str, Any]:
             raise RunnerGone("dead")
 
     assert asyncio.run(engine(Runner()).is_ready()) is True

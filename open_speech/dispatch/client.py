@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -15,13 +15,22 @@ from open_speech.backends import DiarizeOptions, Heard, SpeechOptions, Transcrib
 from open_speech.dispatch.frames import (
     FILE,
     BrokenStream,
+    Call,
     Decoder,
     DiarizeCall,
     Frame,
     HearCall,
+    KeptModels,
     Kind,
+    LoadModel,
+    PullModel,
+    Question,
+    RemoveModel,
+    RunnerStatus,
     SpeakCall,
+    T,
     TranscribeCall,
+    UnloadModel,
     audio_of,
     error_of,
     heard_of,
@@ -49,61 +58,25 @@ class RunnerGone(Exception):
 
 
 class Link(Protocol):
-    """Something that takes calls for one runner: a process, a remote server, or this process. Answers are bytes of frames.
+    """A transport of operations to one runner: in a child process, on a remote server, or in this process.
 
-    Raises RunnerGone when the runner is not there any more; every other failure comes as an ERROR frame.
+    Both methods raise RunnerGone if the runner is gone, and BackendFailed if it rejects the operation.
     """
 
-    def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
-        """Transcribe."""
+    def call(self, call: Call) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of the frames of an answer. Errors of the runner are ERROR frames. Closing it stops the runner's work."""
         ...
 
-    def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
-        """Transcribe one window."""
-        ...
-
-    def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
-        """Tell who spoke when."""
-        ...
-
-    def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
-        """Speak one piece of text."""
-        ...
-
-    def load(self, model: str) -> AsyncGenerator[bytes, None]:
-        """Fetch and load a model."""
-        ...
-
-    async def unload(self, model: str) -> bool:
-        """Let go of a model."""
-        ...
-
-    async def status(self) -> dict[str, Any]:
-        """Tell what is loaded."""
-        ...
-
-
-class Weights(Protocol):
-    """Something that looks after the model files of one runner, where that runner is. Raises RunnerGone as a Link does."""
-
-    def pull(self, model: str) -> AsyncGenerator[bytes, None]:
-        """Fetch a model's files; closing this stops that."""
-        ...
-
-    def remove(self, model: str) -> AsyncGenerator[bytes, None]:
-        """Let go of a model and delete its files; one JSON frame tells the bytes that were freed."""
-        ...
-
-    async def kept(self) -> dict[str, int]:
-        """Tell the bytes of each model that is here in whole."""
+    async def ask(self, question: Question[T]) -> T:
+        """Return the answer."""
         ...
 
 
 class RunnerClient:
     """One runner, seen from the engine."""
 
-    def __init__(self, name: str, link: Link, *, deadline_s: float, weights: Weights | None = None, pulls: PullGuard | None = None) -> None:
-        """`deadline_s`: the longest wait, in seconds, for each next frame of an answer. Without `weights` nobody here sees to its files.
+    def __init__(self, name: str, link: Link, *, deadline_s: float, pulls: PullGuard | None = None) -> None:
+        """`deadline_s`: the longest wait, in seconds, for each next frame of an answer.
 
         `pulls` decides which models may be downloaded for a request; None allows all.
         """
@@ -117,7 +90,6 @@ class RunnerClient:
         self._pid: int | None = None
         self._link = link
         self._deadline_s = deadline_s
-        self._weights = weights
         self._pulls = pulls
         self._here: set[str] = set()
         """Models that were found installed and that requests may not have downloaded."""
@@ -137,10 +109,9 @@ class RunnerClient:
         """
         if self._pulls is None or self._pulls.permits(model) or model in self._here:
             return
-        weights = self._kept_weights()
         try:
             async with asyncio.timeout(self._deadline_s):
-                kept = await weights.kept()
+                kept = await self._link.ask(KeptModels())
         except (RunnerGone, TimeoutError) as gone:
             raise self._unavailable() from gone
         if model not in kept:
@@ -153,16 +124,7 @@ class RunnerClient:
         `asker` names the request, for its fair share of the runner. Everything else is as in `transcribe`.
         """
         await self.require(model)
-        call = HearCall.window(model, window, asker=asker, urgency=urgency, patience_s=patience_s)
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with aclosing(self._frames(lambda: self._link.hear(call))) as frames:
-                    async for frame in frames:
-                        return window_of(frame)
-                break
-            except RunnerGone as gone:
-                await self._before_repeat(attempt, gone)
-        raise BackendFailed(f"The backend {self.name} returned no result.")
+        return window_of(await self._result(HearCall.window(model, window, asker=asker, urgency=urgency, patience_s=patience_s)))
 
     async def transcribe(
         self, model: str, audio: Audio, options: TranscribeOptions, *, urgency: int = FILE, patience_s: float = 0.0
@@ -179,7 +141,7 @@ class RunnerClient:
         for attempt in range(1, ATTEMPTS + 1):
             seen = 0
             try:
-                async with aclosing(self._frames(lambda: self._link.transcribe(call))) as frames:
+                async with aclosing(self._frames(call)) as frames:
                     async for frame in frames:
                         seen += 1
                         if seen > given:
@@ -194,16 +156,7 @@ class RunnerClient:
     async def diarize(self, model: str, audio: Audio, options: DiarizeOptions) -> list[Turn]:
         """Tell who spoke when; repeated if its runner died. Raises as `transcribe`."""
         await self.require(model)
-        call = DiarizeCall.of(model, audio, options)
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with aclosing(self._frames(lambda: self._link.diarize(call))) as frames:
-                    async for frame in frames:
-                        return turns_of(frame)
-                break
-            except RunnerGone as gone:
-                await self._before_repeat(attempt, gone)
-        raise BackendFailed(f"The backend {self.name} returned no result.")
+        return turns_of(await self._result(DiarizeCall.of(model, audio, options)))
 
     async def synthesize(
         self, model: str, text: str, options: SpeechOptions, *, urgency: int = FILE, patience_s: float = 0.0
@@ -217,7 +170,7 @@ class RunnerClient:
         for attempt in range(1, ATTEMPTS + 1):
             heard = False
             try:
-                async with aclosing(self._frames(lambda: self._link.synthesize(call))) as frames:
+                async with aclosing(self._frames(call)) as frames:
                     async for frame in frames:
                         heard = True
                         yield audio_of(frame)
@@ -228,28 +181,23 @@ class RunnerClient:
     async def load(self, model: str) -> None:
         """Have a model fetched and loaded; repeated if the runner died. Raises SpeechError's children."""
         await self.require(model)
-        await self._done(lambda: self._link.load(model))
+        await self._done(LoadModel(model))
 
     async def pull(self, model: str) -> None:
-        """Have a model's files fetched; cancelling this stops it. Repeated and raises as `load`."""
+        """Download a model's files; cancelling this stops the download. Repeated and raises as `load`."""
         await self.require(model)
-        weights = self._kept_weights()
-        await self._done(lambda: weights.pull(model))
+        await self._done(PullModel(model))
 
     async def remove(self, model: str) -> int:
-        """Have a model let go of and its files deleted; gives the bytes that were freed. Repeated and raises as `load`."""
-        weights = self._kept_weights()
+        """Unload a model and delete its files; return the bytes that were freed. Repeated and raises as `load`."""
         self._here.discard(model)
-        (told, *_) = await self._done(lambda: weights.remove(model))
-        return int(json.loads(told.payload)["freed_bytes"])
+        return int(json.loads((await self._result(RemoveModel(model))).payload)["freed_bytes"])
 
     async def kept(self, *, within_s: float = 2.0) -> dict[str, int]:
         """Tell the bytes of each model that is there in whole; nothing if there is no answer within `within_s` seconds."""
-        if self._weights is None:
-            return {}
         try:
             async with asyncio.timeout(within_s):
-                return await self._weights.kept()
+                return await self._link.ask(KeptModels())
         except (RunnerGone, BackendFailed, TimeoutError):
             return {}
 
@@ -257,7 +205,7 @@ class RunnerClient:
         """Let go of a model; False if it was not loaded. Raises BackendUnavailable."""
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await self._link.unload(model)
+                return await self._link.ask(UnloadModel(model))
         except (RunnerGone, TimeoutError) as gone:
             raise self._unavailable() from gone
 
@@ -265,7 +213,7 @@ class RunnerClient:
         """Ask what is loaded; None if there is no answer within `within_s` seconds."""
         try:
             async with asyncio.timeout(within_s):
-                answer = await self._link.status()
+                answer = await self._link.ask(RunnerStatus())
         except (RunnerGone, BackendFailed, TimeoutError):
             if self._seen and self._missing_since is None:
                 self._missing_since = time.monotonic()
@@ -276,25 +224,26 @@ class RunnerClient:
         self._pid = pid
         return answer
 
-    async def _done(self, start: Callable[[], AsyncGenerator[bytes, None]]) -> list[Frame]:
-        """Make a call that may be made again; gives its payload frames when it has ended."""
+    async def _result(self, call: Call) -> Frame:
+        """Make a call that is answered by one payload frame; repeated if the runner died. Raises BackendFailed if there is none."""
+        if not (frames := await self._done(call)):
+            raise BackendFailed(f"The backend {self.name} returned no result.")
+        return frames[0]
+
+    async def _done(self, call: Call) -> list[Frame]:
+        """Make a call, again if the runner died; return its payload frames when the answer is complete."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                async with aclosing(self._frames(start)) as frames:
+                async with aclosing(self._frames(call)) as frames:
                     return [frame async for frame in frames]
             except RunnerGone as gone:
                 await self._before_repeat(attempt, gone)
         raise self._unavailable()
 
-    def _kept_weights(self) -> Weights:
-        if self._weights is None:
-            raise BackendUnavailable(f"The files of the backend {self.name} are not managed by this server.")
-        return self._weights
-
-    async def _frames(self, start: Callable[[], AsyncGenerator[bytes, None]]) -> AsyncGenerator[Frame, None]:
-        """Yield the payload frames of one answer; returns only after END. Raises what an ERROR frame holds, RunnerGone, BackendTimeout."""
+    async def _frames(self, call: Call) -> AsyncGenerator[Frame, None]:
+        """Yield the payload frames of one answer; return only after END. Raises what an ERROR frame holds, RunnerGone, BackendTimeout."""
         decoder = Decoder()
-        async with aclosing(start()) as chunks:
+        async with aclosing(self._link.call(call)) as chunks:
             while (chunk := await self._next(chunks)) is not None:
                 try:
                     arrived = list(decoder.feed(chunk))

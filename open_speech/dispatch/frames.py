@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from open_speech.audio import Audio
-from open_speech.backends import STT_RATE, DiarizeOptions, Heard, SpeechOptions, TranscribeOptions, Turn, VoiceReference, Window
+from open_speech.backends import STT_RATE, DiarizeOptions, Heard, SpeechOptions, Task, TranscribeOptions, Turn, VoiceReference, Window
 from open_speech.errors import SpeechError, from_wire
 from open_speech.transcript import Segment, TranscriptInfo
 
+T = TypeVar("T")
 _HEAD = struct.Struct(">cI")
 _RATE = struct.Struct(">I")
 MAX_PAYLOAD = 1 << 28
@@ -113,6 +115,7 @@ class TranscribeCall(BaseModel):
 
     # Base64 only where the runner is remote and the body is JSON; over the local socket the bytes go as they are.
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+    api: ClassVar[str] = "transcribe"
     model: str
     pcm: bytes
     options: str
@@ -135,6 +138,7 @@ class TranscribeCall(BaseModel):
 class HearCall(TranscribeCall):
     """One window of speech as it crosses to a runner, with what decides its turn there."""
 
+    api: ClassVar[str] = "hear"
     asker: str
     """The request it belongs to."""
     speech: tuple[tuple[float, float], ...] = ()
@@ -154,6 +158,7 @@ class SpeakCall(BaseModel):
     """
 
     model_config = TranscribeCall.model_config
+    api: ClassVar[str] = "synthesize"
     model: str
     text: str
     options: str
@@ -184,6 +189,7 @@ class DiarizeCall(BaseModel):
     """One diarization as it crosses to a runner; `pcm` and each of `voices` are as in TranscribeCall."""
 
     model_config = TranscribeCall.model_config
+    api: ClassVar[str] = "diarize"
     model: str
     pcm: bytes
     min_speakers: int | None
@@ -204,6 +210,73 @@ class DiarizeCall(BaseModel):
         """Give back the audio and the options."""
         audio, *voices = (Audio(np.frombuffer(pcm, "<f4"), STT_RATE) for pcm in (self.pcm, *self.voices))
         return audio, DiarizeOptions(self.min_speakers, self.max_speakers, tuple(zip(self.names, voices, strict=True)))
+
+
+@dataclass(frozen=True)
+class LoadModel:
+    """Download a model if necessary, and load it. The answer has no payload frames."""
+
+    api: ClassVar[str] = "load_model"
+    model: str
+
+
+@dataclass(frozen=True)
+class PullModel:
+    """Download the files of a model. The answer has no payload frames; closing it stops the download."""
+
+    api: ClassVar[str] = "pull_model"
+    model: str
+
+
+@dataclass(frozen=True)
+class RemoveModel:
+    """Unload a model and delete its files. The answer is one JSON frame: `freed_bytes`."""
+
+    api: ClassVar[str] = "remove_model"
+    model: str
+
+
+Call = TranscribeCall | HearCall | SpeakCall | DiarizeCall | LoadModel | PullModel | RemoveModel
+"""An operation of a runner that is answered by a stream of frames."""
+
+
+class Question(Generic[T]):
+    """An operation of a runner that is answered by one value, of type T, as JSON."""
+
+    api: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class UnloadModel(Question[bool]):
+    """Unload a model. False if it was not loaded."""
+
+    api: ClassVar[str] = "unload_model"
+    model: str
+
+
+@dataclass(frozen=True)
+class KeptModels(Question[dict[str, int]]):
+    """Return the size in bytes of each model whose files are complete."""
+
+    api: ClassVar[str] = "kept_models"
+
+
+@dataclass(frozen=True)
+class RunnerStatus(Question[dict[str, Any]]):
+    """Return the version, process id and memory of the runner, its loaded models, downloads in progress and batch sizes."""
+
+    api: ClassVar[str] = "status"
+
+
+Operation = type[Call] | type[Question[Any]]
+_OF_EVERY_RUNNER: tuple[Operation, ...] = (LoadModel, UnloadModel, PullModel, RemoveModel, KeptModels, RunnerStatus)
+OPERATIONS: Mapping[Task, tuple[Operation, ...]] = {
+    Task.STT: (*_OF_EVERY_RUNNER, TranscribeCall, HearCall),
+    Task.TTS: (*_OF_EVERY_RUNNER, SpeakCall),
+    Task.DIARIZE: (*_OF_EVERY_RUNNER, DiarizeCall),
+}
+"""The operations of a runner, by the task of its backend. The `api` of an operation is its URL path at a runner: it stays the same from
+version to version, as do the names of its fields, so that a server and a remote runner may have different versions."""
 
 
 def turns_frame(turns: list[Turn]) -> Frame:

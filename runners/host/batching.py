@@ -13,6 +13,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from open_speech.audio import Audio
+from open_speech.backends import BatchSynthesizer, Heard, Utterance, Window, WindowTranscriber
+from open_speech.errors import SpeechError
 from runners.host.call_queue import fail
 
 W = TypeVar("W")
@@ -20,6 +23,8 @@ R = TypeVar("R")
 
 MOST_UNLIKE = 1.5
 """Windows whose lengths differ by more than this factor do not share a batch: the short one would be decoded in the long one's context."""
+SECONDS_PER_CHAR = 0.06
+"""Estimated length of speech, by which pieces of text are alike enough to be spoken together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +138,30 @@ class Batches(Generic[W, R]):
 def _alike(one: Ask[W], other: Ask[W]) -> bool:
     low, high = sorted((one.seconds, other.seconds))
     return one.kind == other.kind and high <= low * MOST_UNLIKE + 1
+
+
+@dataclass(frozen=True, slots=True)
+class SameModel:
+    """The kind of windows, or utterances, that need the same loaded model. No other property of the model is compared."""
+
+    backend: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SameModel) and other.backend is self.backend
+
+    def __hash__(self) -> int:
+        return id(self.backend)
+
+
+def hear_batch(kind: Hashable, windows: Sequence[Window]) -> Sequence[Heard | SpeechError]:
+    """Transcribe a batch of windows with the model that they need."""
+    assert isinstance(kind, SameModel)
+    backend: WindowTranscriber = kind.backend
+    return backend.hear(windows)
+
+
+def speak_batch(kind: Hashable, utterances: Sequence[Utterance]) -> Sequence[Audio | SpeechError]:
+    """Synthesize a batch of utterances with the model that they need."""
+    assert isinstance(kind, SameModel)
+    backend: BatchSynthesizer = kind.backend
+    return backend.speak(utterances)

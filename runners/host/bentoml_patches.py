@@ -40,7 +40,6 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
-import aiohttp
 import uvicorn
 from _bentoml_impl.client import proxy2  # noqa: TID251 - this file is the home of what we change in BentoML
 from _bentoml_impl.serde import Payload  # noqa: TID251
@@ -49,14 +48,10 @@ from bentoml._internal import log  # noqa: TID251
 from bentoml._internal.context import server_context  # noqa: TID251
 from bentoml._internal.server.http import traffic  # noqa: TID251
 from bentoml._internal.utils import circus  # noqa: TID251
-from bentoml.exceptions import BentoMLException, ServiceUnavailable  # noqa: TID251
 from opentelemetry import trace
 
 from open_speech import logs
 from open_speech.config import Settings
-from open_speech.dispatch.client import RunnerGone
-from open_speech.dispatch.frames import DiarizeCall, HearCall, SpeakCall, TranscribeCall
-from open_speech.errors import BackendFailed
 from open_speech.http import tls
 from runners.host import arbiter
 from runners.host.uvicorn_limits import BoundedHttp, BoundedWebSocket
@@ -166,86 +161,3 @@ def _whereabouts() -> dict[str, str]:
     if span.is_valid and span.trace_flags.sampled:
         told |= {"trace_id": trace.format_trace_id(span.trace_id), "span_id": trace.format_span_id(span.span_id)}
     return told
-
-
-class ServiceLink:
-    """A runner behind a BentoML dependency, as a `Link`: failures of its client become RunnerGone or a SpeechError."""
-
-    def __init__(self, dependency: Any) -> None:
-        """Wrap what `bentoml.depends` gave the front service."""
-        self._calls = dependency.to_async
-        self._dependency = dependency
-
-    async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
-        """Pass the call on; yields bytes of frames."""
-        async with aclosing(_mapped(self._calls.transcribe(call=call))) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
-        """Pass the call on; yields bytes of frames."""
-        async with aclosing(_mapped(self._calls.hear(call=call))) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
-        """Pass the call on; yields bytes of frames."""
-        async with aclosing(_mapped(self._calls.diarize(call=call))) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
-        """Pass the call on; yields bytes of frames."""
-        async with aclosing(_mapped(self._calls.synthesize(call=call))) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def load(self, model: str) -> AsyncGenerator[bytes, None]:
-        """Pass the call on; yields bytes of frames."""
-        async with aclosing(_mapped(self._calls.load_model(model=model))) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def unload(self, model: str) -> bool:
-        """Pass the call on."""
-        with _mapping():
-            return bool(await self._calls.unload_model(model=model))
-
-    async def pull(self, model: str) -> AsyncGenerator[bytes, None]:
-        """Pass the call on; yields bytes of frames."""
-        async with aclosing(_mapped(self._calls.pull_model(model=model))) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def remove(self, model: str) -> AsyncGenerator[bytes, None]:
-        """Pass the call on; yields bytes of frames."""
-        async with aclosing(_mapped(self._calls.remove_model(model=model))) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def kept(self) -> dict[str, int]:
-        """Pass the call on."""
-        with _mapping():
-            return dict(await self._calls.kept_models())
-
-    async def status(self) -> dict[str, Any]:
-        """Pass the call on."""
-        with _mapping():
-            return dict(await self._calls.status())
-
-
-@contextmanager
-def _mapping() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, aiohttp.ClientError, ServiceUnavailable) as gone:
-        raise RunnerGone(type(gone).__name__) from gone
-    except BentoMLException as broken:
-        raise BackendFailed("The backend refused the call.") from broken
-
-
-async def _mapped(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    with _mapping():
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                yield chunk

@@ -10,11 +10,12 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never, cast
 
+from open_speech import __version__
 from open_speech.audio import Audio
 from open_speech.backends import (
     BatchSynthesizer,
@@ -31,12 +32,21 @@ from open_speech.backends import (
 from open_speech.concurrency.blocking_iterators import at_a_stretch, step_by_step
 from open_speech.dispatch.frames import (
     END,
+    Call,
     DiarizeCall,
     Frame,
     HearCall,
+    KeptModels,
     Kind,
+    LoadModel,
+    PullModel,
+    Question,
+    RemoveModel,
+    RunnerStatus,
     SpeakCall,
+    T,
     TranscribeCall,
+    UnloadModel,
     audio_frame,
     error_frame,
     heard_frame,
@@ -46,7 +56,7 @@ from open_speech.dispatch.frames import (
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.registry import Registry
 from open_speech.weights import Store
-from runners.host.batching import Ask, Batches
+from runners.host.batching import SECONDS_PER_CHAR, Ask, Batches, SameModel, hear_batch, speak_batch
 from runners.host.call_queue import CallQueue, give_up_after
 from runners.host.device import has_cuda
 from runners.host.memory import Aftercare, resident_bytes
@@ -56,8 +66,6 @@ from runners.host.weights import Files, seen
 log = logging.getLogger("open_speech.runner")
 
 Backend = Transcriber | Synthesizer | Diarizer
-_SECONDS_PER_CHAR = 0.06
-"""By which it is guessed whether two pieces of text are alike enough to be spoken together."""
 _CUT_S = 60.0
 """Seconds of sound in calls that were cut off, after which memory is given back: the tracebacks of cancelled tasks and their frames refer
 to each other and to the sound, and a runner has so few objects that the collector may come after a thousand such calls."""
@@ -80,38 +88,16 @@ class HostOptions:
     """Seconds between progress frames while a model is fetched and loaded: the caller's deadline counts from frame to frame."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What windows, or utterances, of one batch have in common: the loaded model, and nothing else of it is looked at."""
-
-    backend: Any
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Kind) and other.backend is self.backend
-
-    def __hash__(self) -> int:
-        return id(self.backend)
-
-
-def _decode(kind: Hashable, windows: Sequence[Window]) -> Sequence[Heard | SpeechError]:
-    assert isinstance(kind, _Kind)
-    backend: WindowTranscriber = kind.backend
-    return backend.hear(windows)
-
-
-def _speak(kind: Hashable, utterances: Sequence[Utterance]) -> Sequence[Audio | SpeechError]:
-    assert isinstance(kind, _Kind)
-    backend: BatchSynthesizer = kind.backend
-    return backend.speak(utterances)
-
-
 async def _nothing(_: object) -> AsyncGenerator[Frame, None]:
     return
     yield
 
 
 class Host:
-    """One backend class and its loaded models. Every method answers in frames; nothing raises but cancellation."""
+    """One backend class and its loaded models: the `Link` of a backend in this process, and what a runner process serves.
+
+    An answer in frames raises nothing but cancellation.
+    """
 
     def __init__(  # noqa: PLR0913 - one keyword for each thing that differs from runner to runner
         self,
@@ -133,8 +119,8 @@ class Host:
         self._files = Files(registry, store)
         self._options = options
         self._line = CallQueue(threads)
-        self._batches: Batches[Window, Heard | SpeechError] = Batches(_decode, size=max(1, batch), workers=threads)
-        self._utterances: Batches[Utterance, Audio | SpeechError] = Batches(_speak, size=max(1, batch), workers=threads)
+        self._batches: Batches[Window, Heard | SpeechError] = Batches(hear_batch, size=max(1, batch), workers=threads)
+        self._utterances: Batches[Utterance, Audio | SpeechError] = Batches(speak_batch, size=max(1, batch), workers=threads)
         self._many = batch > 0
         self._residency: Residency[Backend] = Residency(self._load, ttl_s=options.ttl_s, limit=options.limit, clock=time.monotonic)
         self._loads: dict[str, asyncio.Future[None]] = {}
@@ -144,7 +130,41 @@ class Host:
         self._freed = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
+    def call(self, call: Call) -> AsyncGenerator[bytes, None]:
+        """Return the answer to a call, as bytes of frames. Closing it stops the work within the current piece."""
+        match call:
+            case HearCall():
+                return self._hear(call)
+            case TranscribeCall():
+                return self._transcribe(call)
+            case SpeakCall():
+                return self._synthesize(call)
+            case DiarizeCall():
+                return self._diarize(call)
+            case LoadModel():
+                return self._load_model(call.model)
+            case PullModel():
+                return self._pull(call.model)
+            case RemoveModel():
+                return self._remove(call.model)
+            case _:
+                assert_never(call)
+
+    async def ask(self, question: Question[T]) -> T:
+        """Return the answer to a question. Raises TypeError if there is no such question."""
+        answer: Any
+        match question:
+            case UnloadModel():
+                answer = await self._unload(question.model)
+            case KeptModels():
+                answer = await asyncio.to_thread(self._files.kept)
+            case RunnerStatus():
+                answer = self._status()
+            case _:
+                raise TypeError(f"not a question to a runner: {question!r}")
+        return cast("T", answer)
+
+    def _transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
         """Answer with JSON frames, as Transcriber.transcribe yields them."""
         audio, options = call.unpack()
 
@@ -155,12 +175,12 @@ class Host:
 
         return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
 
-    def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+    def _hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
         """Answer with one JSON frame: what was heard in the window, which is decoded together with others that wait."""
         audio, options = call.unpack()
 
         async def work(backend: WindowTranscriber) -> AsyncGenerator[Frame, None]:
-            ask = Ask(Window(audio, options, call.speech), audio.seconds, _Kind(backend), call.asker, call.urgency)
+            ask = Ask(Window(audio, options, call.speech), audio.seconds, SameModel(backend), call.asker, call.urgency)
             decoding = self._batches.submit(ask)
             give_up_after(call.patience_s, self._batches, decoding)
             heard = await asyncio.wrap_future(decoding)
@@ -170,7 +190,7 @@ class Host:
 
         return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
 
-    def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
+    def _synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
         """Answer with AUDIO frames, as Synthesizer.synthesize yields them."""
         text, options = call.unpack()
 
@@ -179,7 +199,7 @@ class Host:
             return at_a_stretch(lambda: map(audio_frame, backend.synthesize(text, options)), turn)
 
         async def together(backend: BatchSynthesizer) -> AsyncGenerator[Frame, None]:
-            ask = Ask(Utterance(text, options), len(text) * _SECONDS_PER_CHAR, _Kind(backend), "", call.urgency)
+            ask = Ask(Utterance(text, options), len(text) * SECONDS_PER_CHAR, SameModel(backend), "", call.urgency)
             speaking = self._utterances.submit(ask)
             give_up_after(call.patience_s, self._utterances, speaking)
             sound = await asyncio.wrap_future(speaking)
@@ -190,7 +210,7 @@ class Host:
         model = self._part(call.model, options)
         return self._answer(call.model, self._borrowing(model, together if self._many else work))
 
-    def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
+    def _diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
         """Answer with one JSON frame, as Diarizer.diarize tells; PROGRESS frames come until then, for it takes minutes on a long file."""
         audio, options = call.unpack()
 
@@ -205,11 +225,11 @@ class Host:
 
         return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
 
-    def load(self, model: str) -> AsyncGenerator[bytes, None]:
+    def _load_model(self, model: str) -> AsyncGenerator[bytes, None]:
         """Fetch and load a model, with PROGRESS frames on the way; of one in several parts that which speaks what asks for nothing else."""
         return self._answer(model, self._borrowing(self._part(model), _nothing))
 
-    def pull(self, model: str) -> AsyncGenerator[bytes, None]:
+    def _pull(self, model: str) -> AsyncGenerator[bytes, None]:
         """Fetch a model's files, with PROGRESS frames on the way. Closing this stops it; what has come is kept."""
 
         async def work() -> AsyncGenerator[Frame, None]:
@@ -219,20 +239,16 @@ class Host:
 
         return self._answer(model, work())
 
-    def remove(self, model: str) -> AsyncGenerator[bytes, None]:
+    def _remove(self, model: str) -> AsyncGenerator[bytes, None]:
         """Let go of a model and delete its files; one JSON frame tells `freed_bytes`."""
 
         async def work() -> AsyncGenerator[Frame, None]:
-            await self.unload(model)
+            await self._unload(model)
             yield Frame(Kind.JSON, json.dumps({"freed_bytes": await self._files.remove(model)}).encode())
 
         return self._answer(model, work())
 
-    async def kept(self) -> dict[str, int]:
-        """Tell the bytes of each model of this backend whose files are all here; a part is told with its model."""
-        return await asyncio.to_thread(self._files.kept)
-
-    async def unload(self, model: str) -> bool:
+    async def _unload(self, model: str) -> bool:
         """Let go of a model, in all its parts; False if nothing of it was loaded."""
         try:
             names = [part.id for part in self._registry.find(model).whole]
@@ -242,10 +258,10 @@ class Host:
         self._settle()
         return let_go
 
-    async def status(self) -> dict[str, Any]:
-        """Tell the process id and its memory, what is loaded, how much each model is used, what is fetched, and the sizes of batches."""
+    def _status(self) -> dict[str, Any]:
         device = self._options.device
         return {
+            "version": __version__,
             "pid": os.getpid(),
             "memory_bytes": resident_bytes(),
             "device": ("cuda" if has_cuda() else "cpu") if device == "auto" else device,

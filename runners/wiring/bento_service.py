@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable
@@ -12,14 +13,15 @@ from typing import Any, ClassVar
 import bentoml  # noqa: TID251 - the home of the runner services
 
 from open_speech import config
-from open_speech.backends import Diarizer, Synthesizer, Transcriber
-from open_speech.dispatch.frames import DiarizeCall, HearCall, SpeakCall, TranscribeCall
+from open_speech.backends import Diarizer, Synthesizer, Task, Transcriber
+from open_speech.dispatch.frames import OPERATIONS, Operation, Question
 from open_speech.sandbox import hide_memory
 from runners.host.arbiter import seal
 from runners.host.bentoml_patches import RUNNER_CONNECTION, quiet, share_log
 from runners.host.host import Host
 from runners.host.parent_watch import end_with_parent
 from runners.host.request_ids import Receiver
+from runners.host.service_link import answer_type, parameters, rebuilt
 from runners.wiring.factories import decoding, host_options, registry, served_store
 
 CALL_TIMEOUT_S = 86_400
@@ -39,9 +41,8 @@ class Resources:
 
 
 class _Runner:
-    """The methods every runner has. `__init__` must not raise: BentoML would start the process again for ever."""
+    """What a runner process builds at its start. `__init__` must not raise: BentoML would start the process again for ever."""
 
-    apis: ClassVar[tuple[str, ...]] = ("load_model", "unload_model", "pull_model", "remove_model", "kept_models", "status")
     make_host: ClassVar[Callable[[], Host]]
 
     def __init__(self) -> None:
@@ -53,81 +54,50 @@ class _Runner:
         seal()
         self._held = ExitStack()
         self._held.enter_context(decoding(settings, at_once=False))
-        self._host = type(self).make_host()
-
-    async def load_model(self, model: str) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._host.load(model)) as frames:
-            async for frame in frames:
-                yield frame
-
-    async def unload_model(self, model: str) -> bool:
-        return await self._host.unload(model)
-
-    async def pull_model(self, model: str) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._host.pull(model)) as frames:
-            async for frame in frames:
-                yield frame
-
-    async def remove_model(self, model: str) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._host.remove(model)) as frames:
-            async for frame in frames:
-                yield frame
-
-    async def kept_models(self) -> dict[str, int]:
-        return await self._host.kept()
-
-    async def status(self) -> dict[str, Any]:
-        return await self._host.status()
-
-
-class _Listener(_Runner):
-    apis = (*_Runner.apis, "transcribe", "hear")
-
-    async def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._host.hear(call)) as frames:
-            async for frame in frames:
-                yield frame
-
-    async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._host.transcribe(call)) as frames:
-            async for frame in frames:
-                yield frame
-
-
-class _Speaker(_Runner):
-    apis = (*_Runner.apis, "synthesize")
-
-    async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._host.synthesize(call)) as frames:
-            async for frame in frames:
-                yield frame
-
-
-class _Diarizer(_Runner):
-    apis = (*_Runner.apis, "diarize")
-
-    async def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._host.diarize(call)) as frames:
-            async for frame in frames:
-                yield frame
+        self.host = type(self).make_host()
 
 
 def stt_service(name: str, backend: type[Transcriber], resources: Resources) -> Any:
     """Make the BentoML service of a recogniser; `name` is its name in the catalog."""
-    return _service(name, backend, resources, _Listener)
+    return _service(name, backend, resources, Task.STT)
 
 
 def tts_service(name: str, backend: type[Synthesizer], resources: Resources) -> Any:
     """Make the BentoML service of a synthesiser; `name` is its name in the catalog."""
-    return _service(name, backend, resources, _Speaker)
+    return _service(name, backend, resources, Task.TTS)
 
 
 def diarize_service(name: str, backend: type[Diarizer], resources: Resources) -> Any:
     """Make the BentoML service of a diarizer; `name` is its name in the catalog."""
-    return _service(name, backend, resources, _Diarizer)
+    return _service(name, backend, resources, Task.DIARIZE)
 
 
-def _service(name: str, backend: type[Any], resources: Resources, shape: type[_Runner]) -> Any:
+def _api(operation: Operation) -> Any:
+    """Make the BentoML API of one operation of a runner."""
+    answer: Callable[..., Any]
+    if issubclass(operation, Question):
+        returns = answer_type(operation)
+
+        async def answer(self: _Runner, **received: Any) -> Any:
+            return await self.host.ask(rebuilt(operation, received))
+
+    else:
+        returns = AsyncGenerator[bytes, None]
+
+        async def answer(self: _Runner, **received: Any) -> AsyncGenerator[bytes, None]:
+            async with aclosing(self.host.call(rebuilt(operation, received))) as frames:
+                async for frame in frames:
+                    yield frame
+
+    # BentoML reads the name, the parameters and their types of an API from its function.
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    named = [inspect.Parameter(name, own.kind, annotation=kind) for name, kind in parameters(operation).items()]
+    answer.__name__, answer.__doc__ = operation.api, operation.__doc__
+    vars(answer)["__signature__"] = inspect.Signature([own, *named], return_annotation=returns)
+    return bentoml.api(answer)
+
+
+def _service(name: str, backend: type[Any], resources: Resources, task: Task) -> Any:
     def make_host() -> Host:
         settings = config.load()
         served = registry(settings, {name: "process"})
@@ -138,9 +108,9 @@ def _service(name: str, backend: type[Any], resources: Resources, shape: type[_R
         return Host(backend, served, served_store(settings, served), options, threads=resources.threads, batch=batch, leave=_leave)
 
     with quiet():
-        apis = {method: bentoml.api(getattr(shape, method)) for method in shape.apis}
+        apis = {operation.api: _api(operation) for operation in OPERATIONS[task]}
         # BentoML finds a served class again by its module and name.
-        runner = type("Runner", (shape,), {**apis, "make_host": staticmethod(make_host), "__module__": backend.__module__})
+        runner = type("Runner", (_Runner,), {**apis, "make_host": staticmethod(make_host), "__module__": backend.__module__})
         service = bentoml.service(
             name=name.replace("-", "_"),
             workers=resources.workers,

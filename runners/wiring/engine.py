@@ -10,16 +10,16 @@ import bentoml  # noqa: TID251 - the composition of services
 
 from open_speech.backends import BackendEntry
 from open_speech.config import Settings
-from open_speech.dispatch.client import RunnerClient
+from open_speech.dispatch.client import Link, RunnerClient
 from open_speech.engine import Engine
 from open_speech.engine_options import EngineDefaults, EngineLimits
 from open_speech.metrics.meter import Meter
 from open_speech.recognition.denoise import Cleaning
 from open_speech.synthesis.postprocess import Finish
 from runners.catalog.placement import Placement, plan
-from runners.host.bentoml_patches import ServiceLink
 from runners.host.host import Host
 from runners.host.request_ids import send_along
+from runners.host.service_link import ServiceLink
 from runners.wiring.factories import casting, host_options, pronunciation, pull_guard, registry, served_store, speech_cache, speech_model
 
 
@@ -63,7 +63,7 @@ def _host(entry: BackendEntry, settings: Settings) -> Host:
     return Host(backend, served, files, host_options(settings, entry.name), threads=entry.calls, batch=entry.batch)
 
 
-def _engine(settings: Settings, links: Mapping[str, Host | ServiceLink], served: Mapping[str, str], meter: Meter | None = None) -> Engine:
+def _engine(settings: Settings, links: Mapping[str, Link], served: Mapping[str, str], meter: Meter | None = None) -> Engine:
     limits = EngineLimits(
         max_audio_s=settings.os_max_audio_s,
         max_queue=settings.os_max_queue,
@@ -80,7 +80,7 @@ def _engine(settings: Settings, links: Mapping[str, Host | ServiceLink], served:
     deadline_s = settings.os_request_timeout_s
     known = registry(settings, served)
     pulls = pull_guard(settings, known)
-    clients = {name: RunnerClient(name, link, deadline_s=deadline_s, weights=link, pulls=pulls) for name, link in links.items()}
+    clients = {name: RunnerClient(name, link, deadline_s=deadline_s, pulls=pulls) for name, link in links.items()}
     return Engine(
         known,
         clients,

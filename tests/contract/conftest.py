@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +25,7 @@ from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
 from open_speech.transcript import Segment, TranscriptInfo
 from runners.wiring.engine import local_engine
+from tests.fake_runner import FakeRunner
 from tests.waiting import PATIENCE_S
 
 
@@ -66,7 +66,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-class Moody:
+class Moody(FakeRunner):
     """A runner that does what the text says: `break` dies, `hang` falls silent, anything else is 0.2 s of noise."""
 
     def __init__(self) -> None:
@@ -110,15 +110,6 @@ class Moody:
         except asyncio.CancelledError:
             self.left.set()
             raise
-
-    async def load(self, model: str) -> AsyncGenerator[bytes, None]:
-        yield END.encode()
-
-    async def unload(self, model: str) -> bool:
-        return False
-
-    async def status(self) -> dict[str, Any]:
-        return {"loaded": {}}
 
 
 def no_detector() -> SpeechModel:

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +20,12 @@ from open_speech.audio import Audio, to_pcm16
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.config import Settings
 from open_speech.dispatch.client import RunnerClient
-from open_speech.dispatch.frames import SpeakCall, TranscribeCall
+from open_speech.dispatch.frames import LoadModel, SpeakCall, TranscribeCall
 from open_speech.engine import Engine
 from open_speech.engine_options import EngineLimits
 from open_speech.registry import Defaults, Registry
 from runners.wiring.factories import speech_model
+from tests.fake_runner import FakeRunner
 from tests.waiting import until
 
 Serving = Callable[[FastAPI], AbstractContextManager[str]]
@@ -37,7 +37,7 @@ MOST = 6
 """Windows that may have been begun when the client leaves: those that are decoded at once, and as many looked at ahead."""
 
 
-class Waiting:
+class Waiting(FakeRunner):
     """A runner that never comes to an end, and counts what it was asked to do."""
 
     def __init__(self) -> None:
@@ -59,12 +59,9 @@ class Waiting:
         finally:
             self.left += 1
 
-    async def load(self, model: str) -> AsyncGenerator[bytes, None]:
+    async def load_model(self, call: LoadModel) -> AsyncGenerator[bytes, None]:
         await asyncio.sleep(3600)
         yield b""
-
-    async def status(self) -> dict[str, Any]:
-        return {"loaded": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ def world(serving: Serving, tones_settings: Settings, tmp_path: Path) -> Iterato
     ]
     runner = Waiting()
     registry = Registry(backends, models, {"mouth": "process", "ear": "process"}, Defaults("ear", "mouth", "ann"))
-    clients = {name: RunnerClient(name, runner, deadline_s=600) for name in registry.served}  # type: ignore[arg-type]
+    clients = {name: RunnerClient(name, runner, deadline_s=600) for name in registry.served}
     limits = EngineLimits(max_audio_s=3600, max_queue=8, max_text_chars=4096)
     engine = Engine(registry, clients, limits, speech=speech_model(tones_settings))
     app = create_app(Settings(os_models_dir=tmp_path), engine)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,12 +12,16 @@ from open_speech.backends import STT_RATE, Heard, SpeechOptions, TranscribeOptio
 from open_speech.dispatch.client import ATTEMPTS, RunnerClient, RunnerGone
 from open_speech.dispatch.frames import (
     END,
-    DiarizeCall,
+    Call,
     Frame,
-    HearCall,
+    KeptModels,
     Kind,
-    SpeakCall,
-    TranscribeCall,
+    PullModel,
+    Question,
+    RemoveModel,
+    RunnerStatus,
+    T,
+    UnloadModel,
     audio_frame,
     error_frame,
     heard_frame,
@@ -39,6 +43,7 @@ class ScriptedLink:
     def __init__(self, *answers: Script) -> None:
         self.answers = list(answers)
         self.closed = 0
+        self.calls: list[Call] = []
 
     async def _play(self) -> AsyncGenerator[bytes, None]:
         try:
@@ -53,28 +58,15 @@ class ScriptedLink:
         finally:
             self.closed += 1
 
-    def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
+    def call(self, call: Call) -> AsyncGenerator[bytes, None]:
+        self.calls.append(call)
         return self._play()
 
-    def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
-        return self._play()
-
-    def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
-        return self._play()
-
-    def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
-        return self._play()
-
-    def load(self, model: str) -> AsyncGenerator[bytes, None]:
-        return self._play()
-
-    async def unload(self, model: str) -> bool:
-        return True
-
-    async def status(self) -> dict[str, Any]:
-        async for chunk in self._play():
-            return {"frame": chunk}
-        return {}
+    async def ask(self, question: Question[T]) -> T:
+        answers: dict[type, Any] = {UnloadModel: True, KeptModels: {"m": 5}, RunnerStatus: {}}
+        async for _ in self._play():
+            pass
+        return cast("T", answers[type(question)])
 
 
 def client(*answers: Script, deadline_s: float = 5) -> tuple[RunnerClient, ScriptedLink]:
@@ -210,45 +202,20 @@ def test_a_load_on_a_dead_runner_says_so(ask: Callable[[RunnerClient], Any]) -> 
         asyncio.run(ask(runner))
 
 
-class Keeper:
-    """The files of a runner, as a script."""
-
-    def __init__(self, *answers: Script) -> None:
-        self._play = ScriptedLink(*answers)._play
-
-    def pull(self, model: str) -> AsyncGenerator[bytes, None]:
-        return self._play()
-
-    def remove(self, model: str) -> AsyncGenerator[bytes, None]:
-        return self._play()
-
-    async def kept(self) -> dict[str, int]:
-        async for _ in self._play():
-            pass
-        return {"m": 5}
-
-
-def keeping(*answers: Script) -> RunnerClient:
-    return RunnerClient("toy", ScriptedLink(), deadline_s=5, weights=Keeper(*answers))
-
-
 def test_a_pull_and_a_removal_are_repeated_when_the_runner_died() -> None:
     dead: Script = [RunnerGone("dead")]
-    asyncio.run(keeping(dead, [END]).pull("m"))
-    assert asyncio.run(keeping(dead, [Frame(Kind.JSON, b'{"freed_bytes": 7}'), END]).remove("m")) == 7
+    runner, link = client(dead, [END])
+    asyncio.run(runner.pull("m"))
+    assert link.calls == [PullModel("m")] * 2
+    runner, link = client(dead, [Frame(Kind.JSON, b'{"freed_bytes": 7}'), END])
+    assert asyncio.run(runner.remove("m")) == 7
+    assert link.calls == [RemoveModel("m")] * 2
 
 
-def test_what_a_runner_keeps_is_unknown_when_it_does_not_answer() -> None:
-    assert asyncio.run(keeping([]).kept()) == {"m": 5}
-    assert asyncio.run(keeping([RunnerGone("dead")]).kept()) == {}
-    assert asyncio.run(keeping([1.0]).kept(within_s=0.05)) == {}
-
-
-def test_files_that_nobody_looks_after_are_told_as_such() -> None:
-    runner = RunnerClient("toy", ScriptedLink(), deadline_s=5)
-    assert asyncio.run(runner.kept()) == {}
-    with pytest.raises(BackendUnavailable):
-        asyncio.run(runner.pull("m"))
+@pytest.mark.parametrize(("answer", "kept"), [([], {"m": 5}), ([RunnerGone("dead")], {}), ([1.0], {})])
+def test_what_a_runner_keeps_is_unknown_when_it_does_not_answer(answer: Script, kept: dict[str, int]) -> None:
+    runner, _ = client(answer)
+    assert asyncio.run(runner.kept(within_s=0.05)) == kept
 
 
 def test_a_runner_that_was_there_a_moment_ago_is_coming_back() -> None:
@@ -272,29 +239,31 @@ def test_progress_of_a_load_is_counted_as_beats() -> None:
     assert asyncio.run(scenario()) == 2
 
 
-class ScriptedWeights:
-    """The files of a runner: what is there, and how often that was asked."""
+class Keeper(ScriptedLink):
+    """A runner with the files of some models; counts how often it was asked for them."""
 
     def __init__(self, *here: str) -> None:
+        super().__init__(*([END] for _ in range(8)))
         self.here = here
         self.asked = 0
 
-    async def kept(self) -> dict[str, int]:
+    async def ask(self, question: Question[T]) -> T:
+        assert isinstance(question, KeptModels)
         self.asked += 1
         if "gone" in self.here:
             raise RunnerGone("died")
-        return dict.fromkeys(self.here, 1)
+        return cast("T", dict.fromkeys(self.here, 1))
 
 
-def guarded(*here: str) -> tuple[RunnerClient, ScriptedLink, ScriptedWeights]:
-    link, weights = ScriptedLink(*([END] for _ in range(8))), ScriptedWeights(*here)
+def guarded(*here: str) -> tuple[RunnerClient, Keeper]:
+    link = Keeper(*here)
     guard = PullGuard(PullPolicy(("catalog",)), is_unlisted=lambda model: "/" in model)
-    return RunnerClient("x", link, deadline_s=5, weights=weights, pulls=guard), link, weights  # type: ignore[arg-type]
+    return RunnerClient("x", link, deadline_s=5, pulls=guard), link
 
 
 def test_no_call_reaches_a_runner_for_a_model_that_may_not_be_downloaded() -> None:
     async def calls() -> None:
-        client, link, _ = guarded("acme/other")
+        client, link = guarded("acme/other")
         audio = silence(1.0, STT_RATE)
         for work in (
             client.load("acme/whisper"),
@@ -312,15 +281,15 @@ def test_no_call_reaches_a_runner_for_a_model_that_may_not_be_downloaded() -> No
 
 def test_what_is_there_is_used_and_looked_for_once_and_the_catalog_never() -> None:
     async def calls() -> None:
-        client, _, weights = guarded("acme/whisper")
+        client, link = guarded("acme/whisper")
         for model in ("acme/whisper", "acme/whisper", "kokoro"):
             await client.load(model)
-        assert weights.asked == 1
+        assert link.asked == 1
 
     asyncio.run(calls())
 
 
 def test_a_runner_that_cannot_be_asked_is_unavailable_and_nothing_is_refused_for_good() -> None:
-    client, _, _ = guarded("gone")
+    client, _ = guarded("gone")
     with pytest.raises(BackendUnavailable):
         asyncio.run(client.load("acme/whisper"))

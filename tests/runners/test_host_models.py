@@ -15,7 +15,19 @@ import pytest
 
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Setup, SpeechOptions, Task
-from open_speech.dispatch.frames import FILE, LIVE, Decoder, Frame, Kind, SpeakCall, error_of
+from open_speech.dispatch.frames import (
+    FILE,
+    LIVE,
+    Decoder,
+    Frame,
+    KeptModels,
+    Kind,
+    PullModel,
+    RemoveModel,
+    RunnerStatus,
+    SpeakCall,
+    error_of,
+)
 from open_speech.errors import BackendFailed, Overloaded
 from open_speech.registry import Defaults, Registry
 from open_speech.weights import Store
@@ -73,14 +85,14 @@ async def frames_of(answer: AsyncGenerator[bytes, None]) -> list[Frame]:
 
 async def spoken(runner: Host, model: str = "one", ms: int = 1, *, urgency: int = FILE, patience_s: float = 0.0) -> Frame:
     call = SpeakCall.of(model, str(ms), SpeechOptions("v"), urgency=urgency, patience_s=patience_s)
-    return (await frames_of(runner.synthesize(call)))[-1]
+    return (await frames_of(runner.call(call)))[-1]
 
 
 async def in_flight(runner: Host) -> None:
     """Wait until a call of `one` is being worked on."""
 
     async def is_so() -> bool:
-        return bool((await runner.status())["in_flight"].get("one"))
+        return bool((await runner.ask(RunnerStatus()))["in_flight"].get("one"))
 
     await eventually(is_so)
 
@@ -106,7 +118,7 @@ def test_a_load_that_fails_is_told_to_all_who_wait_and_tried_again_by_the_next(t
     async def scenario() -> list[Frame]:
         runner = host(toy, tmp_path)
         first = await asyncio.gather(*(spoken(runner, "broken") for _ in range(3)))
-        assert (await runner.status())["progress"] == {}
+        assert (await runner.ask(RunnerStatus()))["progress"] == {}
         return [*first, await spoken(runner, "broken")]
 
     errors = [error_of(frame) for frame in asyncio.run(scenario())]
@@ -119,7 +131,7 @@ def test_models_take_turns_within_the_limit_under_load(toy: type[Toy], tmp_path:
         runner = host(toy, tmp_path, limit=1, ttl_s=0.05)
         ends = await asyncio.gather(*(spoken(runner, NAMES[number % 3], 5) for number in range(30)))
         await asyncio.sleep(0.05)
-        assert len((await runner.status())["loaded"]) <= 1
+        assert len((await runner.ask(RunnerStatus()))["loaded"]) <= 1
         return {frame.kind for frame in ends}
 
     assert asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S)) == {Kind.END}
@@ -134,7 +146,7 @@ def test_a_model_that_is_used_all_the_time_outlives_its_ttl_and_goes_afterwards(
         assert toy.loads == ["one"]
 
         async def is_gone() -> bool:
-            return (await runner.status())["loaded"] == {}
+            return (await runner.ask(RunnerStatus()))["loaded"] == {}
 
         await eventually(is_gone)
 
@@ -148,7 +160,7 @@ def test_the_status_tells_memory_device_and_who_uses_what(toy: type[Toy], tmp_pa
         toy.may_speak.clear()
         speaking = asyncio.create_task(spoken(runner))
         await in_flight(runner)
-        status = await runner.status()
+        status = await runner.ask(RunnerStatus())
         toy.may_speak.set()
         await speaking
         return status
@@ -204,9 +216,9 @@ def test_files_are_deleted_and_told(toy: type[Toy], tmp_path: Path) -> None:
     async def scenario() -> list[Frame]:
         runner = host(toy, tmp_path)
         await spoken(runner)
-        frames = await frames_of(runner.remove("one"))
-        assert (await runner.status())["loaded"] == {}
-        assert await runner.kept() == dict.fromkeys(NAMES, 0)
+        frames = await frames_of(runner.call(RemoveModel("one")))
+        assert (await runner.ask(RunnerStatus()))["loaded"] == {}
+        assert await runner.ask(KeptModels()) == dict.fromkeys(NAMES, 0)
         return frames
 
     frames = asyncio.run(scenario())
@@ -215,5 +227,5 @@ def test_files_are_deleted_and_told(toy: type[Toy], tmp_path: Path) -> None:
 
 
 def test_a_pull_of_what_nobody_knows_is_an_error_frame(toy: type[Toy], tmp_path: Path) -> None:
-    (frame,) = asyncio.run(frames_of(host(toy, tmp_path).pull("nothing")))
+    (frame,) = asyncio.run(frames_of(host(toy, tmp_path).call(PullModel("nothing"))))
     assert error_of(frame).code == "model_not_found"

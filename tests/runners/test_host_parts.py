@@ -12,7 +12,7 @@ import pytest
 
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Setup, SpeechOptions, Task, Utterance, VoiceReference
-from open_speech.dispatch.frames import Decoder, Frame, Kind, SpeakCall, audio_of, error_of
+from open_speech.dispatch.frames import Decoder, Frame, Kind, LoadModel, RunnerStatus, SpeakCall, UnloadModel, audio_of, error_of
 from open_speech.errors import NothingToSpeak, SpeechError, UnknownModel
 from open_speech.registry import Defaults, Registry
 from open_speech.weights import Store
@@ -70,7 +70,7 @@ def host(toy: type[Toy], tmp_path: Path) -> Host:
 
 async def frames_of(host: Host, text: str, options: SpeechOptions, model: str) -> list[Frame]:
     decoder = Decoder()
-    return [frame async for chunk in host.synthesize(SpeakCall.of(model, text, options)) for frame in decoder.feed(chunk)]
+    return [frame async for chunk in host.call(SpeakCall.of(model, text, options)) for frame in decoder.feed(chunk)]
 
 
 async def say(host: Host, text: str, options: SpeechOptions = PLAIN, model: str = "toy") -> Audio:
@@ -85,7 +85,7 @@ def test_a_checkpoint_is_loaded_when_a_request_needs_it(host: Host, toy: type[To
     async def scenario() -> None:
         for options in (PLAIN, CLONED, CLONED, MADE_UP, PLAIN):
             await say(host, "Hello.", options)
-        assert set((await host.status())["loaded"]) == set(toy.loaded)
+        assert set((await host.ask(RunnerStatus()))["loaded"]) == set(toy.loaded)
 
     asyncio.run(scenario())
     assert toy.loaded == ["toy/speaks", "toy/clones", "toy/makes-up"]
@@ -98,7 +98,7 @@ def test_a_checkpoint_may_be_named_itself(host: Host, toy: type[Toy]) -> None:
 
 def test_loading_a_model_loads_what_speaks_plain_requests(host: Host, toy: type[Toy]) -> None:
     async def scenario() -> None:
-        async for _ in host.load("toy"):
+        async for _ in host.call(LoadModel("toy")):
             pass
 
     asyncio.run(scenario())
@@ -109,9 +109,9 @@ def test_unloading_a_model_lets_go_of_all_its_checkpoints(host: Host) -> None:
     async def scenario() -> None:
         await say(host, "Hello.", PLAIN)
         await say(host, "Hello.", CLONED)
-        assert await host.unload("toy")
-        assert (await host.status())["loaded"] == {}
-        assert not await host.unload("toy")
+        assert await host.ask(UnloadModel("toy"))
+        assert (await host.ask(RunnerStatus()))["loaded"] == {}
+        assert not await host.ask(UnloadModel("toy"))
 
     asyncio.run(scenario())
 

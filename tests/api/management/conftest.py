@@ -85,7 +85,7 @@ def engine(file_host: FileHost, tmp_path: Path) -> Engine:
     toy = ModelEntry("toy/tones", backend.name, Task.TTS, "MIT", ("en",), files=files, sources=sources)
     registry = Registry([backend], [ready, toy], {backend.name: "inproc"}, Defaults("", ready.id, "tone"))
     host = Host(TonesSynthesizer, registry, Store(tmp_path), HostOptions(heartbeat_s=0.02), threads=1)
-    client = RunnerClient(backend.name, host, deadline_s=5, weights=host)
+    client = RunnerClient(backend.name, host, deadline_s=5)
     return Engine(registry, {backend.name: client}, EngineLimits(max_audio_s=60, max_queue=8, max_text_chars=100), speech=no_detector)
 
 

@@ -7,7 +7,6 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ from open_speech.registry import Defaults, Registry
 from runners.wiring.engine import local_engine
 from runners.wiring.factories import speech_model
 from runners.wiring.wyoming_service import service_of
+from tests.fake_runner import FakeRunner
 
 Opened = Callable[..., AbstractAsyncContextManager[int]]
 
@@ -54,7 +54,7 @@ def tones(tones_settings: Settings) -> Service:
     return service_of(local_engine(tones_settings), tones_settings)
 
 
-class Mouth:
+class Mouth(FakeRunner):
     """A runner that speaks two seconds of noise for a piece of text, hangs at `hang` and dies at `break`."""
 
     def __init__(self) -> None:
@@ -75,9 +75,6 @@ class Mouth:
             self.left.set()
             raise
 
-    async def status(self) -> dict[str, Any]:
-        return {"loaded": {}}
-
 
 @pytest.fixture
 def mouth() -> Mouth:
@@ -91,7 +88,7 @@ def speaking(mouth: Mouth, tones_settings: Settings) -> Service:
     model = ModelEntry("mouth", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("ann", "en"),), default_voice="ann")
     registry = Registry([backend], [model], {"mouth": "process"}, Defaults("ear", "mouth", "ann"))
     limits = EngineLimits(max_audio_s=60, max_queue=8, max_text_chars=100_000)
-    clients = {"mouth": RunnerClient("mouth", mouth, deadline_s=30)}  # type: ignore[arg-type]
+    clients = {"mouth": RunnerClient("mouth", mouth, deadline_s=30)}
     engine = Engine(registry, clients, limits, speech=speech_model(tones_settings))
     offer = Offer(engine.casting, is_here=lambda entry: True, streams=lambda entry: True)
     return Service(engine, offer, Rules(idle_s=30, longest_s=60, vad_threshold=None))

@@ -21,17 +21,18 @@ from open_speech.audio import Audio, to_pcm16
 from open_speech.backends import BackendEntry, ModelEntry, Task
 from open_speech.config import Settings
 from open_speech.dispatch.client import RunnerClient
-from open_speech.dispatch.frames import TranscribeCall
+from open_speech.dispatch.frames import LoadModel, TranscribeCall
 from open_speech.engine import Engine
 from open_speech.engine_options import EngineLimits
 from open_speech.registry import Defaults, Registry
 from runners.wiring.factories import speech_model
+from tests.fake_runner import FakeRunner
 from tests.waiting import PATIENCE_S, eventually
 
 RATE, MINUTES, MOST = 16_000, 4, 6
 
 
-class Waiting:
+class Waiting(FakeRunner):
     """A runner that never comes to an end, and counts the windows that it was given."""
 
     def __init__(self) -> None:
@@ -45,19 +46,16 @@ class Waiting:
         finally:
             self.left += 1
 
-    async def load(self, model: str) -> AsyncGenerator[bytes, None]:
+    async def load_model(self, call: LoadModel) -> AsyncGenerator[bytes, None]:
         await asyncio.sleep(3600)
         yield b""
-
-    async def status(self) -> dict[str, Any]:
-        return {"loaded": {}}
 
 
 def service_with(runner: Waiting, settings: Settings) -> Service:
     backend = BackendEntry("ear", Task.STT, "x:X", (), "", "MIT", window_s=10.0)
     model = ModelEntry("ear", "ear", Task.STT, "MIT", ("en",))
     registry = Registry([backend], [model], {"ear": "process"}, Defaults("ear", "mouth", "ann"))
-    clients = {"ear": RunnerClient("ear", runner, deadline_s=600)}  # type: ignore[arg-type]
+    clients = {"ear": RunnerClient("ear", runner, deadline_s=600)}
     limits = EngineLimits(max_audio_s=3600, max_queue=8, max_text_chars=100)
     engine = Engine(registry, clients, limits, speech=speech_model(settings))
     offer = Offer(engine.casting, is_here=lambda entry: True, streams=lambda entry: True)

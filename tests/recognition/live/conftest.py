@@ -12,11 +12,12 @@ from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, Heard, ModelEntry, Task
 from open_speech.dispatch.admission import Admission
 from open_speech.dispatch.client import RunnerClient, RunnerGone
-from open_speech.dispatch.frames import END, DiarizeCall, HearCall, SpeakCall, TranscribeCall, error_frame, heard_frame, window_frame
+from open_speech.dispatch.frames import END, HearCall, TranscribeCall, error_frame, heard_frame, window_frame
 from open_speech.errors import BackendFailed
 from open_speech.recognition.live.recognizer import LiveRecognizers
 from open_speech.registry import Defaults, Registry
 from open_speech.transcript import Segment, TranscriptInfo
+from tests.fake_runner import FakeRunner
 
 WORD_S = 0.5
 
@@ -26,7 +27,7 @@ def spoken(*words: int) -> Audio:
     return Audio(np.repeat(np.array(words, np.float32) / 10, round(WORD_S * 16_000)), 16_000)
 
 
-class Reader:
+class Reader(FakeRunner):
     """A runner that reads `spoken`, and notes how it was asked."""
 
     def __init__(self) -> None:
@@ -86,23 +87,6 @@ class Reader:
         if options.draft:
             words = self.misreads(words)
         return [Segment(0, audio.seconds, " " + " ".join(words), avg_logprob=-0.1)] if words else []
-
-    async def load(self, model: str) -> AsyncGenerator[bytes, None]:
-        yield END.encode()
-
-    async def unload(self, model: str) -> bool:
-        return False
-
-    async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
-        raise NotImplementedError
-        yield b""
-
-    async def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
-        raise NotImplementedError
-        yield b""
-
-    async def status(self) -> dict[str, Any]:
-        return {"loaded": {}}
 
 
 @pytest.fixture

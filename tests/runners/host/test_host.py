@@ -17,7 +17,7 @@ import pytest
 
 from open_speech.audio import Audio, silence
 from open_speech.backends import STT_RATE, BackendEntry, ModelEntry, Setup, SpeechOptions, Task, TranscribeOptions
-from open_speech.dispatch.frames import Decoder, Frame, Kind, SpeakCall, TranscribeCall, error_of
+from open_speech.dispatch.frames import Decoder, Frame, Kind, RunnerStatus, SpeakCall, TranscribeCall, error_of
 from open_speech.errors import BackendFailed, UnknownVoice
 from open_speech.registry import Defaults, Registry
 from open_speech.transcript import Segment, TranscriptInfo
@@ -84,7 +84,7 @@ def call(text: str = "hello", voice: str = "v") -> SpeakCall:
 
 
 def test_an_answer_is_its_pieces_and_then_an_end(toy: type[Toy], tmp_path: Path) -> None:
-    frames = asyncio.run(frames_of(host(toy, tmp_path).synthesize(call())))
+    frames = asyncio.run(frames_of(host(toy, tmp_path).call(call())))
     assert [frame.kind for frame in frames] == [Kind.AUDIO] * 10 + [Kind.END]
 
 
@@ -92,21 +92,21 @@ def test_nothing_is_loaded_before_the_first_call_and_then_once(toy: type[Toy], t
     async def scenario() -> tuple[int, int]:
         runner = host(toy, tmp_path)
         before = toy.loads
-        await asyncio.gather(*(frames_of(runner.synthesize(call())) for _ in range(4)))
+        await asyncio.gather(*(frames_of(runner.call(call())) for _ in range(4)))
         return before, toy.loads
 
     assert asyncio.run(scenario()) == (0, 1)
 
 
 def test_a_typed_error_crosses_as_itself(toy: type[Toy], tmp_path: Path) -> None:
-    frames = asyncio.run(frames_of(host(toy, tmp_path).synthesize(call(voice="nobody"))))
+    frames = asyncio.run(frames_of(host(toy, tmp_path).call(call(voice="nobody"))))
     error = error_of(frames[-1])
     assert isinstance(error, UnknownVoice)
     assert error.param == "voice"
 
 
 def test_an_unforeseen_exception_becomes_backend_failed_without_its_detail(toy: type[Toy], tmp_path: Path) -> None:
-    frames = asyncio.run(frames_of(host(toy, tmp_path).synthesize(call("crash"))))
+    frames = asyncio.run(frames_of(host(toy, tmp_path).call(call("crash"))))
     error = error_of(frames[-1])
     assert isinstance(error, BackendFailed)
     assert "secret" not in error.message
@@ -114,7 +114,7 @@ def test_an_unforeseen_exception_becomes_backend_failed_without_its_detail(toy: 
 
 async def nothing_is_loaded(runner: Host) -> None:
     async def is_so() -> bool:
-        return (await runner.status())["loaded"] == {}
+        return (await runner.ask(RunnerStatus()))["loaded"] == {}
 
     await eventually(is_so)
 
@@ -123,7 +123,7 @@ def test_a_caller_who_leaves_stops_the_work_within_one_piece(toy: type[Toy], tmp
     toy.piece_s = 0.4
 
     async def scenario() -> None:
-        async with aclosing(host(toy, tmp_path).synthesize(call())) as answer:
+        async with aclosing(host(toy, tmp_path).call(call())) as answer:
             await anext(answer)
         await eventually(lambda: toy.closed)
 
@@ -137,7 +137,7 @@ def test_a_caller_who_leaves_during_the_load_does_not_keep_the_model_for_ever(to
 
     async def scenario() -> None:
         runner = host(toy, tmp_path, ttl_s=0.05)
-        answer = runner.synthesize(call())
+        answer = runner.call(call())
         first = await anext(answer)
         assert next(Decoder().feed(first)).kind is Kind.PROGRESS
         await answer.aclose()
@@ -163,7 +163,7 @@ def test_no_more_calls_run_at_once_than_the_runner_has_threads(tmp_path: Path) -
 
     async def scenario() -> None:
         runner = host(Counting, tmp_path, threads=2)
-        await asyncio.gather(*(frames_of(runner.synthesize(call())) for _ in range(6)))
+        await asyncio.gather(*(frames_of(runner.call(call())) for _ in range(6)))
 
     asyncio.run(scenario())
     assert max(peak) <= 2
@@ -172,8 +172,8 @@ def test_no_more_calls_run_at_once_than_the_runner_has_threads(tmp_path: Path) -
 def test_an_idle_model_is_let_go(toy: type[Toy], tmp_path: Path) -> None:
     async def scenario() -> None:
         runner = host(toy, tmp_path, ttl_s=1)
-        await frames_of(runner.synthesize(call()))
-        assert "toy" in (await runner.status())["loaded"]
+        await frames_of(runner.call(call()))
+        assert "toy" in (await runner.ask(RunnerStatus()))["loaded"]
         await nothing_is_loaded(runner)
 
     asyncio.run(scenario())
@@ -182,10 +182,10 @@ def test_an_idle_model_is_let_go(toy: type[Toy], tmp_path: Path) -> None:
 def test_a_listener_who_does_not_listen_holds_no_thread(toy: type[Toy], tmp_path: Path) -> None:
     async def scenario() -> int:
         runner = host(toy, tmp_path, threads=1)
-        async with aclosing(runner.synthesize(call())) as stalled:
+        async with aclosing(runner.call(call())) as stalled:
             await anext(stalled)
             async with asyncio.timeout(PATIENCE_S):
-                return len(await frames_of(runner.synthesize(call())))
+                return len(await frames_of(runner.call(call())))
 
     assert asyncio.run(scenario()) == 11
 
@@ -207,7 +207,7 @@ def test_a_short_file_does_not_wait_for_the_end_of_a_long_one(tmp_path: Path) ->
         order: list[str] = []
 
         async def hear(name: str, seconds: float) -> None:
-            await frames_of(runner.transcribe(TranscribeCall.of("toy", silence(seconds, STT_RATE), TranscribeOptions())))
+            await frames_of(runner.call(TranscribeCall.of("toy", silence(seconds, STT_RATE), TranscribeOptions())))
             order.append(name)
 
         await asyncio.gather(hear("long", 30), hear("short", 2))
@@ -241,7 +241,7 @@ def test_what_calls_that_were_cut_off_have_left_is_given_back(seconds: float, cu
     async def scenario() -> bool:
         runner = host(Ear, tmp_path)
         left = weakref.ref(Knot())
-        answer = runner.transcribe(TranscribeCall.of("toy", silence(seconds, STT_RATE), TranscribeOptions()))
+        answer = runner.call(TranscribeCall.of("toy", silence(seconds, STT_RATE), TranscribeOptions()))
         await anext(answer)
         await (answer.aclose() if cut else frames_of(answer))
         if freed:
@@ -269,6 +269,6 @@ def test_transcription_frames_are_info_then_segments(tmp_path: Path) -> None:
             yield Segment(0, 1, " in " + threading.current_thread().name)
 
     ask = TranscribeCall.of("toy", silence(1, STT_RATE), TranscribeOptions())
-    frames = asyncio.run(frames_of(host(Ear, tmp_path).transcribe(ask)))
+    frames = asyncio.run(frames_of(host(Ear, tmp_path).call(ask)))
     assert [frame.kind for frame in frames] == [Kind.JSON, Kind.JSON, Kind.END]
     assert b"in model" in frames[1].payload, "work belongs to the runner's own threads, not the event loop"

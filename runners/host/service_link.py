@@ -1,0 +1,112 @@
+"""A runner in another process or on another machine, as a `Link`: its operations as BentoML APIs, and BentoML's failures as ours.
+
+The API of an operation has the name `Operation.api`. Its parameters are the fields of the operation, or a single parameter `call` for
+an operation with audio or text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any, cast, get_args, get_type_hints
+
+import aiohttp
+from bentoml.exceptions import BentoMLException, NotFound, ServiceUnavailable  # noqa: TID251 - what its client raises
+from pydantic import BaseModel
+
+from open_speech import __version__
+from open_speech.dispatch.client import RunnerGone
+from open_speech.dispatch.frames import Call, Operation, Question, RunnerStatus, T
+from open_speech.errors import BackendFailed
+
+FIRST = "0.1.0 or earlier"
+"""The version of a runner whose status has none."""
+VERSION_S = 2.0
+"""Seconds to wait for the version of a runner that does not know an operation."""
+
+
+def parameters(operation: Operation) -> dict[str, Any]:
+    """Return the parameters of the API of an operation: name -> type."""
+    if issubclass(operation, BaseModel):
+        return {"call": operation}
+    hints = get_type_hints(operation)
+    return {field.name: hints[field.name] for field in dataclasses.fields(operation)}  # type: ignore[arg-type]
+
+
+def arguments(operation: Call | Question[Any]) -> dict[str, Any]:
+    """Return the arguments that an operation is sent with."""
+    if isinstance(operation, BaseModel):
+        return {"call": operation}
+    return {name: getattr(operation, name) for name in parameters(type(operation))}
+
+
+def rebuilt(operation: Operation, received: dict[str, Any]) -> Any:
+    """Return the operation whose arguments were received."""
+    return received["call"] if issubclass(operation, BaseModel) else operation(**received)
+
+
+def answer_type(question: type[Question[Any]]) -> Any:
+    """Return the type of the answer to a question: `bool` for a `Question[bool]`."""
+    (answer,) = get_args(vars(question)["__orig_bases__"][0])
+    return answer
+
+
+class ServiceLink:
+    """A runner behind a BentoML dependency. A connection that fails raises RunnerGone, a rejected operation BackendFailed."""
+
+    def __init__(self, dependency: Any) -> None:
+        """`dependency` is what `bentoml.depends` gave the front service."""
+        self._client = dependency.to_async
+
+    async def call(self, call: Call) -> AsyncGenerator[bytes, None]:
+        """Make a call; yields bytes of frames. Closing this closes the connection, which stops the runner's work."""
+        try:
+            with _failures():
+                async with aclosing(self._api(call.api)(**arguments(call))) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+        except NotFound as unknown:
+            raise await self._unsupported(call.api) from unknown
+
+    async def ask(self, question: Question[T]) -> T:
+        """Return the answer to a question."""
+        try:
+            with _failures():
+                return cast("T", await self._api(question.api)(**arguments(question)))
+        except NotFound as unknown:
+            raise await self._unsupported(question.api) from unknown
+
+    def _api(self, name: str) -> Any:
+        # `bentoml serve --development` has no client, only an object with these methods.
+        return getattr(self._client, name)
+
+    async def _unsupported(self, api: str) -> BackendFailed:
+        """Name the version of a runner that has no such API. A remote runner may be older than this server."""
+        try:
+            with _failures():
+                async with asyncio.timeout(VERSION_S):
+                    status = await self._api(RunnerStatus.api)()
+        except NotFound:
+            return BackendFailed("The server at the backend's URL is not a runner of Open Speech: it has no `status`.")
+        except (BackendFailed, RunnerGone, TimeoutError):
+            runs = "does not report its version"
+        else:
+            runs = f"runs Open Speech {status.get('version', FIRST)}"
+        return BackendFailed(
+            f"The runner has no operation `{api}`: it {runs}, and this server runs {__version__}. Install the same version on both."
+        )
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Map the exceptions of BentoML's client, except NotFound: there is no such API."""
+    try:
+        yield
+    except NotFound:
+        raise
+    except (OSError, aiohttp.ClientError, ServiceUnavailable) as gone:
+        raise RunnerGone(type(gone).__name__) from gone
+    except BentoMLException as broken:
+        raise BackendFailed("The backend refused the call.") from broken
