@@ -40,7 +40,6 @@ TESTED_ELSEWHERE = {
     "open_speech/synthesis/plan.py": "tests/test_engine.py",
     "open_speech/synthesis/stream.py": "tests/test_engine.py",
     "open_speech/model_files.py": "tests/weights",
-    "runners/host/bentoml_patches.py": "tests/served/test_bentoml_cures.py",
     "runners/host/device.py": "tests/cli/test_doctor.py",
     "runners/wiring/factories.py": "tests/runners/wiring/test_engine.py",
     "runners/catalog/placement.py": "tests/runners/wiring/test_engine.py",

@@ -1,6 +1,6 @@
-"""What BentoML's arbiter, the process that starts and watches the others, opens and hands to its children: as little as possible.
+"""Patches of BentoML's arbiter, the process that starts and watches the others: what it listens on and hands to its children.
 
-`runners/host/bentoml_patches.py` numbers these changes with its own and applies them.
+docs/decisions/0009-bentoml-patches.md describes each: the upstream issue, its test, and when it can be removed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any
 
 import circus.process
 from _bentoml_impl.server import serving as services  # noqa: TID251 - with bentoml_patches.py, the home of what we change in BentoML
+from bentoml import __version__ as version  # noqa: TID251
 from bentoml import serving  # noqa: TID251
 from bentoml._internal.utils import circus as arbiters  # noqa: TID251
 from bentoml._internal.utils.uri import path_to_uri  # noqa: TID251
 from circus.sockets import CircusSocket
 
 from open_speech import config
-from open_speech.config import SettingsError
+from open_speech.config import Settings, SettingsError
 from open_speech.sandbox import hide_memory
 from runners.host.environment import FRONT, handed_over
 from runners.host.front_socket import in_place_of
@@ -28,46 +29,115 @@ from runners.host.front_socket import in_place_of
 LONGEST_SOCKET_PATH = 103
 """Bytes that the path of a unix socket may have on macOS; Linux takes 107."""
 log = logging.getLogger("bentoml.serve")
-_init = arbiters.Arbiter.__init__
-_start = arbiters.Arbiter.start
-_popen = circus.process.Popen
-_ensure_prometheus_dir = serving.ensure_prometheus_dir
 
 
-def _init_private(self: Any, watchers: list[Any], *arguments: Any, **options: Any) -> None:
-    """Build the arbiter without listening sockets, and give each of its children an environment of its own."""
-    # ZMQ's inproc:// takes no socket of the operating system: nothing can connect from outside this process. Only a plugin, which
-    # `bentoml serve --reload` starts as a process, needs one that can.
-    place = f"inproc://{secrets.token_hex(8)}"
-    folder = tempfile.TemporaryDirectory(prefix="open-speech-", ignore_cleanup_errors=True) if options.get("plugins") else None
-    if folder is not None:
-        place = f"ipc://{folder.name}"
-    control, events = f"{place}/control", f"{place}/events"
-    for endpoint in (control, events):
-        _require_short(endpoint.removeprefix("ipc://"))
-    settings = config.load()
-    serves_front = any(_service_name(watcher) == FRONT for watcher in watchers)
-    if serves_front:
-        options = options | {"sockets": in_place_of(options.get("sockets") or [], services.API_SERVER_NAME, settings)}
-    self.unix_socket = settings.unix_socket if serves_front else None
-    _init(self, watchers, *arguments, **(options | {"endpoint": control, "pubsub_endpoint": events}))
-    if folder is not None:
-        self.exit_stack.callback(folder.cleanup)
-    stand_in = secrets.token_hex(32)
-    for watcher in self.watchers:
-        watcher.env = handed_over(watcher.env, _service_name(watcher), settings, stand_in=stand_in)
-    if not settings.os_dumpable:  # a runner that is served by itself has a supervisor that does not import service.py
-        hide_memory()
+def replace(owner: Any, name: str, replacement: Any) -> None:
+    """Replace a function of a package. Raises AttributeError if a new version of the package has moved it."""
+    if not hasattr(owner, name):
+        where = "docs/decisions/0009-bentoml-patches.md"
+        raise AttributeError(f"BentoML {version}: {owner} has no `{name}`. A patch replaces it, see {where}.")
+    setattr(owner, name, replacement)
 
 
-def _start_and_say_where(self: Any, cb: Any = None) -> None:
-    """Start the arbiter. BentoML's log line names a host and a port, which a server on a Unix socket does not listen on."""
-    if self.unix_socket is not None:
+def close_command_ports() -> None:
+    """Give the arbiter no listening sockets: it listens on two TCP ports of the loopback address and requires no password.
 
-        def cb(_: Any) -> None:
-            log.info("Starting production BentoServer listening on the Unix socket %s (Press CTRL+C to quit)", self.unix_socket.path)
+    ZMQ's inproc:// takes no socket of the operating system, so nothing can connect from outside this process. Only a plugin, which
+    `bentoml serve --reload` starts as a process, needs one that can.
+    """
+    original = arbiters.Arbiter.__init__
 
-    _start(self, cb)
+    def init(self: Any, watchers: list[Any], *arguments: Any, **options: Any) -> None:
+        place = f"inproc://{secrets.token_hex(8)}"
+        folder = tempfile.TemporaryDirectory(prefix="open-speech-", ignore_cleanup_errors=True) if options.get("plugins") else None
+        if folder is not None:
+            place = f"ipc://{folder.name}"
+        control, events = f"{place}/control", f"{place}/events"
+        for endpoint in (control, events):
+            _require_short(endpoint.removeprefix("ipc://"))
+        original(self, watchers, *arguments, **(options | {"endpoint": control, "pubsub_endpoint": events}))
+        if folder is not None:
+            self.exit_stack.callback(folder.cleanup)
+
+    replace(arbiters.Arbiter, "__init__", init)
+
+
+def listen_on_the_unix_socket_of_the_settings() -> None:
+    """Replace the TCP socket of the front by the Unix socket of OS_UNIX_SOCKET, if it is set, and name that one in the log."""
+    original, start_original = arbiters.Arbiter.__init__, arbiters.Arbiter.start
+
+    def init(self: Any, watchers: list[Any], *arguments: Any, **options: Any) -> None:
+        settings = config.load()
+        serves_front = any(_service_name(watcher) == FRONT for watcher in watchers)
+        if serves_front:
+            options = options | {"sockets": in_place_of(options.get("sockets") or [], services.API_SERVER_NAME, settings)}
+        self.unix_socket = settings.unix_socket if serves_front else None
+        original(self, watchers, *arguments, **options)
+
+    def start(self: Any, cb: Any = None) -> None:
+        if self.unix_socket is not None:
+
+            def cb(_: Any) -> None:
+                log.info("Starting production BentoServer listening on the Unix socket %s (Press CTRL+C to quit)", self.unix_socket.path)
+
+        start_original(self, cb)
+
+    replace(arbiters.Arbiter, "__init__", init)
+    replace(arbiters.Arbiter, "start", start)
+
+
+def give_each_process_its_own_secrets() -> None:
+    """Start each process with the variables that are no secret and the secrets that it uses, instead of the whole environment."""
+    original = arbiters.Arbiter.__init__
+
+    def init(self: Any, watchers: list[Any], *arguments: Any, **options: Any) -> None:
+        original(self, watchers, *arguments, **options)
+        settings: Settings = config.load()
+        stand_in = secrets.token_hex(32)
+        for watcher in self.watchers:
+            watcher.env = handed_over(watcher.env, _service_name(watcher), settings, stand_in=stand_in)
+        if not settings.os_dumpable:  # the supervisor of a runner that is served by itself does not import service.py
+            hide_memory()
+
+    replace(arbiters.Arbiter, "__init__", init)
+
+
+def give_each_process_its_own_socket() -> None:
+    """Start each process with the listening socket that its command names, instead of the sockets of all processes."""
+    original = circus.process.Popen
+
+    def popen(command: list[str], **options: Any) -> Any:
+        own = [int(number) for option, number in itertools.pairwise(command) if option == "--fd"]
+        return original(command, **(options | {"close_fds": True, "pass_fds": own}))
+
+    replace(circus.process, "Popen", popen)
+
+
+def keep_runners_on_private_unix_sockets() -> None:
+    """Have runners always listen on Unix sockets in BentoML's folder, which `tempfile.mkdtemp` has made with mode 0700."""
+    replace(services, "_get_server_socket", private_socket)
+
+
+def make_the_metrics_folder_private() -> None:
+    """Give BentoML's folder of Prometheus files mode 0700."""
+    original = serving.ensure_prometheus_dir
+
+    def ensure_private_dir(*arguments: Any, **options: Any) -> str:
+        folder = original(*arguments, **options)
+        os.chmod(folder, 0o700)
+        return folder
+
+    replace(serving, "ensure_prometheus_dir", ensure_private_dir)
+
+
+PATCHES = (
+    close_command_ports,
+    listen_on_the_unix_socket_of_the_settings,
+    give_each_process_its_own_secrets,
+    give_each_process_its_own_socket,
+    keep_runners_on_private_unix_sockets,
+    make_the_metrics_folder_private,
+)
 
 
 def _service_name(watcher: Any) -> str:
@@ -76,13 +146,8 @@ def _service_name(watcher: Any) -> str:
     return next((name for option, name in itertools.pairwise(arguments) if option == "--service-name"), "")
 
 
-def _popen_with_one_socket(command: list[str], **options: Any) -> Any:
-    own = [int(number) for option, number in itertools.pairwise(command) if option == "--fd"]
-    return _popen(command, **(options | {"close_fds": True, "pass_fds": own}))
-
-
-def _private_socket(service: Any, folder: str, port_stack: Any, backlog: int) -> tuple[str, CircusSocket]:
-    """Make the socket of a runner in BentoML's folder, which `tempfile.mkdtemp` has made with mode 0700."""
+def private_socket(service: Any, folder: str, port_stack: Any, backlog: int) -> tuple[str, CircusSocket]:
+    """Make the socket of a runner in a folder, for its own user alone. Raises SettingsError if its path is too long."""
     path = _require_short(os.path.join(folder, f"{service.name}.sock"))
     return path_to_uri(path), CircusSocket(name=service.name, path=path, backlog=backlog, umask=0o077)
 
@@ -91,12 +156,6 @@ def _require_short(path: str) -> str:
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         raise SettingsError(f"TMPDIR is too long: the socket {path} would have more than {LONGEST_SOCKET_PATH} bytes in its path.")
     return path
-
-
-def _private_prometheus_dir(*arguments: Any, **options: Any) -> str:
-    folder = _ensure_prometheus_dir(*arguments, **options)
-    os.chmod(folder, 0o700)
-    return folder
 
 
 def seal() -> None:
@@ -109,13 +168,3 @@ def seal() -> None:
             os.set_inheritable(number, number <= 2)
         except OSError:  # the descriptor of the listing itself
             continue
-
-
-def apply() -> None:
-    """Put the changes in place; safe to call again. Raises AttributeError when a new BentoML has moved what they replace."""
-    _ = services._get_server_socket, circus.process.Popen, serving.ensure_prometheus_dir
-    arbiters.Arbiter.__init__ = _init_private  # type: ignore[method-assign]
-    arbiters.Arbiter.start = _start_and_say_where  # type: ignore[method-assign]
-    circus.process.Popen = _popen_with_one_socket
-    services._get_server_socket = _private_socket
-    serving.ensure_prometheus_dir = _private_prometheus_dir

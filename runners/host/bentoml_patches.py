@@ -1,33 +1,8 @@
-"""What BentoML 1.4 needs to carry speech: two cures for its client, seven for its arbiter, two for its server.
+"""Patches of BentoML 1.4 and of uvicorn. Importing this module applies them; import it before a service is built.
 
-Import before a service is built.
-
-1. Its client never closes the response of an abandoned stream, so a runner would synthesise to the end for nobody.
-   `_parse_stream_response` below closes the connection, and that cancels the runner's generator.
-2. Its client tears its session down every 100 requests or 300 seconds, under the calls that are in flight. RUNNER_CONNECTION
-   switches that off; every dependency service must carry it.
-3. Its arbiter looks for dead processes every 10 seconds; a voice agent waits for none of them. It looks every second here.
-4. Its server answers 504 to whatever has not begun to answer after `traffic.timeout`, keeps a timer for every request until then, and
-   hangs as long when a handler raises first. A film takes hours, and every wait of ours has its own deadline: it is switched off.
-5. Its server passes no WebSocket options on to uvicorn, whose limit for a message is 16 MiB and whose patience for a pong is 20 seconds.
-   A Realtime client may send 21 MiB at once, and one whose sound is not read at the moment has its pong read late. Nor does it bound
-   the heads of requests, and small frames that nobody reads: `_protocols` does. It believes the `X-Forwarded-For` of whoever is on this
-   machine, where whom to believe is our setting; and it reads a certificate once, where one that is renewed is to be shown from then on.
-6. In a container its arbiter does not start a process again that has ended, and ends the whole server instead. Runners end by themselves
-   to give memory back, and a crash of one is no reason to stop: they are started again everywhere.
-7. Its arbiter stops all processes at once, and before that deletes the sockets between them. The doors finish what they have accepted, and
-   need the runners for that: they go first, and the sockets last.
-
-The rest is in `runners/host/arbiter.py`, and docs/decisions/0001-arbiter-sockets.md says more of it:
-
-8. Its arbiter listens for commands on two TCP ports of the loopback address and asks for no password. Any user of the machine could read
-   the server's API keys there and run programs as the server. Here the arbiter listens on nothing; with `--reload`, whose plugin needs the
-   sockets, they are unix sockets in a folder of mode 0700.
-9. Runners listen on loopback TCP when `BENTOML_NO_UDS` is set, and on WSL always. They accept pickle, so any user of the machine could run
-   code in them. Here they always listen on unix sockets in a folder of mode 0700. The folder of metrics gets that mode, too.
-10. Each process gets the whole environment. Here it gets what is no secret, and its own secrets (`runners/host/environment.py`).
-11. Each process inherits the sockets of all, so a runner could accept the front's connections. Here it gets its own socket only.
-12. The front listens on TCP only. With OS_UNIX_SOCKET it listens on a Unix socket (`runners/host/front_socket.py`).
+docs/decisions/0009-bentoml-patches.md describes each: the upstream issue, what breaks without it, its test, and when it can be removed.
+The patches of the arbiter's sockets and environments are in `runners/host/arbiter.py`, the bounds of uvicorn's protocols in
+`runners/host/uvicorn_limits.py`.
 """
 
 from __future__ import annotations
@@ -54,83 +29,131 @@ from open_speech import logs
 from open_speech.config import Settings
 from open_speech.http import tls
 from runners.host import arbiter
+from runners.host.arbiter import replace
 from runners.host.uvicorn_limits import BoundedHttp, BoundedWebSocket
 
 RUNNER_CONNECTION = {"max_requests": 1_000_000_000, "max_age": 1e9}
+"""A setting of every dependency service: the client closes its connections, with the calls on them, every 100 calls or 300 s without it."""
 ARBITER_CHECK_S = 1.0
-_create = uvicorn.config.create_ssl_context
-DOORS = ("service", "service_wyoming_door")
-"""The arbiter's names for the processes that take requests; the others are runners."""
+FRONT_PROCESSES = ("service", "service_wyoming_door")
+"""The arbiter's names of the processes that accept requests; the others are runners."""
 UVICORN = {
     "http": BoundedHttp, "ws": BoundedWebSocket, "proxy_headers": False, "ws_max_size": 24 << 20, "ws_ping_timeout": 60.0,
     "ws_per_message_deflate": False,  # a frame of 24 KiB would become 24 MiB in one turn of the event loop
 }  # fmt: skip
+"""Options that BentoML does not pass on to uvicorn.
+
+A Realtime client may send 21 MiB in one message (uvicorn: 16 MiB), and the pong of a client whose audio is not read at the moment is read
+late (20 s). `X-Forwarded-For` is believed of OS_TRUSTED_PROXIES (of every client on this machine).
+"""
 
 
-async def _parse_stream_response(self: Any, endpoint: Any, response: Any) -> AsyncGenerator[Any, None]:
-    try:
-        async for data in response.content.iter_any():
-            yield self._deserialize_output(Payload((data,), response.headers), endpoint)
-    finally:
-        response.close()  # not release(): the connection must drop for the runner to notice
+def close_abandoned_streams() -> None:
+    """Have the client close the connection of a stream that is abandoned, which stops the runner. It reads on to the end otherwise."""
+
+    async def parse_stream_response(self: Any, endpoint: Any, response: Any) -> AsyncGenerator[Any, None]:
+        try:
+            async for data in response.content.iter_any():
+                yield self._deserialize_output(Payload((data,), response.headers), endpoint)
+        finally:
+            response.close()  # not release(): the connection must drop for the runner to notice
+
+    async def get_stream(self: Any, endpoint: Any, args: Any, kwargs: Any) -> AsyncGenerator[Any, None]:
+        async with aclosing(await self._call(endpoint, args, kwargs)) as chunks:
+            async for data in chunks:
+                yield data
+
+    replace(proxy2.AsyncClient, "_parse_stream_response", parse_stream_response)
+    replace(proxy2.AsyncClient, "_get_stream", get_stream)
 
 
-async def _get_stream(self: Any, endpoint: Any, args: Any, kwargs: Any) -> AsyncGenerator[Any, None]:
-    async with aclosing(await self._call(endpoint, args, kwargs)) as chunks:
-        async for data in chunks:
-            yield data
+def disable_the_response_timeout() -> None:
+    """Answer no request with 504 after `traffic.timeout`: a long file takes hours, and every wait has a deadline of its own.
+
+    BentoML also keeps a timer for each request until then, and waits as long when a handler raises before it responds.
+    """
+
+    async def no_timeout(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+    replace(traffic.TimeoutMiddleware, "__call__", no_timeout)
 
 
-async def _no_timeout(self: Any, scope: Any, receive: Any, send: Any) -> None:
-    await self.app(scope, receive, send)
+def look_for_dead_processes_every_second() -> None:
+    """Have the arbiter look for processes that ended every second, instead of every 10 s: a voice agent cannot wait that long."""
+    create = functools.partial(circus.create_standalone_arbiter, check_delay=ARBITER_CHECK_S)
+    replace(circus, "create_standalone_arbiter", create)
 
 
-async def _stop_doors_first(self: Any, close_output_streams: bool = False, watcher_iter_func: Any = None) -> None:
-    watchers = list((watcher_iter_func or self.iter_watchers)(reverse=False))
-    doors = [watcher for watcher in watchers if watcher.name in DOORS]
-    for door in doors:
-        door.stop_children = False  # its children decode what it has accepted
-    await asyncio.gather(*(_stopped(door, close_output_streams) for door in doors))
-    await asyncio.gather(*(_stopped(watcher, close_output_streams) for watcher in watchers if watcher not in doors))
-    if self._stopping:  # at a reload the processes start again on the same sockets
-        self.exit_stack.close()
+def restart_processes_in_containers() -> None:
+    """Have the arbiter restart a process that ended in a container, too, instead of ending the server.
+
+    Runners end by themselves to give memory back, and the crash of one is no reason to stop the others.
+    """
+    replace(serving, "running_inside_container", lambda: False)
 
 
-def _stop(self: Any) -> Any:
-    return circus.Arbiter.__base__.stop(self)
+def stop_front_processes_first() -> None:
+    """Have the arbiter stop the front processes first, then the runners, and delete the sockets between them last.
+
+    It stops all at once and deletes the sockets before that. The front finishes accepted requests, and needs the runners for that.
+    """
+
+    async def stop_watchers(self: Any, close_output_streams: bool = False, watcher_iter_func: Any = None) -> None:
+        watchers = list((watcher_iter_func or self.iter_watchers)(reverse=False))
+        fronts = [watcher for watcher in watchers if watcher.name in FRONT_PROCESSES]
+        for front in fronts:
+            front.stop_children = False  # its children decode the files of requests that it has accepted
+        await asyncio.gather(*(_stopped(front, close_output_streams) for front in fronts))
+        await asyncio.gather(*(_stopped(watcher, close_output_streams) for watcher in watchers if watcher not in fronts))
+        if self._stopping:  # at a reload the processes start again on the same sockets
+            self.exit_stack.close()
+
+    def stop(self: Any) -> Any:
+        return circus.Arbiter.__base__.stop(self)
+
+    replace(circus.Arbiter, "_stop_watchers", stop_watchers)
+    replace(circus.Arbiter, "stop", stop)
 
 
 async def _stopped(watcher: Any, close_output_streams: bool) -> None:
     await watcher._stop(close_output_streams)
 
 
-def _create_ssl_context(certfile: Any, keyfile: Any, *arguments: Any, **more: Any) -> ssl.SSLContext:
-    context = _create(certfile, keyfile, *arguments, **more)
-    tls.follow(context, str(certfile), str(keyfile or certfile))
-    return context
+def pass_options_to_uvicorn() -> None:
+    """Create uvicorn's configuration with UVICORN, which contains our bounded protocols."""
+    replace(uvicorn.Config, "__init__", functools.partialmethod(uvicorn.Config.__init__, **UVICORN))
 
 
-def _never() -> bool:
-    return False
+def follow_renewed_certificates() -> None:
+    """Load a certificate again when its file changes. uvicorn loads it once."""
+    create = uvicorn.config.create_ssl_context
+
+    def create_and_follow(certfile: Any, keyfile: Any, *arguments: Any, **more: Any) -> ssl.SSLContext:
+        context = create(certfile, keyfile, *arguments, **more)
+        tls.follow(context, str(certfile), str(keyfile or certfile))
+        return context
+
+    replace(uvicorn.config, "create_ssl_context", create_and_follow)
 
 
+PATCHES = (
+    close_abandoned_streams,
+    disable_the_response_timeout,
+    look_for_dead_processes_every_second,
+    restart_processes_in_containers,
+    stop_front_processes_first,
+    pass_options_to_uvicorn,
+    follow_renewed_certificates,
+    *arbiter.PATCHES,
+)
+
+
+@functools.cache
 def apply() -> None:
-    """Put the cures in place; safe to call again. Raises AttributeError when a new BentoML has moved what they replace."""
-    client = proxy2.AsyncClient
-    _ = client._parse_stream_response, client._get_stream, circus.create_standalone_arbiter, traffic.TimeoutMiddleware.__call__
-    _ = circus.Arbiter._stop_watchers, circus.Arbiter.stop, serving.running_inside_container
-    arbiter.apply()
-    circus.Arbiter._stop_watchers = _stop_doors_first
-    circus.Arbiter.stop = _stop  # type: ignore[method-assign]
-    serving.running_inside_container = _never  # type: ignore[assignment]
-    uvicorn.config.create_ssl_context = _create_ssl_context
-    traffic.TimeoutMiddleware.__call__ = _no_timeout  # type: ignore[method-assign]
-    client._parse_stream_response = _parse_stream_response
-    client._get_stream = _get_stream
-    if not isinstance(circus.create_standalone_arbiter, functools.partial):
-        circus.create_standalone_arbiter = functools.partial(circus.create_standalone_arbiter, check_delay=ARBITER_CHECK_S)
-    if not isinstance(vars(uvicorn.Config)["__init__"], functools.partialmethod):
-        uvicorn.Config.__init__ = functools.partialmethod(uvicorn.Config.__init__, **UVICORN)  # type: ignore[method-assign, assignment]
+    """Apply the patches; a second call does nothing. Raises AttributeError if a new version has moved what they replace."""
+    for patch in PATCHES:
+        patch()
 
 
 apply()

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import circus.process
 import pytest
-from _bentoml_impl.server import serving as services
-from bentoml import serving
-from bentoml._internal.utils.circus import Arbiter
 
 from benchmarks.served import ROOT
 from open_speech.config import SettingsError
@@ -45,22 +42,13 @@ def test_a_socket_in_too_deep_a_folder_is_refused_by_name(tmp_path: Path) -> Non
     folder = str(tmp_path / ("x" * 100))
     service = type("Service", (), {"name": "kokoro"})
     with pytest.raises(SettingsError, match=r"TMPDIR is too long: the socket .*/kokoro\.sock"):
-        arbiter._private_socket(service, folder, None, 1)
+        arbiter.private_socket(service, folder, None, 1)
 
 
 def test_a_runners_socket_is_for_its_own_user(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("s")
-    uri, listener = arbiter._private_socket(type("Service", (), {"name": "kokoro"}), str(folder), None, 1)
+    uri, listener = arbiter.private_socket(type("Service", (), {"name": "kokoro"}), str(folder), None, 1)
     with listener:
         listener.bind_and_listen()
         assert uri == f"file://{folder}/kokoro.sock"
         assert (folder / "kokoro.sock").stat().st_mode & 0o777 == 0o700
-
-
-def test_the_changes_still_fit_this_bentoml() -> None:
-    arbiter.apply()
-    assert Arbiter.__init__ is arbiter._init_private
-    assert circus.process.Popen is arbiter._popen_with_one_socket
-    assert services._get_server_socket is arbiter._private_socket
-    assert serving.ensure_prometheus_dir is arbiter._private_prometheus_dir
-    assert arbiter._init is not arbiter._init_private

@@ -1,4 +1,4 @@
-"""Each cure in runners/host/bentoml_patches.py, by what happens without it."""
+"""Patches of BentoML that show in a server, by what happens without them; docs/decisions/0009-bentoml-patches.md lists all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import httpx
 import pytest
 from _bentoml_impl.client.proxy2 import AsyncClient
 
-from benchmarks.served import ROOT, Served, free_port
+from benchmarks.served import ROOT, Served, free_port, serve
 from runners.host import bentoml_patches
 from tests.served.slow_service import PIECES, Slow
 from tests.waiting import PATIENCE_S, eventually, until
@@ -76,12 +76,6 @@ def test_an_answer_that_begins_late_is_not_cut_off(slow_url: str) -> None:
     assert (answer.status_code, answer.text) == (200, "late")
 
 
-def test_the_cures_still_fit_this_bentoml() -> None:
-    bentoml_patches.apply()
-    assert AsyncClient._get_stream is bentoml_patches._get_stream
-    assert AsyncClient._parse_stream_response is bentoml_patches._parse_stream_response
-
-
 def test_many_calls_do_not_tear_each_other_down(tones_server: Served) -> None:
     """Without RUNNER_CONNECTION the front drops its connections, and what is on them, every hundred calls."""
 
@@ -108,6 +102,18 @@ def test_a_killed_runner_neither_hangs_readiness_nor_stays_dead(tones_server: Se
     assert httpx.get(tones_server.url + "/readyz", timeout=PATIENCE_S).status_code == 200
 
 
+def test_a_killed_runner_is_restarted_in_a_container(tones: dict[str, str]) -> None:
+    """The environment variable is that of BentoML's images. Without the patch the death of a runner ends the server."""
+    with serve(tones | {"BENTOML_CONTAINERIZED": "true"}) as served:
+        old = served.kill("tones_tts")
+        answer = httpx.post(
+            served.base_url + "/audio/speech", json={"model": "tts-1", "voice": "alloy", "input": "still there"}, timeout=PATIENCE_S
+        )
+        assert answer.status_code == 200
+        assert served.pid_of("tones_tts") != old
+        assert served.process.poll() is None
+
+
 def test_a_runner_starts_whatever_is_wrong_and_says_so_when_asked(tmp_path: Path) -> None:
     """BentoML starts a runner whose constructor raises again and again, and the server never becomes ready."""
     program = (
@@ -118,7 +124,7 @@ def test_a_runner_starts_whatever_is_wrong_and_says_so_when_asked(tmp_path: Path
         "runner = Speaker.inner()\n"
         "async def ask():\n"
         "    call = SpeakCall.of('no/such', 'x', SpeechOptions('tone'))\n"
-        "    return [c async for c in runner._host.synthesize(call)]\n"
+        "    return [c async for c in runner.host.call(call)]\n"
         "print(b''.join(asyncio.run(ask())))\n"
     )
     environment = os.environ | {"OS_MODELS_DIR": str(tmp_path / "not" / "there"), "OS_OFFLINE": "true"}
