@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,6 @@ from open_speech.api.live_transcription.session import (
     Finished,
     Listen,
     Part,
-    Pause,
     Report,
     Session,
 )
@@ -34,28 +32,17 @@ from open_speech.http.inbox import Inbox
 from open_speech.http.send_queue import SendQueue
 from open_speech.http.websockets import received, until_one_ends
 from open_speech.http.ws_messages import Close, Send
-from open_speech.recognition.live.input_buffer import InputBuffer
+from open_speech.recognition.live.live_input import LiveInput, steps
 from open_speech.recognition.live.recognizer import LiveRecognizer
 from open_speech.recognition.live.utterance import Utterance
 from open_speech.transcript import Transcript
 
 log = logging.getLogger("open_speech.live_transcription")
 
-PIECE_S = 1.0
-"""Seconds of sound that are taken in at a time: 2 ms of work, then others have their turn."""
-BEFORE_S = 2.0
-"""Seconds of silence that are kept: speech is noticed a moment after it began."""
+STEP_S = 1.0
+"""Seconds of audio that are processed at a time: 2 ms of work, then other tasks run."""
 AWAITED = 4
 """Utterances whose text may be awaited; nothing more is read from the client until one is done."""
-
-
-@dataclass
-class _Open:
-    """The utterance that is being said."""
-
-    number: int
-    utterance: Utterance
-    fed_s: float
 
 
 class Connection:
@@ -65,19 +52,18 @@ class Connection:
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one connection
-        self, socket: WebSocket, engine: Engine, session: Session, ear: LiveRecognizer, microphone: InputBuffer, *, rate: int, idle_s: float
+        self, socket: WebSocket, engine: Engine, session: Session, recognizer: LiveRecognizer, input: LiveInput, *, rate: int, idle_s: float
     ) -> None:
-        """Sound comes at `rate` Hertz. It is closed when for `idle_s` seconds nothing is said by either side."""
+        """Audio arrives at `rate` Hertz. The connection is closed after `idle_s` seconds without a message in either direction."""
         self._socket = socket
         self._engine = engine
         self._session = session
-        self._ear = ear
-        self._microphone = microphone
+        self._recognizer = recognizer
+        self._input = input
         self._rate = rate
         self._outbox = SendQueue()
         self._inbox = Inbox(socket)
         self._received = partial(received, self._inbox, self._outbox, idle_s, lambda: session.is_finishing, messages.MESSAGE_BYTES)
-        self._open: _Open | None = None
         self._finishing: set[asyncio.Task[None]] = set()
         self._tasks = Tasks()
 
@@ -88,26 +74,24 @@ class Connection:
         try:
             await until_one_ends(*map(self._tasks.begin, (self._inbox.fill(), self._read(), self._outbox.write(self._socket))))
         finally:
-            if self._open is not None:
-                self._open.utterance.cancel()
+            self._input.drop()
             await self._tasks.end()
-            # A session's objects refer to each other: their audio would stay until the garbage collector comes.
-            self._open = None
-            self._microphone.forget(self._microphone.seconds)
+            # A session's objects refer to each other: their audio would stay until the garbage collector runs.
+            self._input.forget(self._input.seconds)
 
     async def _load(self) -> None:
         """Have the model loaded while nobody speaks yet; what is wrong with it is told with the first utterance."""
         try:
-            await self._engine.load(self._ear.model)
+            await self._engine.load(self._recognizer.model)
         except SpeechError as error:
-            log.warning("the model %s is not ready: %s", self._ear.model, error.message)
+            log.warning("the model %s is not ready: %s", self._recognizer.model, error.message)
 
     async def _read(self) -> None:
         """Take what the client sends until it leaves; the end of a session is the writer's to bring about."""
         while (data := await self._received()) is not None:
             if isinstance(data, bytes):
-                for piece in self._pieces(data):
-                    self._perform(self._session.sound(piece))
+                for part in steps(data, self._rate, STEP_S, width=2):
+                    self._perform(self._session.sound(part))
                     await self._room()
                 continue
             try:
@@ -120,16 +104,11 @@ class Connection:
         self._perform(self._session.idle())
         await asyncio.Event().wait()
 
-    def _pieces(self, data: bytes) -> Iterator[bytes]:
-        step = 2 * round(PIECE_S * self._rate)
-        return (data[start : start + step] for start in range(0, len(data), step))
-
     async def _room(self) -> None:
         """Wait until what was taken in is nearly done: a client that sends too fast, or does not read, is made to wait."""
         await asyncio.sleep(0)
         await self._outbox.calm()
-        if self._open is not None:
-            await self._open.utterance.room()
+        await self._input.room()
         while len(self._finishing) >= AWAITED:
             await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
 
@@ -141,47 +120,30 @@ class Connection:
                 case Listen(data):
                     self._listen(data)
                 case Begin(number, start_s):
-                    self._open = _Open(number, self._utterance(number), start_s)
-                case Pause():
-                    if self._open is not None:
-                        self._feed(self._microphone.seconds)
-                        self._open.utterance.pause()
-                case Finish(_, end_s):
-                    self._finish(end_s)
+                    self._input.begin(self._utterance(number), start_s)
+                case Finish(number, end_s):
+                    self._finish(number, end_s)
                 case Drain():
-                    self._perform(self._session.turned(self._microphone.flush(), self._microphone.seconds))
+                    self._perform(self._session.turned(self._input.flush(), self._input.seconds))
                     self._perform(self._session.drained())
 
     def _listen(self, data: bytes) -> None:
-        events = self._microphone.hear(from_pcm16(data, self._rate))
-        now = self._microphone.seconds
-        self._perform(self._session.turned(events, now))
-        self._feed(now)
-        self._microphone.forget(now - BEFORE_S)
-        if self._open is not None and self._open.utterance.has_failed:
+        events = self._input.take(from_pcm16(data, self._rate))
+        self._perform(self._session.turned(events, self._input.seconds))
+        self._input.advance(events)
+        if self._input.has_failed:
             self._perform(self._session.broken())
 
-    def _feed(self, until_s: float) -> None:
-        """Give the open utterance the sound that it has not had."""
-        if self._open is not None and until_s > self._open.fed_s:
-            self._open.utterance.feed(self._microphone.cut(self._open.fed_s, until_s))
-            self._open.fed_s = until_s
-
-    def _finish(self, end_s: float | None) -> None:
-        now = self._microphone.seconds
-        self._feed(now if end_s is None else min(end_s, now))
-        assert self._open is not None
-        self._open.utterance.end()
-        finishing = self._tasks.begin(self._finished(self._open.number, self._open.utterance))
+    def _finish(self, number: int, end_s: float | None) -> None:
+        finishing = self._tasks.begin(self._finished(number, self._input.end(end_s)))
         self._finishing.add(finishing)
         finishing.add_done_callback(self._finishing.discard)
-        self._open = None
 
     def _utterance(self, number: int) -> Utterance:
         def draft(text: str) -> None:
-            self._report(Draft(number, text, self._microphone.seconds))
+            self._report(Draft(number, text, self._input.seconds))
 
-        return Utterance(self._ear, on_draft=draft, on_window=partial(self._part, number))
+        return Utterance(self._recognizer, on_draft=draft, on_window=partial(self._part, number))
 
     def _part(self, number: int, part: Transcript, is_last: bool) -> None:  # noqa: FBT001 - called by the utterance
         self._report(Part(number, part, is_last))

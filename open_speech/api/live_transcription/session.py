@@ -40,13 +40,6 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """A silence has begun that may be its end."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
 class Finish:
     """Its sound is complete up to `end_s`, or up to the last that came; Finished or Failed is reported, once."""
 
@@ -59,7 +52,7 @@ class Drain:
     """Bring out the sound that is held back on its way; what happened in it is told by `turned`, and then by `drained`."""
 
 
-Effect = Send | Close | Listen | Begin | Pause | Finish | Drain
+Effect = Send | Close | Listen | Begin | Finish | Drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +170,12 @@ class Session:
         if self._closed or not self._vad:
             return []
         effects: list[Effect] = []
-        for at, event in enumerate(events):
+        for event in events:
             match event:
                 case Started(at_s):
                     effects += [Send(messages.vad("speech_start", at_s)), *self._begin(at_s)]
                 case Stopped(at_s):
                     effects += [Send(messages.vad("speech_end", at_s)), *self._finish(at_s + TAIL_S)]
-                case Paused() if self._open is not None and at == len(events) - 1:
-                    effects.append(Pause(self._open))
                 case Paused() | Resumed():
                     pass
         return effects

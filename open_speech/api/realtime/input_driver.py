@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from open_speech.api.openai import responses
@@ -34,8 +34,9 @@ from open_speech.backends import TranscribeOptions
 from open_speech.engine import Engine
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.recognition.live.input_buffer import InputBuffer
+from open_speech.recognition.live.live_input import HISTORY_S, LiveInput, steps
 from open_speech.recognition.live.recognizer import SessionRecognizer
-from open_speech.recognition.live.turn_detection import Paused, Started, Stopped, TurnDetector, TurnEvent
+from open_speech.recognition.live.turn_detection import Started, Stopped, TurnDetector, TurnEvent
 from open_speech.recognition.live.utterance import Utterance
 from open_speech.recognition.vad import VAD_RATE
 from open_speech.transcript import Transcript
@@ -44,24 +45,11 @@ log = logging.getLogger("open_speech.realtime")
 
 STEP_S = 0.2
 """Sound is listened to in steps of this length: whatever comes at once, no turn of the event loop is long, and turns come in order."""
-MARGIN_S = 2.0
-"""Sound that is kept though an item has had it: a turn that follows at once reaches back into it."""
 WAITING_S = 60.0
 """Seconds of committed sound that may wait for their text, beside one item of any length; nothing more is read before there is less."""
 
 Heard = Tune | Hear | Begin | Commit | HearItem | Clear
 """The effects that are performed here."""
-
-
-@dataclass
-class _Item:
-    """An item that is transcribed."""
-
-    item_id: str
-    utterance: Utterance
-    start_s: float
-    fed_s: float
-    """How far it has been given the sound."""
 
 
 class InputDriver:
@@ -81,8 +69,9 @@ class InputDriver:
         self._format = SoundFormat()
         self._rules: TurnRules | None = None
         self._turns: TurnDetector | None = None
-        self._microphone: InputBuffer | None = None
-        self._item: _Item | None = None
+        self._input: LiveInput | None = None
+        self._item_id: str | None = None
+        """The item that is transcribed while its audio arrives."""
         self._failed: tuple[str, SpeechError] | None = None
         """The item that could not be begun, and why."""
         self._finishing: dict[asyncio.Task[None], float] = {}
@@ -117,7 +106,7 @@ class InputDriver:
             await asyncio.gather(*self._finishing, return_exceptions=True)
             # A session's objects refer to each other: their audio would stay until the garbage collector comes.
             self._queue.clear()
-            self._microphone = None
+            self._input = None
 
     async def _perform(self, effect: Heard) -> None:
         match effect:
@@ -140,23 +129,19 @@ class InputDriver:
         if rules != self._rules:
             self._rules = rules
             self._turns = TurnDetector(rules.threshold, rules.prefix_padding_ms, rules.silence_duration_ms) if rules else None
-            if self._microphone is not None:
-                self._microphone.tune(self._turns)
+            if self._input is not None:
+                self._input.tune(self._turns)
 
     async def _hear(self, data: bytes) -> None:
         """Listen to sound step by step; what its turns lead to is done before the next step."""
-        microphone = await self._opened()
-        width = 2 if self._format.type == "audio/pcm" else 1
-        step = round(STEP_S * self._format.rate) * width
-        for start in range(0, len(data), step):
-            events = microphone.hear(decoded(data[start : start + step], self._format))
+        live = await self._opened()
+        for part in steps(data, self._format.rate, STEP_S, width=self._format.width):
+            events = live.take(decoded(part, self._format))
             for event in events:
                 for effect in self._told(event):
                     await self._perform(effect)
-            await self._feed(microphone.seconds)
-            if self._item is not None and events and isinstance(events[-1], Paused):
-                self._item.utterance.pause()
-            self._forget(microphone)
+            await live.room()
+            live.advance(events, keep_s=self._kept_s())
             await asyncio.sleep(0)
 
     def _told(self, event: TurnEvent) -> Sequence[Heard]:
@@ -173,53 +158,55 @@ class InputDriver:
 
     async def _begin(self, item_id: str, start_s: float, ears: TranscriptionSettings) -> None:
         self._drop()
+        live = await self._opened()
         try:
-            self._item = await self._opened_item(item_id, start_s, ears)
+            utterance = await self._opened_item(item_id, ears)
         except SpeechError as error:
             self._failed = item_id, error
             return
-        await self._feed((await self._opened()).seconds)
+        self._item_id = item_id
+        live.begin(utterance, start_s)
+        live.feed(live.seconds)
 
     async def _commit(self, effect: Commit) -> None:
         """End an item: what was begun is completed, what was not is transcribed from here."""
-        microphone = await self._opened()
+        live = await self._opened()
         start_s, end_s = effect.start_ms / 1000, effect.end_ms / 1000
-        is_open = self._item is not None and self._item.item_id == effect.item_id
         if effect.ears is None:
             self._drop()
         elif self._failed is not None and self._failed[0] == effect.item_id:
             self._report(NotTranscribed(effect.item_id, self._failed[1]))
         else:
-            if not is_open or end_s > microphone.seconds:
-                self._events_of_rest(microphone)
-            await self._complete(effect.item_id, start_s, end_s, effect.ears)
+            if self._item_id != effect.item_id or end_s > live.seconds:
+                self._events_of_rest(live)
+            await self._complete(live, effect.item_id, start_s, end_s, effect.ears)
         self._failed = None
-        microphone.forget(end_s)
+        live.forget(end_s)
 
-    def _events_of_rest(self, microphone: InputBuffer) -> None:
+    def _events_of_rest(self, live: LiveInput) -> None:
         """Have the last milliseconds heard that resampling holds back: the end of what the client committed may lie in them."""
-        for event in microphone.flush():
+        for event in live.flush():
             self._queue.extendleft(reversed(self._told(event)))
 
-    async def _complete(self, item_id: str, start_s: float, end_s: float, ears: TranscriptionSettings) -> None:
-        if self._item is None or self._item.item_id != item_id:
+    async def _complete(self, live: LiveInput, item_id: str, start_s: float, end_s: float, ears: TranscriptionSettings) -> None:
+        if self._item_id != item_id:
             self._drop()
             try:
-                self._item = await self._opened_item(item_id, start_s, ears)
+                live.begin(await self._opened_item(item_id, ears), start_s)
             except SpeechError as error:
                 self._report(NotTranscribed(item_id, error))
                 return
-        await self._feed(end_s)
-        item, self._item = self._item, None
-        item.utterance.end()
-        self._follow(item_id, _finished(item.utterance), end_s - start_s)
+        if end_s > live.fed_s:
+            await live.room()
+        self._item_id = None
+        self._follow(item_id, _finished(live.end(end_s)), end_s - start_s)
 
     async def _item_heard(self, effect: HearItem) -> Transcript:
         """Transcribe sound that did not come through the microphone."""
-        item = await self._opened_item(effect.item_id, 0.0, effect.ears)
+        utterance = await self._opened_item(effect.item_id, effect.ears)
         sound = await asyncio.to_thread(lambda: resample(decoded(effect.data, effect.format), VAD_RATE))
-        item.utterance.feed(sound)
-        return await _finished(item.utterance)
+        utterance.feed(sound)
+        return await _finished(utterance)
 
     def _follow(self, item_id: str, transcribing: Coroutine[Any, Any, Transcript], seconds: float) -> None:
         task = asyncio.create_task(self._answered(item_id, transcribing, seconds))
@@ -247,12 +234,12 @@ class InputDriver:
         if not self._queue and (len(waiting) < 2 or sum(waiting) < WAITING_S):
             self._settled.set()
 
-    async def _opened(self) -> InputBuffer:
-        if self._microphone is None:
-            self._microphone = InputBuffer(await self._engine.detector(), self._turns)
-        return self._microphone
+    async def _opened(self) -> LiveInput:
+        if self._input is None:
+            self._input = LiveInput(InputBuffer(await self._engine.detector(), self._turns))
+        return self._input
 
-    async def _opened_item(self, item_id: str, start_s: float, ears: TranscriptionSettings) -> _Item:
+    async def _opened_item(self, item_id: str, ears: TranscriptionSettings) -> Utterance:
         options = TranscribeOptions(
             language=ears.language,
             languages=ears.languages,
@@ -261,36 +248,25 @@ class InputDriver:
             logprobs=ears.logprobs,
         )
         ear = await self._ears.ear(ears.model or self._engine.registry.defaults.stt_model, options)
-        utterance = Utterance(ear, lambda text: self._report(Delta(item_id, text)))
-        return _Item(item_id, utterance, start_s, start_s)
+        return Utterance(ear, lambda text: self._report(Delta(item_id, text)))
 
-    async def _feed(self, until_s: float) -> None:
-        """Give the open item the sound it has not had, up to a time."""
-        item, microphone = self._item, self._microphone
-        if item is None or microphone is None or until_s <= item.fed_s:
-            return
-        await item.utterance.room()
-        item.utterance.feed(microphone.cut(item.fed_s, until_s))
-        item.fed_s = min(until_s, microphone.seconds)
-
-    def _forget(self, microphone: InputBuffer) -> None:
-        """Let go of sound that nobody will ask for: what an open item has had, or a long silence when turns are told here."""
-        if self._item is not None:
-            microphone.forget(self._item.fed_s - MARGIN_S)
-        elif self._turns is not None and not self._turns.is_speaking:
-            microphone.forget(microphone.seconds - SILENCE_KEPT_MS / 1000)
+    def _kept_s(self) -> float:
+        """Return how many of the last seconds can still be asked for: those that can be committed, unless an item has had them already."""
+        if self._item_id is not None:
+            return HISTORY_S
+        return SILENCE_KEPT_MS / 1000 if self._turns is not None and not self._turns.is_speaking else math.inf
 
     def _clear(self) -> None:
         self._drop()
         if self._turns is not None:
             self._turns.clear()
-        if self._microphone is not None:
-            self._microphone.forget(self._microphone.seconds)
+        if self._input is not None:
+            self._input.forget(self._input.seconds)
 
     def _drop(self) -> None:
-        item, self._item = self._item, None
-        if item is not None:
-            item.utterance.cancel()
+        self._item_id = None
+        if self._input is not None:
+            self._input.drop()
 
 
 async def _finished(utterance: Utterance) -> Transcript:

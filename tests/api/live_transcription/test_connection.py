@@ -12,6 +12,7 @@ from open_speech.config import Settings
 from open_speech.http.inbox import AHEAD_BYTES
 from open_speech.http.send_queue import CALM_BYTES, LEAST_BYTES
 from open_speech.recognition.live.input_buffer import InputBuffer
+from open_speech.recognition.live.live_input import LiveInput
 from runners.wiring.engine import local_engine
 from tests.waiting import PATIENCE_S
 
@@ -33,10 +34,10 @@ def test_a_client_that_never_reads_is_not_read_from_either(tones_settings: Setti
         socket = WebSocket({"type": "websocket", "headers": []}, receive, send)
         await socket.accept()
         engine = local_engine(tones_settings)
-        ear = await engine.ear("tones/listen", TranscribeOptions())
+        recognizer = await engine.ear("tones/listen", TranscribeOptions())
         session = Session(vad=False, interim_results=True)
-        conversation = Connection(socket, engine, session, ear, InputBuffer(None, None), rate=16_000, idle_s=60)
-        running = asyncio.create_task(conversation.run({"type": "session.begin"}))
+        connection = Connection(socket, engine, session, recognizer, LiveInput(InputBuffer(None, None)), rate=16_000, idle_s=60)
+        running = asyncio.create_task(connection.run({"type": "session.begin"}))
         before = -1
         while before != said:
             before = said

@@ -18,7 +18,6 @@ from open_speech.api.live_transcription.session import (
     Finished,
     Listen,
     Part,
-    Pause,
     Session,
 )
 from open_speech.errors import BackendFailed, InvalidRequest
@@ -64,11 +63,10 @@ def test_a_turn_begins_and_ends_an_utterance_and_is_told() -> None:
     assert ended[1:] == [Finish(1, 1.5 + TAIL_S)]
 
 
-def test_a_pause_matters_only_if_it_is_the_last_that_is_known() -> None:
+def test_a_pause_within_an_utterance_changes_nothing_for_the_client() -> None:
     session = listening()
     session.turned([Started(0)], 1)
-    assert session.turned([Paused(1), Resumed(1.3)], 2) == []
-    assert session.turned([Paused(2)], 3) == [Pause(1)]
+    assert session.turned([Paused(1), Resumed(1.3), Paused(2)], 3) == []
 
 
 def test_drafts_and_final_texts_are_told_with_their_times() -> None:
