@@ -12,10 +12,10 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from open_speech.api.realtime.effects import Begin, Clear, Commit, Effect, Hear, HearItem, Report, Respond, Stop, Tune
+from open_speech.api.realtime.effects import Effect, Report, Respond, Stop
 from open_speech.api.realtime.events import Message, failure, opened
 from open_speech.api.realtime.input_buffer import too_long
-from open_speech.api.realtime.input_driver import InputDriver
+from open_speech.api.realtime.input_driver import InputDriver, InputEffect
 from open_speech.api.realtime.opening import FRAME_BYTES, new_id
 from open_speech.api.realtime.response_driver import Speaker
 from open_speech.api.realtime.session import Session
@@ -42,7 +42,8 @@ SHORTEST_TICK_S = 0.02
 class Connection:
     """A connection from its first event to its last.
 
-    All tasks are of one event loop, so each of them may call the session; what a call gives is performed before the next one.
+    All tasks are of one event loop, so each of them may call the session. Of the effects that a call returns, messages and responses are
+    performed before the next call. Those of the input take time: the input driver performs them in order, one after the other.
     """
 
     def __init__(self, socket: WebSocket, engine: Engine, session: Session, *, llm: LanguageModel | None) -> None:
@@ -51,8 +52,8 @@ class Connection:
         self._session = session
         self._inbox = Inbox(socket)
         self._outbox = SendQueue(_sound_of)
-        self._hearing = InputDriver(engine, self._report)
-        self._speaker = Speaker(engine, llm, report=self._report, room=self._outbox.room)
+        self._input = InputDriver(engine, self._report_input)
+        self._speaker = Speaker(engine, llm, report=self._report_response, room=self._outbox.room)
         self._changed = asyncio.Event()
         """Set when the session's deadline may be another."""
 
@@ -72,7 +73,7 @@ class Connection:
             await self._speaker.aclose()
 
     def _works(self) -> Sequence[Coroutine[Any, Any, None]]:
-        return self._inbox.fill(), self._read(), self._watch(), self._hearing.run()
+        return self._inbox.fill(), self._read(), self._watch(), self._input.run()
 
     async def _end(self, failure_: BaseException | None, writing: asyncio.Task[None]) -> None:
         """Tell the client why the server cannot go on, if it is there to be told."""
@@ -90,7 +91,7 @@ class Connection:
         """Take the client's events, no faster than they are dealt with."""
         while True:
             await self._outbox.calm()
-            await self._hearing.settled()
+            await self._input.settled()
             self._perform(self._session.receive(await self._message(), time.time()))
 
     async def _message(self) -> str | Message:
@@ -122,25 +123,35 @@ class Connection:
                 async with asyncio.timeout(wait_s):
                     await self._changed.wait()
                     continue
-            await self._hearing.settled()
+            await self._input.settled()
             self._perform(self._session.tick(time.time()))
 
-    def _report(self, report: Report) -> None:
+    def _report_response(self, report: Report) -> None:
         self._perform(self._session.report(report, time.time()))
 
+    def _report_input(self, report: Report) -> list[InputEffect]:
+        """Report what the input driver did; return the effects that it has to perform because of it."""
+        return self._dispatch(self._session.report(report, time.time()))
+
     def _perform(self, effects: Sequence[Effect]) -> None:
+        self._input.put(*self._dispatch(effects))
+
+    def _dispatch(self, effects: Sequence[Effect]) -> list[InputEffect]:
+        """Perform messages and responses in order; return the effects of the input, which are not performed yet."""
+        left: list[InputEffect] = []
         for effect in effects:
             match effect:
                 case Send() | Close():
                     self._outbox.put(effect)
-                case Tune() | Hear() | Begin() | Commit() | HearItem() | Clear():
-                    self._hearing.put(effect)
                 case Respond():
                     self._speaker.respond(effect)
                 case Stop(response_id):
                     self._speaker.stop(response_id)
                     self._outbox.drop_sound(response_id)
+                case _:
+                    left.append(effect)
         self._changed.set()
+        return left
 
 
 def _sound_of(event: Mapping[str, Any]) -> str | None:

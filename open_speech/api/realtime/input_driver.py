@@ -36,7 +36,7 @@ from open_speech.errors import BackendFailed, SpeechError
 from open_speech.recognition.live.input_buffer import InputBuffer
 from open_speech.recognition.live.live_input import HISTORY_S, LiveInput, steps
 from open_speech.recognition.live.recognizer import SessionRecognizer
-from open_speech.recognition.live.turn_detection import Started, Stopped, TurnDetector, TurnEvent
+from open_speech.recognition.live.turn_detection import Paused, Resumed, Started, Stopped, TurnDetector, TurnEvent
 from open_speech.recognition.live.utterance import Utterance
 from open_speech.recognition.vad import VAD_RATE
 from open_speech.transcript import Transcript
@@ -48,21 +48,19 @@ STEP_S = 0.2
 WAITING_S = 60.0
 """Seconds of committed sound that may wait for their text, beside one item of any length; nothing more is read before there is less."""
 
-Heard = Tune | Hear | Begin | Commit | HearItem | Clear
+InputEffect = Tune | Hear | Begin | Commit | HearItem | Clear
 """The effects that are performed here."""
 
 
 class InputDriver:
     """Performs what a session asks to be heard, in order. Times count in seconds of input since the session began."""
 
-    def __init__(self, engine: Engine, report: Callable[[Report], None]) -> None:
-        """`report` takes what was heard; it may `put` further effects at once."""
+    def __init__(self, engine: Engine, report: Callable[[Report], Sequence[InputEffect]]) -> None:
+        """`report` passes a report to the session and returns the effects that are to be performed here because of it."""
         self._engine = engine
         self._ears = SessionRecognizer(engine.ear)
         self._report = report
-        self._queue: deque[Heard] = deque()
-        self._ahead: deque[Heard] | None = None
-        """While reports are made: the effects that come of them. They go before all that waits, as the sound they speak of does."""
+        self._queue: deque[InputEffect] = deque()
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -77,14 +75,12 @@ class InputDriver:
         self._finishing: dict[asyncio.Task[None], float] = {}
         """Transcriptions of committed items, and the seconds of each."""
 
-    def put(self, effect: Heard) -> None:
-        """Have an effect performed after those before it; never waits."""
-        if self._ahead is not None:
-            self._ahead.append(effect)
-            return
-        self._queue.append(effect)
-        self._settled.clear()
-        self._changed.set()
+    def put(self, *effects: InputEffect) -> None:
+        """Have effects performed after those before them; never waits."""
+        if effects:
+            self._queue.extend(effects)
+            self._settled.clear()
+            self._changed.set()
 
     async def settled(self) -> None:
         """Wait until all that was put is heard, and not too much of it waits for its text."""
@@ -108,7 +104,7 @@ class InputDriver:
             self._queue.clear()
             self._input = None
 
-    async def _perform(self, effect: Heard) -> None:
+    async def _perform(self, effect: InputEffect) -> None:
         match effect:
             case Tune(form, rules):
                 self._format = form
@@ -138,23 +134,25 @@ class InputDriver:
         for part in steps(data, self._format.rate, STEP_S, width=self._format.width):
             events = live.take(decoded(part, self._format))
             for event in events:
-                for effect in self._told(event):
+                for effect in self._turn(event):
                     await self._perform(effect)
             await live.room()
             live.advance(events, keep_s=self._kept_s())
             await asyncio.sleep(0)
 
-    def _told(self, event: TurnEvent) -> Sequence[Heard]:
-        """Report a turn; give the effects that come of it."""
-        following: deque[Heard] = deque()
-        self._ahead = following
+    def _turn(self, event: TurnEvent) -> Sequence[InputEffect]:
+        """Report a turn event; return the effects that follow from it. They precede those in the queue, as the audio of the turn does."""
         match event:
             case Started(at_s):
-                self._report(SpeechStarted(round(at_s * 1000)))
+                return self._report(SpeechStarted(round(at_s * 1000)))
             case Stopped(at_s):
-                self._report(SpeechStopped(round(at_s * 1000)))
-        self._ahead = None
-        return following
+                return self._report(SpeechStopped(round(at_s * 1000)))
+            case Paused() | Resumed():
+                return ()
+
+    def _tell(self, report: Report) -> None:
+        """Report a text; the effects that follow from it are performed after those in the queue."""
+        self.put(*self._report(report))
 
     async def _begin(self, item_id: str, start_s: float, ears: TranscriptionSettings) -> None:
         self._drop()
@@ -175,7 +173,7 @@ class InputDriver:
         if effect.ears is None:
             self._drop()
         elif self._failed is not None and self._failed[0] == effect.item_id:
-            self._report(NotTranscribed(effect.item_id, self._failed[1]))
+            self._tell(NotTranscribed(effect.item_id, self._failed[1]))
         else:
             if self._item_id != effect.item_id or end_s > live.seconds:
                 self._events_of_rest(live)
@@ -185,8 +183,8 @@ class InputDriver:
 
     def _events_of_rest(self, live: LiveInput) -> None:
         """Have the last milliseconds heard that resampling holds back: the end of what the client committed may lie in them."""
-        for event in live.flush():
-            self._queue.extendleft(reversed(self._told(event)))
+        following = [effect for event in live.flush() for effect in self._turn(event)]
+        self._queue.extendleft(reversed(following))
 
     async def _complete(self, live: LiveInput, item_id: str, start_s: float, end_s: float, ears: TranscriptionSettings) -> None:
         if self._item_id != item_id:
@@ -194,7 +192,7 @@ class InputDriver:
             try:
                 live.begin(await self._opened_item(item_id, ears), start_s)
             except SpeechError as error:
-                self._report(NotTranscribed(item_id, error))
+                self._tell(NotTranscribed(item_id, error))
                 return
         if end_s > live.fed_s:
             await live.room()
@@ -218,12 +216,12 @@ class InputDriver:
         try:
             transcript = await transcribing
         except SpeechError as error:
-            self._report(NotTranscribed(item_id, error))
+            self._tell(NotTranscribed(item_id, error))
         except Exception:  # noqa: BLE001 - the boundary of this connection: an item that was committed is always answered
             log.exception("a transcription failed")
-            self._report(NotTranscribed(item_id, BackendFailed("The audio could not be transcribed.")))
+            self._tell(NotTranscribed(item_id, BackendFailed("The audio could not be transcribed.")))
         else:
-            self._report(Transcribed(item_id, transcript.text, seconds, transcript.info.language, _logprobs(transcript)))
+            self._tell(Transcribed(item_id, transcript.text, seconds, transcript.info.language, _logprobs(transcript)))
 
     def _has_finished(self, task: asyncio.Task[None]) -> None:
         del self._finishing[task]
@@ -248,7 +246,7 @@ class InputDriver:
             logprobs=ears.logprobs,
         )
         ear = await self._ears.ear(ears.model or self._engine.registry.defaults.stt_model, options)
-        return Utterance(ear, lambda text: self._report(Delta(item_id, text)))
+        return Utterance(ear, lambda text: self._tell(Delta(item_id, text)))
 
     def _kept_s(self) -> float:
         """Return how many of the last seconds can still be asked for: those that can be committed, unless an item has had them already."""

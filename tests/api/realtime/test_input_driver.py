@@ -26,7 +26,7 @@ from open_speech.api.realtime.effects import (
     Tune,
     TurnRules,
 )
-from open_speech.api.realtime.input_driver import InputDriver
+from open_speech.api.realtime.input_driver import InputDriver, InputEffect
 from open_speech.api.realtime.sound import encoded
 from open_speech.audio import Audio, concat, resample, silence, to_pcm16
 from open_speech.backends import ModelEntry, Setup, SpeechOptions, Task
@@ -63,7 +63,12 @@ def heard(engine: Engine, script: Callable[[InputDriver, list[Report]], Awaitabl
 
     async def scene() -> list[Report]:
         reports: list[Report] = []
-        hearing = InputDriver(engine, reports.append)
+
+        def report(made: Report) -> list[InputEffect]:
+            reports.append(made)
+            return []
+
+        hearing = InputDriver(engine, report)
         running = asyncio.create_task(hearing.run())
         try:
             await asyncio.wait_for(script(hearing, reports), PATIENCE_S)
@@ -218,37 +223,61 @@ def test_minutes_of_sound_at_once_do_not_hold_the_event_loop(engine: Engine) -> 
     assert heard(engine, script) == []
 
 
-@pytest.mark.weights
-def test_turns_of_real_speech_are_told_and_transcribed_in_order(
-    default_weights: None, weights_root: Path, speech_clips: dict[str, Path]
-) -> None:
-    """The session's part is played by hand: an item begins with each turn and is committed with its end."""
-    clip = concat([decode(speech_clips["beckett"].read_bytes(), 24_000, max_seconds=60), silence(1, 24_000)], 24_000)
-    ears = TranscriptionSettings(model="whisper-1", language="en")
+def session_of_turns(hears: TranscriptionSettings, reports: list[Report]) -> Callable[[Report], list[InputEffect]]:
+    """Play the part of a session: an item begins with each turn and is committed with its end."""
+    starts: list[int] = []
+
+    def report(made: Report) -> list[InputEffect]:
+        reports.append(made)
+        match made:
+            case SpeechStarted(at_ms):
+                starts.append(at_ms)
+                return [Begin(str(len(starts)), at_ms, hears)]
+            case SpeechStopped(at_ms):
+                return [Commit(str(len(starts)), starts[-1], at_ms, hears)]
+            case _:
+                return []
+
+    return report
+
+
+def turns_of(engine: Engine, clip: Audio, hears: TranscriptionSettings) -> list[Report]:
+    """Append a clip of real speech at once; return what was reported until each of its turns was answered."""
 
     async def scene() -> list[Report]:
         reports: list[Report] = []
-        starts: list[int] = []
-
-        def report(told: Report) -> None:
-            reports.append(told)
-            if isinstance(told, SpeechStarted):
-                starts.append(told.at_ms)
-                hearing.put(Begin(str(len(starts)), told.at_ms, ears))
-            if isinstance(told, SpeechStopped):
-                hearing.put(Commit(str(len(starts)), starts[-1], told.at_ms, ears))
-
-        hearing = InputDriver(local_engine(Settings(os_models_dir=weights_root, os_offline=True, tts_backends=("tones-tts",))), report)
-        running = asyncio.create_task(hearing.run())
-        hearing.put(Tune(PCM, TurnRules(silence_duration_ms=200)))
-        hearing.put(Hear(wire(clip)))
-        await hearing.settled()
-        await asyncio.wait_for(until(reports, len(starts)), PATIENCE_S)
+        driver = InputDriver(engine, session_of_turns(hears, reports))
+        running = asyncio.create_task(driver.run())
+        driver.put(Tune(PCM, TurnRules(silence_duration_ms=200)), Hear(wire(clip)))
+        await driver.settled()
+        count = sum(isinstance(report, SpeechStarted) for report in reports)
+        await asyncio.wait_for(until(reports, count), PATIENCE_S)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         return reports
 
-    reports = asyncio.run(scene())
+    return asyncio.run(scene())
+
+
+@pytest.fixture
+def beckett(speech_clips: dict[str, Path]) -> Audio:
+    """Ten seconds of speech with pauses, and a second of silence."""
+    return concat([decode(speech_clips["beckett"].read_bytes(), 24_000, max_seconds=60), silence(1, 24_000)], 24_000)
+
+
+@pytest.mark.weights
+def test_the_effects_of_a_turn_are_performed_before_the_next_turn_of_the_same_append(engine: Engine, beckett: Audio) -> None:
+    """An item whose model is unknown is answered when its commit is performed."""
+    reports = turns_of(engine, beckett, TranscriptionSettings(model="nobody"))
+    kinds = [type(report) for report in reports]
+    assert kinds == [SpeechStarted, SpeechStopped, NotTranscribed] * (len(kinds) // 3)
+    assert len(kinds) >= 6
+
+
+@pytest.mark.weights
+def test_turns_of_real_speech_are_told_and_transcribed_in_order(default_weights: None, weights_root: Path, beckett: Audio) -> None:
+    engine = local_engine(Settings(os_models_dir=weights_root, os_offline=True, tts_backends=("tones-tts",)))
+    reports = turns_of(engine, beckett, TranscriptionSettings(model="whisper-1", language="en"))
     turns = [type(report) for report in reports if isinstance(report, (SpeechStarted, SpeechStopped))]
     assert turns == [SpeechStarted, SpeechStopped] * (len(turns) // 2)
     said = text_of(reports)
