@@ -12,12 +12,15 @@ import httpx
 
 from benchmarks.clips import clip
 from benchmarks.served import Served
+from open_speech.dispatch.admission import LEAST
 
 CLIP, EXPECTED = "beckett", "fail better"
 FULL_CALLERS = 16
 """Callers, each with one request at a time, that make the server fully busy."""
 MEASURE_S = 12.0
 FACTOR = 2.0
+SURPLUS = 4 * LEAST
+"""Requests beyond what the server can answer that are sent at least: `LEAST` of them may wait, and are not rejected."""
 GIVE_UP_S = 120.0
 """Seconds after which an answer counts as lost."""
 RECOVERED = 1.5
@@ -51,7 +54,10 @@ class Report:
 
 
 def run(served: Served, *, seconds: float = 60.0) -> Report:
-    """Measure the capacity, send twice as much for `seconds`, watch the recovery. Prints and returns the report; ends by itself."""
+    """Measure the capacity, send twice as much for `seconds`, or longer for SURPLUS, and watch the recovery.
+
+    Prints and returns the report; ends by itself.
+    """
     report = Report()
     asyncio.run(_run(served, report, seconds))
     report.print()
@@ -83,6 +89,7 @@ async def _measure(client: httpx.AsyncClient, wav: bytes, report: Report) -> Non
 async def _storm(client: httpx.AsyncClient, wav: bytes, report: Report, seconds: float) -> None:
     """Send at a fixed rate, whatever comes back: people do not wait for each other."""
     apart_s = 1 / (FACTOR * report.per_second)
+    seconds = max(seconds, SURPLUS / ((FACTOR - 1) * report.per_second))
     began = time.monotonic()
     async with asyncio.TaskGroup() as group:
         for number in count():
