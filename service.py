@@ -54,8 +54,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     for work in (_preload(front.engine.pool), watch(front.engine.registry, settings), tls.keep(settings)):
         beside.begin(work)
     try:
-        with parts.decoding(settings) as nursery:
-            beside.begin(parts.report_sandbox(nursery))
+        with parts.decoding(settings) as fork_server:
+            beside.begin(parts.report_sandbox(fork_server))
             async with app.state.jobs.working(front.engine):
                 exempt_what_is_loaded()
                 with held_back(until=lambda: front.engine.pool.admission.finish(settings.os_stop_timeout_s)):

@@ -12,7 +12,7 @@ from open_speech.audio import Audio
 from open_speech.codecs import decode, encoder, isolation, wav_bytes
 from open_speech.codecs.blocks import collect
 from open_speech.codecs.decode import blocks as blocks_here
-from open_speech.codecs.isolated import Nursery
+from open_speech.codecs.isolated import ForkServer
 
 RATE, FILE_RATE = 16_000, 24_000
 ROUNDS = 15
@@ -25,8 +25,8 @@ SECONDS = (3, 10, 600)
 def run() -> None:
     """Print a row for each file: median milliseconds in this process and in a child, and the median of their ratios."""
     files = {"WAV, 16 bit, 10 s": wav_bytes(_audio(10))} | {f"MP3, {seconds} s": _mp3(_audio(seconds)) for seconds in SECONDS}
-    with isolation(memory_mb=MEMORY_MB, quiet_s=QUIET_S) as nursery:
-        print(f"  in effect in a child process: {_layers(nursery)}")
+    with isolation(memory_mb=MEMORY_MB, quiet_s=QUIET_S) as fork_server:
+        print(f"  in effect in a child process: {_layers(fork_server)}")
         print(f"  {'':<20}{'front ms':>10}{'child ms':>10}{'ratio':>8}")
         for name, data in files.items():
             here: list[float] = []
@@ -63,5 +63,5 @@ def _mp3(audio: Audio) -> bytes:
     return file.encode(audio) + file.finish()
 
 
-def _layers(nursery: Nursery) -> str:
-    return str(nursery.in_force())
+def _layers(fork_server: ForkServer) -> str:
+    return str(fork_server.in_force())

@@ -129,7 +129,7 @@ def sample(count: int, seed: int) -> list[tuple[str, str, str]]:
     return chosen
 
 
-def hear(chosen: list[tuple[str, str, str]], kokoro: Kokoro, whisper: FasterWhisper) -> list[Row]:
+def transcribe_windows(chosen: list[tuple[str, str, str]], kokoro: Kokoro, whisper: FasterWhisper) -> list[Row]:
     """Speak and transcribe rows; what is written goes the way of any text."""
     found = []
     for kind, written, said in chosen:
@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
-    found = hear(sample(given.rows, given.seed), *engines())
+    found = transcribe_windows(sample(given.rows, given.seed), *engines())
     for row in found:
         if not row.agrees:
             print(f"{row.kind}: {row.written}\n  meant {row.said}\n  heard {row.heard}")

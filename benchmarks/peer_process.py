@@ -27,11 +27,11 @@ def sequential(folder: str, threads: str) -> Hear:
 
     model = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=int(threads))
 
-    def hear(path: str) -> str:
+    def transcribe_windows(path: str) -> str:
         segments, _ = model.transcribe(path, language="en", beam_size=BEAM)
         return "".join(segment.text for segment in segments)
 
-    return hear
+    return transcribe_windows
 
 
 def batched(folder: str, threads: str) -> Hear:
@@ -40,11 +40,11 @@ def batched(folder: str, threads: str) -> Hear:
 
     pipeline = BatchedInferencePipeline(WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=int(threads)))
 
-    def hear(path: str) -> str:
+    def transcribe_windows(path: str) -> str:
         segments, _ = pipeline.transcribe(path, language="en", beam_size=BEAM)
         return "".join(segment.text for segment in segments)
 
-    return hear
+    return transcribe_windows
 
 
 def wyoming(uri: str) -> Hear:
@@ -69,7 +69,7 @@ def wyoming(uri: str) -> Hear:
     return lambda path: asyncio.run(carry(path))
 
 
-def serve(hear: Hear) -> None:
+def serve(transcribe_windows: Hear) -> None:
     """Answer jobs `{id, path}` with `{id, text}`, or `{id, error}`, until standard input ends."""
     turn = threading.Lock()
 
@@ -79,7 +79,7 @@ def serve(hear: Hear) -> None:
 
     def work(job: dict[str, str]) -> None:
         try:
-            tell({"id": job["id"], "text": hear(job["path"])})
+            tell({"id": job["id"], "text": transcribe_windows(job["path"])})
         except Exception as failure:  # noqa: BLE001 - the end of this process: whoever asked must not wait for ever
             tell({"id": job["id"], "error": f"{type(failure).__name__}: {failure}"})
 

@@ -36,11 +36,11 @@ PAUSE_S = 0.3
 
 
 class Contender(Protocol):
-    """Something that writes down speech; `hear` may be called from many threads."""
+    """Something that writes down speech; `transcribe_windows` may be called from many threads."""
 
     name: str
 
-    def hear(self, clip: Clip) -> str:
+    def transcribe_windows(self, clip: Clip) -> str:
         """Transcribe a clip as a client would; blocks."""
         ...
 
@@ -63,7 +63,7 @@ class Ours:
     served: Served
     client: httpx.Client
 
-    def hear(self, clip: Clip) -> str:
+    def transcribe_windows(self, clip: Clip) -> str:
         with clip.path.open("rb") as file:
             answer = self.client.post("/v1/audio/transcriptions", files={"file": (clip.path.name, file)}, data=self._fields())
         return str(answer.raise_for_status().json()["text"])
@@ -108,7 +108,7 @@ class Peer:
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _ids: Iterator[int] = field(default_factory=count)
 
-    def hear(self, clip: Clip) -> str:
+    def transcribe_windows(self, clip: Clip) -> str:
         answer: Future[str] = Future()
         with self._turn:
             job = str(next(self._ids))

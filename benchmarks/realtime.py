@@ -157,8 +157,8 @@ async def delays(served: Served) -> None:
     sound, heard = speech(), resample(speech(), STT_RATE)
     ear = await engine.recognition.recognizer(MODEL, TranscribeOptions(language="en"))
 
-    async def hear() -> float:
-        return await timed(ear.hear(heard, final=True))
+    async def transcribe_windows() -> float:
+        return await timed(ear.transcribe_windows(heard, final=True))
 
     async def speak() -> float:
         began = time.perf_counter()
@@ -172,9 +172,9 @@ async def delays(served: Served) -> None:
         return (await turn(talk, sound))[0]
 
     async with session(served, "intent=transcription", "transcription", **EARS) as talk:
-        await pair("end of speech -> completed", end_of_turn, hear, silence_s=SILENCE_S)
+        await pair("end of speech -> completed", end_of_turn, transcribe_windows, silence_s=SILENCE_S)
     async with session(served, "intent=transcription", "transcription", **EARS, turn_detection=None) as talk:
-        await pair("commit -> completed", lambda: committed(talk, sound), hear)
+        await pair("commit -> completed", lambda: committed(talk, sound), transcribe_windows)
     async with session(served, "model=tts-1", "realtime", turn_detection=None) as talk:
         await pair("response.create -> first audio delta", lambda: spoken(talk), speak)
 

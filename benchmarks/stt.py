@@ -59,7 +59,7 @@ def run(options: Options) -> None:
         ours = [stack.enter_context(_ours(served, model)) for model in models]
         others = list(_others(stack, sequential=not options.long_minutes))
         for contender in (*ours, *others):
-            contender.hear(clips[0])  # loads the model; it does not count
+            contender.transcribe_windows(clips[0])  # loads the model; it does not count
         if options.long_minutes:
             clip = long_recording(Path(folder), [c for c in clips if c.seconds <= SHORT_S], options.long_minutes)
             first = next(one for one in ours if one.model == MODEL)
@@ -97,7 +97,7 @@ def measure(ours: list[Ours], others: list[Contender], clips: list[Clip], option
 
 def timed(one: Contender, clip: Clip) -> tuple[str, Cost]:
     """Hear a clip once."""
-    return _cost(one, lambda: one.hear(clip), clip.seconds)
+    return _cost(one, lambda: one.transcribe_windows(clip), clip.seconds)
 
 
 def crowd(one: Contender, clips: list[Clip], callers: int) -> Cost:
@@ -105,7 +105,7 @@ def crowd(one: Contender, clips: list[Clip], callers: int) -> Cost:
     dice = random.Random(callers)
     jobs = [dice.choice(clips) for _ in range(max(LEAST_JOBS, 2 * callers))]
     with ThreadPoolExecutor(callers) as pool:
-        return _cost(one, lambda: list(pool.map(one.hear, jobs)), sum(job.seconds for job in jobs))[1]
+        return _cost(one, lambda: list(pool.map(one.transcribe_windows, jobs)), sum(job.seconds for job in jobs))[1]
 
 
 def hear_long(one: Contender, clip: Clip) -> LongResult:
@@ -113,15 +113,15 @@ def hear_long(one: Contender, clip: Clip) -> LongResult:
     _note(f"{clip.name}: {one.name}")
     first: float | None = None
 
-    def hear() -> str:
+    def transcribe_windows() -> str:
         nonlocal first
         if not isinstance(one, Ours):
-            return one.hear(clip)
+            return one.transcribe_windows(clip)
         first, text = one.hear_streamed(clip)
         return text
 
     with _watched(one) as seen:
-        text, cost = _cost(one, hear, clip.seconds)
+        text, cost = _cost(one, transcribe_windows, clip.seconds)
     return LongResult(one.name, cost, word_errors(clip.text, text), clip.words, max(seen), first)
 
 
@@ -175,7 +175,7 @@ def our_server() -> Iterator[Ours]:
     settings = {"OS_OFFLINE": "true", "OS_MODEL_TTL": "0", "TTS_ENABLED": "false", "STT_BACKENDS": "faster-whisper"}
     with serve(settings) as served, tempfile.TemporaryDirectory() as folder:
         with _ours(served, next(model for model in catalog.models() if model.id == MODEL)) as ours:
-            ours.hear(collect(Path(folder))[0])
+            ours.transcribe_windows(collect(Path(folder))[0])
             yield ours
 
 

@@ -72,10 +72,10 @@ def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifes
     app.state.engine = engine
     app.state.created = int(time.time())
     streams, sessions, each = settings.os_stream_max_connections, settings.os_realtime_max_sessions, settings.per_key
-    app.state.seats = Slots(streams, each=each(streams))
-    app.state.realtime_seats = Slots(sessions, "OS_REALTIME_MAX_SESSIONS", each=each(sessions), kind="Realtime sessions")
+    app.state.slots = Slots(streams, each=each(streams))
+    app.state.realtime_slots = Slots(sessions, "OS_REALTIME_MAX_SESSIONS", each=each(sessions), kind="Realtime sessions")
     app.state.realtime_secrets = Secrets(each=each(SECRETS))
-    app.state.orders = Operations(each=each(ORDERS))
+    app.state.operations = Operations(each=each(ORDERS))
     app.state.followers = Slots(FOLLOWERS, "", each=each(FOLLOWERS), kind="streams of a model's state")
     app.state.json_bounds = bounds_by_path(settings)
     app.state.jobs = jobs = Jobs(settings)

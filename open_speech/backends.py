@@ -208,7 +208,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class WindowResult:
     """What was heard in one window; times count from the start of the window."""
 
     language: str
@@ -312,7 +312,7 @@ class Transcriber(Protocol):
 class WindowTranscriber(Transcriber, Protocol):
     """A recogniser that also decodes many short windows in one call; its catalog entry has `batch` > 0."""
 
-    def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
+    def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
         """Decode windows, of whatever requests, together: one result each, in order; what is wrong with one is its own result.
 
         Silence gives a Heard without segments.

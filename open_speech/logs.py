@@ -36,40 +36,40 @@ class RequestContext:
 
 
 _NOBODY = RequestContext("")
-_errand: ContextVar[RequestContext] = ContextVar("errand", default=_NOBODY)
+_context: ContextVar[RequestContext] = ContextVar("errand", default=_NOBODY)
 
 
-def errand() -> RequestContext | None:
+def context() -> RequestContext | None:
     """Give what is being done here, if it is known; a task or `asyncio.to_thread` does what the code that began it did."""
-    found = _errand.get()
+    found = _context.get()
     return None if found is _NOBODY else found
 
 
 @contextmanager
 def on(new: RequestContext) -> Iterator[RequestContext]:
     """Do an errand: every line that is written in the block, and in what it begins, tells of it."""
-    token = _errand.set(new)
+    token = _context.set(new)
     try:
         yield new
     finally:
-        _errand.reset(token)
+        _context.reset(token)
 
 
 def note_model(model: str) -> None:
     """Note the model that the errand needs."""
-    if (found := errand()) is not None:
+    if (found := context()) is not None:
         found.model = model
 
 
 def note_key(name: str | None) -> None:
     """Note the name of the key that the errand came with."""
-    if (found := errand()) is not None:
+    if (found := context()) is not None:
         found.key = name or ""
 
 
 def note_error(code: str | None) -> None:
     """Note that the client is told of an error."""
-    if (found := errand()) is not None and found.failed is not None:
+    if (found := context()) is not None and found.failed is not None:
         found.failed(code or "server_error")
 
 
@@ -102,7 +102,7 @@ def formatter(form: str, fields: Fields = dict) -> logging.Formatter:
 
 def _told(fields: Fields, extra: Mapping[str, Any]) -> dict[str, Any]:
     """Gather what a line tells beside its message, without what is not known."""
-    doing = errand()
+    doing = context()
     about = {} if doing is None else {"request_id": doing.id, "door": doing.door, "key": doing.key, "model": doing.model}
     return {name: value for name, value in {**about, **fields(), **extra}.items() if value not in ("", None)}
 

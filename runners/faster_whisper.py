@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from open_speech.audio import Audio
-from open_speech.backends import Heard, Setup, TranscribeOptions, Window
+from open_speech.backends import Setup, TranscribeOptions, Window, WindowResult
 from open_speech.errors import BackendFailed, SpeechError, UnsupportedValue
 from open_speech.languages import LANGUAGES
 from open_speech.transcript import Segment, TranscriptInfo
@@ -73,11 +73,11 @@ class FasterWhisper:
             return iter([TranscriptInfo(language or "en", 1.0 if language else 0.0, audio.seconds, options.task)])
         return self._decode(model, audio, options, language)
 
-    def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
+    def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
         """Decode windows of at most 30 s together, each in no longer a context than its speech needs."""
         if self._model is None:
             return [BackendFailed("The model is not loaded.")] * len(windows)
-        return self._windows.hear(windows, [self._asked(window.options) for window in windows])
+        return self._windows.transcribe_windows(windows, [self._asked(window.options) for window in windows])
 
     def _asked(self, options: TranscribeOptions) -> str | None | SpeechError:
         """Check one window's options: its language, None to detect it, or what is wrong with them."""

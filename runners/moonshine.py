@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from open_speech.audio import Audio
-from open_speech.backends import STT_RATE, Heard, Setup, TranscribeOptions, Window
+from open_speech.backends import STT_RATE, Setup, TranscribeOptions, Window, WindowResult
 from open_speech.errors import BackendFailed, SpeechError, UnsupportedValue
 from open_speech.transcript import Segment, Token, TranscriptInfo
 from runners.support.moonshine_model import MoonshineModel, Utterance
@@ -58,20 +58,22 @@ class Moonshine:
         model, language = self._loaded(), self._asked(options)
         return self._run(model, audio, options, language)
 
-    def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
+    def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
         """Decode windows together, each with its own options; what is wrong with one is its own result."""
         model = self._loaded()
-        results: list[Heard | SpeechError] = []
+        results: list[WindowResult | SpeechError] = []
         for window in windows:
             try:
-                results.append(Heard(self._asked(window.options), 1.0))
+                results.append(WindowResult(self._asked(window.options), 1.0))
             except SpeechError as wrong:
                 results.append(wrong)
-        sound = [at for at, window in enumerate(windows) if isinstance(results[at], Heard) and _may_speak(window.audio, window.options)]
+        sound = [
+            at for at, window in enumerate(windows) if isinstance(results[at], WindowResult) and _may_speak(window.audio, window.options)
+        ]
         said = model.decode([windows[at].audio.samples for at in sound])
         for at, utterance in zip(sound, said, strict=True):
             heard = results[at]
-            assert isinstance(heard, Heard)
+            assert isinstance(heard, WindowResult)
             results[at] = replace(heard, segments=_segments(model, utterance, windows[at]))
         return results
 

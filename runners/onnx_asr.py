@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from open_speech.audio import Audio
-from open_speech.backends import Heard, Setup, TranscribeOptions, Window
+from open_speech.backends import Setup, TranscribeOptions, Window, WindowResult
 from open_speech.errors import BackendFailed, SpeechError, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
 from open_speech.languages import language_code
 from open_speech.transcript import Segment, Token, TranscriptInfo, Word
@@ -97,10 +97,10 @@ class OnnxAsr:
         model, ask = self._loaded(), self._ask(options)
         return self._run(model, audio, ask)
 
-    def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
+    def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
         """Decode windows together, each with its own options; what is wrong with one is its own result."""
         model = self._loaded()
-        results: list[Heard | SpeechError] = []
+        results: list[WindowResult | SpeechError] = []
         heard: list[tuple[int, Audio, _Ask]] = []
         for window in windows:
             try:
@@ -110,10 +110,10 @@ class OnnxAsr:
                 continue
             if _says_something(window.audio, ask):
                 heard.append((len(results), window.audio, ask))
-            results.append(Heard(ask.language, ask.language_probability))
+            results.append(WindowResult(ask.language, ask.language_probability))
         found = self._recognize(model, [(audio, ask) for _, audio, ask in heard])
         for (place, _, ask), segments in zip(heard, found, strict=True):
-            results[place] = Heard(ask.language, ask.language_probability, segments)
+            results[place] = WindowResult(ask.language, ask.language_probability, segments)
         return results
 
     def _loaded(self) -> TimestampedResultsAsrAdapter:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from open_speech.audio import Audio
-from open_speech.backends import Heard, Setup, TranscribeOptions, Window
+from open_speech.backends import Setup, TranscribeOptions, Window, WindowResult
 from open_speech.errors import BackendFailed, SpeechError, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
 from open_speech.languages import language_code
 from open_speech.transcript import Segment, TranscriptInfo, Word
@@ -81,7 +81,7 @@ class OpenAIWhisper:
         model, language = self._loaded(), self._language(options)
         return self._run(model, audio, options, language)
 
-    def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
+    def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
         """Decode windows one after the other, each in Whisper's 30 seconds; what is wrong with one is its own result."""
         model = self._loaded()
         return [self._heard(model, window) for window in windows]
@@ -107,18 +107,18 @@ class OpenAIWhisper:
         codes = [language_code(value) for value in options.languages]
         return [code for code in self._languages if code in codes or not codes]
 
-    def _heard(self, model: Whisper, window: Window) -> Heard | SpeechError:
+    def _heard(self, model: Whisper, window: Window) -> WindowResult | SpeechError:
         try:
             language = self._language(window.options)
         except SpeechError as error:
             return error
         if _silent(window.audio):
-            return Heard(language or "en", 1.0 if language else 0.0)
+            return WindowResult(language or "en", 1.0 if language else 0.0)
         with self._one_at_a_time:
             spoken, sure = (language, 1.0) if language else self._detected(model, window.audio, window.options)
             if window.options.detect_only:
-                return Heard(spoken, sure)
-            return Heard(spoken, sure, self._decoded(model, window.audio, window.options, spoken, before=""))
+                return WindowResult(spoken, sure)
+            return WindowResult(spoken, sure, self._decoded(model, window.audio, window.options, spoken, before=""))
 
     def _run(self, model: Whisper, audio: Audio, options: TranscribeOptions, language: str | None) -> Iterator[TranscriptInfo | Segment]:
         spoken, sure = (language, 1.0) if language else ("en", 0.0)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from open_speech.audio import Audio
-from open_speech.backends import STT_RATE, WHISPER_TEMPERATURES, Heard, Setup, SpeechOptions, TranscribeOptions, Window
+from open_speech.backends import STT_RATE, WHISPER_TEMPERATURES, Setup, SpeechOptions, TranscribeOptions, Window, WindowResult
 from open_speech.codecs import wav_bytes
 from open_speech.errors import (
     InvalidRequest,
@@ -123,11 +123,11 @@ class UpstreamTranscriber(_Upstream):
             raise UnsupportedValue(f"The model `{self._setup.model.id}` does not translate.", param="task")
         return announced(self._heard(audio, options), audio.seconds, options)
 
-    def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
+    def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
         """Transcribe windows one after the other: one result each, in order."""
         return [self._window(window) for window in windows]
 
-    def _window(self, window: Window) -> Heard | SpeechError:
+    def _window(self, window: Window) -> WindowResult | SpeechError:
         info, segments = TranscriptInfo("en", 0.0, 0.0), []
         try:
             for item in self.transcribe(window.audio, window.options):
@@ -137,7 +137,7 @@ class UpstreamTranscriber(_Upstream):
                     segments.append(item)
         except SpeechError as error:
             return error
-        return Heard(info.language, info.language_probability, tuple(segments))
+        return WindowResult(info.language, info.language_probability, tuple(segments))
 
     def _heard(self, audio: Audio, options: TranscribeOptions) -> Iterator[Segment | str | None]:
         if options.detect_only:

@@ -11,7 +11,7 @@ import numpy as np
 from wyoming.event import Event
 
 from open_speech.audio import Audio, to_pcm16
-from open_speech.backends import STT_RATE, Heard, Setup, SpeechOptions, TranscribeOptions, Window
+from open_speech.backends import STT_RATE, Setup, SpeechOptions, TranscribeOptions, Window, WindowResult
 from open_speech.errors import (
     BackendFailed,
     InvalidRequest,
@@ -99,17 +99,17 @@ class WyomingTranscriber(_Peer):
             raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not support `{options.language}`.", param="language")
         return announced(self._heard(audio, options), audio.seconds, options)
 
-    def hear(self, windows: Sequence[Window]) -> list[Heard | SpeechError]:
+    def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
         """Transcribe windows one after the other: one result each, in order."""
         return [self._window(window) for window in windows]
 
-    def _window(self, window: Window) -> Heard | SpeechError:
+    def _window(self, window: Window) -> WindowResult | SpeechError:
         try:
             items = list(self.transcribe(window.audio, window.options))
         except SpeechError as error:
             return error
         info = [item for item in items if isinstance(item, TranscriptInfo)][-1]
-        return Heard(info.language, info.language_probability, tuple(item for item in items if isinstance(item, Segment)))
+        return WindowResult(info.language, info.language_probability, tuple(item for item in items if isinstance(item, Segment)))
 
     def _heard(self, audio: Audio, options: TranscribeOptions) -> Iterator[Segment | str | None]:
         if not len(audio.samples) or np.abs(audio.samples).max() < FAINTEST:

@@ -11,7 +11,7 @@ from open_speech.audio import Audio, concat
 from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions, Task, TranscribeOptions, Voice
 from open_speech.codecs import wav_bytes
 from open_speech.dispatch.client import RunnerClient, RunnerGone
-from open_speech.dispatch.frames import END, DiarizeCall, HearCall, SpeakCall, TranscribeCall, audio_frame, heard_frame
+from open_speech.dispatch.frames import END, DiarizeCall, SpeakCall, TranscribeCall, WindowCall, audio_frame, transcript_frame
 from open_speech.engine import Engine
 from open_speech.recognition.request import RecognitionDefaults, RecognitionRequest
 from open_speech.recognition.vad import SpeechModel
@@ -84,7 +84,7 @@ class Runner(FakeRunner):
         finally:
             self.abandoned += not finished
 
-    def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+    def hear(self, call: WindowCall) -> AsyncGenerator[bytes, None]:
         raise AssertionError("the ear of these tests takes whole files")
 
     def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
@@ -96,7 +96,7 @@ class Runner(FakeRunner):
         self.options.append(options)
         await asyncio.sleep(self.delay_s)
         for item in (TranscriptInfo("en", 1.0, audio.seconds), Segment(0, 1, " heard")):
-            yield heard_frame(item).encode()
+            yield transcript_frame(item).encode()
         yield END.encode()
 
 

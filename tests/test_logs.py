@@ -46,7 +46,7 @@ def test_a_line_tells_of_the_errand_it_is_written_on() -> None:
 def test_what_an_errand_begins_is_done_on_it() -> None:
     async def work() -> tuple[str, str]:
         def here() -> str:
-            doing = logs.errand()
+            doing = logs.context()
             return doing.id if doing else ""
 
         async def there() -> str:
@@ -64,7 +64,7 @@ def test_nothing_is_noted_where_nobody_asked() -> None:
     logs.note_model("tones/speak")
     logs.note_key("alice")
     logs.note_error("voice_not_found")
-    assert logs.errand() is None
+    assert logs.context() is None
 
 
 def test_no_name_of_a_clients_making_forges_a_line() -> None:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from open_speech import __version__
 from open_speech.dispatch.readiness import is_enough
 from open_speech.engine import Engine
-from open_speech.http.caller import is_stranger
+from open_speech.http.caller import is_unauthenticated
 from open_speech.http.dependencies import PoolDep
 
 router = APIRouter(tags=["server"])
@@ -23,7 +23,7 @@ router = APIRouter(tags=["server"])
 async def health(request: Request, pool: PoolDep) -> dict[str, Any]:
     """Report the health of the server and, to clients with a valid key, of its backends. Returns 503 during startup."""
     told = {"status": "ok", "version": __version__}
-    return told if is_stranger(request.scope) else {**told, "backends": await pool.status()}
+    return told if is_unauthenticated(request.scope) else {**told, "backends": await pool.status()}
 
 
 @router.get("/livez")
@@ -42,7 +42,7 @@ async def readyz(request: Request) -> JSONResponse:
     closed = engine.pool.admission.is_closed
     ready = not closed and is_enough(engine.registry, states)
     told: dict[str, Any] = {"status": "stopping" if closed else "ready" if ready else "waiting for a backend"}
-    if not is_stranger(request.scope):
+    if not is_unauthenticated(request.scope):
         told["backends"] = {name: {"ready": state["ready"], "where": state["where"]} for name, state in states.items()}
     return JSONResponse(told, 200 if ready else 503)
 

@@ -111,11 +111,11 @@ def _version(module: str) -> str:
 
 def _sandbox(settings: Settings) -> Finding:
     """Confine a process as those are that decode files, and have it report what is in force."""
-    with parts.decoding(settings) as nursery:
-        if nursery is None:
+    with parts.decoding(settings) as fork_server:
+        if fork_server is None:
             return Finding("sandbox", State.WORSE, "files are decoded in the server's own process because OS_DECODE_IN_CHILD is off")
         try:
-            found = nursery.in_force()
+            found = fork_server.in_force()
         except SpeechError as error:
             return Finding("sandbox", State.BAD, str(error))
     return Finding("sandbox", State.WORSE if found.missing else State.OK, str(found))

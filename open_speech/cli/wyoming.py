@@ -15,7 +15,7 @@ import click
 
 from open_speech import config, logs
 from open_speech.api.wyoming.access import ConnectionLimit
-from open_speech.api.wyoming.server import PIPE, Door, serve_pipe, serving
+from open_speech.api.wyoming.server import PIPE, WyomingServer, serve_pipe, serving
 from open_speech.api.wyoming.service import Service
 from open_speech.cli import WrongUse
 from open_speech.cli import _terminal as terminal
@@ -86,7 +86,7 @@ def _run(**given: Any) -> None:
     # Where it listens decides what requests may have downloaded.
     engine = local_engine(settings.model_copy(update={"os_wyoming_enabled": True, "os_wyoming_uri": given["uri"]}))
     service = wyoming.service_of(engine, settings, asked.options(), given["tts_instructions"])
-    door = replace(wyoming.door_of(settings), uri=given["uri"])
+    door = replace(wyoming.server_of(settings), uri=given["uri"])
     try:
         with parts.decoding(settings, at_once=False):
             asyncio.run(_serve(door, wyoming.admission_of(settings), service, settings))
@@ -124,7 +124,7 @@ def settings_of(asked: Asked, speed: float | None) -> Settings:
     return settings
 
 
-async def _serve(door: Door, admission: ConnectionLimit, service: Service, settings: Settings) -> None:
+async def _serve(door: WyomingServer, admission: ConnectionLimit, service: Service, settings: Settings) -> None:
     """Serve until the client at the pipe leaves, or somebody ends the process."""
     await wyoming.acquaint(service.engine, settings)
     watching = asyncio.create_task(watch(service.engine.registry, settings))

@@ -45,7 +45,7 @@ _SLOW = 10
 """How many times longer than the CPU time that a piece may take is waited for it: other work wants the processors, too."""
 
 
-class Nursery:
+class ForkServer:
     """The process that has a child for each file; started when it is first needed, and again when it is gone."""
 
     def __init__(self, *, memory_mb: int, quiet_s: float) -> None:
@@ -55,7 +55,7 @@ class Nursery:
         self._lock = threading.Lock()
         self._is_ordered = False
         self._line: socket.socket | None = None
-        self._end: weakref.finalize[[subprocess.Popen[bytes], socket.socket], Nursery] | None = None
+        self._end: weakref.finalize[[subprocess.Popen[bytes], socket.socket], ForkServer] | None = None
 
     def start(self) -> None:
         """Start the process, and do not wait for it."""
@@ -156,24 +156,24 @@ class Nursery:
         self._is_ordered = False
 
 
-_nursery: Nursery | None = None
+_fork_server: ForkServer | None = None
 
 
 @contextmanager
-def isolation(*, memory_mb: int, quiet_s: float, at_once: bool = True) -> Iterator[Nursery]:
+def isolation(*, memory_mb: int, quiet_s: float, at_once: bool = True) -> Iterator[ForkServer]:
     """Have files decoded in another process until the block ends; the bounds are those of one file.
 
     Without `at_once` that process is started when the first file comes, for a process that may never have one.
     """
-    global _nursery  # noqa: PLW0603 - see above: a property of the process
-    nursery = _nursery = Nursery(memory_mb=memory_mb, quiet_s=quiet_s)
+    global _fork_server  # noqa: PLW0603 - see above: a property of the process
+    fork_server = _fork_server = ForkServer(memory_mb=memory_mb, quiet_s=quiet_s)
     try:
         if at_once:
-            nursery.start()
-        yield nursery
+            fork_server.start()
+        yield fork_server
     finally:
-        _nursery = None
-        nursery.close()
+        _fork_server = None
+        fork_server.close()
 
 
 def blocks(
@@ -186,16 +186,16 @@ def blocks(
     formats: tuple[str, ...] = (),
 ) -> Iterator[Audio]:
     """Decode as `decode.blocks` does, elsewhere if this process has files decoded elsewhere and the file needs a codec."""
-    if _nursery is None or raw_rate is not None or not needs_codec(source):
+    if _fork_server is None or raw_rate is not None or not needs_codec(source):
         return blocks_here(source, rate, max_seconds=max_seconds, raw_rate=raw_rate, channel=channel, formats=formats)
-    return _nursery.blocks(source, rate, max_seconds=max_seconds, channel=channel, formats=formats)
+    return _fork_server.blocks(source, rate, max_seconds=max_seconds, channel=channel, formats=formats)
 
 
 def survey(source: bytes | Path, *, max_seconds: float) -> Survey:
     """Look at the channels of a file as `decode.survey` does, elsewhere under the same conditions as `blocks`."""
-    if _nursery is None or not needs_codec(source):
+    if _fork_server is None or not needs_codec(source):
         return survey_here(source, max_seconds=max_seconds)
-    return _nursery.survey(source, max_seconds=max_seconds)
+    return _fork_server.survey(source, max_seconds=max_seconds)
 
 
 def decode(source: bytes | Path, rate: int, *, max_seconds: float, formats: tuple[str, ...] = ()) -> Audio:
@@ -208,7 +208,7 @@ def decode(source: bytes | Path, rate: int, *, max_seconds: float, formats: tupl
 
 def stated_seconds(path: Path) -> float | None:
     """Tell the duration that a file states, as `length.stated_seconds` does, elsewhere if this process has files looked at elsewhere."""
-    return stated_seconds_here(path) if _nursery is None else _nursery.stated_seconds(path)
+    return stated_seconds_here(path) if _fork_server is None else _fork_server.stated_seconds(path)
 
 
 def _frames(answer: socket.socket) -> Iterator[Frame]:

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from open_speech.audio import Audio
-from open_speech.backends import DiarizeOptions, Heard, SpeechOptions, TranscribeOptions, Turn, Window
+from open_speech.backends import DiarizeOptions, SpeechOptions, TranscribeOptions, Turn, Window, WindowResult
 from open_speech.dispatch.frames import (
     FILE,
     BrokenStream,
@@ -19,7 +19,6 @@ from open_speech.dispatch.frames import (
     Decoder,
     DiarizeCall,
     Frame,
-    HearCall,
     KeptModels,
     Kind,
     LoadModel,
@@ -31,9 +30,10 @@ from open_speech.dispatch.frames import (
     T,
     TranscribeCall,
     UnloadModel,
+    WindowCall,
     audio_of,
     error_of,
-    heard_of,
+    transcript_item,
     turns_of,
     window_of,
 )
@@ -118,13 +118,15 @@ class RunnerClient:
             raise refusal(model)
         self._here.add(model)
 
-    async def hear(self, model: str, window: Window, *, asker: str, urgency: int = FILE, patience_s: float = 0.0) -> Heard:
+    async def transcribe_window(
+        self, model: str, window: Window, *, caller: str, urgency: int = FILE, patience_s: float = 0.0
+    ) -> WindowResult:
         """Transcribe one window; repeated if its runner died, so nothing is lost.
 
-        `asker` names the request, for its fair share of the runner. Everything else is as in `transcribe`.
+        `caller` names the request, for its fair share of the runner. Everything else is as in `transcribe`.
         """
         await self.require(model)
-        return window_of(await self._result(HearCall.window(model, window, asker=asker, urgency=urgency, patience_s=patience_s)))
+        return window_of(await self._result(WindowCall.window(model, window, asker=caller, urgency=urgency, patience_s=patience_s)))
 
     async def transcribe(
         self, model: str, audio: Audio, options: TranscribeOptions, *, urgency: int = FILE, patience_s: float = 0.0
@@ -146,7 +148,7 @@ class RunnerClient:
                         seen += 1
                         if seen > given:
                             given = seen
-                            yield heard_of(frame)
+                            yield transcript_item(frame)
                 break
             except RunnerGone as gone:
                 await self._before_repeat(attempt, gone)

@@ -17,7 +17,17 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from open_speech.audio import Audio
-from open_speech.backends import STT_RATE, DiarizeOptions, Heard, SpeechOptions, Task, TranscribeOptions, Turn, VoiceReference, Window
+from open_speech.backends import (
+    STT_RATE,
+    DiarizeOptions,
+    SpeechOptions,
+    Task,
+    TranscribeOptions,
+    Turn,
+    VoiceReference,
+    Window,
+    WindowResult,
+)
 from open_speech.errors import SpeechError, from_wire
 from open_speech.transcript import Segment, TranscriptInfo
 
@@ -135,7 +145,7 @@ class TranscribeCall(BaseModel):
         return Audio(np.frombuffer(self.pcm, "<f4"), STT_RATE), _TRANSCRIBE_OPTIONS.validate_json(self.options)
 
 
-class HearCall(TranscribeCall):
+class WindowCall(TranscribeCall):
     """One window of speech as it crosses to a runner, with what decides its turn there."""
 
     api: ClassVar[str] = "hear"
@@ -145,7 +155,7 @@ class HearCall(TranscribeCall):
     """As in Window."""
 
     @classmethod
-    def window(cls, model: str, window: Window, *, asker: str, urgency: int, patience_s: float = 0.0) -> HearCall:
+    def window(cls, model: str, window: Window, *, asker: str, urgency: int, patience_s: float = 0.0) -> WindowCall:
         """Pack a call."""
         plain = TranscribeCall.of(model, window.audio, window.options, urgency=urgency, patience_s=patience_s)
         return cls(**dict(plain), asker=asker, speech=window.speech)
@@ -236,7 +246,7 @@ class RemoveModel:
     model: str
 
 
-Call = TranscribeCall | HearCall | SpeakCall | DiarizeCall | LoadModel | PullModel | RemoveModel
+Call = TranscribeCall | WindowCall | SpeakCall | DiarizeCall | LoadModel | PullModel | RemoveModel
 """An operation of a runner that is answered by a stream of frames."""
 
 
@@ -271,7 +281,7 @@ class RunnerStatus(Question[dict[str, Any]]):
 Operation = type[Call] | type[Question[Any]]
 _OF_EVERY_RUNNER: tuple[Operation, ...] = (LoadModel, UnloadModel, PullModel, RemoveModel, KeptModels, RunnerStatus)
 OPERATIONS: Mapping[Task, tuple[Operation, ...]] = {
-    Task.STT: (*_OF_EVERY_RUNNER, TranscribeCall, HearCall),
+    Task.STT: (*_OF_EVERY_RUNNER, TranscribeCall, WindowCall),
     Task.TTS: (*_OF_EVERY_RUNNER, SpeakCall),
     Task.DIARIZE: (*_OF_EVERY_RUNNER, DiarizeCall),
 }
@@ -289,24 +299,24 @@ def turns_of(frame: Frame) -> list[Turn]:
     return _TURNS.validate_json(frame.payload)
 
 
-def heard_frame(item: TranscriptInfo | Segment) -> Frame:
+def transcript_frame(item: TranscriptInfo | Segment) -> Frame:
     """Pack one item of a transcription."""
     adapter = _INFO if isinstance(item, TranscriptInfo) else _SEGMENT
     return Frame(Kind.JSON, adapter.dump_json(item))  # type: ignore[arg-type]
 
 
-def window_frame(heard: Heard) -> Frame:
+def window_frame(heard: WindowResult) -> Frame:
     """Pack what was heard in one window."""
     return Frame(Kind.JSON, _HEARD.dump_json(heard))
 
 
-def window_of(frame: Frame) -> Heard:
+def window_of(frame: Frame) -> WindowResult:
     """Unpack what `window_frame` packed."""
     return _HEARD.validate_json(frame.payload)
 
 
-def heard_of(frame: Frame) -> TranscriptInfo | Segment:
-    """Unpack what `heard_frame` packed."""
+def transcript_item(frame: Frame) -> TranscriptInfo | Segment:
+    """Unpack what `transcript_frame` packed."""
     data = json.loads(frame.payload)
     return (_INFO if "language_probability" in data else _SEGMENT).validate_python(data)
 
@@ -315,5 +325,5 @@ _TRANSCRIBE_OPTIONS = TypeAdapter(TranscribeOptions)
 _SPEECH_OPTIONS = TypeAdapter(SpeechOptions)
 _INFO = TypeAdapter(TranscriptInfo)
 _SEGMENT = TypeAdapter(Segment)
-_HEARD = TypeAdapter(Heard)
+_HEARD = TypeAdapter(WindowResult)
 _TURNS = TypeAdapter(list[Turn])

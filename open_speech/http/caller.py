@@ -16,7 +16,7 @@ KEY_NAME = "open_speech.key"
 """Where a request's scope has the name of the key it came with: None for a request without one, absent where no key is asked for."""
 
 
-def is_stranger(scope: Scope) -> bool:
+def is_unauthenticated(scope: Scope) -> bool:
     """Tell whether the server has keys and the request came with none; a stranger is told nothing of what is served."""
     return scope.get(KEY_NAME, "") is None
 

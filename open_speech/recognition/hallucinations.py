@@ -38,7 +38,7 @@ UNSURE_NO_SPEECH = 0.3
 _LETTERS = re.compile(r"[^\w\s]", re.UNICODE)
 
 
-def is_phantom(segment: Segment, language: str) -> bool:
+def is_hallucination(segment: Segment, language: str) -> bool:
     """Tell whether a segment is one of its language's phantom phrases, and the decoder doubted that anybody spoke."""
     doubted = segment.no_speech_prob > UNSURE_NO_SPEECH or segment.avg_logprob < UNSURE_LOGPROB
     return doubted and plain(segment.text) in PHRASES.get(language, ())

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from open_speech.audio import Audio
-from open_speech.backends import STT_RATE, DiarizeOptions, Heard, ModelEntry, Task, TranscribeOptions, Vad, Window
+from open_speech.backends import STT_RATE, DiarizeOptions, ModelEntry, Task, TranscribeOptions, Vad, Window, WindowResult
 from open_speech.codecs import blocks, collect, survey
 from open_speech.dispatch.admission import Ticket
 from open_speech.dispatch.pool import RunnerPool
@@ -25,7 +25,7 @@ from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecogniz
 from open_speech.recognition.request import RecognitionDefaults, RecognitionRequest
 from open_speech.recognition.resume import sound_after
 from open_speech.recognition.segmentation import Cutting, far_apart
-from open_speech.recognition.transcription import IN_FLIGHT, Hear, Items, TranscriptionStream, by_windows, vote
+from open_speech.recognition.transcription import IN_FLIGHT, Items, Recognize, TranscriptionStream, by_windows, vote
 from open_speech.recognition.vad import FRAME, VAD_RATE, SpeechModel, SpeechProbabilities
 from open_speech.recognition.windows import WindowCutter
 from open_speech.transcript import Transcript
@@ -93,7 +93,7 @@ class Recognition:
     async def recognizer(self, model: str, options: TranscribeOptions) -> LiveRecognizer:
         """Return a recognizer for live audio. Raises SpeechError's children naming `model` or `language`."""
         await self._pool.usable(model, Task.STT)
-        return await self._live.ear(model, options)
+        return await self._live.recognizer(model, options)
 
     async def detector(self) -> SpeechProbabilities:
         """Return a speech detector for one live stream; its model is opened off the event loop."""
@@ -168,11 +168,11 @@ class Recognition:
         cutter = WindowCutter(vad, FRAME / VAD_RATE, longest_s=self._pool.backend(entry).window_s)
         return Cutting(audio, detector.stream(), cutter)
 
-    def _recognize(self, entry: ModelEntry, ticket: Ticket) -> Hear:
+    def _recognize(self, entry: ModelEntry, ticket: Ticket) -> Recognize:
         runner, caller = self._pool.client(entry), f"file-{next(self._callers)}"
 
-        async def recognize(window: Window) -> Heard:
-            result = await runner.hear(entry.id, window, asker=caller, patience_s=ticket.patience_s())
+        async def recognize(window: Window) -> WindowResult:
+            result = await runner.transcribe_window(entry.id, window, caller=caller, patience_s=ticket.patience_s())
             ticket.answered()
             return result
 

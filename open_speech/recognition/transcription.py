@@ -9,10 +9,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Self
 
-from open_speech.backends import Heard, TranscribeOptions, Window
+from open_speech.backends import TranscribeOptions, Window, WindowResult
 from open_speech.concurrency.blocking_iterators import step_by_step
 from open_speech.errors import BackendFailed, SpeechError
-from open_speech.recognition.hallucinations import is_phantom
+from open_speech.recognition.hallucinations import is_hallucination
 from open_speech.recognition.segmentation import Cutting
 from open_speech.recognition.windows import Cut, placed
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
@@ -24,7 +24,7 @@ PILOTS = 2
 SURE = 0.9
 """A window this sure of another language keeps it: people do change their language."""
 
-Hear = Callable[[Window], Awaitable[Heard]]
+Recognize = Callable[[Window], Awaitable[WindowResult]]
 Items = AsyncGenerator[TranscriptInfo | Segment, None]
 
 
@@ -76,7 +76,7 @@ class TranscriptionStream:
             async for item in items:
                 if isinstance(item, TranscriptInfo):
                     self.info = item
-                elif not is_phantom(item, self.info.language):
+                elif not is_hallucination(item, self.info.language):
                     yield item
 
 
@@ -85,7 +85,7 @@ async def _no_segments() -> AsyncGenerator[Segment, None]:
     yield
 
 
-async def by_windows(cutting: Cutting, options: TranscribeOptions, hear: Hear, pool: ThreadPoolExecutor) -> Items:
+async def by_windows(cutting: Cutting, options: TranscribeOptions, hear: Recognize, pool: ThreadPoolExecutor) -> Items:
     """Transcribe window by window: cut in `pool`, several at once in the runner, given in order.
 
     Raises SpeechError's children, of the decoder and of the runner.
@@ -131,17 +131,17 @@ class _Language:
         """Return how to decode the next window: in the given language, or in the one that was found unless it is surely in another."""
         return options if self._given else replace(options, expected=self.code)
 
-    def doubts(self, heard: Heard) -> bool:
+    def doubts(self, heard: WindowResult) -> bool:
         """Return whether a window was decoded in another language without being sure of it."""
         return not self._given and heard.language != self.code and heard.language_probability < SURE
 
-    def found(self, pilots: Iterable[tuple[float, Heard]]) -> None:
+    def found(self, pilots: Iterable[tuple[float, WindowResult]]) -> None:
         """Settle on the language of the pilots, given with their seconds."""
         if not self._given and (winner := vote(pilots)) is not None:
             self.code, self.probability = winner
 
 
-def vote(heard: Iterable[tuple[float, Heard]]) -> tuple[str, float] | None:
+def vote(heard: Iterable[tuple[float, WindowResult]]) -> tuple[str, float] | None:
     """Choose the language with the most probability over the most time, of windows given with their seconds; None without any."""
     votes: dict[str, float] = {}
     total = 0.0
@@ -154,15 +154,15 @@ def vote(heard: Iterable[tuple[float, Heard]]) -> tuple[str, float] | None:
     return best, votes[best] / total
 
 
-Sent = tuple[Cut, Window, asyncio.Future[Heard]]
+Sent = tuple[Cut, Window, asyncio.Future[WindowResult]]
 
 
 async def _heard(
-    cutting: Cutting, options: TranscribeOptions, hear: Hear, pool: ThreadPoolExecutor, language: _Language
-) -> AsyncGenerator[tuple[Cut, Heard], None]:
+    cutting: Cutting, options: TranscribeOptions, hear: Recognize, pool: ThreadPoolExecutor, language: _Language
+) -> AsyncGenerator[tuple[Cut, WindowResult], None]:
     """Give each window's result in order, with at most IN_FLIGHT of them out at once."""
     windows: asyncio.Queue[Sent | None] = asyncio.Queue(IN_FLIGHT)
-    out: set[asyncio.Future[Heard]] = set()
+    out: set[asyncio.Future[WindowResult]] = set()
     settled = asyncio.Event()
     if language.code:
         settled.set()
@@ -197,11 +197,11 @@ async def _heard(
 async def _in_order(
     windows: asyncio.Queue[Sent | None],
     sending: asyncio.Task[None],
-    hear: Hear,
+    hear: Recognize,
     language: _Language,
     settled: asyncio.Event,
-) -> AsyncGenerator[tuple[Cut, Heard], None]:
-    pilots: list[tuple[Cut, Window, Heard]] = []
+) -> AsyncGenerator[tuple[Cut, WindowResult], None]:
+    pilots: list[tuple[Cut, Window, WindowResult]] = []
     while (sent := await _next(windows, sending)) is not None:
         cut, window, result = sent
         heard = await result
@@ -218,13 +218,13 @@ async def _in_order(
             yield pair
 
 
-async def _agreed(pilots: list[tuple[Cut, Window, Heard]], hear: Hear, language: _Language) -> list[tuple[Cut, Heard]]:
+async def _agreed(pilots: list[tuple[Cut, Window, WindowResult]], hear: Recognize, language: _Language) -> list[tuple[Cut, WindowResult]]:
     """Settle the language by the pilots, and hear again the one that took another without being sure."""
     language.found([(window.audio.seconds, heard) for _, window, heard in pilots])
     return [(cut, await _in_language(window, heard, hear, language)) for cut, window, heard in pilots]
 
 
-async def _in_language(window: Window, heard: Heard, hear: Hear, language: _Language) -> Heard:
+async def _in_language(window: Window, heard: WindowResult, hear: Recognize, language: _Language) -> WindowResult:
     """Decode a window again in the language of the audio if it was decoded in another one without being sure."""
     return await hear(replace(window, options=replace(window.options, language=language.code))) if language.doubts(heard) else heard
 

@@ -113,7 +113,9 @@ class Synthesis:
 
     async def _empty_plan(self, request: SynthesisRequest) -> tuple[SpeechPlan, Legibility]:
         """Plan everything but the text. The legibility fills the warnings of the plan."""
-        voice = await self._voices.role(request.model, request.voice, request.voice_options, speed=request.speed, language=request.language)
+        voice = await self._voices.resolve(
+            request.model, request.voice, request.voice_options, speed=request.speed, language=request.language
+        )
         prosody = await self._prosody(voice)
         others = self._pool.registry.models(Task.TTS)
         legibility = Legibility(voice.model, prosody.speaker, others, scripts=self._defaults.other_scripts)

@@ -59,7 +59,7 @@ class VoiceResolver:
         self.library = library
         self.folder = folder or VoiceFolder(None)
 
-    async def role(
+    async def resolve(
         self, model: str, voice: str | None, manner: VoiceOptions, *, speed: float | None, language: str | None
     ) -> ResolvedVoice:
         """Decide who speaks, and how.

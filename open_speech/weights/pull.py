@@ -14,7 +14,7 @@ from open_speech.weights.landing import sha256_of
 from open_speech.weights.manifest import Manifest
 from open_speech.weights.progress import Meter
 from open_speech.weights.reach import SourceFailed
-from open_speech.weights.sources import CACHE, HUB, LOCAL, Courier, name_of
+from open_speech.weights.sources import CACHE, HUB, LOCAL, Downloader, name_of
 
 _NAMED = 3
 """How many missing files an error names before it only counts."""
@@ -28,11 +28,11 @@ def is_by_hand(folder: Path) -> bool:
 class Pull:
     """Brings a model's folder to completeness: what lies there, then the hub cache, then the catalog's sources in order."""
 
-    def __init__(self, model: ModelEntry, folder: Path, meter: Meter, courier: Courier, hub: Hub, *, offline: bool) -> None:  # noqa: PLR0913
+    def __init__(self, model: ModelEntry, folder: Path, meter: Meter, downloader: Downloader, hub: Hub, *, offline: bool) -> None:  # noqa: PLR0913
         self._model = model
         self._folder = folder
         self._meter = meter
-        self._courier = courier
+        self._downloader = downloader
         self._hub = hub
         self._offline = offline
         self._here: dict[str, WeightFile] = {}
@@ -49,10 +49,10 @@ class Pull:
         self._adopt(plan.files)
         for origin in plan.sources(self._model):
             if isinstance(origin, HubSource) and (missing := self._missing(plan)):
-                source = self._collect(CACHE, self._courier.bring_cached(origin, missing)) or source
+                source = self._collect(CACHE, self._downloader.bring_cached(origin, missing)) or source
         for origin in () if self._offline else plan.sources(self._model):
             if missing := self._missing(plan):
-                source = self._collect(name_of(origin), self._courier.bring(origin, missing)) or source
+                source = self._collect(name_of(origin), self._downloader.bring(origin, missing)) or source
         if missing := self._missing(plan):
             raise self._corrupt or self._unavailable(missing)
         files = tuple(self._here[file.path] for file in plan.files)

@@ -31,7 +31,7 @@ def name_of(source: Source) -> str:
             return INDEX
 
 
-class Courier:
+class Downloader:
     """Carries the files of one model. `incoming` is a folder for archives on their way; the caller deletes it."""
 
     def __init__(self, folder: Path, incoming: Path, meter: Meter, hub: Hub, index: PackageIndex, reach: Reach) -> None:  # noqa: PLR0913

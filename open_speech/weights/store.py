@@ -18,7 +18,7 @@ from open_speech.weights.lock import pull_lock
 from open_speech.weights.progress import Meter, OnProgress, Progress
 from open_speech.weights.pull import Pull, is_by_hand
 from open_speech.weights.reach import Reach
-from open_speech.weights.sources import Courier, discard
+from open_speech.weights.sources import Downloader, discard
 
 _MOST_PARTS = 3
 _PART = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -107,10 +107,10 @@ class Store:
                     tell(progress)
 
                 meter = Meter(model.id, told, limit_bytes=self._max_bytes)
-                courier = Courier(folder, self._incoming(model), meter, self._hub, self._index, self._reach)
+                downloader = Downloader(folder, self._incoming(model), meter, self._hub, self._index, self._reach)
                 had_folder = folder.exists()
                 try:
-                    Pull(model, folder, meter, courier, self._hub, offline=self._offline).run()
+                    Pull(model, folder, meter, downloader, self._hub, offline=self._offline).run()
                 except ModelTooLarge:
                     # What has come so far would fill the disk, repository by repository. Files of the operator's own stay.
                     for left in folder.rglob("*.part") if had_folder else ():

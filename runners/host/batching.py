@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from open_speech.audio import Audio
-from open_speech.backends import BatchSynthesizer, Heard, Utterance, Window, WindowTranscriber
+from open_speech.backends import BatchSynthesizer, Utterance, Window, WindowResult, WindowTranscriber
 from open_speech.errors import SpeechError
 from runners.host.call_queue import fail
 
@@ -36,7 +36,7 @@ class Ask(Generic[W]):
     """Its length."""
     kind: Hashable
     """Only windows of one kind share a batch: the model they need."""
-    asker: str
+    caller: str
     """The request it belongs to."""
     urgency: int = 0
     """What is more urgent goes first."""
@@ -71,8 +71,8 @@ class Batches(Generic[W, R]):
     def submit(self, ask: Ask[W]) -> Future[R]:
         """Put a window into the queue; cancelling the future takes it out as long as it waits."""
         with self._changed:
-            turn = max(self._clock, self._next_turn.get(ask.asker, 0.0))
-            self._next_turn[ask.asker] = turn + ask.seconds
+            turn = max(self._clock, self._next_turn.get(ask.caller, 0.0))
+            self._next_turn[ask.caller] = turn + ask.seconds
             waiting: _Waiting[W, R] = _Waiting(ask, turn)
             self._waiting.append(waiting)
             self._start_threads()
@@ -153,11 +153,11 @@ class SameModel:
         return id(self.backend)
 
 
-def hear_batch(kind: Hashable, windows: Sequence[Window]) -> Sequence[Heard | SpeechError]:
+def transcribe_batch(kind: Hashable, windows: Sequence[Window]) -> Sequence[WindowResult | SpeechError]:
     """Transcribe a batch of windows with the model that they need."""
     assert isinstance(kind, SameModel)
     backend: WindowTranscriber = kind.backend
-    return backend.hear(windows)
+    return backend.transcribe_windows(windows)
 
 
 def speak_batch(kind: Hashable, utterances: Sequence[Utterance]) -> Sequence[Audio | SpeechError]:

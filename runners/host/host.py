@@ -20,13 +20,13 @@ from open_speech.audio import Audio
 from open_speech.backends import (
     BatchSynthesizer,
     Diarizer,
-    Heard,
     Setup,
     SpeechOptions,
     Synthesizer,
     Transcriber,
     Utterance,
     Window,
+    WindowResult,
     WindowTranscriber,
 )
 from open_speech.concurrency.blocking_iterators import at_a_stretch, step_by_step
@@ -35,7 +35,6 @@ from open_speech.dispatch.frames import (
     Call,
     DiarizeCall,
     Frame,
-    HearCall,
     KeptModels,
     Kind,
     LoadModel,
@@ -47,16 +46,17 @@ from open_speech.dispatch.frames import (
     T,
     TranscribeCall,
     UnloadModel,
+    WindowCall,
     audio_frame,
     error_frame,
-    heard_frame,
+    transcript_frame,
     turns_frame,
     window_frame,
 )
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.registry import Registry
 from open_speech.weights import Store
-from runners.host.batching import SECONDS_PER_CHAR, Ask, Batches, SameModel, hear_batch, speak_batch
+from runners.host.batching import SECONDS_PER_CHAR, Ask, Batches, SameModel, speak_batch, transcribe_batch
 from runners.host.call_queue import CallQueue, give_up_after
 from runners.host.device import has_cuda
 from runners.host.memory import Aftercare, resident_bytes
@@ -119,7 +119,7 @@ class Host:
         self._files = Files(registry, store)
         self._options = options
         self._line = CallQueue(threads)
-        self._batches: Batches[Window, Heard | SpeechError] = Batches(hear_batch, size=max(1, batch), workers=threads)
+        self._batches: Batches[Window, WindowResult | SpeechError] = Batches(transcribe_batch, size=max(1, batch), workers=threads)
         self._utterances: Batches[Utterance, Audio | SpeechError] = Batches(speak_batch, size=max(1, batch), workers=threads)
         self._many = batch > 0
         self._residency: Residency[Backend] = Residency(self._load, ttl_s=options.ttl_s, limit=options.limit, clock=time.monotonic)
@@ -133,7 +133,7 @@ class Host:
     def call(self, call: Call) -> AsyncGenerator[bytes, None]:
         """Return the answer to a call, as bytes of frames. Closing it stops the work within the current piece."""
         match call:
-            case HearCall():
+            case WindowCall():
                 return self._hear(call)
             case TranscribeCall():
                 return self._transcribe(call)
@@ -171,11 +171,11 @@ class Host:
         def work(backend: Transcriber) -> AsyncGenerator[Frame, None]:
             # A whole file: a short clip that comes meanwhile must not wait for its end.
             turn = self._line.turn(call.urgency, call.patience_s)
-            return step_by_step(lambda: map(heard_frame, backend.transcribe(audio, options)), turn)
+            return step_by_step(lambda: map(transcript_frame, backend.transcribe(audio, options)), turn)
 
         return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
 
-    def _hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+    def _hear(self, call: WindowCall) -> AsyncGenerator[bytes, None]:
         """Answer with one JSON frame: what was heard in the window, which is decoded together with others that wait."""
         audio, options = call.unpack()
 

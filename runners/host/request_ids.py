@@ -23,7 +23,7 @@ class _Sender(TextMapPropagator):
 
     def inject(self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter) -> None:
         """Write the id of what is being done."""
-        if (doing := logs.errand()) is not None:
+        if (doing := logs.context()) is not None:
             setter.set(carrier, HEADER, doing.id)
 
     @property

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from open_speech.backends import STT_RATE, Heard, TranscribeOptions, Window
+from open_speech.backends import STT_RATE, TranscribeOptions, Window, WindowResult
 from open_speech.errors import SpeechError
 from runners.support.whisper_checks import (
     LEAST_LOGPROB,
@@ -88,16 +88,16 @@ class WindowDecoder:
         self._tokenizers: dict[tuple[str, str], Tokenizer] = {}
         self._suppressed = list(get_suppressed_tokens(self._tokenizer(self._languages[0], "transcribe"), [-1]))
 
-    def hear(self, windows: Sequence[Window], spoken: Sequence[str | None | SpeechError]) -> list[Heard | SpeechError]:
+    def transcribe_windows(self, windows: Sequence[Window], spoken: Sequence[str | None | SpeechError]) -> list[WindowResult | SpeechError]:
         """Decode windows together. `spoken` holds for each its language, None to detect it, or the error that is its result."""
-        results: list[Heard | SpeechError] = [Heard("", 0.0)] * len(windows)
+        results: list[WindowResult | SpeechError] = [WindowResult("", 0.0)] * len(windows)
         jobs = []
         for at, (window, language) in enumerate(zip(windows, spoken, strict=True)):
             samples = window.audio.samples
             if isinstance(language, SpeechError):
                 results[at] = language
             elif len(samples) < SHORTEST or np.abs(samples).max() < SILENT:
-                results[at] = Heard(language or self._languages[0], 1.0 if language else 0.0)
+                results[at] = WindowResult(language or self._languages[0], 1.0 if language else 0.0)
             else:
                 jobs.append(self._job(at, window, language))
         self._round(jobs)
@@ -110,7 +110,7 @@ class WindowDecoder:
             first = next(other for other in jobs if other.at == job.at)
             first.segments += [moved(segment, job.offset) for segment in job.segments]
         for job in jobs:
-            results[job.at] = Heard(job.language or self._languages[0], job.probability, tuple(job.segments))
+            results[job.at] = WindowResult(job.language or self._languages[0], job.probability, tuple(job.segments))
         return results
 
     def _job(self, at: int, window: Window, language: str | None) -> Job:

@@ -21,7 +21,16 @@ from runners.catalog.placement import Placement, plan
 from runners.host.host import Host
 from runners.host.request_ids import send_along
 from runners.host.service_link import ServiceLink
-from runners.wiring.factories import casting, host_options, pronunciation, pull_guard, registry, served_store, speech_cache, speech_model
+from runners.wiring.factories import (
+    host_options,
+    pronunciation,
+    pull_guard,
+    registry,
+    served_store,
+    speech_cache,
+    speech_model,
+    voice_resolver,
+)
 
 
 def service_of(entry: BackendEntry) -> Any:
@@ -86,7 +95,7 @@ def _engine(settings: Settings, links: Mapping[str, Link], served: Mapping[str, 
         ),
         max_queue=settings.os_max_queue,
         patience_s=settings.os_queue_timeout_s,
-        voices=casting(settings, known),
+        voices=voice_resolver(settings, known),
         cache=speech_cache(settings),
         pronunciation=pronunciation(settings),
         meter=meter,

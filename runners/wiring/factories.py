@@ -14,7 +14,7 @@ from typing import Any
 
 from open_speech.backends import ModelEntry, Task
 from open_speech.codecs import isolation
-from open_speech.codecs.isolated import Nursery
+from open_speech.codecs.isolated import ForkServer
 from open_speech.config import Settings
 from open_speech.errors import SpeechError
 from open_speech.http import tls
@@ -75,7 +75,7 @@ def presets(settings: Settings) -> Presets:
     return Presets() if path is None else read_presets(path.expanduser())
 
 
-def casting(settings: Settings, registry: Registry) -> VoiceResolver:
+def voice_resolver(settings: Settings, registry: Registry) -> VoiceResolver:
     """Gather every voice that can be asked for by name. Raises SettingsError for a wrong file of presets."""
     library = Library(settings.os_voice_library_path.expanduser(), limit=settings.os_voice_library_max_count)
     folder = settings.tts_voice_dir
@@ -97,7 +97,7 @@ def listening(settings: Settings) -> dict[str, dict[str, Any]]:
     return {**http, "ssl": {"enabled": True, "certfile": str(shown.certfile), "keyfile": str(shown.keyfile)}}
 
 
-def decoding(settings: Settings, *, at_once: bool = True) -> AbstractContextManager[Nursery | None]:
+def decoding(settings: Settings, *, at_once: bool = True) -> AbstractContextManager[ForkServer | None]:
     """Have files decoded where the settings want them to be, as long as this is open.
 
     Whoever composes a process opens it, whatever the process is for: an answer of another server is as little trusted as an upload. Without
@@ -108,13 +108,13 @@ def decoding(settings: Settings, *, at_once: bool = True) -> AbstractContextMana
     return isolation(memory_mb=settings.os_decode_memory_mb, quiet_s=settings.os_decode_timeout_s, at_once=at_once)
 
 
-async def report_sandbox(nursery: Nursery | None) -> None:
+async def report_sandbox(fork_server: ForkServer | None) -> None:
     """Log how the processes that decode files are confined."""
-    if nursery is None:
+    if fork_server is None:
         log.warning("files are decoded in the server's own process, without a sandbox, because OS_DECODE_IN_CHILD is off")
         return
     try:
-        found = await asyncio.to_thread(nursery.in_force)
+        found = await asyncio.to_thread(fork_server.in_force)
     except SpeechError as error:
         log.warning("files cannot be decoded: %s", error)
     else:

@@ -17,7 +17,7 @@ from open_speech import config
 from open_speech.api.metrics import Elsewhere, of_process
 from open_speech.api.wyoming.access import ConnectionLimit
 from open_speech.api.wyoming.info import Offer
-from open_speech.api.wyoming.server import PIPE, Door, serving
+from open_speech.api.wyoming.server import PIPE, WyomingServer, serving
 from open_speech.api.wyoming.service import Rules, Service
 from open_speech.backends import ModelEntry, TranscribeOptions
 from open_speech.concurrency.graceful_shutdown import held_back
@@ -75,17 +75,17 @@ async def acquaint(engine: Engine, settings: Settings) -> None:
             await asyncio.to_thread(ask, engine.registry, settings)
 
 
-def door_of(settings: Settings) -> Door:
+def server_of(settings: Settings) -> WyomingServer:
     """Say where Wyoming listens. Raises SettingsError."""
     host = f"[{settings.os_wyoming_host}]" if ":" in settings.os_wyoming_host else settings.os_wyoming_host
     uri = settings.os_wyoming_uri or f"tcp://{host}:{settings.os_wyoming_port}"
-    return Door(uri, settings.os_wyoming_zeroconf_name if settings.os_wyoming_zeroconf else None)
+    return WyomingServer(uri, settings.os_wyoming_zeroconf_name if settings.os_wyoming_zeroconf else None)
 
 
 def admission_of(settings: Settings) -> ConnectionLimit:
     """Say who may connect. Raises SettingsError."""
     try:
-        return ConnectionLimit(networks(settings.os_wyoming_allowed_hosts), seats=settings.os_wyoming_max_connections)
+        return ConnectionLimit(networks(settings.os_wyoming_allowed_hosts), slots=settings.os_wyoming_max_connections)
     except ValueError as error:
         raise SettingsError(f"OS_WYOMING_ALLOWED_HOSTS: {error}") from None
 
@@ -129,7 +129,7 @@ class Gateway:
         return [] if self._engine is None else dumped(of_process(self._engine.meter, self._engine))
 
     async def _listen(self, engine: Engine) -> None:
-        service, door, admission = service_of(engine, self._settings), door_of(self._settings), admission_of(self._settings)
+        service, door, admission = service_of(engine, self._settings), server_of(self._settings), admission_of(self._settings)
         await acquaint(engine, self._settings)
         while True:
             try:
@@ -151,7 +151,7 @@ def dependency(settings: Settings, placements: Iterable[Placement]) -> dict[str,
             "OS_WYOMING_ALLOWED_HOSTS: set the addresses that may connect. Wyoming has no API keys, so every machine in the network "
             "could bypass OS_API_KEY; `0.0.0.0/0,::/0` allows all addresses."
         )
-    if door_of(settings).uri == PIPE:
+    if server_of(settings).uri == PIPE:
         raise SettingsError(f"OS_WYOMING_URI: the server cannot use {PIPE}; run `open-speech wyoming --uri {PIPE}` instead")
     return {"wyoming_door": bentoml.depends(_gateway(topology.dependencies(placements)))}
 

@@ -19,7 +19,7 @@ from open_speech.codecs import blocks, decode, isolation
 from open_speech.codecs import isolated as module
 from open_speech.codecs.blocks import collect
 from open_speech.codecs.decode import blocks as blocks_here
-from open_speech.codecs.isolated import Nursery
+from open_speech.codecs.isolated import ForkServer
 
 RATE = 16_000
 FORMATS = [
@@ -36,14 +36,14 @@ Media = Callable[..., bytes]
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with isolation(memory_mb=256, quiet_s=20) as nursery:
-        yield nursery
+def fork_server() -> Iterator[ForkServer]:
+    with isolation(memory_mb=256, quiet_s=20) as fork_server:
+        yield fork_server
 
 
 @pytest.mark.parametrize(("container", "codec", "rate"), FORMATS, ids=[" in ".join(reversed(names)) for *names, _ in FORMATS])
 def test_every_format_is_decoded_in_the_sandbox_as_it_is_without(
-    nursery: Nursery, media: Media, tone: Callable[..., Audio], container: str, codec: str, rate: int
+    fork_server: ForkServer, media: Media, tone: Callable[..., Audio], container: str, codec: str, rate: int
 ) -> None:
     file = media(container, codec, tone(1.0, rate).samples[np.newaxis], rate)
     expected = collect(blocks_here(file, RATE, max_seconds=9), RATE)
@@ -51,7 +51,9 @@ def test_every_format_is_decoded_in_the_sandbox_as_it_is_without(
     np.testing.assert_array_equal(decode(file, RATE, max_seconds=9).samples, expected.samples)
 
 
-def test_a_file_on_disk_is_read_by_its_descriptor_alone(nursery: Nursery, media: Media, tone: Callable[..., Audio], tmp_path: Path) -> None:
+def test_a_file_on_disk_is_read_by_its_descriptor_alone(
+    fork_server: ForkServer, media: Media, tone: Callable[..., Audio], tmp_path: Path
+) -> None:
     file = tmp_path / "private" / "upload"
     file.parent.mkdir(mode=0o700)
     file.write_bytes(media("flac", "flac", tone(1.0, RATE).samples[np.newaxis], RATE))
@@ -67,8 +69,8 @@ def children() -> list[psutil.Process]:
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="the sandbox is Linux's")
-def test_each_process_with_a_file_is_confined(nursery: Nursery, media: Media, tone: Callable[..., Audio]) -> None:
-    reported = nursery.in_force()
+def test_each_process_with_a_file_is_confined(fork_server: ForkServer, media: Media, tone: Callable[..., Audio]) -> None:
+    reported = fork_server.in_force()
     assert reported.no_new_privs
     assert reported.no_capabilities
     assert reported.not_dumpable
@@ -108,12 +110,12 @@ def test_the_nursery_is_started_without_the_environment_of_the_server(tmp_path: 
     interpreter.chmod(stat.S_IRWXU)
     monkeypatch.setenv("OS_API_KEY", "sesame")
     monkeypatch.setattr(sys, "executable", str(interpreter))
-    nursery = Nursery(memory_mb=64, quiet_s=1)
-    nursery.start()
-    assert nursery._end is not None
-    process = nursery._end.peek()[2][0]  # type: ignore[index]
+    fork_server = ForkServer(memory_mb=64, quiet_s=1)
+    fork_server.start()
+    assert fork_server._end is not None
+    process = fork_server._end.peek()[2][0]  # type: ignore[index]
     process.wait(30)
     monkeypatch.undo()
-    nursery.close()
+    fork_server.close()
     names = {line.partition("=")[0] for line in seen.read_text(encoding="utf-8").splitlines()}
     assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PYTHONPATH", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}

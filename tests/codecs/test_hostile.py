@@ -11,7 +11,7 @@ import pytest
 
 from open_speech.audio import Audio
 from open_speech.codecs import decode, encoder, isolation
-from open_speech.codecs.isolated import Nursery
+from open_speech.codecs.isolated import ForkServer
 from open_speech.errors import AudioTooLong, InvalidAudio
 from tests.codecs.timed import timed
 
@@ -29,9 +29,9 @@ RARER = [
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with isolation(memory_mb=256, quiet_s=5) as nursery:
-        yield nursery
+def fork_server() -> Iterator[ForkServer]:
+    with isolation(memory_mb=256, quiet_s=5) as fork_server:
+        yield fork_server
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ COMMON = ["wav", "mp3", "opus", "flac", "aac", "mp4", "webm", "mpegts", "mov", "
 
 
 @pytest.mark.parametrize("format", [*COMMON, *(row[0] for row in RARER)])
-def test_a_damaged_file_is_sound_or_a_problem(nursery: Nursery, files: dict[str, bytes], format: str) -> None:
+def test_a_damaged_file_is_sound_or_a_problem(fork_server: ForkServer, files: dict[str, bytes], format: str) -> None:
     for seed in SEEDS:
         try:
             audio = decode(damaged(files[format], seed), RATE, max_seconds=LONGEST_S)
@@ -88,7 +88,7 @@ def test_a_damaged_file_is_sound_or_a_problem(nursery: Nursery, files: dict[str,
     assert decode(files[format], RATE, max_seconds=LONGEST_S).seconds == pytest.approx(1, abs=0.15)
 
 
-def test_many_damaged_files_leave_nothing_behind(nursery: Nursery, files: dict[str, bytes]) -> None:
+def test_many_damaged_files_leave_nothing_behind(fork_server: ForkServer, files: dict[str, bytes]) -> None:
     def decode_all(seeds: range) -> None:
         for seed in seeds:
             for file in files.values():
@@ -127,6 +127,6 @@ FORGED = {
 
 
 @pytest.mark.parametrize("data", FORGED.values(), ids=FORGED)
-def test_a_forged_file_is_refused(nursery: Nursery, data: bytes) -> None:
+def test_a_forged_file_is_refused(fork_server: ForkServer, data: bytes) -> None:
     with pytest.raises(InvalidAudio):
         decode(data, RATE, max_seconds=LONGEST_S)

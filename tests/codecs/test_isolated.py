@@ -16,7 +16,7 @@ from open_speech.codecs import blocks, decode, encoder, isolation, stated_second
 from open_speech.codecs.blocks import collect
 from open_speech.codecs.decode import blocks as blocks_here
 from open_speech.codecs.decode import needs_codec
-from open_speech.codecs.isolated import Nursery
+from open_speech.codecs.isolated import ForkServer
 from open_speech.errors import AudioTooLong, InvalidAudio
 from tests.waiting import until
 
@@ -42,13 +42,13 @@ def is_of_the_nursery(process: psutil.Process) -> bool:
 
 
 @pytest.fixture
-def nursery() -> Iterator[Nursery]:
-    with isolation(memory_mb=128, quiet_s=20) as nursery:
-        yield nursery
+def fork_server() -> Iterator[ForkServer]:
+    with isolation(memory_mb=128, quiet_s=20) as fork_server:
+        yield fork_server
 
 
 @pytest.mark.parametrize("format", ["mp3", "opus", "flac", "aac", "wav"])
-def test_what_is_decoded_elsewhere_is_the_same(nursery: Nursery, tone: Tone, tmp_path: Path, format: str) -> None:
+def test_what_is_decoded_elsewhere_is_the_same(fork_server: ForkServer, tone: Tone, tmp_path: Path, format: str) -> None:
     data = written(format, tone(12.0, 24_000))
     (tmp_path / "upload").write_bytes(data)
     expected = collect(blocks_here(data, RATE, max_seconds=60), RATE)
@@ -61,27 +61,27 @@ def test_16_bit_pcm_needs_no_codec_and_no_process(tone: Tone) -> None:
         False, False, True, True,
     ]  # fmt: skip
     before = processes()
-    with isolation(memory_mb=64, quiet_s=1) as nursery:
-        nursery.close()
+    with isolation(memory_mb=64, quiet_s=1) as fork_server:
+        fork_server.close()
         assert decode(wav_bytes(tone(1.0, RATE)), RATE, max_seconds=9).seconds == 1
         assert collect(blocks(bytes(RATE), RATE, max_seconds=9, raw_rate=RATE), RATE).seconds == 0.5
         assert processes() == before
 
 
 def test_how_long_a_file_says_that_it_is_is_asked_there_too(
-    nursery: Nursery, tone: Tone, media: Callable[..., bytes], tmp_path: Path
+    fork_server: ForkServer, tone: Tone, media: Callable[..., bytes], tmp_path: Path
 ) -> None:
     files = {"film": media("mp4", "aac", tone(3.0, 48_000).samples[np.newaxis], 48_000), "letter": b"no media" * 99}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     assert [stated_seconds(tmp_path / name) for name in (*files, "nowhere")] == [pytest.approx(3, abs=0.1), None, None]
-    nursery.close()
+    fork_server.close()
     assert not processes()
     assert stated_seconds(tmp_path / "film") == pytest.approx(3, abs=0.1)
     assert processes()  # it was started again for this
 
 
-def test_a_problem_with_a_file_is_told_as_it_is_here(nursery: Nursery, tone: Tone) -> None:
+def test_a_problem_with_a_file_is_told_as_it_is_here(fork_server: ForkServer, tone: Tone) -> None:
     with pytest.raises(InvalidAudio, match="^Invalid file format") as refused:
         decode(b"a letter, not a sound" * 99, RATE, max_seconds=9)
     assert refused.value.param == "file"
@@ -99,7 +99,7 @@ def test_a_file_that_takes_too_much_memory_ends_with_its_own_decoder(tone: Tone,
         assert decode(one_packet, RATE, max_seconds=9).seconds == 5
 
 
-def test_a_tag_of_a_quarter_gigabyte_is_not_kept(nursery: Nursery, tone: Tone, tmp_path: Path) -> None:
+def test_a_tag_of_a_quarter_gigabyte_is_not_kept(fork_server: ForkServer, tone: Tone, tmp_path: Path) -> None:
     size = 250 << 20  # of a picture before the sound; most of it is a hole that takes no disk
     file = tmp_path / "big picture.mp3"
     with file.open("wb") as output:
@@ -118,7 +118,7 @@ def test_a_file_that_keeps_its_decoder_busy_without_a_sound_is_given_up(tone: To
         decode(long_silence("webm", hours=3, seekable=False), 192_000, max_seconds=1e9)
 
 
-def test_a_decoder_that_dies_costs_its_own_file_alone(nursery: Nursery, tone: Tone) -> None:
+def test_a_decoder_that_dies_costs_its_own_file_alone(fork_server: ForkServer, tone: Tone) -> None:
     files = [written("mp3", tone(seconds, RATE)) for seconds in (200.0, 100.0)]
     first, second = (blocks(file, RATE, max_seconds=999) for file in files)
     next(first)
@@ -129,7 +129,7 @@ def test_a_decoder_that_dies_costs_its_own_file_alone(nursery: Nursery, tone: To
     assert collect(second, RATE).seconds == pytest.approx(100, abs=0.2)
 
 
-def test_a_nursery_that_was_killed_is_started_again(nursery: Nursery, tone: Tone) -> None:
+def test_a_nursery_that_was_killed_is_started_again(fork_server: ForkServer, tone: Tone) -> None:
     file = written("mp3", tone(1.0, RATE))
     for _ in range(3):
         for _ in range(2):  # the first may have the child that waited when the nursery was killed
@@ -137,7 +137,7 @@ def test_a_nursery_that_was_killed_is_started_again(nursery: Nursery, tone: Tone
         processes()[0].kill()
 
 
-def test_a_listener_who_leaves_ends_the_decoder(nursery: Nursery, tone: Tone) -> None:
+def test_a_listener_who_leaves_ends_the_decoder(fork_server: ForkServer, tone: Tone) -> None:
     sound = blocks(written("mp3", tone(300.0, RATE)), RATE, max_seconds=999)
     next(sound)
     until(lambda: len(processes()) == 3)  # the nursery, the child of this file, the next one
@@ -145,7 +145,7 @@ def test_a_listener_who_leaves_ends_the_decoder(nursery: Nursery, tone: Tone) ->
     until(lambda: len(processes()) == 2)
 
 
-def test_files_are_decoded_side_by_side_and_nothing_is_left_open(nursery: Nursery, tone: Tone) -> None:
+def test_files_are_decoded_side_by_side_and_nothing_is_left_open(fork_server: ForkServer, tone: Tone) -> None:
     lengths = [1.0 + n / 2 for n in range(8)]
     files = [written("flac", tone(length, RATE)) for length in lengths]
     descriptors = Path("/proc/self/fd")
@@ -157,10 +157,10 @@ def test_files_are_decoded_side_by_side_and_nothing_is_left_open(nursery: Nurser
 
 
 def test_the_decoders_know_none_of_our_secrets_and_outlive_a_signal_to_stop(
-    nursery: Nursery, tone: Tone, monkeypatch: pytest.MonkeyPatch
+    fork_server: ForkServer, tone: Tone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OS_API_KEY", "sesame")
-    nursery.close()
+    fork_server.close()
     file = written("mp3", tone(300.0, RATE))
     sound = blocks(file, RATE, max_seconds=999)
     next(sound)

@@ -9,22 +9,22 @@ from open_speech.errors import Overloaded
 
 
 def test_a_seat_is_free_again_when_its_connection_ends() -> None:
-    seats = Slots(1)
+    slots = Slots(1)
     for _ in range(2):
-        with seats.taken(), pytest.raises(Overloaded, match="OS_STREAM_MAX_CONNECTIONS"), seats.taken():
+        with slots.taken(), pytest.raises(Overloaded, match="OS_STREAM_MAX_CONNECTIONS"), slots.taken():
             raise AssertionError("there was no seat")
 
 
 def test_one_key_takes_no_more_than_its_share_and_gets_it_back() -> None:
-    seats = Slots(4, each=2)
+    slots = Slots(4, each=2)
     for _ in range(2):
         with ExitStack() as stack:
             for holder in ("ann", "ann", "bob"):
-                stack.enter_context(seats.taken(holder))
-            with pytest.raises(Overloaded, match="OS_KEY_SHARE"), seats.taken("ann"):
+                stack.enter_context(slots.taken(holder))
+            with pytest.raises(Overloaded, match="OS_KEY_SHARE"), slots.taken("ann"):
                 raise AssertionError("that is more than its share")
-            stack.enter_context(seats.taken("bob"))
-            with pytest.raises(Overloaded, match="Too many"), seats.taken("eve"):
+            stack.enter_context(slots.taken("bob"))
+            with pytest.raises(Overloaded, match="Too many"), slots.taken("eve"):
                 raise AssertionError("all seats are taken")
 
 

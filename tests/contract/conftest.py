@@ -17,7 +17,7 @@ from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.config import Settings
 from open_speech.dispatch.client import RunnerClient, RunnerGone
-from open_speech.dispatch.frames import END, SpeakCall, TranscribeCall, audio_frame, error_frame, heard_frame
+from open_speech.dispatch.frames import END, SpeakCall, TranscribeCall, audio_frame, error_frame, transcript_frame
 from open_speech.errors import BackendFailed
 from open_speech.registry import Defaults, Registry
 from open_speech.transcript import Segment, TranscriptInfo
@@ -97,14 +97,14 @@ class Moody(FakeRunner):
         try:
             if prompt is None:
                 await asyncio.sleep(3600)
-            yield heard_frame(TranscriptInfo("en", 1.0, 1.0)).encode()
-            yield heard_frame(Segment(0, 1, " heard")).encode()
+            yield transcript_frame(TranscriptInfo("en", 1.0, 1.0)).encode()
+            yield transcript_frame(Segment(0, 1, " heard")).encode()
             if prompt == "break":
                 yield error_frame(BackendFailed("The engine broke.")).encode()
             if prompt == "hang":
                 await asyncio.sleep(3600)
             await asyncio.to_thread(self.go_on.wait, PATIENCE_S)
-            yield heard_frame(Segment(1, 2, " more")).encode() + END.encode()
+            yield transcript_frame(Segment(1, 2, " more")).encode() + END.encode()
         except asyncio.CancelledError:
             self.left.set()
             raise

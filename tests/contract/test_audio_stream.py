@@ -226,7 +226,7 @@ def test_a_client_that_leaves_in_the_midst_leaves_nothing_behind(serving: Servin
         for _ in range(5):
             with streaming(url, "vad=false") as client:
                 client.send(tones(16_000))
-        until(lambda: app.state.seats._free == chosen.os_stream_max_connections)
+        until(lambda: app.state.slots._free == chosen.os_stream_max_connections)
 
 
 @pytest.mark.weights

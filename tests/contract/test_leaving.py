@@ -78,9 +78,9 @@ class World:
 
     def is_free(self) -> bool:
         """Whether no connection is open."""
-        states = (self.app.state.seats, self.app.state.realtime_seats)
+        states = (self.app.state.slots, self.app.state.realtime_slots)
         settings = self.app.state.settings
-        return [seats._free for seats in states] == [settings.os_stream_max_connections, settings.os_realtime_max_sessions]
+        return [slots._free for slots in states] == [settings.os_stream_max_connections, settings.os_realtime_max_sessions]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from wyoming.error import Error
 
 from benchmarks.served import free_port
 from open_speech.api.wyoming.access import ConnectionLimit
-from open_speech.api.wyoming.server import Door, serving
+from open_speech.api.wyoming.server import WyomingServer, serving
 from open_speech.app import create_app
 from open_speech.config import Settings
 from open_speech.engine import Engine
@@ -115,7 +115,7 @@ def test_a_realtime_session_has_no_repository_downloaded(server: str) -> None:
 def test_wyoming_has_no_repository_downloaded(settings: Settings, engine: Engine) -> None:
     async def asked() -> Error:
         port = free_port()
-        async with serving(Door(f"tcp://127.0.0.1:{port}"), ConnectionLimit(), service_of(engine, settings)):
+        async with serving(WyomingServer(f"tcp://127.0.0.1:{port}"), ConnectionLimit(), service_of(engine, settings)):
             async with AsyncClient.from_uri(f"tcp://127.0.0.1:{port}") as client:
                 for event in (Transcribe(name=MODEL), AudioStart(16_000, 2, 1), AudioChunk(16_000, 2, 1, bytes(32_000)), AudioStop()):
                     await client.write_event(event.event())

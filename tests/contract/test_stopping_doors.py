@@ -20,7 +20,7 @@ from wyoming.tts import Synthesize
 
 from benchmarks.served import free_port
 from open_speech.api.wyoming.access import ConnectionLimit
-from open_speech.api.wyoming.server import Door, serving
+from open_speech.api.wyoming.server import WyomingServer, serving
 from open_speech.app import create_app
 from open_speech.config import Settings
 from open_speech.engine import Engine
@@ -106,7 +106,7 @@ LISTEN = [Transcribe().event(), AudioStart(**FORM).event(), AudioChunk(**FORM, a
 def test_wyoming_answers_with_an_error_and_closes(engine: Engine, tones_settings: Settings, asked: list[Event]) -> None:
     async def scene() -> list[Event]:
         uri, told = f"tcp://127.0.0.1:{free_port()}", list[Event]()
-        async with serving(Door(uri), ConnectionLimit(), service_of(engine, tones_settings)), AsyncClient.from_uri(uri) as client:
+        async with serving(WyomingServer(uri), ConnectionLimit(), service_of(engine, tones_settings)), AsyncClient.from_uri(uri) as client:
             for event in asked:
                 await client.write_event(event)
             while (event_ := await client.read_event()) is not None:

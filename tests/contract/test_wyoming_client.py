@@ -23,7 +23,7 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 
 from benchmarks.served import ROOT, free_port
 from open_speech.api.wyoming.access import ConnectionLimit
-from open_speech.api.wyoming.server import Door, serving
+from open_speech.api.wyoming.server import WyomingServer, serving
 from open_speech.audio import Audio, concat, from_pcm16, resample
 from open_speech.config import Settings
 from runners.wiring.engine import local_engine
@@ -49,7 +49,10 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @asynccontextmanager
 async def connected(uri: str, settings: Settings) -> AsyncIterator[AsyncClient]:
     """Serve there, and connect the library's own client."""
-    async with serving(Door(uri), ConnectionLimit(), service_of(local_engine(settings), settings)), AsyncClient.from_uri(uri) as client:
+    async with (
+        serving(WyomingServer(uri), ConnectionLimit(), service_of(local_engine(settings), settings)),
+        AsyncClient.from_uri(uri) as client,
+    ):
         yield client
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio, silence
-from open_speech.backends import STT_RATE, Heard, SpeechOptions, TranscribeOptions, Window
+from open_speech.backends import STT_RATE, SpeechOptions, TranscribeOptions, Window, WindowResult
 from open_speech.dispatch.client import ATTEMPTS, RunnerClient, RunnerGone
 from open_speech.dispatch.frames import (
     END,
@@ -24,7 +24,7 @@ from open_speech.dispatch.frames import (
     UnloadModel,
     audio_frame,
     error_frame,
-    heard_frame,
+    transcript_frame,
     window_frame,
 )
 from open_speech.errors import BackendFailed, BackendTimeout, BackendUnavailable, PullNotAllowed, UnknownVoice
@@ -84,7 +84,7 @@ def transcribe(runner: RunnerClient) -> str:
     return asyncio.run(_transcribe(runner))
 
 
-def hear(runner: RunnerClient) -> Heard:
+def hear(runner: RunnerClient) -> WindowResult:
     window = Window(silence(0.1, STT_RATE), TranscribeOptions())
     return asyncio.run(runner.hear("m", window, asker="me"))
 
@@ -99,28 +99,28 @@ def speak(runner: RunnerClient, heard: list[Audio]) -> None:
 
 
 def test_a_transcription_is_put_together_from_its_frames() -> None:
-    runner, _ = client([heard_frame(INFO), heard_frame(SEGMENT), END])
+    runner, _ = client([transcript_frame(INFO), transcript_frame(SEGMENT), END])
     assert transcribe(runner) == " hello"
 
 
-@pytest.mark.parametrize("death", [[RunnerGone("killed")], [heard_frame(INFO), RunnerGone("killed")], [heard_frame(INFO)]])
+@pytest.mark.parametrize("death", [[RunnerGone("killed")], [transcript_frame(INFO), RunnerGone("killed")], [transcript_frame(INFO)]])
 def test_a_transcription_whose_runner_died_is_repeated(death: Script) -> None:
-    runner, _ = client(death, [heard_frame(INFO), heard_frame(SEGMENT), END])
+    runner, _ = client(death, [transcript_frame(INFO), transcript_frame(SEGMENT), END])
     assert transcribe(runner) == " hello"
 
 
 def test_what_was_given_before_its_runner_died_is_not_given_again() -> None:
     second = Segment(1.0, 2.0, " again")
     runner, _ = client(
-        [heard_frame(INFO), heard_frame(SEGMENT), RunnerGone("killed")],
-        [heard_frame(INFO), heard_frame(SEGMENT), heard_frame(second), END],
+        [transcript_frame(INFO), transcript_frame(SEGMENT), RunnerGone("killed")],
+        [transcript_frame(INFO), transcript_frame(SEGMENT), transcript_frame(second), END],
     )
     assert transcribe(runner) == " hello again"
 
 
 @pytest.mark.parametrize("death", [[RunnerGone("killed")], []])
 def test_a_window_whose_runner_died_is_heard_again(death: Script) -> None:
-    heard = Heard("en", 0.9, (SEGMENT,))
+    heard = WindowResult("en", 0.9, (SEGMENT,))
     runner, _ = client(death, [window_frame(heard), END])
     assert hear(runner) == heard
 
@@ -158,7 +158,7 @@ def test_speech_cut_after_its_first_sound_is_an_error_never_a_short_success(cut:
 
 
 def test_a_silent_runner_is_given_up_at_the_deadline_and_its_stream_closed() -> None:
-    runner, link = client([heard_frame(INFO), 60.0], deadline_s=0.05)
+    runner, link = client([transcript_frame(INFO), 60.0], deadline_s=0.05)
     with pytest.raises(BackendTimeout):
         transcribe(runner)
     assert link.closed == 1
@@ -166,7 +166,7 @@ def test_a_silent_runner_is_given_up_at_the_deadline_and_its_stream_closed() -> 
 
 def test_progress_frames_keep_a_slow_load_alive() -> None:
     beat: Script = [0.25, Frame(Kind.PROGRESS, b"{}")]
-    runner, _ = client([*beat * 5, heard_frame(INFO), END], deadline_s=0.8)
+    runner, _ = client([*beat * 5, transcript_frame(INFO), END], deadline_s=0.8)
     assert transcribe(runner) == ""
 
 

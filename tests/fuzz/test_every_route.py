@@ -28,7 +28,7 @@ from benchmarks.served import ROOT, Served, free_port, serve
 from open_speech.api.realtime.secrets import PATHS, Grant
 from open_speech.api.wyoming import messages
 from open_speech.api.wyoming.access import ConnectionLimit
-from open_speech.api.wyoming.server import Door, serving
+from open_speech.api.wyoming.server import WyomingServer, serving
 from open_speech.app import create_app
 from open_speech.config import Settings
 from open_speech.security.network import networks
@@ -213,7 +213,7 @@ def test_wyoming_answers_no_event_of_a_host_that_may_not_connect(settings: Setti
     async def answers() -> dict[str, list[str]]:
         port, found = free_port(), {}
         admission = ConnectionLimit(networks(["192.0.2.0/24"]))
-        async with serving(Door(f"tcp://127.0.0.1:{port}"), admission, service_of(local_engine(settings), settings)):
+        async with serving(WyomingServer(f"tcp://127.0.0.1:{port}"), admission, service_of(local_engine(settings), settings)):
             for name in event_types():
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 await async_write_event(Event(name), writer)

@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Message
 
 from open_speech.errors import Unauthorized
-from open_speech.http.caller import KEY_NAME, NO_PROXIES, Proxies, address_of, caller_of, is_stranger, turn_away
+from open_speech.http.caller import KEY_NAME, NO_PROXIES, Proxies, address_of, caller_of, is_unauthenticated, turn_away
 from open_speech.security.network import networks
 
 
@@ -99,7 +99,12 @@ def test_a_caller_is_a_key_or_an_address() -> None:
 
 
 def test_a_stranger_is_who_came_without_a_key_where_there_are_some() -> None:
-    assert [is_stranger(scope(**more)) for more in ({}, {KEY_NAME: None}, {KEY_NAME: ""}, {KEY_NAME: "ann"})] == [False, True, False, False]
+    assert [is_unauthenticated(scope(**more)) for more in ({}, {KEY_NAME: None}, {KEY_NAME: ""}, {KEY_NAME: "ann"})] == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(("extensions", "answers"), [({}, ["websocket.close"]), ({"websocket.http.response": {}}, None)])

@@ -139,11 +139,11 @@ def test_a_live_pass_that_fails_says_nothing_of_the_pace(meter: Meter, clock: Cl
 
 
 def test_an_unlisted_model_is_counted_as_another_and_named_in_the_log(meter: Meter) -> None:
-    with logs.on(logs.RequestContext("req_1")) as errand, meter.working("stt", "somebody/model", 1.0):
+    with logs.on(logs.RequestContext("req_1")) as context, meter.working("stt", "somebody/model", 1.0):
         pass
     meter.heard("somebody/model", 3.0)
     assert told(meter, "open_speech_audio_in_seconds_total", model="other") == 3
-    assert errand.model == "somebody/model"
+    assert context.model == "somebody/model"
 
 
 def test_an_answer_without_a_body_has_no_first_byte(meter: Meter) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from open_speech.recognition.hallucinations import PHRASES, is_phantom, plain
+from open_speech.recognition.hallucinations import PHRASES, is_hallucination, plain
 from open_speech.transcript import Segment
 
 
@@ -10,21 +10,21 @@ def said(text: str, *, no_speech: float = 0.0, logprob: float = -0.2) -> Segment
 
 @pytest.mark.parametrize("text", [" Thank you.", " Thanks for watching!", "thank you", " Subtitles by the Amara.org community"])
 def test_a_closing_phrase_that_the_decoder_doubts_is_dropped(text: str) -> None:
-    assert is_phantom(said(text, no_speech=0.8), "en")
-    assert is_phantom(said(text, logprob=-0.9), "en")
+    assert is_hallucination(said(text, no_speech=0.8), "en")
+    assert is_hallucination(said(text, logprob=-0.9), "en")
 
 
 def test_people_do_say_thank_you() -> None:
-    assert not is_phantom(said(" Thank you."), "en")
+    assert not is_hallucination(said(" Thank you."), "en")
 
 
 def test_what_only_begins_like_a_phantom_is_kept() -> None:
-    assert not is_phantom(said(" Thank you for the flowers.", no_speech=0.9), "en")
+    assert not is_hallucination(said(" Thank you for the flowers.", no_speech=0.9), "en")
 
 
 def test_a_phrase_is_one_of_its_own_language() -> None:
-    assert is_phantom(said("ご視聴ありがとうございました。", no_speech=0.9), "ja")
-    assert not is_phantom(said("ご視聴ありがとうございました。", no_speech=0.9), "en")
+    assert is_hallucination(said("ご視聴ありがとうございました。", no_speech=0.9), "ja")
+    assert not is_hallucination(said("ご視聴ありがとうございました。", no_speech=0.9), "en")
 
 
 def test_every_phrase_is_written_as_it_is_compared() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio
-from open_speech.backends import Heard, TranscribeOptions, Vad, Window
+from open_speech.backends import TranscribeOptions, Vad, Window, WindowResult
 from open_speech.errors import AudioTooLong, BackendFailed, SpeechError, UnsupportedLanguage
 from open_speech.recognition.segmentation import Cutting
 from open_speech.recognition.transcription import IN_FLIGHT, TranscriptionStream, by_windows, vote
@@ -55,7 +55,7 @@ class Runner:
         self.languages = heard.get("languages", {})
         self.fails_at = heard.get("fails_at")
 
-    async def hear(self, window: Window) -> Heard:
+    async def hear(self, window: Window) -> WindowResult:
         self.windows.append(window)
         number = number_of(window)
         self.out += 1
@@ -70,7 +70,7 @@ class Runner:
         if number == self.fails_at:
             raise UnsupportedLanguage("no", param="language")
         language, probability = (window.options.language, 1.0) if window.options.language else self.languages.get(number, ("en", 0.99))
-        return Heard(language, probability, (Segment(0.0, window.audio.seconds, f" {number}"),))
+        return WindowResult(language, probability, (Segment(0.0, window.audio.seconds, f" {number}"),))
 
 
 @contextmanager
@@ -223,10 +223,10 @@ def test_memory_is_that_of_a_few_windows_however_long_the_audio() -> None:
     ("heard", "winner"),
     [
         ([], None),
-        ([(10.0, Heard("en", 0.5)), (1.0, Heard("de", 1.0))], ("en", pytest.approx(5 / 11))),
-        ([(5.0, Heard("en", 0.4)), (5.0, Heard("de", 0.9))], ("de", 0.45)),
-        ([(5.0, Heard("de", 1.0)), (5.0, Heard("de", 0.8))], ("de", 0.9)),
+        ([(10.0, WindowResult("en", 0.5)), (1.0, WindowResult("de", 1.0))], ("en", pytest.approx(5 / 11))),
+        ([(5.0, WindowResult("en", 0.4)), (5.0, WindowResult("de", 0.9))], ("de", 0.45)),
+        ([(5.0, WindowResult("de", 1.0)), (5.0, WindowResult("de", 0.8))], ("de", 0.9)),
     ],
 )
-def test_the_language_is_voted_for_by_time_and_probability(heard: list[tuple[float, Heard]], winner: object) -> None:
+def test_the_language_is_voted_for_by_time_and_probability(heard: list[tuple[float, WindowResult]], winner: object) -> None:
     assert vote(heard) == winner

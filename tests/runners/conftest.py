@@ -100,7 +100,7 @@ class Upstream(ThreadingHTTPServer):
 
 
 def json_reply(data: Any, status: int = 200, **headers: str) -> Reply:
-    return lambda desk: desk.say(status, "application/json", json.dumps(data).encode(), headers=headers)
+    return lambda management: management.say(status, "application/json", json.dumps(data).encode(), headers=headers)
 
 
 @pytest.fixture(scope="session", name="json_reply")

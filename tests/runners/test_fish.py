@@ -91,35 +91,35 @@ class Server(ThreadingHTTPServer):
         """A client that hangs up is no error here."""
 
 
-def whole(desk: Desk) -> None:
-    desk.say(200, "audio/wav", wav_bytes(SOUND))
+def whole(management: Desk) -> None:
+    management.say(200, "audio/wav", wav_bytes(SOUND))
 
 
-def streamed(desk: Desk) -> None:
+def streamed(management: Desk) -> None:
     """What it sends for `streaming`: a header that knows no length, then the samples of each part of the text."""
-    desk.say(200, "audio/wav", wav_header(44_100, 0), *(PCM[at : at + 10_001] for at in range(0, len(PCM), 10_001)))
+    management.say(200, "audio/wav", wav_header(44_100, 0), *(PCM[at : at + 10_001] for at in range(0, len(PCM), 10_001)))
 
 
-def headless(desk: Desk) -> None:
+def headless(management: Desk) -> None:
     """Some versions lose the header."""
-    desk.say(200, "audio/wav", PCM)
+    management.say(200, "audio/wav", PCM)
 
 
 def fails(status: int, **headers: str) -> Reply:
-    return lambda desk: desk.say(status, "application/json", b'{"message": "no"}', headers=headers)
+    return lambda management: management.say(status, "application/json", b'{"message": "no"}', headers=headers)
 
 
-def breaks_off(desk: Desk) -> None:
-    desk.say(200, "audio/wav", wav_header(44_100, 0), PCM[: 2 * CHUNK_BYTES], end=False)
+def breaks_off(management: Desk) -> None:
+    management.say(200, "audio/wav", wav_header(44_100, 0), PCM[: 2 * CHUNK_BYTES], end=False)
 
 
-def hangs_up(desk: Desk) -> None:
-    desk.close_connection = True
-    desk.connection.close()
+def hangs_up(management: Desk) -> None:
+    management.close_connection = True
+    management.connection.close()
 
 
-def cut_short(desk: Desk) -> None:
-    desk.say(200, "audio/wav", wav_bytes(SOUND)[:-100])
+def cut_short(management: Desk) -> None:
+    management.say(200, "audio/wav", wav_bytes(SOUND)[:-100])
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_the_key_and_the_path_are_the_ones_that_were_set(server: Server) -> None
 
 
 def test_pcm_is_asked_for_without_streaming_and_has_the_models_rate(server: Server) -> None:
-    server.replies = [lambda desk: desk.say(200, "application/octet-stream", PCM)]
+    server.replies = [lambda management: management.say(200, "application/octet-stream", PCM)]
     (first, *_) = backend(server, DEFAULT_FORMAT="pcm").synthesize("Hi.", PLAIN)
     assert first.rate == MODEL.sample_rate
     assert (server.seen[0].body["format"], server.seen[0].body["streaming"]) == ("pcm", False)
@@ -197,10 +197,10 @@ def test_a_recording_is_sent_with_what_is_said_in_it_and_goes_before_any_referen
 def test_sound_is_heard_before_the_server_is_done(server: Server) -> None:
     goes_on = threading.Event()
 
-    def slow(desk: Desk) -> None:
-        desk.say(200, "audio/wav", wav_header(44_100, 0), PCM[: 2 * CHUNK_BYTES], end=False)
+    def slow(management: Desk) -> None:
+        management.say(200, "audio/wav", wav_header(44_100, 0), PCM[: 2 * CHUNK_BYTES], end=False)
         goes_on.wait(PATIENCE_S)
-        desk.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (CHUNK_BYTES, PCM[:CHUNK_BYTES]))
+        management.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (CHUNK_BYTES, PCM[:CHUNK_BYTES]))
 
     server.replies = [slow]
     sound = backend(server).synthesize("Hi.", PLAIN)
@@ -257,11 +257,11 @@ def test_who_would_have_to_wait_too_long_is_told_at_once(server: Server) -> None
         (fails(400), "rejected the request"),
         (fails(401), "OPENAUDIO_API_KEY"),
         (fails(404), "OPENAUDIO_TTS_PATH"),
-        (lambda desk: desk.say(200, "text/html", b"<html>"), "has no speech endpoint"),
-        (lambda desk: desk.say(200, "audio/wav"), "no audio"),
-        (lambda desk: desk.say(200, "audio/mpeg", b"\xff\xfb" + bytes(999)), "`mp3` audio instead of `wav`"),
-        (lambda desk: desk.say(200, "audio/wav", b"ID3\x04" + bytes(999)), "`mp3` audio instead of `wav`"),
-        (lambda desk: desk.say(200, "application/octet-stream", b"OggS" + bytes(999)), "`ogg` audio instead of `wav`"),
+        (lambda management: management.say(200, "text/html", b"<html>"), "has no speech endpoint"),
+        (lambda management: management.say(200, "audio/wav"), "no audio"),
+        (lambda management: management.say(200, "audio/mpeg", b"\xff\xfb" + bytes(999)), "`mp3` audio instead of `wav`"),
+        (lambda management: management.say(200, "audio/wav", b"ID3\x04" + bytes(999)), "`mp3` audio instead of `wav`"),
+        (lambda management: management.say(200, "application/octet-stream", b"OggS" + bytes(999)), "`ogg` audio instead of `wav`"),
     ],
 )
 def test_what_will_not_pass_is_not_tried_again(server: Server, reply: Reply, words: str) -> None:
@@ -283,17 +283,17 @@ def test_half_an_answer_is_an_error_after_what_was_heard_and_is_not_tried_again(
 
 def test_a_server_that_does_not_answer_is_given_up_at_the_deadline(server: Server) -> None:
     given_up = threading.Event()
-    server.replies = [lambda desk: given_up.wait(PATIENCE_S)]
+    server.replies = [lambda management: given_up.wait(PATIENCE_S)]
     with pytest.raises(BackendTimeout):
         say(backend(server, TIMEOUT_SECONDS="0.3"))
     given_up.set()
 
 
 def test_a_server_that_dribbles_is_given_up_at_the_deadline(server: Server) -> None:
-    def dribbles(desk: Desk) -> None:
-        desk.say(200, "audio/wav", wav_header(44_100, 0), end=False)
+    def dribbles(management: Desk) -> None:
+        management.say(200, "audio/wav", wav_header(44_100, 0), end=False)
         while not given_up.wait(0.05):
-            desk.wfile.write(b"%x\r\n%s\r\n" % (CHUNK_BYTES, PCM[:CHUNK_BYTES]))
+            management.wfile.write(b"%x\r\n%s\r\n" % (CHUNK_BYTES, PCM[:CHUNK_BYTES]))
 
     given_up = threading.Event()
     server.replies = [dribbles]
@@ -311,11 +311,11 @@ def test_no_server_at_all_is_unavailable() -> None:
 def test_leaving_closes_the_connection(server: Server) -> None:
     broken = threading.Event()
 
-    def endless(desk: Desk) -> None:
-        desk.say(200, "audio/wav", wav_header(44_100, 0), end=False)
+    def endless(management: Desk) -> None:
+        management.say(200, "audio/wav", wav_header(44_100, 0), end=False)
         try:
             for _ in range(1000):
-                desk.wfile.write(b"%x\r\n%s\r\n" % (len(PCM), PCM))
+                management.wfile.write(b"%x\r\n%s\r\n" % (len(PCM), PCM))
         except OSError:
             broken.set()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio, concat, silence
-from open_speech.backends import STT_RATE, Heard, Setup, TranscribeOptions, Window
+from open_speech.backends import STT_RATE, Setup, TranscribeOptions, Window, WindowResult
 from open_speech.codecs import decode
 from open_speech.errors import BackendFailed, SpeechError, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
 from open_speech.transcript import Segment, TranscriptInfo
@@ -45,12 +45,12 @@ def part(audio: Audio, start: float, end: float) -> Audio:
     return Audio(audio.samples[round(start * STT_RATE) : round(end * STT_RATE)], STT_RATE)
 
 
-def text(heard: Heard | SpeechError) -> str:
-    assert isinstance(heard, Heard), heard
+def text(heard: WindowResult | SpeechError) -> str:
+    assert isinstance(heard, WindowResult), heard
     return "".join(segment.text for segment in heard.segments)
 
 
-def words(heard: Heard | SpeechError) -> list[str]:
+def words(heard: WindowResult | SpeechError) -> list[str]:
     """The words alone: base sets a comma more or less when a clip is padded."""
     return re.findall(r"[\w']+", text(heard).lower())
 
@@ -79,9 +79,9 @@ def test_a_broken_file_is_named(model_folder: Callable[[str], Path], tmp_path: P
 @pytest.mark.weights
 def test_clips_heard_together_say_the_words_that_each_says_alone(moonshine: Moonshine, beckett: Audio, reading: Audio) -> None:
     clips = [part(beckett, 0.0, 5.9), part(reading, 17.3, 20.8), part(reading, 21.0, 28.7)]
-    alone = [words(moonshine.hear([Window(clip, PLAIN)])[0]) for clip in clips]
+    alone = [words(moonshine.transcribe_windows([Window(clip, PLAIN)])[0]) for clip in clips]
     assert all(alone)
-    assert [words(heard) for heard in moonshine.hear([Window(clip, PLAIN) for clip in clips])] == alone
+    assert [words(heard) for heard in moonshine.transcribe_windows([Window(clip, PLAIN) for clip in clips])] == alone
 
 
 @pytest.mark.weights
@@ -92,7 +92,7 @@ def test_what_is_wrong_with_one_window_is_its_own_result(moonshine: Moonshine, b
         TranscribeOptions(task="translate"),
         TranscribeOptions(word_times=True),
     ]
-    results = moonshine.hear([Window(beckett, options) for options in (*wrong, PLAIN)])
+    results = moonshine.transcribe_windows([Window(beckett, options) for options in (*wrong, PLAIN)])
     refused = [(type(error), error.param) for error in results if isinstance(error, SpeechError)]
     assert refused == [
         (UnsupportedLanguage, "language"),
@@ -105,10 +105,10 @@ def test_what_is_wrong_with_one_window_is_its_own_result(moonshine: Moonshine, b
 
 @pytest.mark.weights
 def test_no_window_is_no_work_and_silence_is_no_speech(moonshine: Moonshine, beckett: Audio) -> None:
-    assert moonshine.hear([]) == []
+    assert moonshine.transcribe_windows([]) == []
     quiet = [silence(1.0, STT_RATE), silence(0.0, STT_RATE), part(beckett, 2.0, 2.05), Audio(np.zeros(100, np.float32), STT_RATE)]
-    assert moonshine.hear([Window(audio, PLAIN) for audio in quiet]) == [Heard("en", 1.0)] * 4
-    assert moonshine.hear([Window(beckett, TranscribeOptions(detect_only=True))]) == [Heard("en", 1.0)]
+    assert moonshine.transcribe_windows([Window(audio, PLAIN) for audio in quiet]) == [WindowResult("en", 1.0)] * 4
+    assert moonshine.transcribe_windows([Window(beckett, TranscribeOptions(detect_only=True))]) == [WindowResult("en", 1.0)]
 
 
 @pytest.mark.weights
@@ -117,14 +117,14 @@ def test_noise_and_tones_are_not_guessed_at(moonshine: Moonshine, level: float) 
     random, at = np.random.default_rng(1), np.arange(3 * STT_RATE)
     sounds = [random.normal(0, level, len(at)), random.normal(0, level, STT_RATE), level * np.sin(at * 0.17), 0 * at + level]
     windows = [Window(Audio(sound.astype(np.float32), STT_RATE), PLAIN) for sound in sounds]
-    assert [text(heard) for heard in moonshine.hear(windows)] == [""] * len(sounds)
+    assert [text(heard) for heard in moonshine.transcribe_windows(windows)] == [""] * len(sounds)
 
 
 @pytest.mark.weights
 def test_speech_in_noise_is_no_guess(moonshine: Moonshine, beckett: Audio) -> None:
     noise = np.random.default_rng(2).normal(0, float(np.sqrt(np.mean(beckett.samples**2))) / 3, len(beckett.samples))
     noisy = Audio(beckett.samples + noise.astype(np.float32), STT_RATE)
-    assert "fail" in text(moonshine.hear([Window(noisy, PLAIN)])[0]).lower()
+    assert "fail" in text(moonshine.transcribe_windows([Window(noisy, PLAIN)])[0]).lower()
 
 
 @pytest.mark.weights
@@ -137,8 +137,8 @@ def test_base_hears_the_window_whose_text_it_would_rather_end_at_once(model_fold
 
 @pytest.mark.weights
 def test_log_probabilities_are_told_when_they_are_asked_for(moonshine: Moonshine, beckett: Audio) -> None:
-    plain, told = moonshine.hear([Window(beckett, PLAIN), Window(beckett, TranscribeOptions(logprobs=True))])
-    assert isinstance(plain, Heard) and isinstance(told, Heard)
+    plain, told = moonshine.transcribe_windows([Window(beckett, PLAIN), Window(beckett, TranscribeOptions(logprobs=True))])
+    assert isinstance(plain, WindowResult) and isinstance(told, WindowResult)
     assert plain.segments[0].logprobs == ()
     tokens = told.segments[0].logprobs
     assert "".join(token.text for token in tokens) == told.segments[0].text

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio, concat, silence
-from open_speech.backends import STT_RATE, Heard, ModelEntry, Setup, Task, TranscribeOptions, Window
+from open_speech.backends import STT_RATE, ModelEntry, Setup, Task, TranscribeOptions, Window, WindowResult
 from open_speech.errors import BackendFailed, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
 from runners import catalog
@@ -219,36 +219,36 @@ def test_windows_of_a_batch_are_heard_as_if_alone(parakeet: OnnxAsr, kind: str) 
     mels = PARAKEETS[kind]
     clips = [good_day(mels), good_day(mels, before=0.3), good_day(mels, between=0.3)]
     windows = [Window(clip, TranscribeOptions(word_times=True)) for clip in clips]
-    alone = [parakeet.hear([window])[0] for window in windows]
-    assert parakeet.hear(windows) == alone
-    assert all(isinstance(one, Heard) and one.segments for one in alone)
+    alone = [parakeet.transcribe_windows([window])[0] for window in windows]
+    assert parakeet.transcribe_windows(windows) == alone
+    assert all(isinstance(one, WindowResult) and one.segments for one in alone)
 
 
 def test_what_is_wrong_with_one_window_is_its_own_result(parakeet: OnnxAsr, kind: str) -> None:
     clip = good_day(PARAKEETS[kind])
     asked = [TranscribeOptions(language="de"), TranscribeOptions(), TranscribeOptions(task="translate")]
-    wrong, right, other = parakeet.hear([Window(clip, options) for options in asked])
+    wrong, right, other = parakeet.transcribe_windows([Window(clip, options) for options in asked])
     assert isinstance(wrong, UnsupportedLanguage) and wrong.param == "language"
-    assert isinstance(right, Heard) and "".join(segment.text for segment in right.segments) == " good day."
+    assert isinstance(right, WindowResult) and "".join(segment.text for segment in right.segments) == " good day."
     assert isinstance(other, UnsupportedValue) and other.param == "task"
 
 
 @pytest.mark.parametrize("count", [0, 1, 160, STT_RATE])
 def test_silence_is_heard_as_nothing(parakeet: OnnxAsr, count: int) -> None:
     quiet = Audio(np.zeros(count, np.float32), STT_RATE)
-    assert parakeet.hear([Window(quiet, TranscribeOptions())]) == [Heard("en", 1.0)]
+    assert parakeet.transcribe_windows([Window(quiet, TranscribeOptions())]) == [WindowResult("en", 1.0)]
     assert heard(parakeet, quiet, TranscribeOptions()).segments == ()
 
 
 def test_where_only_the_language_is_wanted_no_text_is_made(parakeet: OnnxAsr, canary: OnnxAsr, kind: str) -> None:
     window = Window(good_day(PARAKEETS[kind]), TranscribeOptions(detect_only=True))
-    assert parakeet.hear([window]) == [Heard("en", 1.0)]
-    (refused,) = canary.hear([window])
+    assert parakeet.transcribe_windows([window]) == [WindowResult("en", 1.0)]
+    (refused,) = canary.transcribe_windows([window])
     assert isinstance(refused, UnsupportedValue) and refused.param == "model"
 
 
 def test_hearing_nothing_at_all_is_an_empty_answer(parakeet: OnnxAsr) -> None:
-    assert parakeet.hear([]) == []
+    assert parakeet.transcribe_windows([]) == []
 
 
 def test_what_a_parakeet_cannot_do_is_refused_at_the_call(parakeet: OnnxAsr) -> None:
@@ -279,8 +279,8 @@ def test_a_canary_writes_in_the_language_of_the_request(canary: OnnxAsr, asked: 
 
 def test_each_window_of_a_canary_has_its_own_language(canary: OnnxAsr) -> None:
     asked = [TranscribeOptions(language="de", logprobs=True), TranscribeOptions(language="en"), TranscribeOptions(word_times=True)]
-    german, english, refused = canary.hear([Window(good_day(128), options) for options in asked])
-    assert isinstance(german, Heard) and isinstance(english, Heard)
+    german, english, refused = canary.transcribe_windows([Window(good_day(128), options) for options in asked])
+    assert isinstance(german, WindowResult) and isinstance(english, WindowResult)
     assert (german.language, german.segments[0].text) == ("de", " hallo Welt.")
     assert [token.text for token in german.segments[0].logprobs] == [" hallo", " Welt", "."]
     assert (english.language, english.segments[0].text) == ("en", " hello world.")

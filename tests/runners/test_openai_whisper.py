@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio, silence
-from open_speech.backends import STT_RATE, Heard, ModelEntry, Setup, Task, TranscribeOptions, Window
+from open_speech.backends import STT_RATE, ModelEntry, Setup, Task, TranscribeOptions, Window, WindowResult
 from open_speech.errors import BackendFailed, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
 from runners.openai_whisper import OpenAIWhisper, decoder_options, in_order, torch_device
@@ -84,8 +84,8 @@ def heard(whisper: OpenAIWhisper, audio: Audio, options: TranscribeOptions) -> T
 
 def told(whisper: OpenAIWhisper, audio: Audio) -> list[tuple[str, float, float]]:
     """What is heard in one window; the figures of the decoder vary in their last digits from thread to thread."""
-    (found,) = whisper.hear([Window(audio, GREEDY)])
-    assert isinstance(found, Heard) and found.language == "de"
+    (found,) = whisper.transcribe_windows([Window(audio, GREEDY)])
+    assert isinstance(found, WindowResult) and found.language == "de"
     return [(segment.text, segment.start, segment.end) for segment in found.segments]
 
 
@@ -115,11 +115,11 @@ def test_beams_and_the_temperature_ladder_are_taken(tiny: OpenAIWhisper) -> None
 
 
 def test_the_language_is_detected_among_those_allowed(tiny: OpenAIWhisper) -> None:
-    free = tiny.hear([Window(NOISE, TranscribeOptions(detect_only=True))])[0]
-    assert isinstance(free, Heard) and 0 < free.language_probability <= 1 and free.segments == ()
+    free = tiny.transcribe_windows([Window(NOISE, TranscribeOptions(detect_only=True))])[0]
+    assert isinstance(free, WindowResult) and 0 < free.language_probability <= 1 and free.segments == ()
     others = tuple(code for code in ("sv", "pl", "de") if code != free.language)
-    (bound,) = tiny.hear([Window(NOISE, TranscribeOptions(detect_only=True, languages=others))])
-    assert isinstance(bound, Heard) and bound.language in others
+    (bound,) = tiny.transcribe_windows([Window(NOISE, TranscribeOptions(detect_only=True, languages=others))])
+    assert isinstance(bound, WindowResult) and bound.language in others
     assert heard(tiny, NOISE, TranscribeOptions(detect_only=True)).info.language == free.language
 
 
@@ -149,13 +149,13 @@ def test_two_calls_at_once_do_not_mix(tiny: OpenAIWhisper) -> None:
 def test_silence_is_heard_as_nothing(tiny: OpenAIWhisper, count: int) -> None:
     quiet = Audio(np.zeros(count, np.float32), STT_RATE)
     assert heard(tiny, quiet, TranscribeOptions()) == Transcript(TranscriptInfo("en", 0.0, count / STT_RATE))
-    assert tiny.hear([Window(quiet, GREEDY)]) == [Heard("de", 1.0)]
+    assert tiny.transcribe_windows([Window(quiet, GREEDY)]) == [WindowResult("de", 1.0)]
 
 
 def test_what_is_wrong_with_one_window_is_its_own_result(tiny: OpenAIWhisper) -> None:
     asked = [TranscribeOptions(language="Klingon"), GREEDY, TranscribeOptions(logprobs=True), TranscribeOptions(languages=("xx",))]
-    wrong, right, untold, none = tiny.hear([Window(NOISE, options) for options in asked])
-    assert isinstance(right, Heard)
+    wrong, right, untold, none = tiny.transcribe_windows([Window(NOISE, options) for options in asked])
+    assert isinstance(right, WindowResult)
     assert isinstance(wrong, UnsupportedLanguage) and wrong.param == "language"
     assert isinstance(untold, UnsupportedValue) and untold.param == "include"
     assert isinstance(none, UnsupportedLanguage) and none.param == "languages"

@@ -88,7 +88,7 @@ def speaker(peer: Any, model: str = "piper", **settings: str) -> WyomingSynthesi
     return made
 
 
-def hear(backend: WyomingTranscriber, audio: Audio = NOISE, options: TranscribeOptions | None = None) -> Transcript:
+def transcribe_windows(backend: WyomingTranscriber, audio: Audio = NOISE, options: TranscribeOptions | None = None) -> Transcript:
     items = list(backend.transcribe(audio, options or TranscribeOptions()))
     info = [item for item in items if isinstance(item, TranscriptInfo)][-1]
     return Transcript(info, tuple(item for item in items if isinstance(item, Segment)))
@@ -101,7 +101,7 @@ def say(backend: WyomingSynthesizer, text: str = "Hello.", options: SpeechOption
 
 def test_all_of_the_audio_goes_out_and_the_text_comes_in(wyoming_peer: Start) -> None:
     peer = wyoming_peer({"describe": INFO, "audio-stop": event("transcript", text="Hello.", language="de")})
-    found = hear(listener(peer), options=TranscribeOptions(hotwords="Ann, Bea"))
+    found = transcribe_windows(listener(peer), options=TranscribeOptions(hotwords="Ann, Bea"))
     assert (found.text, found.info.language, found.info.duration) == ("Hello.", "de", 1.0)
     assert peer.events("transcribe") == [{"name": "a", "transcript_terms": ["Ann", "Bea"]}]
     assert peer.events("audio-start") == [{"rate": STT_RATE, "width": 2, "channels": 1}]
@@ -112,13 +112,13 @@ def test_all_of_the_audio_goes_out_and_the_text_comes_in(wyoming_peer: Start) ->
 def test_a_text_that_is_streamed_comes_sentence_by_sentence(wyoming_peer: Start) -> None:
     chunks = [event("transcript-start"), event("transcript-chunk", text="Ever tried. Ever"), event("transcript-chunk", text=" failed.")]
     peer = wyoming_peer({"describe": INFO, "audio-stop": b"".join([*chunks, event("transcript", text="Ever tried. Ever failed.")])})
-    assert [segment.text for segment in hear(listener(peer)).segments] == ["Ever tried.", " Ever failed."]
+    assert [segment.text for segment in transcribe_windows(listener(peer)).segments] == ["Ever tried.", " Ever failed."]
 
 
 def test_the_language_is_passed_on_and_one_that_the_model_has_not_is_refused_at_the_call(wyoming_peer: Start) -> None:
     peer = wyoming_peer({"describe": INFO, "audio-stop": event("transcript", text="Hi.")})
     backend = listener(peer, languages=("en",))
-    assert hear(backend, options=TranscribeOptions(language="en")).info.language_probability == 1.0
+    assert transcribe_windows(backend, options=TranscribeOptions(language="en")).info.language_probability == 1.0
     assert peer.events("transcribe")[0]["language"] == "en"
     with pytest.raises(UnsupportedLanguage):
         backend.transcribe(NOISE, TranscribeOptions(language="de"))
@@ -128,7 +128,7 @@ def test_the_language_is_passed_on_and_one_that_the_model_has_not_is_refused_at_
 
 def test_a_model_of_the_second_program_is_chosen_by_that(wyoming_peer: Start) -> None:
     peer = wyoming_peer({"describe": INFO, "audio-stop": event("transcript", text="Hi.")})
-    assert hear(listener(peer, "models/b")).text == "Hi."
+    assert transcribe_windows(listener(peer, "models/b")).text == "Hi."
     assert peer.events("select-program") == [{"name": "second"}]
     assert peer.events("transcribe")[0]["name"] == "/data/models/b"
 
@@ -142,7 +142,9 @@ def test_a_program_of_a_server_that_has_several_is_chosen(wyoming_peer: Start) -
 
 def test_windows_are_heard_as_files_are(wyoming_peer: Start) -> None:
     peer = wyoming_peer({"describe": INFO, "audio-stop": event("transcript", text="Hi.", language="en")})
-    heard, refused = listener(peer).hear([Window(NOISE, TranscribeOptions()), Window(NOISE, TranscribeOptions(task="translate"))])
+    heard, refused = listener(peer).transcribe_windows(
+        [Window(NOISE, TranscribeOptions()), Window(NOISE, TranscribeOptions(task="translate"))]
+    )
     assert not isinstance(heard, SpeechError)
     assert [segment.text for segment in heard.segments] == ["Hi."]
     assert isinstance(refused, UnsupportedValue)
@@ -150,7 +152,7 @@ def test_windows_are_heard_as_files_are(wyoming_peer: Start) -> None:
 
 def test_nobody_is_asked_what_is_said_in_silence(wyoming_peer: Start) -> None:
     peer = wyoming_peer({"describe": INFO})
-    assert hear(listener(peer), silence(1.0, STT_RATE)).segments == ()
+    assert transcribe_windows(listener(peer), silence(1.0, STT_RATE)).segments == ()
     assert peer.events("transcribe") == []
 
 
@@ -251,7 +253,7 @@ def test_a_reason_is_read_though_the_server_hung_up_before_all_was_said(wyoming_
 
     peer = wyoming_peer({"describe": INFO, "transcribe": refuses})
     with pytest.raises(BackendFailed, match="no such language"):
-        hear(listener(peer))
+        transcribe_windows(listener(peer))
 
 
 @pytest.mark.parametrize("make", ["hear", "say"])
@@ -263,7 +265,7 @@ def test_who_hangs_up_before_any_answer_is_asked_again(wyoming_peer: Start, make
         peer.says |= {"audio-stop": event("transcript", text="Hi."), "synthesize": spoken()}
 
     peer.says |= {"audio-stop": once, "synthesize": once}
-    assert hear(backend).text == "Hi." if make == "hear" else say(backend).seconds > 0
+    assert transcribe_windows(backend).text == "Hi." if make == "hear" else say(backend).seconds > 0
     assert peer.connections == 3
 
 
@@ -288,7 +290,7 @@ def test_who_does_not_answer_is_left_at_the_deadline(wyoming_peer: Start) -> Non
     left = threading.Event()
     peer = wyoming_peer({"describe": INFO, "audio-stop": lambda connection: left.wait(PATIENCE_S)})
     with pytest.raises(BackendTimeout):
-        hear(listener(peer, TIMEOUT_S="1"))
+        transcribe_windows(listener(peer, TIMEOUT_S="1"))
     left.set()
 
 

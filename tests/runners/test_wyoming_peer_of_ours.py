@@ -12,7 +12,7 @@ import pytest
 from benchmarks.served import free_port
 from open_speech import config
 from open_speech.api.wyoming.access import ConnectionLimit
-from open_speech.api.wyoming.server import Door, serving
+from open_speech.api.wyoming.server import WyomingServer, serving
 from open_speech.audio import concat, resample, silence
 from open_speech.backends import STT_RATE, Setup, SpeechOptions, Task, TranscribeOptions
 from open_speech.config import Settings
@@ -36,7 +36,7 @@ def uri(tones_settings: Settings) -> Iterator[str]:
     over: asyncio.Future[None] = loop.create_future()
 
     async def serve() -> None:
-        async with serving(Door(address), ConnectionLimit(), service_of(local_engine(tones_settings), tones_settings)):
+        async with serving(WyomingServer(address), ConnectionLimit(), service_of(local_engine(tones_settings), tones_settings)):
             opened.set()
             await over
 

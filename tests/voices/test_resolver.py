@@ -35,7 +35,7 @@ RECORDED = VoiceReference(b"\x01\x02" * 10, "Hello.")
 
 
 @pytest.fixture
-def casting(tmp_path: Path, murmur: Audio) -> VoiceResolver:
+def voice_resolver(tmp_path: Path, murmur: Audio) -> VoiceResolver:
     registry = Registry(BACKENDS, (PLAIN, OTHER, PARROT), {"mouth": "inproc"}, Defaults("", "plain", "bea"))
     library = Library(tmp_path / "library", limit=9)
     library.add(NewVoice("Eve", "Yes, you may.", transcript="I am Eve."), murmur)
@@ -46,51 +46,51 @@ def casting(tmp_path: Path, murmur: Audio) -> VoiceResolver:
     return VoiceResolver(registry, PRESETS, library, VoiceFolder(folder))
 
 
-def role(
-    casting: VoiceResolver, model: str = "tts-1", voice: str | None = None, manner: VoiceOptions | None = None, **wishes: Any
+def resolve(
+    voice_resolver: VoiceResolver, model: str = "tts-1", voice: str | None = None, manner: VoiceOptions | None = None, **wishes: Any
 ) -> ResolvedVoice:
-    return asyncio.run(casting.role(model, voice, manner or VoiceOptions(), **{"speed": None, "language": None, **wishes}))
+    return asyncio.run(voice_resolver.resolve(model, voice, manner or VoiceOptions(), **{"speed": None, "language": None, **wishes}))
 
 
-def test_a_models_own_voice_is_just_that(casting: VoiceResolver) -> None:
-    assert role(casting, "other", "cid") == ResolvedVoice(OTHER, "cid")
-    assert role(casting) == ResolvedVoice(PLAIN, "bea")
+def test_a_models_own_voice_is_just_that(voice_resolver: VoiceResolver) -> None:
+    assert resolve(voice_resolver, "other", "cid") == ResolvedVoice(OTHER, "cid")
+    assert resolve(voice_resolver) == ResolvedVoice(PLAIN, "bea")
 
 
-def test_a_preset_is_a_voice_with_its_settings(casting: VoiceResolver) -> None:
-    assert role(casting, voice="narrator") == ResolvedVoice(PLAIN, "ann(2)+bea(1)", speed=0.9)
-    assert role(casting, voice="other man") == ResolvedVoice(OTHER, "cid", language="en-GB")
+def test_a_preset_is_a_voice_with_its_settings(voice_resolver: VoiceResolver) -> None:
+    assert resolve(voice_resolver, voice="narrator") == ResolvedVoice(PLAIN, "ann(2)+bea(1)", speed=0.9)
+    assert resolve(voice_resolver, voice="other man") == ResolvedVoice(OTHER, "cid", language="en-GB")
 
 
-def test_what_the_request_says_counts_more_than_the_preset(casting: VoiceResolver) -> None:
-    assert role(casting, voice="narrator", speed=1.5, language="en").speed == 1.5
-    assert role(casting, voice="other man", language="en").language == "en"
+def test_what_the_request_says_counts_more_than_the_preset(voice_resolver: VoiceResolver) -> None:
+    assert resolve(voice_resolver, voice="narrator", speed=1.5, language="en").speed == 1.5
+    assert resolve(voice_resolver, voice="other man", language="en").language == "en"
 
 
-def test_a_preset_of_another_model_than_the_request_insists_on_is_refused(casting: VoiceResolver) -> None:
+def test_a_preset_of_another_model_than_the_request_insists_on_is_refused(voice_resolver: VoiceResolver) -> None:
     with pytest.raises(UnknownVoice, match="`other`") as refused:
-        role(casting, "plain", "other man")
+        resolve(voice_resolver, "plain", "other man")
     assert refused.value.param == "voice"
 
 
-def test_the_table_says_what_openais_names_mean(casting: VoiceResolver) -> None:
-    assert role(casting, voice="alloy").voice == "bea"
-    assert role(casting, voice="echo") == ResolvedVoice(OTHER, "cid", language="en-GB")
-    assert role(casting, voice="nova").voice == "bea"
+def test_the_table_says_what_openais_names_mean(voice_resolver: VoiceResolver) -> None:
+    assert resolve(voice_resolver, voice="alloy").voice == "bea"
+    assert resolve(voice_resolver, voice="echo") == ResolvedVoice(OTHER, "cid", language="en-GB")
+    assert resolve(voice_resolver, voice="nova").voice == "bea"
 
 
 @pytest.mark.parametrize("model", ["plain", "other", "parrot"])
 @pytest.mark.parametrize("name", OPENAI_VOICES)
-def test_openais_names_are_some_voice_of_every_model(casting: VoiceResolver, model: str, name: str) -> None:
-    assert role(casting, model, name).model.id == model
+def test_openais_names_are_some_voice_of_every_model(voice_resolver: VoiceResolver, model: str, name: str) -> None:
+    assert resolve(voice_resolver, model, name).model.id == model
 
 
-def test_a_recording_is_cloned_by_a_model_that_can(casting: VoiceResolver) -> None:
-    found = role(casting, "parrot", "Eve")
+def test_a_recording_is_cloned_by_a_model_that_can(voice_resolver: VoiceResolver) -> None:
+    found = resolve(voice_resolver, "parrot", "Eve")
     assert found.reference is not None
     assert (found.voice, found.reference.text, found.reference.audio.seconds) == ("own", "I am Eve.", 2.0)
-    assert role(casting, voice="copied").reference == found.reference
-    dora = role(casting, "parrot", "dora_fr").reference
+    assert resolve(voice_resolver, voice="copied").reference == found.reference
+    dora = resolve(voice_resolver, "parrot", "dora_fr").reference
     assert dora is not None
     assert dora.text is None
 
@@ -106,46 +106,46 @@ def test_a_recording_is_cloned_by_a_model_that_can(casting: VoiceResolver) -> No
     ],
 )
 def test_a_model_that_cannot_says_so_and_names_the_field_and_who_can(
-    casting: VoiceResolver, voice: str | None, manner: VoiceOptions, field: str
+    voice_resolver: VoiceResolver, voice: str | None, manner: VoiceOptions, field: str
 ) -> None:
     with pytest.raises(UnsupportedValue, match=r"`plain`.*parrot") as refused:
-        role(casting, "plain", voice, manner)
+        resolve(voice_resolver, "plain", voice, manner)
     assert refused.value.param == field
 
 
 @pytest.mark.parametrize("manner", [VoiceOptions(reference=RECORDED, lenient=True), VoiceOptions(design="Deep.", lenient=True)])
-def test_a_request_may_take_what_it_gets(casting: VoiceResolver, manner: VoiceOptions) -> None:
-    assert role(casting, "plain", "ann", manner) == ResolvedVoice(PLAIN, "ann")
+def test_a_request_may_take_what_it_gets(voice_resolver: VoiceResolver, manner: VoiceOptions) -> None:
+    assert resolve(voice_resolver, "plain", "ann", manner) == ResolvedVoice(PLAIN, "ann")
 
 
-def test_a_lenient_request_for_a_recording_gets_the_default_voice(casting: VoiceResolver) -> None:
-    assert role(casting, "plain", "Eve", VoiceOptions(lenient=True)) == ResolvedVoice(PLAIN, "bea")
+def test_a_lenient_request_for_a_recording_gets_the_default_voice(voice_resolver: VoiceResolver) -> None:
+    assert resolve(voice_resolver, "plain", "Eve", VoiceOptions(lenient=True)) == ResolvedVoice(PLAIN, "bea")
 
 
-def test_a_model_that_can_gets_everything(casting: VoiceResolver) -> None:
-    assert role(casting, "parrot", "alloy", VoiceOptions(RECORDED, instructions="Sing.")) == ResolvedVoice(
+def test_a_model_that_can_gets_everything(voice_resolver: VoiceResolver) -> None:
+    assert resolve(voice_resolver, "parrot", "alloy", VoiceOptions(RECORDED, instructions="Sing.")) == ResolvedVoice(
         PARROT, "own", reference=RECORDED, instructions="Sing."
     )
-    assert role(casting, voice="made up") == ResolvedVoice(PARROT, "own", design="A deep voice.")
+    assert resolve(voice_resolver, voice="made up") == ResolvedVoice(PARROT, "own", design="A deep voice.")
 
 
-def test_instructions_are_dropped_without_a_word(casting: VoiceResolver) -> None:
-    assert role(casting, "plain", "ann", VoiceOptions(instructions="Sing.")) == ResolvedVoice(PLAIN, "ann")
+def test_instructions_are_dropped_without_a_word(voice_resolver: VoiceResolver) -> None:
+    assert resolve(voice_resolver, "plain", "ann", VoiceOptions(instructions="Sing.")) == ResolvedVoice(PLAIN, "ann")
 
 
-def test_instructions_without_a_voice_make_one_up(casting: VoiceResolver) -> None:
+def test_instructions_without_a_voice_make_one_up(voice_resolver: VoiceResolver) -> None:
     told = VoiceOptions(instructions="A deep, slow voice.")
-    assert role(casting, model="parrot", manner=told).design == "A deep, slow voice."
-    assert role(casting, model="parrot", voice="own", manner=told).design is None
+    assert resolve(voice_resolver, model="parrot", manner=told).design == "A deep, slow voice."
+    assert resolve(voice_resolver, model="parrot", voice="own", manner=told).design is None
 
 
-def test_a_recording_in_the_request_counts_more_than_a_presets_design(casting: VoiceResolver) -> None:
-    assert role(casting, voice="made up", manner=VoiceOptions(RECORDED)) == ResolvedVoice(PARROT, "own", reference=RECORDED)
+def test_a_recording_in_the_request_counts_more_than_a_presets_design(voice_resolver: VoiceResolver) -> None:
+    assert resolve(voice_resolver, voice="made up", manner=VoiceOptions(RECORDED)) == ResolvedVoice(PARROT, "own", reference=RECORDED)
 
 
-def test_a_voice_is_not_cloned_and_made_up_at_once(casting: VoiceResolver) -> None:
+def test_a_voice_is_not_cloned_and_made_up_at_once(voice_resolver: VoiceResolver) -> None:
     with pytest.raises(InvalidValue) as refused:
-        role(casting, "parrot", None, VoiceOptions(RECORDED, "A deep voice."))
+        resolve(voice_resolver, "parrot", None, VoiceOptions(RECORDED, "A deep voice."))
     assert refused.value.param == "voice_design"
 
 
@@ -153,50 +153,50 @@ def test_a_voice_is_not_cloned_and_made_up_at_once(casting: VoiceResolver) -> No
     ("model", "voice", "kind"),
     [("nobody", "ann", UnknownModel), ("plain", "nobody", UnknownVoice), ("parrot", "../folder/dora_fr", UnknownVoice)],
 )
-def test_what_is_not_there_is_named(casting: VoiceResolver, model: str, voice: str, kind: type[InvalidRequest]) -> None:
+def test_what_is_not_there_is_named(voice_resolver: VoiceResolver, model: str, voice: str, kind: type[InvalidRequest]) -> None:
     with pytest.raises(kind):
-        role(casting, model, voice)
+        resolve(voice_resolver, model, voice)
 
 
-def test_a_file_in_the_folder_that_is_no_sound_names_the_voice(casting: VoiceResolver) -> None:
+def test_a_file_in_the_folder_that_is_no_sound_names_the_voice(voice_resolver: VoiceResolver) -> None:
     with pytest.raises(InvalidValue) as refused:
-        role(casting, "parrot", "noise_xx")
+        resolve(voice_resolver, "parrot", "noise_xx")
     assert refused.value.param == "voice"
 
 
-def test_in_the_midst_of_a_text_a_preset_is_a_voice_of_its_model_too(casting: VoiceResolver) -> None:
-    assert casting.voice(PLAIN, "narrator") == "ann(2)+bea(1)"
-    assert casting.voice(PLAIN, "bea") == "bea"
-    assert casting.voice(OTHER, "other man") == "cid"
+def test_in_the_midst_of_a_text_a_preset_is_a_voice_of_its_model_too(voice_resolver: VoiceResolver) -> None:
+    assert voice_resolver.voice(PLAIN, "narrator") == "ann(2)+bea(1)"
+    assert voice_resolver.voice(PLAIN, "bea") == "bea"
+    assert voice_resolver.voice(OTHER, "other man") == "cid"
     with pytest.raises(UnknownVoice):
-        casting.voice(PLAIN, "other man")
+        voice_resolver.voice(PLAIN, "other man")
 
 
 @pytest.mark.parametrize(("name", "taken"), [("ann", True), ("narrator", True), ("nova", True), ("dora_fr", True), ("Eve", False)])
-def test_names_that_cannot_be_given_away(casting: VoiceResolver, name: str, taken: bool) -> None:
-    assert casting.is_taken(name) is taken
+def test_names_that_cannot_be_given_away(voice_resolver: VoiceResolver, name: str, taken: bool) -> None:
+    assert voice_resolver.is_taken(name) is taken
 
 
-def test_an_alias_speaks_with_the_model_that_has_the_voice(casting: VoiceResolver) -> None:
-    assert role(casting, "tts-1", "cid") == ResolvedVoice(OTHER, "cid")
-    assert role(casting, "tts-1", "Own") == ResolvedVoice(PARROT, "own")
+def test_an_alias_speaks_with_the_model_that_has_the_voice(voice_resolver: VoiceResolver) -> None:
+    assert resolve(voice_resolver, "tts-1", "cid") == ResolvedVoice(OTHER, "cid")
+    assert resolve(voice_resolver, "tts-1", "Own") == ResolvedVoice(PARROT, "own")
     with pytest.raises(UnknownVoice, match="It is a voice of the model `other`"):
-        role(casting, "plain", "cid")
+        resolve(voice_resolver, "plain", "cid")
 
 
-def test_an_alias_speaks_a_stored_recording_with_a_model_that_clones(casting: VoiceResolver) -> None:
-    spoken = role(casting, "tts-1", "Eve")
+def test_an_alias_speaks_a_stored_recording_with_a_model_that_clones(voice_resolver: VoiceResolver) -> None:
+    spoken = resolve(voice_resolver, "tts-1", "Eve")
     assert (spoken.model, spoken.reference and spoken.reference.text) == (PARROT, "I am Eve.")
     with pytest.raises(UnsupportedValue):
-        role(casting, "plain", "Eve")
+        resolve(voice_resolver, "plain", "Eve")
 
 
-def test_names_of_voices_and_presets_are_found_in_any_case(casting: VoiceResolver) -> None:
-    assert role(casting, voice="ALLOY").voice == "bea"
-    assert role(casting, voice="Narrator") == role(casting, voice="narrator")
-    assert role(casting, voice="Echo") == role(casting, voice="echo")
+def test_names_of_voices_and_presets_are_found_in_any_case(voice_resolver: VoiceResolver) -> None:
+    assert resolve(voice_resolver, voice="ALLOY").voice == "bea"
+    assert resolve(voice_resolver, voice="Narrator") == resolve(voice_resolver, voice="narrator")
+    assert resolve(voice_resolver, voice="Echo") == resolve(voice_resolver, voice="echo")
 
 
 @pytest.mark.parametrize(("said", "language"), [("English", "en"), ("eng", "en"), ("auto", None), ("en-GB", "en-GB")])
-def test_the_language_to_speak_may_be_a_name(casting: VoiceResolver, said: str, language: str | None) -> None:
-    assert role(casting, voice="ann", language=said).language == language
+def test_the_language_to_speak_may_be_a_name(voice_resolver: VoiceResolver, said: str, language: str | None) -> None:
+    assert resolve(voice_resolver, voice="ann", language=said).language == language

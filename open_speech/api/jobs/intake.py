@@ -102,10 +102,10 @@ class JobIntake:
     async def _checked(self, kind: Kind, fields: dict[str, Any]) -> tuple[str, str]:
         """Check the fields of a job; gives its model, and the format in which it wants its result."""
         if kind == "speech":
-            body = speech_request(fields)
-            await self.engine.synthesis.plan(await job_synthesis(body))
+            body = speech_body(fields)
+            await self.engine.synthesis.plan(await job_speech(body))
             return body.model, body.response_format or self.settings.tts_default_format
-        asked = heard_request(kind, fields)
+        asked = recognition_body(kind, fields)
         await recognition_request(asked, self.engine.pool, self.settings)
         return asked.model, asked.response_format
 
@@ -122,7 +122,7 @@ def _shown(filename: str) -> str:
     return filename.encode(errors="replace").decode()[:_NAME_CHARS]
 
 
-def heard_request(kind: Kind, fields: dict[str, Any]) -> TranscriptionRequest | TranslationRequest:
+def recognition_body(kind: Kind, fields: dict[str, Any]) -> TranscriptionRequest | TranslationRequest:
     """Read the fields of a job that listens. Raises InvalidRequest's children naming the field."""
     if kind == "translation":
         return validated(TranslationRequest, fields)
@@ -132,7 +132,7 @@ def heard_request(kind: Kind, fields: dict[str, Any]) -> TranscriptionRequest | 
     return body
 
 
-def speech_request(fields: dict[str, Any]) -> SpeechRequest:
+def speech_body(fields: dict[str, Any]) -> SpeechRequest:
     """Read the fields of a job that speaks. Raises InvalidRequest's children naming the field."""
     body = validated(SpeechRequest, fields)
     if body.stream_format in ("sse", "json"):
@@ -143,7 +143,7 @@ def speech_request(fields: dict[str, Any]) -> SpeechRequest:
     return body
 
 
-async def job_synthesis(body: SpeechRequest) -> SynthesisRequest:
+async def job_speech(body: SpeechRequest) -> SynthesisRequest:
     """Convert the body of a speech job. Raises InvalidRequest's children naming the field."""
     return synthesis_request(body, await voice_options_of(body), is_long=True)
 

@@ -49,7 +49,7 @@ class Result(BaseModel, frozen=True):
 
 
 class Job(BaseModel, frozen=True):
-    """What is known of one job. What it was asked is in its `Order`."""
+    """What is known of one job. What it was asked is in its `JobInput`."""
 
     id: str
     type: Kind
@@ -182,7 +182,7 @@ class Job(BaseModel, frozen=True):
         return self.model_copy(update=found)
 
 
-class Order(BaseModel, frozen=True):
+class JobInput(BaseModel, frozen=True):
     """A job as it was accepted, with the fields of its request."""
 
     job: Job

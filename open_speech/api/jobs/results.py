@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 
 from starlette.responses import FileResponse, Response
 
-from open_speech.api.jobs.intake import heard_request
+from open_speech.api.jobs.intake import recognition_body
 from open_speech.api.jobs.job import Job
 from open_speech.api.jobs.store import JobStore
 from open_speech.api.jobs.work import transcript_of
@@ -54,7 +54,7 @@ def sent_along(store: JobStore, job: Job) -> Any:
 def _written(store: JobStore, job: Job, form: str) -> Response:
     if form not in _FORMS:
         raise InvalidValue(f"`{form[:32]}` is not a transcript format.", param="response_format")
-    body = heard_request(job.type, store.order(job.id).fields)
+    body = recognition_body(job.type, store.order(job.id).fields)
     own = body if isinstance(body, TranscriptionRequest) else None
     if form == "diarized_json" and not (own and own.diarizes):
         raise UnsupportedValue("The job has no speaker labels: create it with `diarize=true`.", param="response_format")

@@ -58,7 +58,7 @@ class Jobs:
         self.guard = Guard(allow_private=settings.os_webhook_allow_private)
         self.view = View(bounds.retain_s, settings.os_root_path)
         self._settings = settings
-        self._courier = WebhookSender(self.guard, key_of(settings.os_webhook_secret))
+        self._webhooks = WebhookSender(self.guard, key_of(settings.os_webhook_secret))
         self._workers: Workers | None = None
         self._followers = Slots(FOLLOWERS, "", each=settings.per_key(FOLLOWERS), kind="streams of a job's progress")
 
@@ -149,7 +149,7 @@ class Jobs:
         assert job.webhook is not None
         output = await asyncio.to_thread(sent_along, self.store, job) if job.webhook.with_result else None
         message = message_of(job, self.view, output)
-        await self._courier.send(job.webhook.url, f"msg_{job.id.removeprefix('job_')}", message, self.store.now())
+        await self._webhooks.send(job.webhook.url, f"msg_{job.id.removeprefix('job_')}", message, self.store.now())
 
 
 async def _jobs(request: Request) -> Jobs:

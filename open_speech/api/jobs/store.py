@@ -24,7 +24,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from open_speech.api.jobs import disk
-from open_speech.api.jobs.job import Job, Order
+from open_speech.api.jobs.job import Job, JobInput
 from open_speech.concurrency.slots import SHARE
 from open_speech.errors import KeyReused, Overloaded, StorageFull
 from open_speech.security.private_files import FILE_MODE, FOLDER_MODE, make_private_folder, sync
@@ -120,11 +120,11 @@ class JobStore:
                 log.warning("the file %s of the job %s is damaged", file, name)
         return None
 
-    def order(self, name: str) -> Order:
+    def order(self, name: str) -> JobInput:
         """Read what a job was asked. Raises StorageFailed."""
         with disk.storing():
             try:
-                return Order.model_validate_json((self._folder / name / _ORDER).read_bytes())
+                return JobInput.model_validate_json((self._folder / name / _ORDER).read_bytes())
             except ValidationError as damaged:
                 raise OSError(0, "its stored request is damaged") from damaged
 
@@ -145,7 +145,7 @@ class JobStore:
         idempotency = new[0].job.idempotency
         if idempotency is None or all(job.idempotency != idempotency for job in self.all()):
             self._check_room(new)
-        staged: list[Order] = []
+        staged: list[JobInput] = []
         try:
             with disk.storing():
                 make_private_folder(self._folder)
@@ -224,12 +224,12 @@ class JobStore:
 
     def _read(self, name: str, file: str) -> Job:
         data = (self._folder / name / file).read_bytes()
-        return Job.model_validate_json(data) if file == _STATE else Order.model_validate_json(data).job
+        return Job.model_validate_json(data) if file == _STATE else JobInput.model_validate_json(data).job
 
     def _part(self, name: str) -> Path:
         return self._folder / f".{name}"
 
-    def _staged(self, new: NewJob) -> Order:
+    def _staged(self, new: NewJob) -> JobInput:
         now = self._clock()
         name = f"job_{int(now * 1e9):016x}{secrets.token_hex(8)}"
         part = self._part(name)
@@ -237,14 +237,16 @@ class JobStore:
         try:
             heard = None if new.source is None else disk.take_in(new.source, part / _UPLOAD)
             found = {"id": name, "created_at": int(now), "size": disk.size_of(new.source)}
-            order = Order(job=new.job.model_copy(update={**found, "fingerprint": f"{new.job.fingerprint}{heard or ''}"}), fields=new.fields)
+            order = JobInput(
+                job=new.job.model_copy(update={**found, "fingerprint": f"{new.job.fingerprint}{heard or ''}"}), fields=new.fields
+            )
             disk.write(part / _ORDER, order.model_dump_json().encode())
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
         return order
 
-    def _of_key(self, staged: Sequence[Order], idempotency: str | None) -> list[Job]:
+    def _of_key(self, staged: Sequence[JobInput], idempotency: str | None) -> list[Job]:
         """Find the jobs that were made with the same key before; a crash may have cut them short."""
         if idempotency is None:
             return []

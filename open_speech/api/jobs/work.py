@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from open_speech.api.jobs import checkpoints, disk
 from open_speech.api.jobs.checkpoints import Checkpoint
-from open_speech.api.jobs.intake import heard_request, job_synthesis, speech_request
-from open_speech.api.jobs.job import Job, Order, Result
+from open_speech.api.jobs.intake import job_speech, recognition_body, speech_body
+from open_speech.api.jobs.job import Job, JobInput, Result
 from open_speech.api.jobs.store import JobStore
 from open_speech.api.openai.recognition_request import recognition_request
 from open_speech.audio import Audio
@@ -51,8 +51,8 @@ class Work:
         order = await asyncio.to_thread(self._store.order, job.id)
         return await (self._spoken(order, tell) if job.type == "speech" else self._heard(job, order, tell))
 
-    async def _heard(self, job: Job, order: Order, tell: Tell) -> Result:
-        wanted = await recognition_request(heard_request(job.type, order.fields), self._engine.pool, self._settings)
+    async def _heard(self, job: Job, order: JobInput, tell: Tell) -> Result:
+        wanted = await recognition_request(recognition_body(job.type, order.fields), self._engine.pool, self._settings)
         upload, path = self._store.upload(job.id), self._store.path(job.id, CHECKPOINTS)
         total_s = await asyncio.to_thread(stated_seconds, upload)
         memory = Memory(path, await asyncio.to_thread(checkpoints.read, path))
@@ -76,11 +76,11 @@ class Work:
                 await tell(start_s + segment.end)
         return memory.whole(transcription.info)
 
-    async def _spoken(self, order: Order, tell: Tell) -> Result:
-        body = speech_request(order.fields)
+    async def _spoken(self, order: JobInput, tell: Tell) -> Result:
+        body = speech_body(order.fields)
         form = body.response_format or self._settings.tts_default_format
         rendition = await self._engine.synthesis.render(
-            await job_synthesis(body), form, lambda _: _Progress(len(body.input), tell), reuse=False
+            await job_speech(body), form, lambda _: _Progress(len(body.input), tell), reuse=False
         )
         path, size = self._store.path(order.job.id, f"result.{form}"), 0
         async with aclosing(rendition.audio) as audio:

@@ -108,7 +108,9 @@ class Connection:
 
     async def _prepare(self, config: Config) -> None:
         try:
-            voice = await self._engine.voices.role(config.model, config.voice, VoiceOptions(), speed=config.speed, language=config.language)
+            voice = await self._engine.voices.resolve(
+                config.model, config.voice, VoiceOptions(), speed=config.speed, language=config.language
+            )
         except SpeechError as error:
             self._perform(self._session.refused(error))
             return

@@ -27,12 +27,12 @@ async def speech_stream(socket: WebSocket) -> None:
     await accept(socket, chosen_subprotocol(socket.headers))
     settings: Settings = socket.app.state.settings
     engine: Engine | None = socket.app.state.engine
-    seats: Slots = socket.app.state.seats
+    slots: Slots = socket.app.state.slots
     try:
         check_origin(socket.headers, settings.socket_origins)
         if engine is None:
             raise BackendUnavailable("The server is still starting.", retry_after_s=1)
-        with seats.taken(holder_of(socket.scope)):
+        with slots.taken(holder_of(socket.scope)):
             await Connection(socket, engine, idle_s=settings.os_stream_idle_timeout_s).run()
     except SpeechError as error:
         await turn_away(socket, error, messages.failure(error))

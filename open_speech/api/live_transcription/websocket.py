@@ -45,13 +45,13 @@ async def audio_stream(socket: WebSocket) -> None:
     await accept(socket, chosen_subprotocol(socket.headers))
     settings: Settings = socket.app.state.settings
     engine: Engine | None = socket.app.state.engine
-    seats: Slots = socket.app.state.seats
+    slots: Slots = socket.app.state.slots
     try:
         check_origin(socket.headers, settings.socket_origins)
         query = messages.query(socket.query_params)
         if engine is None:
             raise BackendUnavailable("The server is still starting.", retry_after_s=1)
-        with seats.taken(holder_of(socket.scope)):
+        with slots.taken(holder_of(socket.scope)):
             await _serve(socket, settings, engine, query)
     except SpeechError as error:
         await turn_away(socket, error, messages.failure(error))

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from open_speech.api.management.operations import What
-from open_speech.api.management.service import DeskDep, ModelManagement
+from open_speech.api.management.service import ManagementDep, ModelManagement
 from open_speech.api.management.states import ModelState, ModelStates
 from open_speech.api.openai.schemas import ERRORS
 from open_speech.http import sse
@@ -33,76 +33,76 @@ class DeletedModel(BaseModel):
 
 
 @router.get("")
-async def list_models(desk: DeskDep) -> ModelStates:
+async def list_models(management: ManagementDep) -> ModelStates:
     """List every model of the backends of this server, with its files on disk, its loaded state and its download progress."""
-    return ModelStates(models=tuple(await desk.states()))
+    return ModelStates(models=tuple(await management.states()))
 
 
 @router.get("/{name:path}/status", response_model=ModelState)
 async def get_status(
     name: str,
-    desk: DeskDep,
+    management: ManagementDep,
     request: Request,
     stream: Stream = False,
     until: Annotated[Literal["settled"] | None, Query(description="End the events when nothing is being downloaded or loaded.")] = None,
 ) -> Response:
     """Return the state of a model. As events: now and at every change."""
-    state = await desk.state(name)
+    state = await management.state(name)
     if not _as_events(request, stream):
         return JSONResponse(state.model_dump(mode="json"))
-    return await _events(desk.follow(name, until_settled=until == "settled"))
+    return await _events(management.follow(name, until_settled=until == "settled"))
 
 
 @router.post("/{name:path}/load", response_model=ModelState)
-async def load(name: str, desk: DeskDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
+async def load(name: str, management: ManagementDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
     """Load a model. Missing files are downloaded first. The work continues if the client disconnects."""
-    return await _ordered("load", name, desk, wait=wait, stream=_as_events(request, stream))
+    return await _ordered("load", name, management, wait=wait, stream=_as_events(request, stream))
 
 
 @router.post("/{name:path}/download", response_model=ModelState)
-async def download(name: str, desk: DeskDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
+async def download(name: str, management: ManagementDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
     """Download a model's files. A second request joins the first. The work continues if the client disconnects."""
-    return await _ordered("download", name, desk, wait=wait, stream=_as_events(request, stream))
+    return await _ordered("download", name, management, wait=wait, stream=_as_events(request, stream))
 
 
 @router.delete("/{name:path}/download")
-async def cancel_download(name: str, desk: DeskDep) -> ModelState:
+async def cancel_download(name: str, management: ManagementDep) -> ModelState:
     """Cancel the download of a model. Downloaded data is kept, and the next download continues from there."""
-    return await desk.cancel(name)
+    return await management.cancel(name)
 
 
 @router.post("/{name:path}/unload")
-async def unload(name: str, desk: DeskDep) -> ModelState:
+async def unload(name: str, management: ManagementDep) -> ModelState:
     """Unload a model after the requests that use it have finished. A model that is not loaded is left as it is."""
-    return await desk.unload(name)
+    return await management.unload(name)
 
 
 @router.delete("/{name:path}/artifacts")
-async def delete_files(name: str, desk: DeskDep) -> DeletedModel:
+async def delete_files(name: str, management: ManagementDep) -> DeletedModel:
     """Unload a model and delete its files."""
-    entry, freed = await desk.delete(name)
+    entry, freed = await management.delete(name)
     return DeletedModel(id=entry.id, deleted=freed > 0, freed_bytes=freed)
 
 
 @router.delete("/{name:path}")
-async def unload_by_delete(name: str, desk: DeskDep) -> ModelState:
+async def unload_by_delete(name: str, management: ManagementDep) -> ModelState:
     """Unload a model, as `/unload` does. Its files stay."""
-    return await desk.unload(name)
+    return await management.unload(name)
 
 
 @router.get("/{name:path}")
-async def get_model(name: str, desk: DeskDep) -> ModelState:
+async def get_model(name: str, management: ManagementDep) -> ModelState:
     """Return the state of one model."""
-    return await desk.state(name)
+    return await management.state(name)
 
 
-async def _ordered(what: What, name: str, desk: ModelManagement, *, wait: bool, stream: bool) -> Response:
-    order = desk.order(what, name)
+async def _ordered(what: What, name: str, management: ModelManagement, *, wait: bool, stream: bool) -> Response:
+    order = management.order(what, name)
     if stream:
-        return await _events(desk.follow(name, order))
+        return await _events(management.follow(name, order))
     if wait:
         await order.done()
-    state = await desk.state(order.model)
+    state = await management.state(order.model)
     return JSONResponse(state.model_dump(mode="json"), status_code=200 if wait else 202)
 
 

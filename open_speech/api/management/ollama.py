@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, StreamingResponse
 
 from open_speech.api.management.operations import Operation
-from open_speech.api.management.service import DeskDep, ModelManagement
+from open_speech.api.management.service import ManagementDep, ModelManagement
 from open_speech.api.management.states import ModelState
 from open_speech.api.openai.schemas import ERRORS
 from open_speech.errors import SpeechError
@@ -31,7 +31,7 @@ class Success(BaseModel):
     status: Literal["success"] = "success"
 
 
-class PullWish(BaseModel):
+class PullRequest(BaseModel):
     """Body of a pull. All fields are optional."""
 
     stream: bool = Field(False, description="Return one line of JSON for each step.")
@@ -58,32 +58,34 @@ class RunningModels(BaseModel):
 
 
 @router.get("/ps")
-async def list_running(desk: DeskDep, settings: SettingsDep) -> RunningModels:
+async def list_running(management: ManagementDep, settings: SettingsDep) -> RunningModels:
     """List the loaded models."""
-    loaded = [state for state in await desk.states() if state.state == "loaded"]
+    loaded = [state for state in await management.states() if state.state == "loaded"]
     return RunningModels(models=tuple(running(state, settings.os_model_ttl, datetime.now(UTC)) for state in loaded))
 
 
 @router.post("/ps/{model:path}")
-async def load(model: str, desk: DeskDep) -> Success:
+async def load(model: str, management: ManagementDep) -> Success:
     """Load a model. Missing files are downloaded first."""
-    await desk.order("load", model).done()
+    await management.order("load", model).done()
     return Success()
 
 
 @router.delete("/ps/{model:path}")
-async def unload(model: str, desk: DeskDep) -> Success:
+async def unload(model: str, management: ManagementDep) -> Success:
     """Unload a model. Its files stay."""
-    await desk.unload(model)
+    await management.unload(model)
     return Success()
 
 
 @router.post("/pull/{model:path}", response_model=Success)
-async def pull(model: str, desk: DeskDep, body: PullWish | None = None, stream: Annotated[bool, Query()] = False) -> Response:
+async def pull(
+    model: str, management: ManagementDep, body: PullRequest | None = None, stream: Annotated[bool, Query()] = False
+) -> Response:
     """Download a model's files. With `stream`, as a query parameter or in the body, returns a line of JSON for each step."""
-    order = desk.order("download", model)
+    order = management.order("download", model)
     if stream or (body is not None and body.stream):
-        return StreamingResponse(lines(desk, order), media_type=LINES)
+        return StreamingResponse(lines(management, order), media_type=LINES)
     await order.done()
     return JSONResponse(Success().model_dump())
 
@@ -101,11 +103,11 @@ def running(state: ModelState, ttl_s: float, now: datetime) -> RunningModel:
     )
 
 
-async def lines(desk: ModelManagement, order: Operation) -> AsyncGenerator[bytes, None]:
+async def lines(management: ModelManagement, order: Operation) -> AsyncGenerator[bytes, None]:
     """Write the progress of a pull as Ollama does, the end of it included."""
     yield _line({"status": "pulling manifest"})
     try:
-        async for state in desk.follow(order.model, order):
+        async for state in management.follow(order.model, order):
             if (step := step_of(state)) is not None:
                 yield _line(step)
     except SpeechError as error:

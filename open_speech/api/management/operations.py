@@ -47,26 +47,26 @@ class Operations:
     def __init__(self, *, each: int = MOST) -> None:
         """`each` is how many orders of one API key may be under way or wait."""
         self._each = each
-        self._orders: dict[tuple[What, str], Operation] = {}
+        self._operations: dict[tuple[What, str], Operation] = {}
         self._failures: dict[str, SpeechError] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     def place(self, what: What, model: str, work: Callable[[], Awaitable[None]], holder: str = "") -> Operation:
         """Order something, or join the order that is under way. Raises Overloaded when there are too many, in all or of one API key."""
-        if (order := self._orders.get((what, model))) is not None:
+        if (order := self._operations.get((what, model))) is not None:
             return order
-        if len(self._orders) >= MOST:
+        if len(self._operations) >= MOST:
             raise Overloaded("Too many models are being downloaded or loaded: try again later.", retry_after_s=RETRY_S)
-        if sum(order.holder == holder for order in self._orders.values()) >= self._each:
+        if sum(order.holder == holder for order in self._operations.values()) >= self._each:
             raise Overloaded(f"Your API key has {self._each} models in progress; {SHARE} limits them.", retry_after_s=RETRY_S)
         order = Operation(what, model, asyncio.create_task(self._run(what, work)), holder)
-        self._orders[what, model] = order
+        self._operations[what, model] = order
         order.task.add_done_callback(lambda task: self._ended(order, task))
         return order
 
     def under_way(self, model: str) -> Operation | None:
         """Find what is being done with a model."""
-        return self._orders.get(("load", model)) or self._orders.get(("download", model))
+        return self._operations.get(("load", model)) or self._operations.get(("download", model))
 
     def failure(self, model: str) -> SpeechError | None:
         """Tell why the last order for a model failed; None if it did not."""
@@ -74,7 +74,7 @@ class Operations:
 
     async def cancel(self, what: What, model: str) -> bool:
         """Call an order off, for all who wait for it; False if there is none."""
-        order = self._orders.get((what, model))
+        order = self._operations.get((what, model))
         if order is None:
             return False
         order.task.cancel()
@@ -89,7 +89,7 @@ class Operations:
             await work()
 
     def _ended(self, order: Operation, task: asyncio.Task[None]) -> None:
-        del self._orders[order.what, order.model]
+        del self._operations[order.what, order.model]
         self._failures.pop(order.model, None)
         if task.cancelled() or (failure := task.exception()) is None:
             return

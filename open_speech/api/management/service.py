@@ -25,46 +25,46 @@ _ALWAYS_MOVING = {"last_use_s", "memory_bytes"}
 class ModelManagement:
     """The models of one server, as far as a client may do something with them."""
 
-    def __init__(self, pool: RunnerPool, orders: Operations, followers: Slots, holder: str) -> None:
+    def __init__(self, pool: RunnerPool, operations: Operations, followers: Slots, holder: str) -> None:
         """`followers` bounds the clients that follow a model at once; `holder` is the API key that the request came with."""
         self._pool = pool
-        self._orders = orders
+        self._operations = operations
         self._followers = followers
         self._holder = holder
 
     async def states(self) -> list[ModelState]:
         """Tell how every model is."""
-        return await all_states(self._pool, self._orders)
+        return await all_states(self._pool, self._operations)
 
     async def state(self, name: str) -> ModelState:
         """Return the state of one model. Raises UnknownModel or NotInstalled."""
-        return await state_of(self._pool, self._orders, await known(self._pool, self._orders, name))
+        return await state_of(self._pool, self._operations, await known(self._pool, self._operations, name))
 
     def order(self, what: What, name: str) -> Operation:
         """Have a model fetched, or fetched and loaded; joins what is under way. Raises UnknownModel, NotInstalled or Overloaded."""
         entry = self._pool.registry.find(name)
         runner = self._pool.client(entry)
         work = runner.load if what == "load" else runner.pull
-        return self._orders.place(what, entry.id, lambda: work(entry.id), self._holder)
+        return self._operations.place(what, entry.id, lambda: work(entry.id), self._holder)
 
     async def unload(self, name: str) -> ModelState:
         """Let go of a model; requests that use it are finished first. Raises as `state`."""
-        entry = await known(self._pool, self._orders, name)
-        await self._orders.cancel("load", entry.id)
+        entry = await known(self._pool, self._operations, name)
+        await self._operations.cancel("load", entry.id)
         await self._pool.unload(entry.id)
-        return await state_of(self._pool, self._orders, entry)
+        return await state_of(self._pool, self._operations, entry)
 
     async def cancel(self, name: str) -> ModelState:
         """Stop fetching a model; what has come is kept. Raises as `state`."""
-        entry = await known(self._pool, self._orders, name)
-        await self._orders.cancel("download", entry.id)
-        return await state_of(self._pool, self._orders, entry)
+        entry = await known(self._pool, self._operations, name)
+        await self._operations.cancel("download", entry.id)
+        return await state_of(self._pool, self._operations, entry)
 
     async def delete(self, name: str) -> tuple[ModelEntry, int]:
         """Let go of a model and delete its files; gives the bytes freed. Raises as `state`, WeightsUnavailable if that cannot be done."""
-        entry = await known(self._pool, self._orders, name)
+        entry = await known(self._pool, self._operations, name)
         for what in ("load", "download"):
-            await self._orders.cancel(what, entry.id)
+            await self._operations.cancel(what, entry.id)
         return entry, await self._pool.client(entry).remove(entry.id)
 
     async def follow(
@@ -80,11 +80,11 @@ class ModelManagement:
                     yield state
 
     async def _followed(self, name: str, order: Operation | None, *, until_settled: bool) -> AsyncGenerator[dict[str, Any], None]:
-        entry = self._pool.registry.find(order.model) if order else await known(self._pool, self._orders, name)
+        entry = self._pool.registry.find(order.model) if order else await known(self._pool, self._operations, name)
         before: dict[str, Any] = {}
         while True:
             over = order is not None and order.task.done()
-            state = await state_of(self._pool, self._orders, entry)
+            state = await state_of(self._pool, self._operations, entry)
             told = state.model_dump(mode="json", exclude=_ALWAYS_MOVING)
             if told != before:
                 before = told
@@ -100,8 +100,8 @@ class ModelManagement:
                 await asyncio.wait({order.task}, timeout=LOOK_S)
 
 
-async def _desk(request: Request, pool: PoolDep) -> ModelManagement:
-    return ModelManagement(pool, request.app.state.orders, request.app.state.followers, holder_of(request.scope))
+async def _management(request: Request, pool: PoolDep) -> ModelManagement:
+    return ModelManagement(pool, request.app.state.operations, request.app.state.followers, holder_of(request.scope))
 
 
-DeskDep = Annotated[ModelManagement, Depends(_desk)]
+ManagementDep = Annotated[ModelManagement, Depends(_management)]

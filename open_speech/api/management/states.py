@@ -82,12 +82,12 @@ class Seen:
     """Bytes by model."""
 
 
-async def state_of(pool: RunnerPool, orders: Operations, entry: ModelEntry) -> ModelState:
+async def state_of(pool: RunnerPool, operations: Operations, entry: ModelEntry) -> ModelState:
     """Ask about one model; takes 2 seconds at most."""
-    return describe(entry, pool.registry, await _look(pool, entry.backend), orders)
+    return describe(entry, pool.registry, await _look(pool, entry.backend), operations)
 
 
-async def all_states(pool: RunnerPool, orders: Operations) -> list[ModelState]:
+async def all_states(pool: RunnerPool, operations: Operations) -> list[ModelState]:
     """Ask about every model of the backends that run here, and what else of theirs is kept; takes 2 seconds at most."""
     names = list(pool.clients)
     seen = dict(zip(names, await asyncio.gather(*(_look(pool, name) for name in names)), strict=True))
@@ -95,10 +95,10 @@ async def all_states(pool: RunnerPool, orders: Operations) -> list[ModelState]:
     for name in (name for look in seen.values() for name in look.kept):
         if name not in entries:
             entries[name] = pool.registry.find(name)
-    return [describe(entry, pool.registry, seen[entry.backend], orders) for entry in entries.values()]
+    return [describe(entry, pool.registry, seen[entry.backend], operations) for entry in entries.values()]
 
 
-async def known(pool: RunnerPool, orders: Operations, name: str) -> ModelEntry:
+async def known(pool: RunnerPool, operations: Operations, name: str) -> ModelEntry:
     """Find a model of which there is something to tell: listed, kept on disk, loaded, or the object of an order.
 
     Raises UnknownModel for a hub repository that nobody has asked for yet, and what Registry.find does.
@@ -109,18 +109,18 @@ async def known(pool: RunnerPool, orders: Operations, name: str) -> ModelEntry:
         entry = pool.registry.find(name)
         look = await _look(pool, entry.backend)
         ours = entry.id in look.kept or entry.id in (look.answer or {}).get("loaded", {})
-        if not (ours or orders.under_way(entry.id) or orders.failure(entry.id)):
+        if not (ours or operations.under_way(entry.id) or operations.failure(entry.id)):
             raise
         return entry
 
 
-def describe(entry: ModelEntry, registry: Registry, seen: Seen, orders: Operations) -> ModelState:
+def describe(entry: ModelEntry, registry: Registry, seen: Seen, operations: Operations) -> ModelState:
     """Put together what is known of a model. Pure."""
     answer = seen.answer or {}
     parts = [part.id for part in entry.whole]
     idle = [seconds for name, seconds in answer.get("loaded", {}).items() if name in parts]
     disk = seen.kept.get(entry.id)
-    order, failure = orders.under_way(entry.id), orders.failure(entry.id)
+    order, failure = operations.under_way(entry.id), operations.failure(entry.id)
     told = next((progress for name, progress in answer.get("progress", {}).items() if name in parts), None)
     progress = _progress(told, order.what if order else None)
     return ModelState(

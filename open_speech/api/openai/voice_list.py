@@ -16,26 +16,26 @@ PATH = "/v1/audio/voices"
 _FIRST_OF_BLEND = re.compile(r"[^(+#]*")
 
 
-def listed(casting: VoiceResolver, model: str | None = None, *, root: str = "") -> Iterator[VoiceBody]:
+def listed(voice_resolver: VoiceResolver, model: str | None = None, *, root: str = "") -> Iterator[VoiceBody]:
     """Describe every voice of every model that is served, or of one model. Blocking, for recordings are looked up on disk.
 
     `root` is a prefix of the paths that clients ask for, as in `OS_ROOT_PATH`.
 
     Raises what `Registry.find` does for a model that is not there.
     """
-    registry = casting.registry
+    registry = voice_resolver.registry
     entries = registry.models(Task.TTS) if model is None else [registry.find(model, Task.TTS)]
     for entry in entries:
         for voice in entry.voices:
             yield voice_of(entry, voice, root)
     asked = OPENAI_TTS[0] if model is None else model
-    for name in casting.presets.voices:
-        yield from _named(casting, asked, name, entries, root)
+    for name in voice_resolver.presets.voices:
+        yield from _named(voice_resolver, asked, name, entries, root)
     if model is None or entries[0].clones:
-        for stored in casting.recordings():
-            yield recorded(casting, stored, entries, root=root)
+        for stored in voice_resolver.recordings():
+            yield recorded(voice_resolver, stored, entries, root=root)
     for name in OPENAI_VOICES:
-        yield from _named(casting, asked, name, entries, root)
+        yield from _named(voice_resolver, asked, name, entries, root)
 
 
 def voice_of(entry: ModelEntry, voice: Voice, root: str = "") -> VoiceBody:
@@ -55,10 +55,10 @@ def voice_of(entry: ModelEntry, voice: Voice, root: str = "") -> VoiceBody:
 
 
 def recorded(
-    casting: VoiceResolver, voice: StoredVoice | FolderVoice, entries: list[ModelEntry] | None = None, *, root: str = ""
+    voice_resolver: VoiceResolver, voice: StoredVoice | FolderVoice, entries: list[ModelEntry] | None = None, *, root: str = ""
 ) -> VoiceBody:
     """Describe a recording, with the first of `entries`, or else of all models here, that clones."""
-    served = casting.registry.models(Task.TTS) if entries is None else entries
+    served = voice_resolver.registry.models(Task.TTS) if entries is None else entries
     entry = next((entry for entry in served if entry.clones), None)
     stored = voice if isinstance(voice, StoredVoice) else None
     name = stored.id if stored else voice.name
@@ -76,11 +76,11 @@ def recorded(
     )
 
 
-def _named(casting: VoiceResolver, asked: str, name: str, entries: list[ModelEntry], root: str) -> Iterator[VoiceBody]:
+def _named(voice_resolver: VoiceResolver, asked: str, name: str, entries: list[ModelEntry], root: str) -> Iterator[VoiceBody]:
     """Describe a preset or one of OpenAI's names, unless it is of a model that is not among `entries`, or not served."""
     try:
-        entry, preset = casting.behind(asked, name)
-        voice = preset.voice if preset and preset.voice else casting.registry.voice(entry, None if preset else name)
+        entry, preset = voice_resolver.behind(asked, name)
+        voice = preset.voice if preset and preset.voice else voice_resolver.registry.voice(entry, None if preset else name)
     except SpeechError:
         return
     if entry.id not in [known.id for known in entries]:

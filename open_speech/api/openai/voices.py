@@ -96,32 +96,32 @@ async def list_presets(resolver: VoicesDep) -> dict[str, Any]:
     return {"presets": data, "openai": dict(presets.openai)}
 
 
-def library_of(casting: VoiceResolver) -> Library:
+def library_of(voice_resolver: VoiceResolver) -> Library:
     """Give the library. Raises LibraryFull where the server keeps none."""
-    if casting.library is None:
+    if voice_resolver.library is None:
         raise LibraryFull("This server does not store voices.")
-    return casting.library
+    return voice_resolver.library
 
 
-def _found(casting: VoiceResolver, name: str, model: str | None, root: str) -> VoiceBody:
-    found = next((voice for voice in listed(casting, model, root=root) if name in (voice.id, voice.name)), None)
+def _found(voice_resolver: VoiceResolver, name: str, model: str | None, root: str) -> VoiceBody:
+    found = next((voice for voice in listed(voice_resolver, model, root=root) if name in (voice.id, voice.name)), None)
     if found is None:
         raise _unknown(name)
     return found
 
 
-def _stored(casting: VoiceResolver, new: NewVoice, sample: bytes, root: str) -> VoiceBody:
-    if casting.is_taken(new.name):
+def _stored(voice_resolver: VoiceResolver, new: NewVoice, sample: bytes, root: str) -> VoiceBody:
+    if voice_resolver.is_taken(new.name):
         raise InvalidValue(f"A voice named `{new.name}` already exists.", param="name")
-    voice = library_of(casting).add(new, sample_of(sample, "audio_sample"))
-    return recorded(casting, voice, root=root)
+    voice = library_of(voice_resolver).add(new, sample_of(sample, "audio_sample"))
+    return recorded(voice_resolver, voice, root=root)
 
 
-def _deleted(casting: VoiceResolver, name: str) -> str:
-    voice = casting.recording(name)
-    if isinstance(voice, StoredVoice) and library_of(casting).remove(voice):
+def _deleted(voice_resolver: VoiceResolver, name: str) -> str:
+    voice = voice_resolver.recording(name)
+    if isinstance(voice, StoredVoice) and library_of(voice_resolver).remove(voice):
         return voice.id
-    if voice is not None or casting.is_taken(name):
+    if voice is not None or voice_resolver.is_taken(name):
         raise InvalidRequest(f"The voice `{name}` cannot be deleted: only stored voices can be deleted.", param="voice_id")
     raise _unknown(name)
 

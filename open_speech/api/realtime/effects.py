@@ -15,7 +15,7 @@ from open_speech.http.ws_messages import Close, Send
 
 
 @dataclass(frozen=True, slots=True)
-class SoundFormat:
+class AudioFormat:
     """How sound travels on the wire: 16-bit little-endian mono PCM at `rate`, or G.711 at 8000 Hz."""
 
     type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
@@ -59,12 +59,12 @@ SILENCE_KEPT_MS = 10_000
 class Tune:
     """From here on sound comes in this format, and turns are told by these rules; None: nobody listens for turns."""
 
-    format: SoundFormat
+    format: AudioFormat
     turns: TurnRules | None
 
 
 @dataclass(frozen=True, slots=True)
-class Hear:
+class AppendAudio:
     """Take sound into the input buffer, in the format of the last Tune; speech in it comes back as SpeechStarted and SpeechStopped.
 
     It is listened to before the client's next event is taken. While turns are told and nobody speaks, sound older than SILENCE_KEPT_MS
@@ -80,12 +80,12 @@ class Begin:
 
     item_id: str
     start_ms: int
-    ears: TranscriptionSettings
+    transcription: TranscriptionSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The item's sound is complete: `start_ms` to `end_ms`. Transcribed or NotTranscribed comes back, exactly once, if `ears` is given.
+    """Complete the audio of an item: `start_ms` to `end_ms`. With `transcription`, Transcribed or NotTranscribed is reported exactly once.
 
     An item that has not been begun is transcribed from here; sound before `end_ms` is not needed any more afterwards.
     """
@@ -93,17 +93,17 @@ class Commit:
     item_id: str
     start_ms: int
     end_ms: int
-    ears: TranscriptionSettings | None
+    transcription: TranscriptionSettings | None
 
 
 @dataclass(frozen=True, slots=True)
-class HearItem:
+class TranscribeItem:
     """Transcribe sound that did not come through the buffer, in a format of its own. Transcribed or NotTranscribed comes back."""
 
     item_id: str
     data: bytes
-    format: SoundFormat
-    ears: TranscriptionSettings
+    format: AudioFormat
+    transcription: TranscriptionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Respond:
     plan: SpeakText | AskModel
     spoken: bool
     """Whether what is said becomes sound, or stays text."""
-    format: SoundFormat
+    format: AudioFormat
     voice: str | None
     model: str | None
     """The model that speaks; None: the server's default."""
@@ -149,7 +149,7 @@ class Stop:
     response_id: str
 
 
-Effect = Send | Tune | Hear | Begin | Commit | HearItem | Clear | Respond | Stop | Close
+Effect = Send | Tune | AppendAudio | Begin | Commit | TranscribeItem | Clear | Respond | Stop | Close
 
 
 # Reports, driver -> machine

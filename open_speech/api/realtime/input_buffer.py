@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from open_speech.api.realtime.effects import (
     SILENCE_KEPT_MS,
+    AppendAudio,
+    AudioFormat,
     Begin,
     Clear,
     Commit,
     Effect,
-    Hear,
-    SoundFormat,
     Transcribed,
     TranscriptionSettings,
     Tune,
@@ -109,7 +109,7 @@ class InputAudioBuffer:
             return [*self._stopped(self.now_ms), Clear(), *self._append(data)]
         began = [] if telling or self._item_id is not None else self._begin(self._state.new_id("item"), self._from_ms)
         self._bytes += len(data)
-        return [*began, Hear(data)]
+        return [*began, AppendAudio(data)]
 
     def speech_started(self, at_ms: int) -> list[Effect]:
         """Take that somebody began to speak."""
@@ -159,7 +159,7 @@ class InputAudioBuffer:
         self._reset(self.now_ms)
         return [Clear(), send("input_audio_buffer.cleared")]
 
-    def check_format(self, new: SoundFormat) -> None:
+    def check_format(self, new: AudioFormat) -> None:
         """Raise InvalidValue if the format would change under sound that is not committed."""
         if new != self._state.config.format and not self.is_empty:
             raise InvalidValue(
@@ -170,7 +170,7 @@ class InputAudioBuffer:
         self._item_id = item_id
         if not self._state.wants_words or self._begun is not None:
             return []
-        self._begun = self._state.config.ears
+        self._begun = self._state.config.transcription
         self._transcripts.begin(item_id, shows=self._state.shows_words)
         return [Begin(item_id, start_ms, self._begun)]
 
@@ -183,13 +183,13 @@ class InputAudioBuffer:
         state = self._state
         item = Item(self._item_id or state.new_id("item"), content=[{"type": "input_audio", "transcript": None}])
         before = state.items.add(item)
-        ears = (self._begun or (state.config.ears if state.wants_words else None)) if hears else None
+        transcription = (self._begun or (state.config.transcription if state.wants_words else None)) if hears else None
         start_ms = self._from_ms
-        if ears is not None:
+        if transcription is not None:
             self._transcripts.expect(item, shows=state.shows_words)
         told = send("input_audio_buffer.committed", item_id=item.id, previous_item_id=before)
         self._reset(end_ms)
-        return [told, *item_events(item, before), Commit(item.id, start_ms, end_ms, ears)]
+        return [told, *item_events(item, before), Commit(item.id, start_ms, end_ms, transcription)]
 
     def _reset(self, from_ms: int) -> None:
         self._from_ms = from_ms
@@ -197,5 +197,5 @@ class InputAudioBuffer:
         self.is_speaking = False
 
 
-def _bytes_per_s(format: SoundFormat) -> int:
+def _bytes_per_s(format: AudioFormat) -> int:
     return format.rate * format.width

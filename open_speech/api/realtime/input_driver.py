@@ -12,18 +12,18 @@ from typing import Any
 from open_speech.api.openai import responses
 from open_speech.api.realtime.effects import (
     SILENCE_KEPT_MS,
+    AppendAudio,
+    AudioFormat,
     Begin,
     Clear,
     Commit,
     Delta,
-    Hear,
-    HearItem,
     NotTranscribed,
     Report,
-    SoundFormat,
     SpeechStarted,
     SpeechStopped,
     Transcribed,
+    TranscribeItem,
     TranscriptionSettings,
     Tune,
     TurnRules,
@@ -48,7 +48,7 @@ STEP_S = 0.2
 WAITING_S = 60.0
 """Seconds of committed sound that may wait for their text, beside one item of any length; nothing more is read before there is less."""
 
-InputEffect = Tune | Hear | Begin | Commit | HearItem | Clear
+InputEffect = Tune | AppendAudio | Begin | Commit | TranscribeItem | Clear
 """The effects that are performed here."""
 
 
@@ -59,13 +59,13 @@ class InputDriver:
         """`report` passes a report to the session and returns the effects that are to be performed here because of it."""
         self._recognition = recognition
         self._default_model = default_model
-        self._ears = SessionRecognizer(recognition.recognizer)
+        self._recognizer = SessionRecognizer(recognition.recognizer)
         self._report = report
         self._queue: deque[InputEffect] = deque()
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
-        self._format = SoundFormat()
+        self._format = AudioFormat()
         self._rules: TurnRules | None = None
         self._turns: TurnDetector | None = None
         self._input: LiveInput | None = None
@@ -110,13 +110,13 @@ class InputDriver:
             case Tune(form, rules):
                 self._format = form
                 self._tune(rules)
-            case Hear(data):
+            case AppendAudio(data):
                 await self._hear(data)
-            case Begin(item_id, start_ms, ears):
-                await self._begin(item_id, start_ms / 1000, ears)
+            case Begin(item_id, start_ms, transcription):
+                await self._begin(item_id, start_ms / 1000, transcription)
             case Commit():
                 await self._commit(effect)
-            case HearItem():
+            case TranscribeItem():
                 seconds = len(effect.data) / (effect.format.rate * (2 if effect.format.type == "audio/pcm" else 1))
                 self._follow(effect.item_id, self._item_heard(effect), seconds)
             case Clear():
@@ -155,11 +155,11 @@ class InputDriver:
         """Report a text; the effects that follow from it are performed after those in the queue."""
         self.put(*self._report(report))
 
-    async def _begin(self, item_id: str, start_s: float, ears: TranscriptionSettings) -> None:
+    async def _begin(self, item_id: str, start_s: float, transcription: TranscriptionSettings) -> None:
         self._drop()
         live = await self._opened()
         try:
-            utterance = await self._opened_item(item_id, ears)
+            utterance = await self._opened_item(item_id, transcription)
         except SpeechError as error:
             self._failed = item_id, error
             return
@@ -171,14 +171,14 @@ class InputDriver:
         """End an item: what was begun is completed, what was not is transcribed from here."""
         live = await self._opened()
         start_s, end_s = effect.start_ms / 1000, effect.end_ms / 1000
-        if effect.ears is None:
+        if effect.transcription is None:
             self._drop()
         elif self._failed is not None and self._failed[0] == effect.item_id:
             self._tell(NotTranscribed(effect.item_id, self._failed[1]))
         else:
             if self._item_id != effect.item_id or end_s > live.seconds:
                 self._events_of_rest(live)
-            await self._complete(live, effect.item_id, start_s, end_s, effect.ears)
+            await self._complete(live, effect.item_id, start_s, end_s, effect.transcription)
         self._failed = None
         live.forget(end_s)
 
@@ -187,11 +187,11 @@ class InputDriver:
         following = [effect for event in live.flush() for effect in self._turn(event)]
         self._queue.extendleft(reversed(following))
 
-    async def _complete(self, live: LiveInput, item_id: str, start_s: float, end_s: float, ears: TranscriptionSettings) -> None:
+    async def _complete(self, live: LiveInput, item_id: str, start_s: float, end_s: float, transcription: TranscriptionSettings) -> None:
         if self._item_id != item_id:
             self._drop()
             try:
-                live.begin(await self._opened_item(item_id, ears), start_s)
+                live.begin(await self._opened_item(item_id, transcription), start_s)
             except SpeechError as error:
                 self._tell(NotTranscribed(item_id, error))
                 return
@@ -200,11 +200,11 @@ class InputDriver:
         self._item_id = None
         self._follow(item_id, _finished(live.end(end_s)), end_s - start_s)
 
-    async def _item_heard(self, effect: HearItem) -> Transcript:
+    async def _item_heard(self, effect: TranscribeItem) -> Transcript:
         """Transcribe sound that did not come through the microphone."""
         # Decoded first: nothing is open yet if the client leaves meanwhile.
         sound = await asyncio.to_thread(lambda: resample(decoded(effect.data, effect.format), VAD_RATE))
-        utterance = await self._opened_item(effect.item_id, effect.ears)
+        utterance = await self._opened_item(effect.item_id, effect.transcription)
         utterance.feed(sound)
         return await _finished(utterance)
 
@@ -239,16 +239,16 @@ class InputDriver:
             self._input = LiveInput(InputBuffer(await self._recognition.detector(), self._turns))
         return self._input
 
-    async def _opened_item(self, item_id: str, ears: TranscriptionSettings) -> Utterance:
+    async def _opened_item(self, item_id: str, transcription: TranscriptionSettings) -> Utterance:
         options = TranscribeOptions(
-            language=ears.language,
-            languages=ears.languages,
-            prompt=ears.prompt,
-            hotwords=", ".join(ears.keywords) or None,
-            logprobs=ears.logprobs,
+            language=transcription.language,
+            languages=transcription.languages,
+            prompt=transcription.prompt,
+            hotwords=", ".join(transcription.keywords) or None,
+            logprobs=transcription.logprobs,
         )
-        ear = await self._ears.ear(ears.model or self._default_model, options)
-        return Utterance(ear, lambda text: self._tell(Delta(item_id, text)))
+        recognizer = await self._recognizer.recognizer(transcription.model or self._default_model, options)
+        return Utterance(recognizer, lambda text: self._tell(Delta(item_id, text)))
 
     def _kept_s(self) -> float:
         """Return how many of the last seconds can still be asked for: those that can be committed, unless an item has had them already."""

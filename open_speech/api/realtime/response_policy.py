@@ -11,7 +11,6 @@ from open_speech.api.realtime.checking import checked
 from open_speech.api.realtime.effects import (
     AskModel,
     Effect,
-    HearItem,
     Respond,
     ResponseAudio,
     ResponseDone,
@@ -20,11 +19,12 @@ from open_speech.api.realtime.effects import (
     ResponseTool,
     SpeakText,
     Stop,
+    TranscribeItem,
 )
 from open_speech.api.realtime.events import InvalidEvent, ResponseParams, decoded
 from open_speech.api.realtime.items import Item, made
-from open_speech.api.realtime.responses import Event, Manner, Response
-from open_speech.api.realtime.settings import check_voice, sound_format
+from open_speech.api.realtime.responses import Event, OutputOptions, Response
+from open_speech.api.realtime.settings import audio_format, check_voice
 from open_speech.api.realtime.state import State
 from open_speech.api.realtime.transcripts import Transcripts
 from open_speech.errors import InvalidRequest, InvalidValue, NothingToSpeak, Overloaded, SpeechError
@@ -180,7 +180,7 @@ class Answering:
         state = self._state
         outside = params.conversation == "none"
         conversation_id = None if outside else state.conversation_id
-        response = Response(state.new_id("resp"), self._manner(params), conversation_id, new_id=state.new_id, place=state.items.add)
+        response = Response(state.new_id("resp"), self._output(params), conversation_id, new_id=state.new_id, place=state.items.add)
         answer = _Answer(response, params, context, is_turn)
         answer.newest = next((item for item in reversed(context) if item.type == "message" and item.role == "user"), None)
         self._answers[response.id] = answer
@@ -193,12 +193,12 @@ class Answering:
         response.waits_for = {item.id for item in context if item.hearing == "pending"}
         return began if response.waits_for else [*began, *self._ask(answer, 0.0)]
 
-    def _manner(self, params: ResponseParams) -> Manner:
+    def _output(self, params: ResponseParams) -> OutputOptions:
         config = self._state.config
         output = params.audio.output if params.audio else None
         format = (output.format if output else None) or config.audio.output.format
         voice = (output.voice if output else None) or config.audio.output.voice
-        return Manner(
+        return OutputOptions(
             tuple(params.output_modalities or config.output_modalities), format,
             voice if isinstance(voice, str) else voice.id, params.max_output_tokens or config.max_output_tokens, params.metadata,
         )  # fmt: skip
@@ -206,7 +206,7 @@ class Answering:
     def _resolved(self, described: Sequence[Mapping[str, Any]]) -> tuple[list[Item], list[Effect]]:
         """Build the items that a client gives to one response; those with sound are heard first, for the model."""
         context: list[Item] = []
-        hearing: list[HearItem] = []
+        hearing: list[TranscribeItem] = []
         for number, raw in enumerate(described):
             path = f"response.input[{number}]"
             if raw.get("type") == "item_reference":
@@ -220,7 +220,7 @@ class Answering:
             if sound is not None and self._state.asks_model and not item.text:
                 format = self._state.config.format
                 data = decoded(sound, format.width, f"{path}.content")
-                hearing.append(HearItem(item.id, data, format, self._state.config.ears))
+                hearing.append(TranscribeItem(item.id, data, format, self._state.config.transcription))
         items = {item.id: item for item in context}
         for effect in hearing:
             self._transcripts.expect(items[effect.item_id], shows=False)
@@ -231,7 +231,7 @@ class Answering:
         state, params = self._state, answer.params
         if not state.asks_model:
             return True
-        if params.conversation != "none" or not answer.response.manner.is_spoken or params.input is None:
+        if params.conversation != "none" or not answer.response.output.is_spoken or params.input is None:
             return False
         only = answer.context[0] if len(answer.context) == 1 else None
         if only is None or only.role != "user" or only.is_audio or not only.text:
@@ -259,7 +259,7 @@ class Answering:
         return self._start(answer, AskModel(self._request(answer)))
 
     def _request(self, answer: _Answer) -> dict[str, Any]:
-        config, params, manner = self._state.config, answer.params, answer.response.manner
+        config, params, output = self._state.config, answer.params, answer.response.output
         instructions = config.instructions if params.instructions is None else params.instructions
         request: dict[str, Any] = {"messages": prompting.messages(instructions, answer.context)}
         offered = prompting.tools(config.tools if params.tools is None else params.tools)
@@ -269,18 +269,18 @@ class Answering:
             parallel = config.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls
             request |= {} if choice in (None, "auto") else {"tool_choice": choice}
             request |= {} if parallel is None else {"parallel_tool_calls": parallel}
-        if manner.max_output_tokens != "inf":
-            request["max_tokens"] = manner.max_output_tokens
+        if output.max_output_tokens != "inf":
+            request["max_tokens"] = output.max_output_tokens
         temperature = config.temperature if params.temperature is None else params.temperature
         return request if temperature is None else {**request, "temperature": temperature}
 
     def _start(self, answer: _Answer, plan: SpeakText | AskModel) -> list[Effect]:
         answer.is_started = True
-        state, manner = self._state, answer.response.manner
-        format = sound_format(manner.format)
+        state, output = self._state, answer.response.output
+        format = audio_format(output.format)
         model = state.model if state.defaults.knows_model(state.model) == "tts" else None
         said = state.config.audio.output
-        return [Respond(answer.response.id, plan, manner.is_spoken, format, manner.voice, model, said.speed, said.language)]
+        return [Respond(answer.response.id, plan, output.is_spoken, format, output.voice, model, said.speed, said.language)]
 
     def _stop(self, answer: _Answer, reason: Literal["client_cancelled", "turn_detected"]) -> list[Effect]:
         stop: list[Effect] = [Stop(answer.response.id)] if answer.is_started else []

@@ -22,7 +22,7 @@ ANSWER_CHARS = 262_144
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class OutputOptions:
     """How a response is made."""
 
     modalities: tuple[str, ...]
@@ -52,10 +52,16 @@ class Response:
     """A response in progress. Items of one that belongs to the conversation are put there by `place`, which gives the item before."""
 
     def __init__(
-        self, id: str, manner: Manner, conversation_id: str | None, *, new_id: Callable[[str], str], place: Callable[[Item], str | None]
+        self,
+        id: str,
+        output: OutputOptions,
+        conversation_id: str | None,
+        *,
+        new_id: Callable[[str], str],
+        place: Callable[[Item], str | None],
     ) -> None:
         self.id = id
-        self.manner = manner
+        self.output = output
         self.conversation_id = conversation_id
         self.waits_for: set[str] = set()
         """Items whose transcripts the model must see before it is asked."""
@@ -93,9 +99,9 @@ class Response:
         assert part is not None
         part.texts.append(text)
         part.item.marks.append((at_s, text))
-        part.item.content[0]["transcript" if self.manner.is_spoken else "text"] += text
+        part.item.content[0]["transcript" if self.output.is_spoken else "text"] += text
         self._chars += len(json.dumps(text))
-        kind = "response.output_audio_transcript.delta" if self.manner.is_spoken else "response.output_text.delta"
+        kind = "response.output_audio_transcript.delta" if self.output.is_spoken else "response.output_text.delta"
         return [*events, self._event(kind, part, delta=text)]
 
     def audio(self, data: bytes, seconds: float, now: float) -> list[Event]:
@@ -150,7 +156,7 @@ class Response:
         item = Item(self._new_id("item"), role="assistant", status="in_progress")
         part = self._message = self._append(item)
         events = self._added(part)
-        item.content = [{"type": "output_audio", "transcript": ""} if self.manner.is_spoken else {"type": "output_text", "text": ""}]
+        item.content = [{"type": "output_audio", "transcript": ""} if self.output.is_spoken else {"type": "output_text", "text": ""}]
         return [*events, self._event("response.content_part.added", part, part=self._shown_part(""))]
 
     def _append(self, item: Item) -> _Part:
@@ -177,9 +183,9 @@ class Response:
             events = [done]
         else:
             text = "".join(part.texts)
-            if status == "cancelled" and self.manner.is_spoken:
+            if status == "cancelled" and self.output.is_spoken:
                 text = item.forget_unsaid()
-            if self.manner.is_spoken:
+            if self.output.is_spoken:
                 events = [
                     self._event("response.output_audio.done", part),
                     self._event("response.output_audio_transcript.done", part, transcript=text),
@@ -194,20 +200,20 @@ class Response:
         return events
 
     def _shown_part(self, text: str) -> Event:
-        return {"type": "audio", "transcript": text} if self.manner.is_spoken else {"type": "text", "text": text}
+        return {"type": "audio", "transcript": text} if self.output.is_spoken else {"type": "text", "text": text}
 
     def _event(self, type: str, made: _Part, **fields: Any) -> Event:
         place = {"response_id": self.id, "item_id": made.item.id, "output_index": made.index, "content_index": 0}
         return {"type": type, **place, **fields}
 
     def _body(self) -> Event:
-        manner = self.manner
+        output = self.output
         return {
             "object": "realtime.response", "id": self.id, "status": self._status, "status_details": self._details,
             "output": [part.item.body() for part in self._parts], "conversation_id": self.conversation_id,
-            "output_modalities": list(manner.modalities), "max_output_tokens": manner.max_output_tokens,
-            "audio": {"output": {"format": manner.format.model_dump(), "voice": manner.voice}}, "usage": self._usage,
-            "metadata": dict(manner.metadata) if manner.metadata is not None else None,
+            "output_modalities": list(output.modalities), "max_output_tokens": output.max_output_tokens,
+            "audio": {"output": {"format": output.format.model_dump(), "voice": output.voice}}, "usage": self._usage,
+            "metadata": dict(output.metadata) if output.metadata is not None else None,
         }  # fmt: skip
 
 

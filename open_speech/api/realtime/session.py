@@ -12,7 +12,6 @@ from open_speech.api.realtime import beta as beta_dialect
 from open_speech.api.realtime.effects import (
     Delta,
     Effect,
-    HearItem,
     NotTranscribed,
     Report,
     ResponseAudio,
@@ -23,6 +22,7 @@ from open_speech.api.realtime.effects import (
     SpeechStarted,
     SpeechStopped,
     Transcribed,
+    TranscribeItem,
 )
 from open_speech.api.realtime.events import (
     Append,
@@ -254,7 +254,7 @@ class Session:
             data = decoded(sound, self.config.format.width, "item.content")
             if len(data) > state.limits.buffer_bytes:
                 raise BufferFull("The item contains more audio than the input buffer can hold.", param="item.content")
-            hearing = [HearItem(item.id, data, self.config.format, self.config.ears)] if words else []
+            hearing = [TranscribeItem(item.id, data, self.config.format, self.config.transcription)] if words else []
         before = state.items.add(item, event.previous_item_id)
         told = item_events(item, before)
         if hearing:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from open_speech.api.realtime.checking import UnknownParameter, Value, checked
-from open_speech.api.realtime.effects import SoundFormat, TranscriptionSettings, TurnRules
+from open_speech.api.realtime.effects import AudioFormat, TranscriptionSettings, TurnRules
 from open_speech.errors import InvalidValue, TextTooLong, UnknownModel, UnknownVoice, UnsupportedLanguage, WrongTask
 from open_speech.languages import requested_language, requested_languages
 
@@ -193,9 +193,9 @@ class Config(Value):
         return "audio" in self.output_modalities
 
     @property
-    def format(self) -> SoundFormat:
+    def format(self) -> AudioFormat:
         """How sound comes in."""
-        return sound_format(self.audio.input.format)
+        return audio_format(self.audio.input.format)
 
     @property
     def turns(self) -> TurnRules | None:
@@ -209,7 +209,7 @@ class Config(Value):
                 return TurnRules(vad.threshold, vad.prefix_padding_ms, vad.silence_duration_ms)
 
     @property
-    def ears(self) -> TranscriptionSettings:
+    def transcription(self) -> TranscriptionSettings:
         """How input is transcribed, where it is."""
         chosen = self.audio.input.transcription or Transcription()
         return TranscriptionSettings(
@@ -218,9 +218,9 @@ class Config(Value):
         )  # fmt: skip
 
 
-def sound_format(format: Pcm | Law) -> SoundFormat:
+def audio_format(format: Pcm | Law) -> AudioFormat:
     """Say the same to the driver."""
-    return SoundFormat(rate=format.rate) if isinstance(format, Pcm) else SoundFormat(format.type, 8000)
+    return AudioFormat(rate=format.rate) if isinstance(format, Pcm) else AudioFormat(format.type, 8000)
 
 
 _WHOLE = {"format", "tools", "tool_choice", "tracing", "truncation", "prompt", "include", "reasoning", "noise_reduction", "voice"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from open_speech.api.realtime.effects import SoundFormat
+from open_speech.api.realtime.effects import AudioFormat
 from open_speech.audio import Audio, from_pcm16, to_pcm16
 from open_speech.codecs import g711
 
@@ -13,13 +13,13 @@ PIECE_BYTES = 32_768
 _LAWS: dict[str, g711.Law] = {"audio/pcmu": "mulaw", "audio/pcma": "alaw"}
 
 
-def decoded(data: bytes, form: SoundFormat) -> Audio:
+def decoded(data: bytes, form: AudioFormat) -> Audio:
     """Decode bytes at the format's own rate. Raises InvalidAudio if PCM ends in half a sample."""
     law = _LAWS.get(form.type)
     return from_pcm16(data, form.rate) if law is None else g711.decode(data, law, form.rate)
 
 
-def encoded(audio: Audio, form: SoundFormat) -> Iterator[tuple[bytes, float]]:
+def encoded(audio: Audio, form: AudioFormat) -> Iterator[tuple[bytes, float]]:
     """Encode sound that is at the format's rate already, in pieces of PIECE_BYTES at most, each with its seconds."""
     law = _LAWS.get(form.type)
     step = PIECE_BYTES if law else PIECE_BYTES // 2

@@ -50,14 +50,14 @@ async def _serve(socket: WebSocket) -> None:
     """Serve one connection to its end. Raises SpeechError if it cannot begin."""
     settings: Settings = socket.app.state.settings
     engine: Engine | None = socket.app.state.engine
-    seats: Slots = socket.app.state.realtime_seats
+    slots: Slots = socket.app.state.realtime_slots
     if not settings.os_realtime_enabled:
         raise UnknownPath("This server does not serve the Realtime API: OS_REALTIME_ENABLED is off.")
     check_origin(socket.headers, settings.socket_origins)
     if engine is None:
         raise BackendUnavailable("The server is still starting.", retry_after_s=1)
     grant = _grant(socket)
-    with seats.taken(grant.holder if grant else holder_of(socket.scope)):
+    with slots.taken(grant.holder if grant else holder_of(socket.scope)):
         asked = asked_by(socket.query_params, socket.headers, grant, lambda name: task_of(settings, engine, name))
         session, llm = session_of(asked, settings, engine), language_model(settings)
         try:

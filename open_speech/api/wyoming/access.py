@@ -12,10 +12,10 @@ from open_speech.security.network import Network, is_in
 class ConnectionLimit:
     """The guard at the door."""
 
-    def __init__(self, allowed: tuple[Network, ...] = (), *, seats: int = 32) -> None:
-        """Without networks everybody may come in; `seats` is how many at once."""
+    def __init__(self, allowed: tuple[Network, ...] = (), *, slots: int = 32) -> None:
+        """Without networks everybody may come in; `slots` is how many at once."""
         self._allowed = allowed
-        self._free = seats
+        self._free = slots
 
     @contextmanager
     def admitted(self, peer: str | None) -> Iterator[None]:

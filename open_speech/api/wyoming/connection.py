@@ -20,7 +20,21 @@ from wyoming.tts import Synthesize, SynthesizeStart
 from open_speech import logs
 from open_speech.api.wyoming import messages
 from open_speech.api.wyoming.access import ConnectionLimit
-from open_speech.api.wyoming.effects import Began, Close, Effect, Failed, Hear, Listen, Report, Say, Send, Sounded, Speak, Spoken, Tell
+from open_speech.api.wyoming.effects import (
+    AppendAudio,
+    AudioChunked,
+    Began,
+    Close,
+    Effect,
+    Failed,
+    Listen,
+    Report,
+    Say,
+    Send,
+    SendInfo,
+    Speak,
+    SpeechDone,
+)
 from open_speech.api.wyoming.framing import read_event, written
 from open_speech.api.wyoming.pcm import PcmFormat, PcmReader
 from open_speech.api.wyoming.service import Service
@@ -68,7 +82,7 @@ class Connection(AsyncEventHandler):
         self._after = after
         self._admission = admission
         self._service = service
-        self._ears = SessionRecognizer(service.engine.recognition.recognizer)
+        self._recognizers = SessionRecognizer(service.engine.recognition.recognizer)
         self._session = Session()
         self.over = asyncio.Event()
         """Set when nothing of it is left."""
@@ -181,13 +195,13 @@ class Connection(AsyncEventHandler):
                     if Error.is_type(event.type):
                         logs.note_error(event.data.get("code"))
                     self._write(event)
-                case Tell():
+                case SendInfo():
                     self._telling = True
                     self._begin(self._tell())
                 case Listen(form, asked):
                     self._sound = asyncio.Queue()
                     self._begin(self._listen(form, asked, self._sound))
-                case Hear(data):
+                case AppendAudio(data):
                     self._sound.put_nowait(data)
                 case Speak(asked):
                     self._fragments = Fragments()
@@ -214,7 +228,7 @@ class Connection(AsyncEventHandler):
     async def _listen(self, form: PcmFormat, asked: Transcribe, sound: asyncio.Queue[bytes | None]) -> None:
         listening: Transcription | None = None
         try:
-            listening = await self._service.listening(asked, self._report, self._ears)
+            listening = await self._service.listening(asked, self._report, self._recognizers)
             reader = PcmReader(form)
             while (data := await sound.get()) is not None:
                 self._changed.set()
@@ -233,9 +247,9 @@ class Connection(AsyncEventHandler):
                 self._report(Began(speech.rate))
                 async for audio in speech:
                     await self._sound_out(audio)
-            self._report(Spoken())
+            self._report(SpeechDone())
         except NothingToSpeak:  # a language model may well answer with an emoji: that is no failure
-            self._report(Spoken())
+            self._report(SpeechDone())
         except SpeechError as error:
             self._report(Failed(error))
 
@@ -243,7 +257,7 @@ class Connection(AsyncEventHandler):
         """Write sound no faster than the client reads it."""
         step = round(FRAME_S * audio.rate)
         for at in range(0, len(audio.samples), step):
-            self._report(Sounded(to_pcm16(Audio(audio.samples[at : at + step], audio.rate))))
+            self._report(AudioChunked(to_pcm16(Audio(audio.samples[at : at + step], audio.rate))))
             await self._drain()
 
     def _report(self, report: Report) -> None:

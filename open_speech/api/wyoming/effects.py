@@ -20,7 +20,7 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class SendInfo:
     """Send what this server can do."""
 
 
@@ -34,7 +34,7 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
-class Hear:
+class AppendAudio:
     """Hand sound to the transcription; None tells it that its sound is complete."""
 
     data: bytes | None
@@ -59,7 +59,7 @@ class Close:
     """Stop everything, and close the connection after all that was sent before."""
 
 
-Effect = Send | Tell | Listen | Hear | Speak | Say | Close
+Effect = Send | SendInfo | Listen | AppendAudio | Speak | Say | Close
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Transcribed:
     """The transcript of all the sound."""
 
     text: str
@@ -95,7 +95,7 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
-class Sounded:
+class AudioChunked:
     """The next sound of the speech."""
 
     pcm: bytes
@@ -103,7 +103,7 @@ class Sounded:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpeechDone:
     """The speech is complete."""
 
 
@@ -114,4 +114,4 @@ class Failed:
     error: SpeechError
 
 
-Report = Voiced | Delta | Heard | Began | Sounded | Spoken | Failed
+Report = Voiced | Delta | Transcribed | Began | AudioChunked | SpeechDone | Failed

@@ -55,7 +55,7 @@ class Offer:
 
     def __init__(
         self,
-        casting: VoiceResolver,
+        voice_resolver: VoiceResolver,
         *,
         is_here: Callable[[ModelEntry], bool],
         streams: Callable[[ModelEntry], bool],
@@ -65,8 +65,8 @@ class Offer:
 
         `languages` are told of models and voices that know none themselves; without them all that Whisper knows.
         """
-        self._registry = casting.registry
-        self._casting = casting
+        self._registry = voice_resolver.registry
+        self._voice_resolver = voice_resolver
         self._is_here = is_here
         self._streams = streams
         self._languages = tuple(languages) or tuple(LANGUAGES)
@@ -192,9 +192,9 @@ class Offer:
                 yield Offered(voice.id, Chosen(entry.id, voice.id), self._spoken(entry, voice), entry, label, voice.speakers)
 
     def _presets(self, models: list[ModelEntry]) -> Iterator[Offered]:
-        for name, preset in self._casting.presets.voices.items():
+        for name, preset in self._voice_resolver.presets.voices.items():
             try:
-                entry, _ = self._casting.behind(OPENAI_TTS[0], name)
+                entry, _ = self._voice_resolver.behind(OPENAI_TTS[0], name)
             except SpeechError:  # of a model that does not run here
                 continue
             languages = (preset.language,) if preset.language else self._spoken(entry, self._meant(entry, preset.voice))
@@ -205,7 +205,7 @@ class Offer:
         entry = next((model for model in models if model.clones), None)
         if entry is None:
             return
-        for voice in self._casting.recordings():
+        for voice in self._voice_resolver.recordings():
             languages = (voice.language,) if voice.language else entry.languages or self._languages
             yield Offered(voice.name, Chosen(entry.id, voice.name), languages, entry, f"{voice.name} ({entry.backend})")
 

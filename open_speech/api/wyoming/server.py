@@ -28,7 +28,7 @@ STOP_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class WyomingServer:
     """Where the server is, and how it is found."""
 
     uri: str
@@ -49,7 +49,7 @@ class Door:
 
 @asynccontextmanager
 async def serving(
-    door: Door, admission: ConnectionLimit, service: Service, *, after: Callable[[], None] | None = None
+    door: WyomingServer, admission: ConnectionLimit, service: Service, *, after: Callable[[], None] | None = None
 ) -> AsyncIterator[None]:
     """Serve TCP or a Unix socket as long as the block lasts; `after` is called when a connection has ended.
 

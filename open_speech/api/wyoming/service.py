@@ -54,17 +54,17 @@ class Service:
     offer: Offer
     rules: Rules
 
-    async def listening(self, asked: Transcribe, report: Callable[[Voiced | Delta], None], ears: SessionRecognizer) -> Transcription:
+    async def listening(self, asked: Transcribe, report: Callable[[Voiced | Delta], None], recognizers: SessionRecognizer) -> Transcription:
         """Begin to transcribe, with an ear of the connection. Raises SpeechError's children."""
         entry = await asyncio.to_thread(self.offer.model, asked.name)
-        ear = await ears.ear(entry.id, heard_as(asked, self.rules.options))
+        recognizer = await recognizers.recognizer(entry.id, transcribe_options(asked, self.rules.options))
         threshold = self.rules.vad_threshold
         turns = None if threshold is None else TurnDetector(threshold, silence_duration_ms=silence_ms(asked))
         detector = await self.engine.recognition.detector()
         # A recogniser that is given windows is given none of silence.
         gated = turns is not None and self.engine.registry.backends[entry.backend].batch == 0
         live = self.offer.streams(entry)
-        return Transcription(ear, detector, turns, report, gated=gated, live=live, longest_s=self.rules.longest_s)
+        return Transcription(recognizer, detector, turns, report, gated=gated, live=live, longest_s=self.rules.longest_s)
 
     async def speech(self, asked: Synthesize | SynthesizeStart, fragments: Fragments) -> SpeechStream:
         """Begin to speak what is asked for, or what `fragments` bring. Raises SpeechError's children."""
@@ -81,7 +81,7 @@ class Service:
         return await self.engine.synthesis.speak(replace(request, text=text, input_type=kind, is_live=True))
 
 
-def heard_as(asked: Transcribe, options: TranscribeOptions) -> TranscribeOptions:
+def transcribe_options(asked: Transcribe, options: TranscribeOptions) -> TranscribeOptions:
     """Convert a request to the engine's options. Raises UnsupportedLanguage naming `language`."""
     language = requested_language(asked.language, "language")
     words = [word.strip() for word in (*(asked.transcript_names or ()), *(asked.transcript_terms or ())) if word.strip()]

@@ -17,21 +17,21 @@ from wyoming.vad import VoiceStarted, VoiceStopped
 
 from open_speech.api.wyoming import messages
 from open_speech.api.wyoming.effects import (
+    AppendAudio,
+    AudioChunked,
     Began,
     Close,
     Delta,
     Effect,
     Failed,
-    Hear,
-    Heard,
     Listen,
     Report,
     Say,
     Send,
-    Sounded,
+    SendInfo,
     Speak,
-    Spoken,
-    Tell,
+    SpeechDone,
+    Transcribed,
     Voiced,
 )
 from open_speech.api.wyoming.messages import Asked
@@ -87,7 +87,7 @@ class Session:
             return []
         match asked:
             case Describe():
-                return [Tell()]
+                return [SendInfo()]
             case Ping():
                 return [Send(Pong(asked.text).event())]
             case SelectProgram():
@@ -120,14 +120,14 @@ class Session:
                 return [Send(shape(timestamp=round(at_s * 1000)).event())]
             case Delta(text):
                 return [*self._begin_transcript(), Send(TranscriptChunk(text).event())]
-            case Heard(text, language):
+            case Transcribed(text, language):
                 return self._heard(text, language)
             case Began(rate):
                 self._rate, self._samples = rate, 0
                 return [Send(AudioStart(rate, SAMPLE_BYTES, 1, timestamp=0).event())]
-            case Sounded(pcm):
+            case AudioChunked(pcm):
                 return self._sounded(pcm)
-            case Spoken():
+            case SpeechDone():
                 return self._spoken()
 
     def _listening(self, asked: Transcribe | AudioStart | AudioChunk | AudioStop) -> list[Effect]:
@@ -142,12 +142,12 @@ class Session:
                     return self._fail(_out_of_turn("audio-chunk", "audio-start"))
                 if (asked.rate, asked.width, asked.channels) != (self._form.rate, self._form.width, self._form.channels):
                     return self._fail(InvalidValue("An `audio-chunk` must have the format of its `audio-start`.", param="rate"))
-                return [Hear(asked.audio)]
+                return [AppendAudio(asked.audio)]
             case AudioStop():
                 if self._form is None:
                     return self._fail(_out_of_turn("audio-stop", "audio-start"))
                 self._form, self._owes_transcript = None, True
-                return [Hear(None)]
+                return [AppendAudio(None)]
 
     def _sound_begins(self, start: AudioStart) -> list[Effect]:
         if self._form is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from open_speech.api.wyoming.effects import Delta, Heard, Voiced
+from open_speech.api.wyoming.effects import Delta, Transcribed, Voiced
 from open_speech.audio import Audio
 from open_speech.errors import AudioTooLong
 from open_speech.recognition.live.input_buffer import InputBuffer
@@ -59,11 +59,11 @@ class Transcription:
             if self._utterance.has_failed:
                 await self._utterance.finish()
 
-    async def finish(self) -> Heard:
+    async def finish(self) -> Transcribed:
         """Wait for the whole text. Raises SpeechError's children."""
         self._advance(self._input.flush())
         transcript = await self._utterance.finish()
-        return Heard(transcript.text, transcript.info.language or None)
+        return Transcribed(transcript.text, transcript.info.language or None)
 
     def cancel(self) -> None:
         """Stop; nothing more is reported."""

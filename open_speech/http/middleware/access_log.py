@@ -61,11 +61,11 @@ class Trace:
             await self._app(scope, receive, send)
             return
         door = door_of(scope["path"])
-        with logs.on(logs.RequestContext(_id_of(scope), door, failed=partial(self._meter.failed, door))) as errand:
+        with logs.on(logs.RequestContext(_id_of(scope), door, failed=partial(self._meter.failed, door))) as context:
             if scope["type"] == "websocket":
-                await self._hold(_Connection(scope, receive, send, errand, self._meter))
+                await self._hold(_Connection(scope, receive, send, context, self._meter))
                 return
-            exchange = _Exchange(scope, receive, send, errand)
+            exchange = _Exchange(scope, receive, send, context)
             waiting = self._meter.figures.under_way.labels(door)
             waiting.inc()
             try:
@@ -79,7 +79,7 @@ class Trace:
             try:
                 await self._app(connection.scope, connection.receive, connection.send)
             except Exception:  # noqa: BLE001 - the process boundary: the server closes the connection
-                log.exception("%s: connection failed", connection.errand.id)
+                log.exception("%s: connection failed", connection.context.id)
                 logs.note_error("server_error")
                 raise
             finally:
@@ -109,12 +109,12 @@ class Trace:
 class _Exchange:
     """One request and its answer, as seen from outside."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, errand: logs.RequestContext) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, context: logs.RequestContext) -> None:
         self.scope = scope
-        self.id = errand.id
+        self.id = context.id
         self.status = 0
         self.left = False
-        self._errand = errand
+        self._context = context
         self._receive = receive
         self._send = send
         self._sent = 0
@@ -159,11 +159,11 @@ class _Exchange:
         """Write the access-log line, and count the request."""
         scope, status = self.scope, self.status or (_LEFT if self.left else 500)
         method, route, took_s = method_of(scope["method"]), _route_of(scope), self._seconds()
-        meter.answered(self._errand.door, route, method, status, took_s=took_s, first_byte_s=self._first_s)
+        meter.answered(self._context.door, route, method, status, took_s=took_s, first_byte_s=self._first_s)
         told = {"status": status, "route": route, "bytes": self._sent, "client_left": self.left or None}
         # The path without its query, which may hold a key. `%r` keeps control characters out of the log.
         # Probes come every few seconds, and are all alike.
-        level = logging.DEBUG if self._errand.door == PROBE and status < 400 else logging.INFO
+        level = logging.DEBUG if self._context.door == PROBE and status < 400 else logging.INFO
         access.log(
             level, "%s %s %r %d %d ms %d bytes%s",
             _client_of(scope), scope["method"], scope["path"], status, int(took_s * 1000), self._sent,
@@ -175,9 +175,9 @@ class _Exchange:
 class _Connection:
     """One WebSocket, as seen from outside."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, errand: logs.RequestContext, meter: Meter) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, context: logs.RequestContext, meter: Meter) -> None:
         self.scope = scope
-        self.errand = errand
+        self.context = context
         self.open_ = ExitStack()
         """What is to be undone when it is closed."""
         self._code = _ABNORMAL
@@ -196,9 +196,9 @@ class _Connection:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "websocket.accept":
-            name = (b"x-request-id", self.errand.id.encode("latin-1"))
+            name = (b"x-request-id", self.context.id.encode("latin-1"))
             message = {**message, "headers": [*message.get("headers", ()), name]}
-            self.open_.enter_context(self._meter.session(self.errand.door))
+            self.open_.enter_context(self._meter.session(self.context.door))
         elif message["type"] == "websocket.close":
             self._code = message.get("code") or 1000
         await self._send(message)

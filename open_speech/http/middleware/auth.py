@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from open_speech import logs
 from open_speech.errors import TooManyGuesses, TooManyKeys, Unauthorized
-from open_speech.http.caller import KEY_NAME, NO_PROXIES, Proxies, address_of, is_stranger, turn_away
+from open_speech.http.caller import KEY_NAME, NO_PROXIES, Proxies, address_of, is_unauthenticated, turn_away
 from open_speech.security.api_keys import KeyRing, digest_of
 from open_speech.security.lockout import Guesses, sender_of
 from open_speech.security.network import network_of
@@ -104,11 +104,11 @@ class ApiKey:
             return
         wait_s = self._guesses.wait_s(sender) if sent else 0.0
         scope[KEY_NAME] = self._whose(scope["path"], sent, sender, is_locked=wait_s > 0)
-        if sent and not wait_s and is_stranger(scope):
+        if sent and not wait_s and is_unauthenticated(scope):
             # On open paths, too: they answer differently with a right key, which would confirm a guess.
             self._guesses.wrong(sender, map(digest_of, sent))
         logs.note_key(scope[KEY_NAME])
-        if not is_stranger(scope) or self._is_open(scope, sent):
+        if not is_unauthenticated(scope) or self._is_open(scope, sent):
             await self._app(scope, receive, send)
         elif wait_s:
             error = TooManyGuesses("Too many different wrong API keys were sent from your address.", retry_after_s=wait_s)

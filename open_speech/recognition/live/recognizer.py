@@ -17,7 +17,7 @@ from open_speech.dispatch.frames import LIVE, LIVE_PARTIAL
 from open_speech.errors import UnsupportedLanguage
 from open_speech.languages import requested_language
 from open_speech.metrics.meter import Meter
-from open_speech.recognition.hallucinations import is_phantom
+from open_speech.recognition.hallucinations import is_hallucination
 from open_speech.recognition.live.segmenter import Loudness, Segmenter, Whole, Windowing
 from open_speech.recognition.live.turn_detection import FRAME_S
 from open_speech.recognition.vad import SpeechModel, SpeechProbabilities
@@ -63,11 +63,11 @@ class LiveRecognizer:
     """One model, and how one live session wants to be heard; it knows what language the session has been in."""
 
     def __init__(
-        self, recogniser: Recogniser, options: TranscribeOptions, speech: SpeechModel | None, *, asker: str, longest_s: float = math.inf
+        self, recogniser: Recogniser, options: TranscribeOptions, speech: SpeechModel | None, *, caller: str, longest_s: float = math.inf
     ) -> None:
         """`options.vad` is how sound is searched for speech by the model `speech`; without that, what is loud is taken for it.
 
-        `asker` names the session, for its fair share of the runner.
+        `caller` names the session, for its fair share of the runner.
         """
         self.model = recogniser.entry.id
         self.window_s = recogniser.backend.window_s
@@ -83,7 +83,7 @@ class LiveRecognizer:
         self._options = options
         self._speech = speech
         self._vad = options.vad or Vad()
-        self._asker = asker
+        self._caller = caller
         self._languages: dict[str, float] = {}
         """The languages that the session is in: seconds of final text, weighed by probability."""
 
@@ -107,7 +107,7 @@ class LiveRecognizer:
             windowing = WindowCutter(vad, FRAME_S, longest_s=self.window_s)
         return Segmenter(detector, windowing)
 
-    async def hear_finally(self, audio: Audio, *, language: str | None = None, speech: Speech = ()) -> Transcript:
+    async def transcribe_final(self, audio: Audio, *, language: str | None = None, speech: Speech = ()) -> Transcript:
         """Transcribe sound whose text is to be final, as `hear` does.
 
         A few words may be taken for another language than they are in: where that is not sure, they are heard in the session's own.
@@ -157,9 +157,9 @@ class LiveRecognizer:
             self._traffic.passes -= 1
 
     async def _by_window(self, window: Window, urgency: int) -> Transcript:
-        heard = await self._runner.hear(self.model, window, asker=self._asker, urgency=urgency)
+        heard = await self._runner.transcribe_window(self.model, window, caller=self._caller, urgency=urgency)
         info = TranscriptInfo(heard.language, heard.language_probability, window.audio.seconds, window.options.task)
-        return Transcript(info, tuple(segment for segment in heard.segments if not is_phantom(segment, heard.language)))
+        return Transcript(info, tuple(segment for segment in heard.segments if not is_hallucination(segment, heard.language)))
 
     async def _by_itself(self, window: Window, urgency: int) -> Transcript:
         audio, options = window.audio, window.options
@@ -168,7 +168,7 @@ class LiveRecognizer:
         async for item in self._runner.transcribe(self.model, audio, options, urgency=urgency):
             if isinstance(item, TranscriptInfo):
                 info = item
-            elif not is_phantom(item, info.language):
+            elif not is_hallucination(item, info.language):
                 segments.append(item)
         return Transcript(info, tuple(segments))
 
@@ -196,9 +196,9 @@ class LiveRecognizers:
         self._vad = vad
         self._admission = admission
         self._traffic = {name: Traffic() for name in runners}
-        self._askers = itertools.count()
+        self._callers = itertools.count()
 
-    async def ear(self, model: str, options: TranscribeOptions) -> LiveRecognizer:
+    async def recognizer(self, model: str, options: TranscribeOptions) -> LiveRecognizer:
         """Find a model to listen with. Raises SpeechError's children naming `model` or `language`."""
         entry = self._registry.find(model, Task.STT)
         known = requested_language(options.language, "language")
@@ -211,7 +211,7 @@ class LiveRecognizers:
         options = replace(options, language=known, vad=options.vad or self._vad)
         needed = options.vad is not None or recogniser.backend.batch > 0
         speech = await asyncio.to_thread(self._speech) if needed else None
-        return LiveRecognizer(recogniser, options, speech, asker=f"live-{next(self._askers)}", longest_s=self._longest_s)
+        return LiveRecognizer(recogniser, options, speech, caller=f"live-{next(self._callers)}", longest_s=self._longest_s)
 
     async def detector(self) -> SpeechProbabilities:
         """Begin to listen for speech in one stream; the model is opened off the event loop."""
@@ -226,13 +226,13 @@ class SessionRecognizer:
         self._find = find
         self._last: tuple[str, TranscribeOptions, LiveRecognizer] | None = None
 
-    async def ear(self, model: str, options: TranscribeOptions) -> LiveRecognizer:
+    async def recognizer(self, model: str, options: TranscribeOptions) -> LiveRecognizer:
         """Find a model to listen with. Raises SpeechError's children naming `model` or `language`."""
         last = self._last
         if last is not None and last[:2] == (model, options):
             return last[2]
-        ear = await self._find(model, options)
+        recognizer = await self._find(model, options)
         if last is not None:
-            ear.follow(last[2])
-        self._last = model, options, ear
-        return ear
+            recognizer.follow(last[2])
+        self._last = model, options, recognizer
+        return recognizer

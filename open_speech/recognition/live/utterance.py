@@ -42,7 +42,7 @@ class Utterance:
 
     def __init__(
         self,
-        ear: LiveRecognizer,
+        recognizer: LiveRecognizer,
         on_delta: Callable[[str], None] | None = None,
         *,
         on_draft: Callable[[str], None] | None = None,
@@ -54,11 +54,11 @@ class Utterance:
         of what `on_window` has not been given yet; that gets the final text, window by window where somebody speaks for long, and
         whether it is the last.
         """
-        self._ear = ear
+        self._recognizer = recognizer
         self._on_delta = on_delta
         self._on_draft = on_draft
         self._on_window = on_window
-        self._stretches = ear.stretches()
+        self._stretches = recognizer.stretches()
         self._waiting: deque[NDArray[np.float32]] = deque()
         self._samples = 0
         """Samples that wait."""
@@ -67,7 +67,7 @@ class Utterance:
         self._before = ""
         """Of that, the text of the windows that are done."""
         self._agreement = Agreement()
-        self._info = TranscriptInfo("", 0.0, 0.0, ear.task)
+        self._info = TranscriptInfo("", 0.0, 0.0, recognizer.task)
         self._segments: list[Segment] = []
         self._windows: deque[tuple[Cut, asyncio.Task[Transcript]]] = deque()
         """Windows that are complete and being decoded."""
@@ -134,7 +134,7 @@ class Utterance:
     async def _listen(self) -> None:
         """Hear all that comes, to its end. Raises what refuses it, too: Overloaded, Stopping."""
         try:
-            with self._ear.admitted() as self._ticket:
+            with self._recognizer.admitted() as self._ticket:
                 await self._hear_all()
         finally:
             self._room.set()
@@ -176,8 +176,8 @@ class Utterance:
             crowded = self._waiting or len(block) > BLOCK // 4
             stretches = await asyncio.to_thread(self._stretches.feed, block) if crowded else self._stretches.feed(block)
             self._samples -= len(block)
-            if self._stretches.seconds > self._ear.longest_s:
-                raise AudioTooLong(f"The audio is longer than the limit of {self._ear.longest_s:g} s.", param="audio")
+            if self._stretches.seconds > self._recognizer.longest_s:
+                raise AudioTooLong(f"The audio is longer than the limit of {self._recognizer.longest_s:g} s.", param="audio")
             for stretch in stretches:
                 self._complete(stretch)
         if self._samples <= ROOM:
@@ -187,7 +187,7 @@ class Utterance:
         """Have a window decoded that is complete, if it is not being decoded already."""
         cut, sound = stretch
         self._drop_partial()
-        decoding = self._ahead.pop(_spoken(cut), None) or self._begin(self._hear_finally(cut, sound))
+        decoding = self._ahead.pop(_spoken(cut), None) or self._begin(self._transcribe_final(cut, sound))
         decoding.add_done_callback(lambda _: self._changed.set())
         self._windows.append((cut, decoding))
 
@@ -196,7 +196,7 @@ class Utterance:
         while self._windows and self._windows[0][1].done():
             cut, decoding = self._windows.popleft()
             heard = decoding.result()
-            self._ear.remember(heard)
+            self._recognizer.remember(heard)
             self._found(heard.info)
             self._give(self._agreement.final(heard.text))
             segments = [placed(segment, cut) for segment in heard.segments]
@@ -225,7 +225,7 @@ class Utterance:
         """Begin a partial pass, if there is enough new speech and nothing more urgent."""
         now = time.monotonic()
         wanted = self._on_delta is not None or self._on_draft is not None
-        if not wanted or self._partial is not None or self._windows or now < self._rested_at or self._ear.is_busy:
+        if not wanted or self._partial is not None or self._windows or now < self._rested_at or self._recognizer.is_busy:
             return
         if self._stretches.seconds < self._looked_s + LOOK_EVERY_S:
             return
@@ -241,7 +241,7 @@ class Utterance:
 
     async def _hear(self, sound: Audio, began: float) -> None:
         try:
-            heard = await self._ear.hear(sound, final=False, language=self._language)
+            heard = await self._recognizer.hear(sound, final=False, language=self._language)
         except SpeechError:
             return  # the final pass meets the same, and its caller is told
         finally:
@@ -253,12 +253,12 @@ class Utterance:
             self._guess(heard)
         self._changed.set()
 
-    async def _hear_finally(self, cut: Cut, sound: Audio) -> Transcript:
+    async def _transcribe_final(self, cut: Cut, sound: Audio) -> Transcript:
         with self._ticket.waiting():
-            return await self._ear.hear_finally(sound, language=self._language, speech=cut.speech())
+            return await self._recognizer.transcribe_final(sound, language=self._language, speech=cut.speech())
 
     async def _hear_ahead(self, cut: Cut, sound: Audio, agreement: Agreement) -> Transcript:
-        heard = await self._hear_finally(cut, sound)
+        heard = await self._transcribe_final(cut, sound)
         # If they do go on, this was a good partial pass.
         if agreement is self._agreement and not self._windows:
             self._guess(heard)

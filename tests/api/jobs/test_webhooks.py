@@ -20,8 +20,8 @@ SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
 
 def send(url: str, *, key: bytes = KEY, guard: Guard | None = None, timeout_s: float = PATIENCE_S) -> None:
-    courier = WebhookSender(guard or Guard(allow_private=True), key, timeout_s=timeout_s)
-    asyncio.run(courier.send(url, "msg_1", {"type": "audio.job.completed", "data": {"text": "Grüße"}}, 1_700_000_000.5))
+    webhooks = WebhookSender(guard or Guard(allow_private=True), key, timeout_s=timeout_s)
+    asyncio.run(webhooks.send(url, "msg_1", {"type": "audio.job.completed", "data": {"text": "Grüße"}}, 1_700_000_000.5))
 
 
 def test_a_message_is_signed_as_standard_webhooks_says(receiver: Any) -> None:

@@ -80,7 +80,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.store = JobStore(self.folder / "jobs", Bounds(100, 1 << 20, 1e9), clock=self.clock)
-        self.courier = WebhookSender(Guard(allow_private=True), KEY, timeout_s=5)
+        self.webhooks = WebhookSender(Guard(allow_private=True), KEY, timeout_s=5)
 
     def add(self, url: str | None = None) -> str:
         self.clock.now += 0.001
@@ -96,7 +96,7 @@ class Bench:
 
     async def _deliver(self, job: Job) -> None:
         assert job.webhook is not None
-        await self.courier.send(job.webhook.url, "msg_1", message_of(job, View(60)), self.clock.now)
+        await self.webhooks.send(job.webhook.url, "msg_1", message_of(job, View(60)), self.clock.now)
 
     def job(self, name: str) -> Job:
         job = self.store.get(name)

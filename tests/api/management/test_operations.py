@@ -30,15 +30,15 @@ async def soon() -> None:
 
 def test_the_same_order_is_joined_and_done_once() -> None:
     async def scenario() -> int:
-        orders, work = Operations(), Work()
-        first, second = (orders.place("download", "m", work) for _ in range(2))
+        operations, work = Operations(), Work()
+        first, second = (operations.place("download", "m", work) for _ in range(2))
         assert first is second
-        assert orders.under_way("m") is first
+        assert operations.under_way("m") is first
         await asyncio.sleep(0.01)
         work.gate.set()
         await asyncio.gather(first.done(), second.done())
         await asyncio.sleep(0)
-        assert orders.under_way("m") is None
+        assert operations.under_way("m") is None
         return work.begun
 
     assert asyncio.run(scenario()) == 1
@@ -46,11 +46,11 @@ def test_the_same_order_is_joined_and_done_once() -> None:
 
 def test_who_waits_and_leaves_does_not_end_the_order() -> None:
     async def scenario() -> None:
-        orders, work = Operations(), Work()
-        order = orders.place("load", "m", work)
+        operations, work = Operations(), Work()
+        order = operations.place("load", "m", work)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(order.done(), 0.02)
-        assert orders.under_way("m") is order
+        assert operations.under_way("m") is order
         work.gate.set()
         await order.done()
 
@@ -59,35 +59,35 @@ def test_who_waits_and_leaves_does_not_end_the_order() -> None:
 
 def test_a_failure_is_told_to_all_who_wait_and_remembered_until_it_works() -> None:
     async def scenario() -> None:
-        orders = Operations()
-        order = orders.place("download", "m", fails)
+        operations = Operations()
+        order = operations.place("download", "m", fails)
         for outcome in await asyncio.gather(order.done(), order.done(), return_exceptions=True):
             assert isinstance(outcome, WeightsUnavailable)
-        assert isinstance(orders.failure("m"), WeightsUnavailable)
-        await orders.place("download", "m", soon).done()
+        assert isinstance(operations.failure("m"), WeightsUnavailable)
+        await operations.place("download", "m", soon).done()
         await asyncio.sleep(0)
-        assert orders.failure("m") is None
+        assert operations.failure("m") is None
 
     asyncio.run(scenario())
 
 
 def test_only_so_many_failures_are_remembered() -> None:
     async def scenario() -> int:
-        orders = Operations()
+        operations = Operations()
         for number in range(REMEMBERED + 5):
             with pytest.raises(WeightsUnavailable):
-                await orders.place("load", f"made/up-{number}", fails).done()
-        return sum(orders.failure(f"made/up-{number}") is not None for number in range(REMEMBERED + 5))
+                await operations.place("load", f"made/up-{number}", fails).done()
+        return sum(operations.failure(f"made/up-{number}") is not None for number in range(REMEMBERED + 5))
 
     assert asyncio.run(scenario()) == REMEMBERED
 
 
 def test_a_few_downloads_run_side_by_side_and_a_load_waits_for_none_of_them() -> None:
     async def scenario() -> tuple[int, int]:
-        orders, download, load = Operations(), Work(), Work()
+        operations, download, load = Operations(), Work(), Work()
         for number in range(5):
-            orders.place("download", f"m{number}", download)
-        orders.place("load", "other", load)
+            operations.place("download", f"m{number}", download)
+        operations.place("load", "other", load)
         await asyncio.sleep(0.01)
         begun = download.begun, load.begun
         download.gate.set()
@@ -99,10 +99,10 @@ def test_a_few_downloads_run_side_by_side_and_a_load_waits_for_none_of_them() ->
 
 def test_too_many_orders_are_refused() -> None:
     async def scenario() -> None:
-        orders, work = Operations(), Work()
-        placed = [orders.place("download", f"m{number}", work) for number in range(MOST)]
+        operations, work = Operations(), Work()
+        placed = [operations.place("download", f"m{number}", work) for number in range(MOST)]
         with pytest.raises(Overloaded) as refused:
-            orders.place("download", "one more", work)
+            operations.place("download", "one more", work)
         assert refused.value.retry_after_s
         work.gate.set()
         await asyncio.gather(*(order.done() for order in placed))
@@ -112,26 +112,26 @@ def test_too_many_orders_are_refused() -> None:
 
 def test_an_order_can_be_called_off_and_is_no_failure() -> None:
     async def scenario() -> None:
-        orders, work = Operations(), Work()
-        order = orders.place("download", "m", work)
+        operations, work = Operations(), Work()
+        order = operations.place("download", "m", work)
         await asyncio.sleep(0)
-        assert await orders.cancel("download", "m") is True
+        assert await operations.cancel("download", "m") is True
         await order.done()
-        assert await orders.cancel("download", "m") is False
-        assert (orders.failure("m"), orders.under_way("m")) == (None, None)
+        assert await operations.cancel("download", "m") is False
+        assert (operations.failure("m"), operations.under_way("m")) == (None, None)
 
     asyncio.run(scenario())
 
 
 def test_one_key_orders_no_more_than_its_share() -> None:
     async def orders_of_two() -> None:
-        orders, work = Operations(each=2), Work()
-        placed = [orders.place("download", f"m{number}", work, "ann") for number in range(2)]
+        operations, work = Operations(each=2), Work()
+        placed = [operations.place("download", f"m{number}", work, "ann") for number in range(2)]
         with pytest.raises(Overloaded, match="OS_KEY_SHARE"):
-            orders.place("download", "one more", work, "ann")
-        assert orders.place("download", "m1", work, "ann") is placed[1]
-        placed.append(orders.place("download", "one more", work, "bob"))
+            operations.place("download", "one more", work, "ann")
+        assert operations.place("download", "m1", work, "ann") is placed[1]
+        placed.append(operations.place("download", "one more", work, "bob"))
         for order in placed:
-            await orders.cancel("download", order.model)
+            await operations.cancel("download", order.model)
 
     asyncio.run(orders_of_two())

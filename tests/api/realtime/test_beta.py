@@ -9,13 +9,13 @@ import pytest
 
 from open_speech.api.realtime import beta
 from open_speech.api.realtime.effects import (
+    AudioFormat,
     Begin,
     Respond,
     ResponseAudio,
     ResponseDone,
     ResponseText,
     ResponseTool,
-    SoundFormat,
     SpeechStarted,
     SpeechStopped,
     Transcribed,
@@ -47,7 +47,7 @@ def test_a_flat_update_changes_what_it_names(opens: Opens) -> None:
         input_audio_noise_reduction={"type": "near_field"}, turn_detection={"type": "server_vad", "threshold": 0.9},
         tools=[{"type": "function", "name": "f"}], tool_choice="none",
     )  # fmt: skip
-    assert outcome[0] == Tune(SoundFormat("audio/pcmu", 8000), TurnRules(threshold=0.9))
+    assert outcome[0] == Tune(AudioFormat("audio/pcmu", 8000), TurnRules(threshold=0.9))
     session = outcome.event("session.updated")["session"]
     assert (session["modalities"], session["instructions"], session["voice"]) == (["text"], "Be brief.", "bob")
     assert (session["speed"], session["temperature"], session["max_response_output_tokens"]) == (1.2, 0.7, 9)
@@ -128,7 +128,7 @@ def test_a_response_may_choose_voice_and_format(opens: Opens) -> None:
     talk.text("Hello.")
     response = {"voice": "bob", "output_audio_format": "g711_ulaw", "max_response_output_tokens": 5}
     outcome = talk.say("response.create", response=response)
-    assert (outcome.one(Respond).voice, outcome.one(Respond).format) == ("bob", SoundFormat("audio/pcmu", 8000))
+    assert (outcome.one(Respond).voice, outcome.one(Respond).format) == ("bob", AudioFormat("audio/pcmu", 8000))
     assert outcome.event("response.created")["response"]["output_audio_format"] == "g711_ulaw"
     talk.say("response.cancel")
     talk.text("Again.")

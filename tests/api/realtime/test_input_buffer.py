@@ -10,11 +10,11 @@ import pytest
 
 from open_speech.api.realtime.effects import (
     SILENCE_KEPT_MS,
+    AppendAudio,
     Begin,
     Clear,
     Commit,
     Delta,
-    Hear,
     NotTranscribed,
     Respond,
     SpeechStarted,
@@ -47,7 +47,7 @@ def manual(opens: Opens, kind: str = "transcription", **options: Any) -> Any:
 
 
 def test_sound_goes_to_the_driver_without_an_answer(opens: Opens) -> None:
-    assert opens().say("input_audio_buffer.append", audio=base64.b64encode(b"abcd").decode()) == [Hear(b"abcd")]
+    assert opens().say("input_audio_buffer.append", audio=base64.b64encode(b"abcd").decode()) == [AppendAudio(b"abcd")]
 
 
 def test_no_sound_is_nothing(opens: Opens) -> None:
@@ -57,7 +57,7 @@ def test_no_sound_is_nothing(opens: Opens) -> None:
 def test_g711_may_have_any_length(opens: Opens) -> None:
     talk = opens()
     talk.hears(format={"type": "audio/pcmu"})
-    assert talk.say("input_audio_buffer.append", audio="AAAA") == [Hear(bytes(3))]
+    assert talk.say("input_audio_buffer.append", audio="AAAA") == [AppendAudio(bytes(3))]
 
 
 def test_speech_begins_an_item_whose_text_comes_while_it_is_said(opens: Opens) -> None:
@@ -128,16 +128,16 @@ def test_audio_may_be_cut_within_a_sample(opens: Opens, cut: int) -> None:
     heard = b""
     for start in range(0, len(data), cut):
         effects = talk.say("input_audio_buffer.append", audio=base64.b64encode(data[start : start + cut]).decode())
-        heard += b"".join(effect.data for effect in effects if isinstance(effect, Hear))
+        heard += b"".join(effect.data for effect in effects if isinstance(effect, AppendAudio))
         assert len(heard) % 2 == 0
     assert heard == data
 
 
 def test_half_a_sample_is_dropped_with_the_buffer(opens: Opens) -> None:
     talk = opens()
-    assert talk.say("input_audio_buffer.append", audio=base64.b64encode(b"abc").decode()) == [Hear(b"ab")]
+    assert talk.say("input_audio_buffer.append", audio=base64.b64encode(b"abc").decode()) == [AppendAudio(b"ab")]
     talk.say("input_audio_buffer.clear")
-    assert talk.say("input_audio_buffer.append", audio=base64.b64encode(b"de").decode()) == [Hear(b"de")]
+    assert talk.say("input_audio_buffer.append", audio=base64.b64encode(b"de").decode()) == [AppendAudio(b"de")]
 
 
 def test_logprobs_come_if_they_were_asked_for(opens: Opens) -> None:
@@ -145,7 +145,7 @@ def test_logprobs_come_if_they_were_asked_for(opens: Opens) -> None:
     talk.update(include=["item.input_audio_transcription.logprobs"])
     talk.append(1000)
     started = talk.tell(SpeechStarted(0))
-    assert started.one(Begin).ears.logprobs
+    assert started.one(Begin).transcription.logprobs
     item_id = started.one(Begin).item_id
     talk.tell(SpeechStopped(900))
     logprobs = [{"token": "Hi", "bytes": [72, 105], "logprob": -0.1}]
@@ -173,15 +173,15 @@ def test_without_transcription_and_model_nothing_is_transcribed(opens: Opens) ->
     talk.hears(turn_detection={"type": "server_vad", "create_response": False})
     talk.append(1000)
     assert talk.tell(SpeechStarted(100)).all(Begin) == []
-    assert talk.tell(SpeechStopped(900)).one(Commit).ears is None
+    assert talk.tell(SpeechStopped(900)).one(Commit).transcription is None
 
 
 def test_words_for_the_model_alone_are_not_told(opens: Opens) -> None:
     talk = opens(llm=True)
     talk.append(1000)
     begin = talk.tell(SpeechStarted(100)).one(Begin)
-    assert begin.ears == TranscriptionSettings()
-    assert talk.tell(SpeechStopped(900)).one(Commit).ears == TranscriptionSettings()
+    assert begin.transcription == TranscriptionSettings()
+    assert talk.tell(SpeechStopped(900)).one(Commit).transcription == TranscriptionSettings()
     assert talk.tell(Delta(begin.item_id, "Hel")) == []
     assert [kind for kind in talk.tell(Transcribed(begin.item_id, "Hello.", 0.8)).types if kind.startswith("conversation")] == []
 
@@ -290,15 +290,15 @@ def test_a_buffer_that_is_full_takes_no_more(opens: Opens) -> None:
     talk.append(900)
     error = talk.append(200).error
     assert (error["code"], error["param"]) == ("input_audio_buffer_full", "audio")
-    assert talk.append(100).all(Hear)
+    assert talk.append(100).all(AppendAudio)
     assert talk.say("input_audio_buffer.commit").one(Commit).end_ms == 1000
-    assert talk.append(900).all(Hear)
+    assert talk.append(900).all(AppendAudio)
 
 
 def test_silence_does_not_fill_the_buffer_while_turns_are_told(opens: Opens) -> None:
     talk = opens(limits=Limits(buffer_bytes=48_000))
     for _ in range(20):
-        assert talk.append(900).all(Hear)
+        assert talk.append(900).all(AppendAudio)
 
 
 def test_sound_that_is_more_than_the_buffer_at_once_is_refused(opens: Opens) -> None:
@@ -312,7 +312,7 @@ def test_who_speaks_without_end_is_cut_and_nothing_is_lost(opens: Opens) -> None
     first = talk.tell(SpeechStarted(100)).one(Begin).item_id
     outcome = talk.append(600)
     assert outcome.types == ["input_audio_buffer.speech_stopped", *COMMITTED]
-    assert outcome[-3:] == [Commit(first, 100, 600, TranscriptionSettings("ears")), Clear(), Hear(bytes(28_800))]
+    assert outcome[-3:] == [Commit(first, 100, 600, TranscriptionSettings("ears")), Clear(), AppendAudio(bytes(28_800))]
     begin = talk.tell(SpeechStarted(600)).one(Begin)
     assert (begin.start_ms, begin.item_id != first) == (600, True)
 
@@ -345,9 +345,9 @@ def test_a_new_model_takes_effect_with_the_next_item(opens: Opens) -> None:
     talk.append(1000)
     talk.tell(SpeechStarted(100))
     talk.hears(transcription={"model": "other-ears"})
-    assert talk.tell(SpeechStopped(900)).one(Commit).ears == TranscriptionSettings("ears")
+    assert talk.tell(SpeechStopped(900)).one(Commit).transcription == TranscriptionSettings("ears")
     talk.append(1000)
-    assert talk.tell(SpeechStarted(1200)).one(Begin).ears == TranscriptionSettings("other-ears")
+    assert talk.tell(SpeechStarted(1200)).one(Begin).transcription == TranscriptionSettings("other-ears")
 
 
 def test_a_transcription_session_never_responds(opens: Opens) -> None:

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from open_speech.api.realtime.effects import (
+    AppendAudio,
+    AudioFormat,
     Begin,
     Clear,
     Commit,
     Delta,
-    Hear,
-    HearItem,
     NotTranscribed,
     Report,
-    SoundFormat,
     SpeechStarted,
     SpeechStopped,
     Transcribed,
+    TranscribeItem,
     TranscriptionSettings,
     Tune,
     TurnRules,
@@ -38,8 +38,8 @@ from runners.wiring.engine import local_engine
 from tests.waiting import PATIENCE_S, eventually
 
 TEXT = "One two three."
-EARS = TranscriptionSettings(model="tones/listen")
-PCM = SoundFormat()
+TRANSCRIPTION = TranscriptionSettings(model="tones/listen")
+PCM = AudioFormat()
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def spoken(text: str = TEXT, rate: int = 24_000) -> Audio:
     return resample(concat([silence(0.2, 24_000), sound, silence(0.2, 24_000)], 24_000), rate)
 
 
-def wire(audio: Audio, form: SoundFormat = PCM) -> bytes:
+def wire(audio: Audio, form: AudioFormat = PCM) -> bytes:
     return b"".join(data for data, _ in encoded(audio, form))
 
 
@@ -89,22 +89,22 @@ def text_of(reports: list[Report]) -> dict[str, str]:
     return {report.item_id: report.text for report in reports if isinstance(report, Transcribed)}
 
 
-FORMATS = [PCM, *(SoundFormat("audio/pcm", rate) for rate in (16_000, 48_000))]
-FORMATS += [SoundFormat("audio/pcmu", 8000), SoundFormat("audio/pcma", 8000)]
+FORMATS = [PCM, *(AudioFormat("audio/pcm", rate) for rate in (16_000, 48_000))]
+FORMATS += [AudioFormat("audio/pcmu", 8000), AudioFormat("audio/pcma", 8000)]
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: f"{form.type} {form.rate}")
 @pytest.mark.parametrize("step", [1000, 1 << 24])
-def test_a_commit_is_transcribed_whatever_the_format_and_the_pieces(engine: Engine, form: SoundFormat, step: int) -> None:
+def test_a_commit_is_transcribed_whatever_the_format_and_the_pieces(engine: Engine, form: AudioFormat, step: int) -> None:
     sound = spoken(rate=form.rate)
     data = wire(sound, form)
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(Tune(form, None))
         for start in range(0, len(data), step):
-            hearing.put(Hear(data[start : start + step]))
+            hearing.put(AppendAudio(data[start : start + step]))
             await hearing.settled()
-        hearing.put(Commit("a", 0, round(sound.seconds * 1000), EARS))
+        hearing.put(Commit("a", 0, round(sound.seconds * 1000), TRANSCRIPTION))
         await until(reports, 1)
 
     reports = heard(engine, script)
@@ -118,11 +118,11 @@ def test_an_item_that_is_begun_early_ends_with_the_same_text_and_its_deltas_are_
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(Tune(PCM, None))
-        hearing.put(Begin("a", 0, EARS))
+        hearing.put(Begin("a", 0, TRANSCRIPTION))
         for start in range(0, len(data), 9600):
-            hearing.put(Hear(data[start : start + 9600]))
+            hearing.put(AppendAudio(data[start : start + 9600]))
             await hearing.settled()
-        hearing.put(Commit("a", 0, round(sound.seconds * 1000), EARS))
+        hearing.put(Commit("a", 0, round(sound.seconds * 1000), TRANSCRIPTION))
         await until(reports, 1)
 
     reports = heard(engine, script)
@@ -136,10 +136,10 @@ def test_two_commits_are_two_texts(engine: Engine) -> None:
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(Tune(PCM, None))
-        hearing.put(Hear(wire(first)))
-        hearing.put(Commit("a", 0, ends[0], EARS))
-        hearing.put(Hear(wire(second)))
-        hearing.put(Commit("b", *ends, EARS))
+        hearing.put(AppendAudio(wire(first)))
+        hearing.put(Commit("a", 0, ends[0], TRANSCRIPTION))
+        hearing.put(AppendAudio(wire(second)))
+        hearing.put(Commit("b", *ends, TRANSCRIPTION))
         await until(reports, 2)
 
     assert text_of(heard(engine, script)) == {"a": "The first.", "b": "The second."}
@@ -151,11 +151,11 @@ def test_what_was_cleared_is_not_heard(engine: Engine) -> None:
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(Tune(PCM, None))
-        hearing.put(Begin("a", 0, EARS))
-        hearing.put(Hear(wire(sound)))
+        hearing.put(Begin("a", 0, TRANSCRIPTION))
+        hearing.put(AppendAudio(wire(sound)))
         hearing.put(Clear())
-        hearing.put(Hear(wire(sound)))
-        hearing.put(Commit("b", start, end, EARS))
+        hearing.put(AppendAudio(wire(sound)))
+        hearing.put(Commit("b", start, end, TRANSCRIPTION))
         await until(reports, 1)
 
     assert text_of(heard(engine, script)) == {"b": "The first."}
@@ -166,7 +166,7 @@ def test_a_commit_that_nobody_transcribes_reports_nothing(engine: Engine) -> Non
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
         hearing.put(Tune(PCM, None))
-        hearing.put(Hear(wire(sound)))
+        hearing.put(AppendAudio(wire(sound)))
         hearing.put(Commit("a", 0, round(sound.seconds * 1000), None))
         await hearing.settled()
         await asyncio.sleep(0.05)
@@ -182,9 +182,9 @@ def test_a_model_that_is_not_there_is_told_once_for_each_item(engine: Engine, be
         hearing.put(Tune(PCM, None))
         if begun:
             hearing.put(Begin("a", 0, nobody))
-        hearing.put(Hear(wire(spoken())))
+        hearing.put(AppendAudio(wire(spoken())))
         hearing.put(Commit("a", 0, 500, nobody))
-        hearing.put(HearItem("b", wire(spoken()), PCM, nobody))
+        hearing.put(TranscribeItem("b", wire(spoken()), PCM, nobody))
         await until(reports, 2)
         await asyncio.sleep(0.05)
 
@@ -196,23 +196,23 @@ def test_a_model_that_is_not_there_is_told_once_for_each_item(engine: Engine, be
 
 
 def test_sound_that_did_not_come_through_the_buffer_is_transcribed(engine: Engine) -> None:
-    form = SoundFormat("audio/pcmu", 8000)
+    form = AudioFormat("audio/pcmu", 8000)
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
-        hearing.put(HearItem("a", wire(spoken(rate=8000), form), form, EARS))
+        hearing.put(TranscribeItem("a", wire(spoken(rate=8000), form), form, TRANSCRIPTION))
         await until(reports, 1)
 
     assert text_of(heard(engine, script)) == {"a": TEXT}
 
 
 def test_a_client_that_leaves_while_its_item_is_decoded_leaves_no_request_behind(engine: Engine) -> None:
-    form = SoundFormat("audio/pcmu", 8000)
+    form = AudioFormat("audio/pcmu", 8000)
     line = engine.pool.admission.lines["tones-stt"]
 
     async def scene() -> int:
         driver = InputDriver(engine.recognition, engine.registry.defaults.stt_model, lambda report: [])
         running = asyncio.create_task(driver.run())
-        driver.put(HearItem("a", bytes(600 * 8000), form, EARS))
+        driver.put(TranscribeItem("a", bytes(600 * 8000), form, TRANSCRIPTION))
         await eventually(lambda: line.under_way > 0)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -228,7 +228,7 @@ def test_minutes_of_sound_at_once_do_not_hold_the_event_loop(engine: Engine) -> 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
         await engine.recognition.detector()
         hearing.put(Tune(PCM, TurnRules()))
-        hearing.put(Hear(data))
+        hearing.put(AppendAudio(data))
         loop, longest = asyncio.get_running_loop(), 0.0
         settled = asyncio.create_task(hearing.settled())
         while not settled.done():
@@ -265,7 +265,7 @@ def turns_of(engine: Engine, clip: Audio, hears: TranscriptionSettings) -> list[
         reports: list[Report] = []
         driver = InputDriver(engine.recognition, engine.registry.defaults.stt_model, session_of_turns(hears, reports))
         running = asyncio.create_task(driver.run())
-        driver.put(Tune(PCM, TurnRules(silence_duration_ms=200)), Hear(wire(clip)))
+        driver.put(Tune(PCM, TurnRules(silence_duration_ms=200)), AppendAudio(wire(clip)))
         await driver.settled()
         count = sum(isinstance(report, SpeechStarted) for report in reports)
         await asyncio.wait_for(until(reports, count), PATIENCE_S)

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from open_speech.api.realtime.effects import (
-    HearItem,
+    AudioFormat,
     Respond,
     ResponseAudio,
     ResponseDone,
     ResponseText,
-    SoundFormat,
     Transcribed,
+    TranscribeItem,
     TranscriptionSettings,
 )
 from open_speech.api.realtime.items import CONVERSATION_CHARS, ITEM_CHARS, DuplicateItem, Item, Items, made, said_before
@@ -142,18 +142,18 @@ def test_an_item_of_sound_is_transcribed(opens: Opens) -> None:
     outcome = talk.say("conversation.item.create", item=heard())
     assert outcome.types == ["conversation.item.added", "conversation.item.done"]
     assert outcome.event("conversation.item.done")["item"]["content"] == [{"type": "input_audio", "transcript": None}]
-    assert outcome[-1] == HearItem("a", bytes(4800), SoundFormat(), TranscriptionSettings("ears"))
+    assert outcome[-1] == TranscribeItem("a", bytes(4800), AudioFormat(), TranscriptionSettings("ears"))
     kinds = talk.tell(Transcribed("a", "Hello.", 0.1)).types
     assert kinds[-1] == "conversation.item.input_audio_transcription.completed"
 
 
 def test_an_item_of_sound_is_left_alone_if_nobody_wants_its_words(opens: Opens) -> None:
-    assert opens().say("conversation.item.create", item=heard()).all(HearItem) == []
+    assert opens().say("conversation.item.create", item=heard()).all(TranscribeItem) == []
 
 
 def test_an_item_of_sound_is_heard_for_the_model_if_it_has_no_words_yet(opens: Opens) -> None:
-    assert opens(llm=True).say("conversation.item.create", item=heard()).all(HearItem)
-    assert opens(llm=True).say("conversation.item.create", item=heard(transcript="Hello.")).all(HearItem) == []
+    assert opens(llm=True).say("conversation.item.create", item=heard()).all(TranscribeItem)
+    assert opens(llm=True).say("conversation.item.create", item=heard(transcript="Hello.")).all(TranscribeItem) == []
 
 
 def test_an_item_with_more_sound_than_the_buffer_holds_is_refused(opens: Opens) -> None:

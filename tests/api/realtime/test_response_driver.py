@@ -9,6 +9,7 @@ import pytest
 
 from open_speech.api.realtime.effects import (
     AskModel,
+    AudioFormat,
     Report,
     Respond,
     ResponseAudio,
@@ -16,7 +17,6 @@ from open_speech.api.realtime.effects import (
     ResponseFailed,
     ResponseText,
     ResponseTool,
-    SoundFormat,
     SpeakText,
 )
 from open_speech.api.realtime.response_driver import Speaker
@@ -32,7 +32,7 @@ from runners.wiring.engine import local_engine
 from tests.language_model import KEY, USAGE, LanguageModelServer
 from tests.waiting import PATIENCE_S
 
-PCM = SoundFormat()
+PCM = AudioFormat()
 TEXT = "The first sentence is long enough to be spoken by itself. And so is **the second** one, of course."
 
 
@@ -41,7 +41,7 @@ def engine(tones_settings: Settings) -> Engine:
     return local_engine(tones_settings)
 
 
-def asked(plan: SpeakText | AskModel, *, spoken: bool = True, form: SoundFormat = PCM, voice: str | None = None) -> Respond:
+def asked(plan: SpeakText | AskModel, *, spoken: bool = True, form: AudioFormat = PCM, voice: str | None = None) -> Respond:
     return Respond("r", plan, spoken, form, voice, None, 1.0)
 
 
@@ -87,7 +87,7 @@ def text(reports: list[Report]) -> str:
     return "".join(report.text for report in reports if isinstance(report, ResponseText))
 
 
-def listened(engine: Engine, reports: list[Report], form: SoundFormat = PCM) -> str:
+def listened(engine: Engine, reports: list[Report], form: AudioFormat = PCM) -> str:
     """Transcribe the sound of a response."""
     sound = decoded(b"".join(report.data for report in reports if isinstance(report, ResponseAudio)), form)
 
@@ -97,8 +97,8 @@ def listened(engine: Engine, reports: list[Report], form: SoundFormat = PCM) -> 
     return asyncio.run(heard())
 
 
-@pytest.mark.parametrize("form", [PCM, SoundFormat("audio/pcmu", 8000)], ids=lambda form: form.type)
-def test_a_text_is_spoken_and_told_word_for_word(engine: Engine, form: SoundFormat) -> None:
+@pytest.mark.parametrize("form", [PCM, AudioFormat("audio/pcmu", 8000)], ids=lambda form: form.type)
+def test_a_text_is_spoken_and_told_word_for_word(engine: Engine, form: AudioFormat) -> None:
     reports = told(engine, asked(SpeakText(TEXT), form=form))
     assert text(reports) == TEXT
     assert reports[-1] == ResponseDone("r")

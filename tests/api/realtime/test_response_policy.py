@@ -11,21 +11,21 @@ import pytest
 
 from open_speech.api.realtime.effects import (
     AskModel,
+    AudioFormat,
     Begin,
     Commit,
-    HearItem,
     NotTranscribed,
     Respond,
     ResponseAudio,
     ResponseDone,
     ResponseText,
     ResponseTool,
-    SoundFormat,
     SpeakText,
     SpeechStarted,
     SpeechStopped,
     Stop,
     Transcribed,
+    TranscribeItem,
 )
 from open_speech.errors import BackendFailed
 
@@ -182,7 +182,7 @@ def test_sound_in_the_input_of_one_response_is_heard_first(opens: Opens) -> None
     sound = base64.b64encode(bytes(480)).decode()
     inputs = [{"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": sound}]}]
     outcome = talk.say("response.create", response={"conversation": "none", "input": inputs})
-    hear = outcome.one(HearItem)
+    hear = outcome.one(TranscribeItem)
     assert (hear.data, outcome.all(Respond)) == (bytes(480), [])
     outcome = talk.tell(Transcribed(hear.item_id, "Hello.", 0.1))
     assert outcome.types == []
@@ -269,7 +269,7 @@ def test_a_response_that_waits_for_words_keeps_the_format_it_announced(opens: Op
     outcome = talk.spoke()
     talk.update(audio={"output": {"format": {"type": "audio/pcmu"}, "voice": "bob"}})
     respond = talk.tell(Transcribed(outcome.one(Commit).item_id, "Hello.", 1.0)).one(Respond)
-    assert (respond.format, respond.voice) == (SoundFormat(), "ann")
+    assert (respond.format, respond.voice) == (AudioFormat(), "ann")
 
 
 def test_a_request_is_json(opens: Opens) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from open_speech.api.realtime.effects import (
+    AudioFormat,
     Respond,
     ResponseAudio,
     ResponseDone,
     ResponseFailed,
     ResponseText,
     ResponseTool,
-    SoundFormat,
     SpeakText,
     SpeechStarted,
     Stop,
@@ -37,7 +37,7 @@ def test_a_spoken_response_comes_in_the_documented_order(opens: Opens) -> None:
     assert (response["status"], response["output"], response["object"]) == ("in_progress", [], "realtime.response")
     assert response["conversation_id"].startswith("conv_")
     respond = created.one(Respond)
-    assert respond == Respond(response["id"], SpeakText("Hello."), True, SoundFormat(), "ann", None, 1.0)
+    assert respond == Respond(response["id"], SpeakText("Hello."), True, AudioFormat(), "ann", None, 1.0)
     first = talk.tell(ResponseText(respond.response_id, "Hel"))
     assert first.types == [
         "response.output_item.added", "conversation.item.added", "response.content_part.added", "response.output_audio_transcript.delta",
@@ -99,7 +99,7 @@ def test_a_response_overrides_the_session_once(opens: Opens) -> None:
     talk.update(audio={"output": {"speed": 1.25}})
     audio = {"output": {"voice": "bob", "format": {"type": "audio/pcmu"}}}
     respond = talk.asked(audio=audio, max_output_tokens=50, metadata={"topic": "x"})
-    assert (respond.voice, respond.format, respond.speed) == ("bob", SoundFormat("audio/pcmu", 8000), 1.25)
+    assert (respond.voice, respond.format, respond.speed) == ("bob", AudioFormat("audio/pcmu", 8000), 1.25)
     ended = talk.tell(ResponseDone(respond.response_id))
     assert ended.done["audio"]["output"] == {"voice": "bob", "format": {"type": "audio/pcmu"}}
     assert (ended.done["metadata"], ended.done["max_output_tokens"]) == ({"topic": "x"}, 50)

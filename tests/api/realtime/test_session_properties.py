@@ -13,13 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from open_speech.api.realtime.effects import (
+    AppendAudio,
     Begin,
     Clear,
     Commit,
     Delta,
     Effect,
-    Hear,
-    HearItem,
     NotTranscribed,
     Respond,
     ResponseAudio,
@@ -31,6 +30,7 @@ from open_speech.api.realtime.effects import (
     SpeechStopped,
     Stop,
     Transcribed,
+    TranscribeItem,
     Tune,
 )
 from open_speech.api.realtime.session import Limits
@@ -153,7 +153,7 @@ class Driver:
         self.per_ms = 48.0
         self.telling = True
         self.speaking = False
-        self.owed: list[Commit | HearItem | Respond] = []
+        self.owed: list[Commit | TranscribeItem | Respond] = []
         self.begun: str | None = None
 
     def perform(self, effects: Sequence[Effect]) -> None:
@@ -162,16 +162,16 @@ class Driver:
                 case Tune(form, turns):
                     self.per_ms, self.telling = form.rate * form.width / 1000, turns is not None
                     self.speaking = self.speaking and self.telling
-                case Hear(data):
+                case AppendAudio(data):
                     self.ms += len(data) / self.per_ms
                 case Begin(item_id, start_ms):
                     assert start_ms <= self.ms + 1
                     self.begun = item_id
-                case Commit(item_id, start_ms, end_ms, ears):
+                case Commit(item_id, start_ms, end_ms, transcription):
                     assert 0 <= start_ms <= end_ms <= self.ms + 1
                     self.begun = None
-                    self.owed += [effect] if ears is not None else []
-                case HearItem() | Respond():
+                    self.owed += [effect] if transcription is not None else []
+                case TranscribeItem() | Respond():
                     self.owed.append(effect)
                 case Clear():
                     self.speaking, self.begun = False, None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from open_speech.api.realtime.effects import SoundFormat, TranscriptionSettings, TurnRules
+from open_speech.api.realtime.effects import AudioFormat, TranscriptionSettings, TurnRules
 from open_speech.api.realtime.settings import CONFIG_CHARS, SILENCE_MS, Config, Defaults, fresh, shown, updated
 from open_speech.errors import InvalidRequest, TextTooLong, UnsupportedLanguage
 
@@ -142,7 +142,7 @@ def test_a_transcription_without_a_model_has_the_servers() -> None:
 
 def test_a_format_is_replaced_as_a_whole() -> None:
     old = config({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16_000}}}})
-    assert change(old, {"audio": {"input": {"format": {"type": "audio/pcm"}}}}).format == SoundFormat("audio/pcm", 24_000)
+    assert change(old, {"audio": {"input": {"format": {"type": "audio/pcm"}}}}).format == AudioFormat("audio/pcm", 24_000)
 
 
 def test_what_this_server_does_not_know_is_ignored() -> None:
@@ -241,11 +241,11 @@ def test_a_session_that_no_event_could_carry_is_refused() -> None:
 def test_the_driver_is_told_all_of_how_to_hear() -> None:
     transcription = {"model": "other-ears", "language": "de", "languages": ["de"], "keywords": ["Kepler"], "prompt": "p"}
     new = config({"audio": {"input": {"transcription": transcription}}, "include": ["item.input_audio_transcription.logprobs"]})
-    assert new.ears == TranscriptionSettings("other-ears", "de", ("de",), "p", ("Kepler",), True)
+    assert new.transcription == TranscriptionSettings("other-ears", "de", ("de",), "p", ("Kepler",), True)
 
 
 def test_without_a_transcription_the_driver_chooses() -> None:
-    assert config().ears == TranscriptionSettings()
+    assert config().transcription == TranscriptionSettings()
 
 
 def test_a_change_makes_a_new_value_and_leaves_the_old() -> None:
@@ -286,5 +286,5 @@ def test_a_language_that_the_model_does_not_know_is_refused_at_once(said: dict[s
 )  # fmt: skip
 def test_languages_are_understood_in_every_usual_spelling_and_shown_as_they_were_sent(said: dict[str, Any], meant: object) -> None:
     new = config({"audio": {"input": {"transcription": said}}})
-    assert (new.ears.language, new.ears.languages) == meant
+    assert (new.transcription.language, new.transcription.languages) == meant
     assert said.items() <= seen(new)["audio"]["input"]["transcription"].items()

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.served import free_port
 from open_speech.api.wyoming.access import ConnectionLimit
 from open_speech.api.wyoming.info import Offer
-from open_speech.api.wyoming.server import Door, serving
+from open_speech.api.wyoming.server import WyomingServer, serving
 from open_speech.api.wyoming.service import Rules, Service
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
@@ -37,7 +37,7 @@ async def opened(service: Service, admission: ConnectionLimit | None = None, *, 
     if idle_s is not None:
         service = replace(service, rules=replace(service.rules, idle_s=idle_s))
     port = free_port()
-    async with serving(Door(f"tcp://127.0.0.1:{port}"), admission or ConnectionLimit(), service):
+    async with serving(WyomingServer(f"tcp://127.0.0.1:{port}"), admission or ConnectionLimit(), service):
         yield port
 
 

@@ -33,7 +33,7 @@ def test_who_has_no_address_is_on_this_machine() -> None:
 
 
 def test_there_are_only_so_many_seats_and_each_is_free_again() -> None:
-    admission = ConnectionLimit(seats=1)
+    admission = ConnectionLimit(slots=1)
     for _ in range(3):
         with admission.admitted(None), pytest.raises(Overloaded), admission.admitted(None):
             pass

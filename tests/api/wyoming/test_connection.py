@@ -99,7 +99,7 @@ def test_garbage_is_answered_with_an_error_and_the_end(tones: Service, door: Cal
 
 def test_a_client_that_leaves_in_the_midst_of_a_header_is_let_go(tones: Service, door: Callable[..., Any]) -> None:
     async def scene() -> None:
-        admission = ConnectionLimit(seats=1)
+        admission = ConnectionLimit(slots=1)
         async with door(tones, admission) as port:
             client = await Client.at(port)
             client.writer.write(b'{"type": "pi')
@@ -279,7 +279,7 @@ def test_a_client_that_leaves_before_its_answer_leaves_no_trace(
     tones: Service, door: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scene() -> None:
-        async with door(tones, ConnectionLimit(seats=1)) as port:
+        async with door(tones, ConnectionLimit(slots=1)) as port:
             before = len(asyncio.all_tasks())
             for _ in range(5):
                 client = await Client.at(port)
@@ -296,7 +296,7 @@ def test_a_client_that_leaves_before_its_answer_leaves_no_trace(
 
 def test_a_client_beyond_the_last_seat_is_told(tones: Service, door: Callable[..., Any]) -> None:
     async def scene() -> None:
-        async with door(tones, ConnectionLimit(seats=1)) as port:
+        async with door(tones, ConnectionLimit(slots=1)) as port:
             first = await Client.at(port)
             await first.say(Ping())
             await first.read()

@@ -40,8 +40,8 @@ def offer(
     stt_model: str = "large",
 ) -> Offer:
     served = {entry.name: "process" for entry in BACKENDS}
-    casting = VoiceResolver(Registry(BACKENDS, models, served, Defaults(stt_model, "mouth", "")), PRESETS)
-    return Offer(casting, is_here=here, streams=streams, languages=languages)
+    voice_resolver = VoiceResolver(Registry(BACKENDS, models, served, Defaults(stt_model, "mouth", "")), PRESETS)
+    return Offer(voice_resolver, is_here=here, streams=streams, languages=languages)
 
 
 def voices(info: Info) -> dict[str, TtsVoice]:

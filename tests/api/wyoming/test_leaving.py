@@ -79,7 +79,7 @@ def test_nothing_more_is_begun_for_a_client_that_has_left(
     events = [Transcribe(), AudioStart(RATE, 2, 1), AudioChunk(RATE, 2, 1, to_pcm16(Audio(noise, RATE)))]
 
     async def scene() -> None:
-        admission = ConnectionLimit(seats=1)
+        admission = ConnectionLimit(slots=1)
         async with asyncio.timeout(PATIENCE_S), door(service_with(runner, tones_settings), admission) as port:
             before = len(asyncio.all_tasks())
             _, writer = await asyncio.open_connection("127.0.0.1", port)

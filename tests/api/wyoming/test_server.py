@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.served import free_port
 from open_speech.api.wyoming.access import ConnectionLimit
-from open_speech.api.wyoming.server import Door, serving
+from open_speech.api.wyoming.server import WyomingServer, serving
 from open_speech.api.wyoming.service import Service
 from open_speech.config import SettingsError
 from tests.waiting import PATIENCE_S, eventually
@@ -18,7 +18,7 @@ from tests.waiting import PATIENCE_S, eventually
 
 @pytest.mark.parametrize("uri", ["tcp://0.0.0.0:10300", "tcp://[::1]:10300", "unix:///run/speech.sock", "stdio://"])
 def test_these_are_addresses(uri: str) -> None:
-    assert Door(uri).uri == uri
+    assert WyomingServer(uri).uri == uri
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ def test_these_are_addresses(uri: str) -> None:
 )
 def test_these_are_none_and_are_named(uri: str) -> None:
     with pytest.raises(SettingsError, match="tcp://host:port"):
-        Door(uri)
+        WyomingServer(uri)
 
 
 def test_a_taken_port_is_an_os_error(tones: Service) -> None:
     async def scene(port: int) -> None:
-        async with serving(Door(f"tcp://127.0.0.1:{port}"), ConnectionLimit(), tones):
+        async with serving(WyomingServer(f"tcp://127.0.0.1:{port}"), ConnectionLimit(), tones):
             pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(OSError, match="[Aa]ddress already in use"):
@@ -42,9 +42,9 @@ def test_a_unix_socket_of_a_living_server_is_not_taken_away(tones: Service, tmp_
     path = tmp_path / "x.sock"
 
     async def scene() -> None:
-        async with serving(Door(f"unix://{path}"), ConnectionLimit(), tones):
+        async with serving(WyomingServer(f"unix://{path}"), ConnectionLimit(), tones):
             with pytest.raises(OSError, match="another server listens on it"):
-                async with serving(Door(f"unix://{path}"), ConnectionLimit(), tones):
+                async with serving(WyomingServer(f"unix://{path}"), ConnectionLimit(), tones):
                     pass
             reader, writer = await asyncio.open_unix_connection(path)
             writer.write(b'{"type": "ping"}\n')
@@ -62,7 +62,7 @@ def test_the_unix_socket_of_a_server_that_has_ended_is_replaced(tones: Service, 
         ended.bind(str(path))
 
     async def scene() -> None:
-        async with serving(Door(f"unix://{path}"), ConnectionLimit(), tones):
+        async with serving(WyomingServer(f"unix://{path}"), ConnectionLimit(), tones):
             _, writer = await asyncio.open_unix_connection(path)
             writer.close()
             await writer.wait_closed()
@@ -91,7 +91,7 @@ def test_the_end_of_each_connection_is_reported(tones: Service, says: bytes) -> 
 
     async def scene() -> None:
         port = free_port()
-        serves = serving(Door(f"tcp://127.0.0.1:{port}"), ConnectionLimit(), tones, after=lambda: ended.append(None))
+        serves = serving(WyomingServer(f"tcp://127.0.0.1:{port}"), ConnectionLimit(), tones, after=lambda: ended.append(None))
         async with asyncio.timeout(PATIENCE_S), serves:
             for number in (1, 2):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -14,19 +14,19 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 from wyoming.vad import VoiceStarted, VoiceStopped
 
 from open_speech.api.wyoming.effects import (
+    AppendAudio,
+    AudioChunked,
     Began,
     Close,
     Delta,
     Failed,
-    Hear,
-    Heard,
     Listen,
     Say,
     Send,
-    Sounded,
+    SendInfo,
     Speak,
-    Spoken,
-    Tell,
+    SpeechDone,
+    Transcribed,
     Voiced,
 )
 from open_speech.api.wyoming.pcm import PcmFormat
@@ -57,7 +57,7 @@ def hearing(session: Session) -> Session:
 
 
 def test_describe_and_ping_are_answered_at_any_time(hearing: Session) -> None:
-    assert hearing.receive(Describe()) == [Tell()]
+    assert hearing.receive(Describe()) == [SendInfo()]
     assert hearing.receive(Ping("there?")) == [Send(Pong("there?").event())]
 
 
@@ -65,8 +65,8 @@ def test_sound_is_transcribed_as_the_request_before_it_says(session: Session) ->
     asked = Transcribe(name="tiny", language="de", transcript_names=["Ada"])
     assert session.receive(asked) == []
     assert session.receive(AudioStart(48_000, 2, 2)) == [Listen(PcmFormat(48_000, 2, 2), asked)]
-    assert session.receive(chunk(b"12345678", rate=48_000, channels=2)) == [Hear(b"12345678")]
-    assert session.receive(AudioStop()) == [Hear(None)]
+    assert session.receive(chunk(b"12345678", rate=48_000, channels=2)) == [AppendAudio(b"12345678")]
+    assert session.receive(AudioStop()) == [AppendAudio(None)]
 
 
 def test_sound_without_a_request_before_it_is_transcribed_too(session: Session) -> None:
@@ -75,7 +75,7 @@ def test_sound_without_a_request_before_it_is_transcribed_too(session: Session) 
 
 def test_a_request_is_for_one_sound_only(hearing: Session) -> None:
     hearing.receive(AudioStop())
-    hearing.report(Heard("one"))
+    hearing.report(Transcribed("one"))
     (listen,) = hearing.receive(MICROPHONE)
     assert isinstance(listen, Listen)
     assert listen.asked.language is None
@@ -87,7 +87,7 @@ def test_a_chosen_program_is_the_model_of_who_names_none(session: Session) -> No
     assert isinstance(first, Listen)
     assert first.asked.name == "vosk"
     session.receive(AudioStop())
-    session.report(Heard(""))
+    session.report(Transcribed(""))
     session.receive(Transcribe(name="tiny"))
     (second,) = session.receive(MICROPHONE)
     assert isinstance(second, Listen)
@@ -100,7 +100,7 @@ def test_words_are_sent_while_somebody_still_speaks_and_end_in_one_transcript(he
     assert hearing.report(Delta(" tried.")) == [Send(TranscriptChunk(" tried.").event())]
     assert hearing.report(Voiced(False, 1.5)) == [Send(VoiceStopped(1500).event())]
     hearing.receive(AudioStop())
-    assert hearing.report(Heard("Ever tried.", "en")) == [
+    assert hearing.report(Transcribed("Ever tried.", "en")) == [
         Send(Transcript("Ever tried.", language="en").event()),
         Send(TranscriptStop().event()),
     ]
@@ -108,12 +108,12 @@ def test_words_are_sent_while_somebody_still_speaks_and_end_in_one_transcript(he
 
 def test_a_transcript_that_comes_at_once_is_one_chunk(hearing: Session) -> None:
     hearing.receive(AudioStop())
-    assert sent(hearing.report(Heard("All."))) == ["transcript-start", "transcript-chunk", "transcript", "transcript-stop"]
+    assert sent(hearing.report(Transcribed("All."))) == ["transcript-start", "transcript-chunk", "transcript", "transcript-stop"]
 
 
 def test_silence_has_an_empty_transcript_and_no_chunk(hearing: Session) -> None:
     hearing.receive(AudioStop())
-    assert sent(hearing.report(Heard(""))) == ["transcript-start", "transcript", "transcript-stop"]
+    assert sent(hearing.report(Transcribed(""))) == ["transcript-start", "transcript", "transcript-stop"]
 
 
 def test_nothing_is_taken_while_a_transcript_is_owed(hearing: Session) -> None:
@@ -122,7 +122,7 @@ def test_nothing_is_taken_while_a_transcript_is_owed(hearing: Session) -> None:
     assert hearing.is_busy
     hearing.report(Delta("words"))
     assert hearing.is_busy
-    hearing.report(Heard("words"))
+    hearing.report(Transcribed("words"))
     assert not hearing.is_busy
 
 
@@ -131,7 +131,7 @@ def test_every_sound_has_a_transcript_of_its_own(session: Session) -> None:
         session.receive(MICROPHONE)
         session.receive(chunk())
         session.receive(AudioStop())
-        assert sent(session.report(Heard("again"))).count("transcript") == 1
+        assert sent(session.report(Transcribed("again"))).count("transcript") == 1
 
 
 @pytest.mark.parametrize(
@@ -169,26 +169,26 @@ def test_a_text_is_spoken_in_one_stretch_of_sound(session: Session) -> None:
     assert session.receive(asked) == [Speak(asked)]
     assert session.is_busy
     assert session.report(Began(24_000)) == [Send(AudioStart(24_000, 2, 1, timestamp=0).event())]
-    assert len(session.report(Sounded(bytes(48_000)))) == -(-24_000 // CHUNK_SAMPLES)
-    assert session.report(Spoken()) == [Send(AudioStop(timestamp=1000).event())]
+    assert len(session.report(AudioChunked(bytes(48_000)))) == -(-24_000 // CHUNK_SAMPLES)
+    assert session.report(SpeechDone()) == [Send(AudioStop(timestamp=1000).event())]
     assert not session.is_busy
 
 
 def test_sound_is_cut_into_chunks_that_know_their_time(session: Session) -> None:
     session.receive(Synthesize("Hello."))
     session.report(Began(16_000))
-    effects = session.report(Sounded(bytes(2 * (2 * CHUNK_SAMPLES + 1))))
+    effects = session.report(AudioChunked(bytes(2 * (2 * CHUNK_SAMPLES + 1))))
     chunks = [AudioChunk.from_event(effect.event) for effect in effects if isinstance(effect, Send)]
     assert [len(one.audio) for one in chunks] == [2 * CHUNK_SAMPLES, 2 * CHUNK_SAMPLES, 2]
     assert [one.timestamp for one in chunks] == [0, 64, 128]
-    (later,) = session.report(Sounded(b"\0\0"))
+    (later,) = session.report(AudioChunked(b"\0\0"))
     assert isinstance(later, Send)
     assert later.event.data["timestamp"] == 128
 
 
 def test_a_text_with_nothing_to_speak_is_a_moment_of_silence(session: Session) -> None:
     session.receive(Synthesize("🙂"))
-    assert sent(session.report(Spoken())) == ["audio-start", "audio-chunk", "audio-stop"]
+    assert sent(session.report(SpeechDone())) == ["audio-start", "audio-chunk", "audio-stop"]
     assert not session.is_busy
 
 
@@ -203,8 +203,8 @@ def test_a_text_is_spoken_from_its_first_word_on_and_its_copy_is_ignored(session
     assert session.receive(Synthesize("Hello there.")) == []
     assert session.receive(SynthesizeStop()) == [Say(None)]
     assert session.is_busy
-    session.report(Sounded(bytes(4800)))
-    assert session.report(Spoken()) == [Send(AudioStop(timestamp=100).event()), Send(SynthesizeStopped().event())]
+    session.report(AudioChunked(bytes(4800)))
+    assert session.report(SpeechDone()) == [Send(AudioStop(timestamp=100).event()), Send(SynthesizeStopped().event())]
     assert not session.is_busy
 
 
@@ -221,7 +221,7 @@ def test_a_stream_of_symbols_is_ended_without_sound(session: Session) -> None:
     session.receive(SynthesizeStart())
     session.receive(SynthesizeChunk("🙂"))
     session.receive(SynthesizeStop())
-    assert sent(session.report(Spoken())) == ["synthesize-stopped"]
+    assert sent(session.report(SpeechDone())) == ["synthesize-stopped"]
 
 
 def test_a_second_speech_on_the_same_connection_is_as_the_first(session: Session) -> None:
@@ -230,8 +230,8 @@ def test_a_second_speech_on_the_same_connection_is_as_the_first(session: Session
         session.receive(SynthesizeChunk("Hello."))
         session.receive(SynthesizeStop())
         session.report(Began(24_000))
-        session.report(Sounded(bytes(48)))
-        assert sent(session.report(Spoken())) == ["audio-stop", "synthesize-stopped"]
+        session.report(AudioChunked(bytes(48)))
+        assert sent(session.report(SpeechDone())) == ["audio-stop", "synthesize-stopped"]
 
 
 def asked_to_speak(session: Session) -> None:
@@ -251,7 +251,7 @@ def test_a_failure_is_an_error_and_the_end(session: Session, begin: Callable[[Se
     assert close == Close()
     assert not session.is_busy
     assert session.receive(Ping()) == []
-    assert session.report(Spoken()) == []
+    assert session.report(SpeechDone()) == []
     assert session.report(Failed(BackendFailed("again"))) == []
 
 
@@ -283,13 +283,13 @@ def test_whatever_comes_every_end_is_answered_once_and_nothing_follows_the_end(c
     owed: list[str] = []
     for choice in choices:
         if session.is_busy:
-            effects = session.report(Heard("words") if "transcript" in owed else Spoken())
+            effects = session.report(Transcribed("words") if "transcript" in owed else SpeechDone())
         else:
             asked = EVENTS[choice % len(EVENTS)]
             effects = session.receive(asked)
             if closed:
                 assert effects == []
-            elif Hear(None) in effects:
+            elif AppendAudio(None) in effects:
                 owed.append("transcript")
             elif session.is_busy:
                 owed.append("synthesize-stopped" if isinstance(asked, SynthesizeStop) else "audio-stop")

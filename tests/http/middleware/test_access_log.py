@@ -17,7 +17,7 @@ from open_speech.metrics.meter import Meter
 
 
 async def tell(_request: Request) -> PlainTextResponse:
-    doing = logs.errand()
+    doing = logs.context()
     assert doing is not None
     return PlainTextResponse(doing.id)
 

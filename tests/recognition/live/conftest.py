@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio
-from open_speech.backends import BackendEntry, Heard, ModelEntry, Task
+from open_speech.backends import BackendEntry, ModelEntry, Task, WindowResult
 from open_speech.dispatch.admission import Admission
 from open_speech.dispatch.client import RunnerClient, RunnerGone
-from open_speech.dispatch.frames import END, HearCall, TranscribeCall, error_frame, heard_frame, window_frame
+from open_speech.dispatch.frames import END, TranscribeCall, WindowCall, error_frame, transcript_frame, window_frame
 from open_speech.errors import BackendFailed
 from open_speech.recognition.live.recognizer import LiveRecognizers
 from open_speech.registry import Defaults, Registry
@@ -67,14 +67,14 @@ class Reader(FakeRunner):
         if self.broken:
             yield error_frame(BackendFailed("broken")).encode()
             return
-        yield heard_frame(TranscriptInfo("en", 1.0, 0.0)).encode()
+        yield transcript_frame(TranscriptInfo("en", 1.0, 0.0)).encode()
         for segment in segments:
-            yield heard_frame(segment).encode()
+            yield transcript_frame(segment).encode()
         yield END.encode()
 
-    async def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+    async def hear(self, call: WindowCall) -> AsyncGenerator[bytes, None]:
         await self._others()
-        yield window_frame(Heard("en", 0.95, tuple(self._read(call)))).encode() + END.encode()
+        yield window_frame(WindowResult("en", 0.95, tuple(self._read(call)))).encode() + END.encode()
 
     def _read(self, call: TranscribeCall) -> list[Segment]:
         self.calls.append(call)
@@ -111,7 +111,7 @@ def admission(runners: dict[str, RunnerClient]) -> Admission:
 
 
 @pytest.fixture
-def ears(runners: dict[str, RunnerClient], admission: Admission) -> LiveRecognizers:
+def recognizers(runners: dict[str, RunnerClient], admission: Admission) -> LiveRecognizers:
     """Ears over `reader`, for a server that has no speech detector."""
     backend = BackendEntry("reader", Task.STT, "x:X", (), "", "MIT", window_s=5)
     registry = Registry(

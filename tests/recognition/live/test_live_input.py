@@ -43,10 +43,10 @@ def live() -> LiveInput:
     return LiveInput(InputBuffer(LoudFrames(), TurnDetector()))
 
 
-def run(ears: LiveRecognizers, test: Callable[[LiveRecognizer], Awaitable[Any]]) -> Any:
+def run(recognizers: LiveRecognizers, test: Callable[[LiveRecognizer], Awaitable[Any]]) -> Any:
     async def whole() -> Any:
         async with asyncio.timeout(PATIENCE_S):
-            return await test(await ears.ear("reader", TranscribeOptions()))
+            return await test(await recognizers.recognizer("reader", TranscribeOptions()))
 
     return asyncio.run(whole())
 
@@ -67,7 +67,7 @@ def test_steps_of_samples_have_the_length_that_was_asked_for() -> None:
     assert [len(step) for step in steps(np.zeros(40_000, np.float32), 16_000, 1.0)] == [16_000, 16_000, 8000]
 
 
-def test_an_utterance_gets_what_was_said_between_its_start_and_its_end(ears: LiveRecognizers, live: LiveInput, say: Say) -> None:
+def test_an_utterance_gets_what_was_said_between_its_start_and_its_end(recognizers: LiveRecognizers, live: LiveInput, say: Say) -> None:
     """It begins in audio that was taken before it was known, and ends before the last that was taken."""
 
     async def test(recognizer: LiveRecognizer) -> str:
@@ -77,23 +77,25 @@ def test_an_utterance_gets_what_was_said_between_its_start_and_its_end(ears: Liv
         live.take(say(4, 5))
         return (await live.end(2.0).finish()).text
 
-    assert run(ears, test) == "w2 w3 w4"
+    assert run(recognizers, test) == "w2 w3 w4"
     assert not live.is_open
 
 
 @pytest.mark.parametrize("until_s", [None, 99.0])
-def test_without_an_end_in_what_was_taken_it_gets_all(ears: LiveRecognizers, live: LiveInput, say: Say, until_s: float | None) -> None:
+def test_without_an_end_in_what_was_taken_it_gets_all(
+    recognizers: LiveRecognizers, live: LiveInput, say: Say, until_s: float | None
+) -> None:
     async def test(recognizer: LiveRecognizer) -> str:
         live.begin(Utterance(recognizer), 0.0)
         for word in (1, 2, 3):
             live.advance(live.take(say(word)))
         return (await live.end(until_s).finish()).text
 
-    assert run(ears, test) == "w1 w2 w3"
+    assert run(recognizers, test) == "w1 w2 w3"
     assert live.fed_s == live.seconds == 1.5
 
 
-def test_one_utterance_can_go_on_after_a_gap(ears: LiveRecognizers, live: LiveInput, say: Say) -> None:
+def test_one_utterance_can_go_on_after_a_gap(recognizers: LiveRecognizers, live: LiveInput, say: Say) -> None:
     async def test(recognizer: LiveRecognizer) -> str:
         utterance = Utterance(recognizer)
         live.begin(utterance, 0.0)
@@ -104,10 +106,10 @@ def test_one_utterance_can_go_on_after_a_gap(ears: LiveRecognizers, live: LiveIn
         live.begin(utterance, 1.5)
         return (await live.end().finish()).text
 
-    assert run(ears, test) == "w1 w4"
+    assert run(recognizers, test) == "w1 w4"
 
 
-def test_the_end_of_a_turn_is_decoded_in_its_pause(ears: LiveRecognizers, reader: Any, live: LiveInput, say: Say) -> None:
+def test_the_end_of_a_turn_is_decoded_in_its_pause(recognizers: LiveRecognizers, reader: Any, live: LiveInput, say: Say) -> None:
     async def test(recognizer: LiveRecognizer) -> tuple[int, str]:
         live.begin(Utterance(recognizer), 0.0)
         live.advance(live.take(say(1, 2)))
@@ -119,7 +121,7 @@ def test_the_end_of_a_turn_is_decoded_in_its_pause(ears: LiveRecognizers, reader
         assert kinds(live.take(silence(0.3, VAD_RATE))) == [Stopped]
         return len(reader.calls) - before, (await live.end(1.3).finish()).text
 
-    assert run(ears, test) == (0, "w1 w2")
+    assert run(recognizers, test) == (0, "w1 w2")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_the_end_of_a_turn_is_decoded_in_its_pause(ears: LiveRecognizers, reader
     ids=["speech that goes on", "an API that wants none"],
 )
 def test_no_pass_is_made_in(
-    ears: LiveRecognizers, reader: Any, say: Say, words: tuple[int, ...], looks_ahead: bool, expected: list[type[TurnEvent]]
+    recognizers: LiveRecognizers, reader: Any, say: Say, words: tuple[int, ...], looks_ahead: bool, expected: list[type[TurnEvent]]
 ) -> None:
     """A pause that is over within the same step was none."""
     live = LiveInput(InputBuffer(LoudFrames(), TurnDetector(silence_duration_ms=1000)), looks_ahead=looks_ahead)
@@ -146,10 +148,10 @@ def test_no_pass_is_made_in(
         assert reader.calls == []
         live.drop()
 
-    run(ears, test)
+    run(recognizers, test)
 
 
-def test_a_cancelled_utterance_is_fed_no_more(ears: LiveRecognizers, live: LiveInput, say: Say) -> None:
+def test_a_cancelled_utterance_is_fed_no_more(recognizers: LiveRecognizers, live: LiveInput, say: Say) -> None:
     async def test(recognizer: LiveRecognizer) -> None:
         utterance = Utterance(recognizer)
         live.begin(utterance, 0.0)
@@ -161,10 +163,10 @@ def test_a_cancelled_utterance_is_fed_no_more(ears: LiveRecognizers, live: LiveI
             await utterance.finish()
         live.drop()
 
-    run(ears, test)
+    run(recognizers, test)
 
 
-def test_an_utterance_that_failed_is_known_before_its_end(ears: LiveRecognizers, reader: Any, live: LiveInput, say: Say) -> None:
+def test_an_utterance_that_failed_is_known_before_its_end(recognizers: LiveRecognizers, reader: Any, live: LiveInput, say: Say) -> None:
     reader.broken = True
 
     async def test(recognizer: LiveRecognizer) -> None:
@@ -175,7 +177,7 @@ def test_an_utterance_that_failed_is_known_before_its_end(ears: LiveRecognizers,
         await eventually(lambda: live.has_failed)
         live.drop()
 
-    run(ears, test)
+    run(recognizers, test)
 
 
 @pytest.mark.parametrize(("keep_s", "kept"), [(HISTORY_S, HISTORY_S), (10.0, 10.0), (30.0, 20.0), (math.inf, 20.0)])
@@ -190,7 +192,7 @@ def test_older_audio_is_forgotten(keep_s: float, kept: float) -> None:
 
 
 def test_a_caller_that_feeds_too_fast_waits_for_room_and_one_without_an_utterance_does_not(
-    ears: LiveRecognizers, live: LiveInput, say: Say
+    recognizers: LiveRecognizers, live: LiveInput, say: Say
 ) -> None:
     async def test(recognizer: LiveRecognizer) -> None:
         await live.room()
@@ -204,4 +206,4 @@ def test_a_caller_that_feeds_too_fast_waits_for_room_and_one_without_an_utteranc
         await waiting
         live.drop()
 
-    run(ears, test)
+    run(recognizers, test)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from open_speech.audio import Audio
-from open_speech.backends import STT_RATE, BackendEntry, Heard, ModelEntry, Task, TranscribeOptions
+from open_speech.backends import STT_RATE, BackendEntry, ModelEntry, Task, TranscribeOptions, WindowResult
 from open_speech.codecs import decode
 from open_speech.config import Settings
 from open_speech.dispatch.admission import Admission
 from open_speech.dispatch.client import RunnerClient
-from open_speech.dispatch.frames import END, LIVE, LIVE_PARTIAL, HearCall, window_frame
+from open_speech.dispatch.frames import END, LIVE, LIVE_PARTIAL, WindowCall, window_frame
 from open_speech.recognition.live.input_buffer import InputBuffer
 from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecognizers, SessionRecognizer
 from open_speech.recognition.live.turn_detection import Started, Stopped, TurnDetector
@@ -24,22 +24,22 @@ from runners.wiring.engine import local_engine
 
 
 @pytest.fixture
-def calls() -> list[HearCall]:
+def calls() -> list[WindowCall]:
     return []
 
 
 @pytest.fixture
-def ear(reader: Any, calls: list[HearCall]) -> LiveRecognizer:
+def recognizer(reader: Any, calls: list[WindowCall]) -> LiveRecognizer:
     """An ear over a runner that takes every first look for Welsh, and is not sure; in a language that is named all is well."""
 
     class Unsure(type(reader)):  # type: ignore[misc]
         sure = 0.5
 
-        async def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
+        async def hear(self, call: WindowCall) -> AsyncGenerator[bytes, None]:
             calls.append(call)
             language = call.unpack()[1].language
             text = f" in {language or 'cy'}"
-            heard = Heard(language or "cy", 1.0 if language else self.sure, (Segment(0, 1, text, avg_logprob=-0.1),))
+            heard = WindowResult(language or "cy", 1.0 if language else self.sure, (Segment(0, 1, text, avg_logprob=-0.1),))
             yield window_frame(heard).encode() + END.encode()
 
     backend = BackendEntry("unsure", Task.STT, "x:X", (), "", "MIT", batch=4)
@@ -48,15 +48,15 @@ def ear(reader: Any, calls: list[HearCall]) -> LiveRecognizer:
     runner: Any = Unsure()
     no_detector: Callable[[], Any] = lambda: None  # noqa: E731 - of its type, and never asked for
     runners = {"unsure": RunnerClient("unsure", runner, deadline_s=5)}
-    ears = LiveRecognizers(registry, runners, no_detector, None, Admission(runners, max_queue=4, patience_s=5))
-    return asyncio.run(ears.ear("unsure", TranscribeOptions()))
+    recognizers = LiveRecognizers(registry, runners, no_detector, None, Admission(runners, max_queue=4, patience_s=5))
+    return asyncio.run(recognizers.recognizer("unsure", TranscribeOptions()))
 
 
 def test_a_partial_pass_is_quick_and_a_final_one_goes_before_it(
-    ear: LiveRecognizer, calls: list[HearCall], say: Callable[..., Audio]
+    recognizer: LiveRecognizer, calls: list[WindowCall], say: Callable[..., Audio]
 ) -> None:
-    asyncio.run(ear.hear(say(1), final=False))
-    asyncio.run(ear.hear(say(1), final=True))
+    asyncio.run(recognizer.hear(say(1), final=False))
+    asyncio.run(recognizer.hear(say(1), final=True))
     partial, final = (call.unpack()[1] for call in calls)
     assert (partial.beam_size, partial.temperatures, partial.draft) == (1, (0.0,), True)
     assert final == TranscribeOptions()
@@ -64,76 +64,78 @@ def test_a_partial_pass_is_quick_and_a_final_one_goes_before_it(
     assert LIVE > LIVE_PARTIAL > 0
 
 
-def test_a_new_session_believes_what_it_hears(ear: LiveRecognizer, calls: list[HearCall], say: Callable[..., Audio]) -> None:
-    assert asyncio.run(ear.hear_finally(say(1))).text == "in cy"
+def test_a_new_session_believes_what_it_hears(recognizer: LiveRecognizer, calls: list[WindowCall], say: Callable[..., Audio]) -> None:
+    assert asyncio.run(recognizer.transcribe_final(say(1))).text == "in cy"
     assert len(calls) == 1
 
 
-def test_a_few_words_in_a_doubtful_language_are_heard_in_that_of_the_session(ear: LiveRecognizer, say: Callable[..., Audio]) -> None:
+def test_a_few_words_in_a_doubtful_language_are_heard_in_that_of_the_session(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session() -> str:
-        ear.remember(await ear.hear(say(1, 2, 3, 4), final=True, language="en"))
-        return (await ear.hear_finally(say(1))).text
+        recognizer.remember(await recognizer.hear(say(1, 2, 3, 4), final=True, language="en"))
+        return (await recognizer.transcribe_final(say(1))).text
 
     assert asyncio.run(session()) == "in en"
 
 
-def test_somebody_who_surely_changes_the_language_is_believed(ear: LiveRecognizer, say: Callable[..., Audio]) -> None:
+def test_somebody_who_surely_changes_the_language_is_believed(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session() -> str:
-        ear.remember(await ear.hear(say(1, 2, 3, 4), final=True, language="en"))
-        ear._runner._link.sure = 0.95  # type: ignore[attr-defined]
-        return (await ear.hear_finally(say(1, 2, 3, 4))).text
+        recognizer.remember(await recognizer.hear(say(1, 2, 3, 4), final=True, language="en"))
+        recognizer._runner._link.sure = 0.95  # type: ignore[attr-defined]
+        return (await recognizer.transcribe_final(say(1, 2, 3, 4))).text
 
     assert asyncio.run(session()) == "in cy"
 
 
-def test_of_a_few_words_it_takes_more_to_believe_another_language(ear: LiveRecognizer, say: Callable[..., Audio]) -> None:
+def test_of_a_few_words_it_takes_more_to_believe_another_language(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session(sure: float) -> str:
-        ear.remember(await ear.hear(say(1, 2, 3, 4), final=True, language="en"))
-        ear._runner._link.sure = sure  # type: ignore[attr-defined]
-        return (await ear.hear_finally(say(1))).text
+        recognizer.remember(await recognizer.hear(say(1, 2, 3, 4), final=True, language="en"))
+        recognizer._runner._link.sure = sure  # type: ignore[attr-defined]
+        return (await recognizer.transcribe_final(say(1))).text
 
     assert asyncio.run(session(0.95)) == "in en"
     assert asyncio.run(session(0.98)) == "in cy"
 
 
-def test_a_session_is_in_no_language_that_was_only_guessed(ear: LiveRecognizer, calls: list[HearCall], say: Callable[..., Audio]) -> None:
+def test_a_session_is_in_no_language_that_was_only_guessed(
+    recognizer: LiveRecognizer, calls: list[WindowCall], say: Callable[..., Audio]
+) -> None:
     async def session() -> None:
         for _ in range(3):
-            ear.remember(await ear.hear_finally(say(1)))
-        ear._runner._link.sure = 0.6  # type: ignore[attr-defined]
-        ear.remember(await ear.hear_finally(say(1, 2, 3, 4, 5)))
+            recognizer.remember(await recognizer.transcribe_final(say(1)))
+        recognizer._runner._link.sure = 0.6  # type: ignore[attr-defined]
+        recognizer.remember(await recognizer.transcribe_final(say(1, 2, 3, 4, 5)))
 
     asyncio.run(session())
     assert [call.unpack()[1].language for call in calls] == [None] * 4
 
 
-def test_what_was_decided_makes_nobody_surer(ear: LiveRecognizer, say: Callable[..., Audio]) -> None:
+def test_what_was_decided_makes_nobody_surer(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session() -> float:
-        ear.remember(await ear.hear(say(1, 2, 3, 4), final=True, language="en"))
-        return (await ear.hear_finally(say(1))).info.language_probability
+        recognizer.remember(await recognizer.hear(say(1, 2, 3, 4), final=True, language="en"))
+        return (await recognizer.transcribe_final(say(1))).info.language_probability
 
     assert asyncio.run(session()) == 0.5
 
 
 def test_a_session_keeps_its_ear_and_the_next_one_knows_its_languages(
-    ear: LiveRecognizer, calls: list[HearCall], say: Callable[..., Audio]
+    recognizer: LiveRecognizer, calls: list[WindowCall], say: Callable[..., Audio]
 ) -> None:
     made: list[TranscribeOptions] = []
 
     async def find(model: str, options: TranscribeOptions) -> LiveRecognizer:
         made.append(options)
-        found = copy.copy(ear)
+        found = copy.copy(recognizer)
         found._languages = {}
         return found
 
     async def session() -> str:
-        ears = SessionRecognizer(find)
-        first = await ears.ear("unsure", TranscribeOptions())
-        assert await ears.ear("unsure", TranscribeOptions()) is first
+        recognizers = SessionRecognizer(find)
+        first = await recognizers.recognizer("unsure", TranscribeOptions())
+        assert await recognizers.recognizer("unsure", TranscribeOptions()) is first
         first.remember(await first.hear(say(1, 2, 3, 4), final=True, language="en"))
-        second = await ears.ear("unsure", TranscribeOptions(prompt="names"))
+        second = await recognizers.recognizer("unsure", TranscribeOptions(prompt="names"))
         assert second is not first
-        return (await second.hear_finally(say(1))).text
+        return (await second.transcribe_final(say(1))).text
 
     assert asyncio.run(session()) == "in en"
     assert len(made) == 2
@@ -153,11 +155,13 @@ def test_a_short_phrase_of_real_speech_is_not_taken_for_another_language(
         events = InputBuffer(await engine.recognition.detector(), turns).hear(Audio(clip.samples[: 9 * STT_RATE], STT_RATE))
         starts = [event.at_s for event in events if isinstance(event, Started)]
         stops = [event.at_s for event in events if isinstance(event, Stopped)]
-        ear = await engine.recognition.recognizer("Systran/faster-whisper-base", TranscribeOptions())
+        recognizer = await engine.recognition.recognizer("Systran/faster-whisper-base", TranscribeOptions())
         heard = []
         for start, stop in zip(starts, stops, strict=False):  # the last one goes on
-            said = await ear.hear_finally(Audio(clip.samples[round(start * STT_RATE) : round((stop + 0.3) * STT_RATE)], STT_RATE))
-            ear.remember(said)
+            said = await recognizer.transcribe_final(
+                Audio(clip.samples[round(start * STT_RATE) : round((stop + 0.3) * STT_RATE)], STT_RATE)
+            )
+            recognizer.remember(said)
             heard.append((said.info.language, said.text.lower().rstrip(".")))
         return heard
 

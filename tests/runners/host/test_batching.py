@@ -34,8 +34,8 @@ class Decoder:
             self.gate.release()
 
 
-def ask(name: str, *, seconds: float = 5.0, kind: str = "m", asker: str | None = None, urgency: int = 0) -> Ask[str]:
-    return Ask(name, seconds, kind, asker or name, urgency)
+def ask(name: str, *, seconds: float = 5.0, kind: str = "m", caller: str | None = None, urgency: int = 0) -> Ask[str]:
+    return Ask(name, seconds, kind, caller or name, urgency)
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_only_windows_of_one_kind_and_of_like_length_share_a_batch(decoder: Deco
 
 def test_who_asked_little_does_not_wait_for_who_asked_much(decoder: Decoder) -> None:
     batches = busy(decoder, size=2)
-    film = [batches.submit(ask(f"film{n}", seconds=15, asker="film")) for n in range(8)]
-    clip = batches.submit(ask("clip", seconds=12, asker="clip"))
+    film = [batches.submit(ask(f"film{n}", seconds=15, caller="film")) for n in range(8)]
+    clip = batches.submit(ask("clip", seconds=12, caller="clip"))
     decoder.let(6)
     for future in (*film, clip):
         future.result(PATIENCE_S)

@@ -206,11 +206,11 @@ def test_a_short_file_does_not_wait_for_the_end_of_a_long_one(tmp_path: Path) ->
         runner = host(Ear, tmp_path, threads=1)
         order: list[str] = []
 
-        async def hear(name: str, seconds: float) -> None:
+        async def transcribe_windows(name: str, seconds: float) -> None:
             await frames_of(runner.call(TranscribeCall.of("toy", silence(seconds, STT_RATE), TranscribeOptions())))
             order.append(name)
 
-        await asyncio.gather(hear("long", 30), hear("short", 2))
+        await asyncio.gather(transcribe_windows("long", 30), transcribe_windows("short", 2))
         return order
 
     assert asyncio.run(scenario()) == ["short", "long"]

@@ -13,7 +13,7 @@ from runners.host.request_ids import HEADER, Receiver, send_along
 
 
 async def tell(_request: Request) -> PlainTextResponse:
-    doing = logs.errand()
+    doing = logs.context()
     return PlainTextResponse(doing.id if doing else "nobody")
 
 

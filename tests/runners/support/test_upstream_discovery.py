@@ -87,7 +87,7 @@ def test_kokoro_fastapi_before_and_after_it_told_objects(upstream: Any, json_rep
 
 def test_localai_has_a_voice_a_model(upstream: Any, json_reply: Say) -> None:
     upstream.replies["/v1/models"] = [json_reply(models("whisper-1", "voice-en-us-amy-low", "llama"))]
-    upstream.replies["/readyz"] = [lambda desk: desk.say(200, "text/plain", b"OK")]
+    upstream.replies["/readyz"] = [lambda management: management.say(200, "text/plain", b"OK")]
     found = discover(upstream.url, "")
     assert (found.dialect, found.stt_models, found.tts_models) == ("localai", ("whisper-1",), ("voice-en-us-amy-low",))
     assert found.voices == {"voice-en-us-amy-low": (Voice("voice-en-us-amy-low", ""),)}
@@ -108,7 +108,7 @@ def test_our_own_server_tells_all(tones_upstream: str) -> None:
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"data": 3}', b'{"data": [1, {"id": null}, {"name": "x"}]}', b"null", b"\xff\xfe"])
 def test_a_server_that_tells_nothing_of_use_has_nothing(upstream: Any, body: bytes) -> None:
-    upstream.replies["/v1/models"] = [lambda desk: desk.say(200, "application/json", body)]
+    upstream.replies["/v1/models"] = [lambda management: management.say(200, "application/json", body)]
     found = discover(upstream.url, "")
     assert (found.dialect, found.stt_models, found.tts_models) == ("openai", (), ())
 

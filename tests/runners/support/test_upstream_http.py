@@ -109,7 +109,7 @@ def test_no_key_is_sent_where_there_is_none(upstream: Any, json_reply: Callable[
 
 
 def test_a_redirect_is_not_followed_with_the_key(upstream: Any) -> None:
-    upstream.replies["/v1/x"] = [lambda desk: desk.say(307, "text/plain", headers={"Location": "/v1/elsewhere"})]
+    upstream.replies["/v1/x"] = [lambda management: management.say(307, "text/plain", headers={"Location": "/v1/elsewhere"})]
     with pytest.raises(BackendFailed):
         list(client(upstream.url, key="s3cret").post("/x", read, json={}))
     assert [seen.path for seen in upstream.seen] == ["/v1/x"]
@@ -119,13 +119,13 @@ def test_a_redirect_is_not_followed_with_the_key(upstream: Any) -> None:
 def test_a_server_that_does_not_come_to_an_end_is_left(upstream: Any, dribbles: bool) -> None:
     left = threading.Event()
 
-    def reply(desk: Any) -> None:
+    def reply(management: Any) -> None:
         if not dribbles:
             left.wait(PATIENCE_S)
             return
-        desk.say(200, "audio/pcm", end=False)
+        management.say(200, "audio/pcm", end=False)
         while not left.wait(0.05):
-            desk.piece(b"12")
+            management.piece(b"12")
 
     upstream.replies["/v1/x"] = [reply]
     with pytest.raises(BackendTimeout):
@@ -134,9 +134,9 @@ def test_a_server_that_does_not_come_to_an_end_is_left(upstream: Any, dribbles: 
 
 
 def test_a_connection_that_breaks_in_the_midst_is_a_failure(upstream: Any) -> None:
-    def breaks(desk: Any) -> None:
-        desk.say(200, "audio/pcm", b"12", end=False)
-        desk.connection.shutdown(2)
+    def breaks(management: Any) -> None:
+        management.say(200, "audio/pcm", b"12", end=False)
+        management.connection.shutdown(2)
 
     upstream.replies["/v1/x"] = [breaks]
     answer = client(upstream.url, retries=3).post("/x", read, json={})
@@ -152,12 +152,12 @@ def test_nobody_there_is_unavailable() -> None:
 
 
 def test_a_body_that_is_no_json_is_a_failure(upstream: Any) -> None:
-    upstream.replies["/v1/x"] = [lambda desk: desk.say(200, "application/json", b"<html>")]
+    upstream.replies["/v1/x"] = [lambda management: management.say(200, "application/json", b"<html>")]
     with pytest.raises(BackendFailed, match="not JSON"):
         list(client(upstream.url).post("/x", lambda answer: iter([answer.json()]), json={}))
 
 
 def test_a_body_that_is_not_compressed_as_it_says_is_a_failure(upstream: Any) -> None:
-    upstream.replies["/v1/x"] = [lambda desk: desk.say(200, "application/json", b"{}", headers={"Content-Encoding": "gzip"})]
+    upstream.replies["/v1/x"] = [lambda management: management.say(200, "application/json", b"{}", headers={"Content-Encoding": "gzip"})]
     with pytest.raises(BackendFailed, match="invalid response"):
         list(client(upstream.url).post("/x", read, json={}))

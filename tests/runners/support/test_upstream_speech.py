@@ -54,7 +54,7 @@ def test_a_text_that_says_nothing_is_refused_at_the_call(tones_upstream: str, te
 
 
 def test_speech_is_asked_for_with_all_that_was_said(upstream: Any, speaker: Make) -> None:
-    upstream.replies[SPOKEN] = [lambda desk: desk.say(200, "audio/pcm", to_pcm16(SOUND))]
+    upstream.replies[SPOKEN] = [lambda management: management.say(200, "audio/pcm", to_pcm16(SOUND))]
     say(speaker(upstream.url, "gpt-4o-mini-tts"), options=SpeechOptions("coral", speed=1.5, instructions="Whisper.", language="de"))
     assert upstream.asked(SPOKEN)[0].json == {
         "model": "gpt-4o-mini-tts", "input": SENTENCE, "voice": "coral", "response_format": "pcm", "speed": 1.5, "instructions": "Whisper.",
@@ -78,7 +78,7 @@ def test_a_language_is_told_in_the_dialect(dialect: Any, language: str | None, t
     [({}, "", "alloy"), ({"MODELS": "tts-1", "VOICES": "af_sky,bf_emma"}, "", "af_sky"), ({"MODELS": "tts-1"}, "ash", "ash")],
 )
 def test_a_voice_is_the_one_asked_for_or_the_first(upstream: Any, settings: dict[str, str], voice: str, sent: str, speaker: Make) -> None:
-    upstream.replies[SPOKEN] = [lambda desk: desk.say(200, "audio/pcm", to_pcm16(SOUND))]
+    upstream.replies[SPOKEN] = [lambda management: management.say(200, "audio/pcm", to_pcm16(SOUND))]
     say(speaker(upstream.url, **settings), options=SpeechOptions(voice))
     assert upstream.asked(SPOKEN)[0].json["voice"] == sent
 
@@ -99,7 +99,7 @@ def mp3() -> bytes:
     ],
 )
 def test_sound_has_the_rate_that_the_answer_says(upstream: Any, kind: str, body: bytes, rate: int, speaker: Make) -> None:
-    upstream.replies[SPOKEN] = [lambda desk: desk.say(200, kind, *(body[at : at + 1001] for at in range(0, len(body), 1001)))]
+    upstream.replies[SPOKEN] = [lambda management: management.say(200, kind, *(body[at : at + 1001] for at in range(0, len(body), 1001)))]
     said = say(speaker(upstream.url))
     assert said.rate == rate
     assert to_pcm16(said) == to_pcm16(SOUND)
@@ -107,7 +107,7 @@ def test_sound_has_the_rate_that_the_answer_says(upstream: Any, kind: str, body:
 
 def test_a_server_that_knows_no_pcm_is_asked_for_wav(upstream: Any, json_reply: Say, speaker: Make) -> None:
     no = json_reply({"detail": "unsupported response_format"}, status=422)
-    upstream.replies[SPOKEN] = [no, lambda desk: desk.say(200, "audio/wav", wav_bytes(SOUND))]
+    upstream.replies[SPOKEN] = [no, lambda management: management.say(200, "audio/wav", wav_bytes(SOUND))]
     backend = speaker(upstream.url)
     assert to_pcm16(say(backend)) == to_pcm16(say(backend)) == to_pcm16(SOUND)
     assert [seen.json["response_format"] for seen in upstream.asked(SPOKEN)] == ["pcm", "wav", "wav"]
@@ -118,7 +118,7 @@ def asked_formats(upstream: Any) -> list[str]:
 
 
 def test_a_server_that_sends_mp3_whatever_it_is_asked_for_is_asked_for_mp3_from_then_on(upstream: Any, speaker: Make) -> None:
-    upstream.replies[SPOKEN] = [lambda desk: desk.say(200, "audio/mpeg", mp3())]
+    upstream.replies[SPOKEN] = [lambda management: management.say(200, "audio/mpeg", mp3())]
     backend = speaker(upstream.url)
     for _ in range(2):
         assert say(backend).seconds == pytest.approx(SOUND.seconds, abs=0.15)
@@ -133,13 +133,13 @@ def test_a_server_that_sends_mp3_whatever_it_is_asked_for_is_asked_for_mp3_from_
 def test_audio_in_a_format_that_nobody_asked_for_is_a_failure(upstream: Any, speaker: Make, format: Any, kind: str) -> None:
     making = encoder(format, 24_000)
     body = making.encode(SOUND) + making.finish()
-    upstream.replies[SPOKEN] = [lambda desk: desk.say(200, kind, *(body[at : at + 5] for at in range(0, len(body), 5)))]
+    upstream.replies[SPOKEN] = [lambda management: management.say(200, kind, *(body[at : at + 5] for at in range(0, len(body), 5)))]
     with pytest.raises(BackendFailed, match=r"sent `(ogg|flac|aac)` audio instead of `mp3`"):
         say(speaker(upstream.url))
 
 
 def test_a_wav_file_is_read_as_one_whatever_it_is_called(upstream: Any, speaker: Make) -> None:
-    upstream.replies[SPOKEN] = [lambda desk: desk.say(200, "audio/mpeg", wav_bytes(SOUND))]
+    upstream.replies[SPOKEN] = [lambda management: management.say(200, "audio/mpeg", wav_bytes(SOUND))]
     assert to_pcm16(say(speaker(upstream.url))) == to_pcm16(SOUND)
     assert asked_formats(upstream) == ["pcm"]
 
@@ -148,14 +148,14 @@ def test_a_file_that_calls_itself_mp3_and_is_not_is_a_failure(upstream: Any, spe
     webm = b"\x1aE\xdf\xa3" + bytes(999)
     tagged = b"ID3\x04\0\0\0\0\0\0" + webm
     for body in (webm, tagged):
-        upstream.replies[SPOKEN] = [lambda desk, body=body: desk.say(200, "audio/mpeg", body)]
+        upstream.replies[SPOKEN] = [lambda management, body=body: management.say(200, "audio/mpeg", body)]
         with pytest.raises(BackendFailed):
             say(speaker(upstream.url))
 
 
 def test_a_request_that_is_refused_in_every_format_says_nothing_of_the_formats(upstream: Any, json_reply: Say, speaker: Make) -> None:
     no = json_reply({"detail": "this text is not to its taste"}, status=400)
-    upstream.replies[SPOKEN] = [no, no, no, lambda desk: desk.say(200, "audio/pcm", to_pcm16(SOUND))]
+    upstream.replies[SPOKEN] = [no, no, no, lambda management: management.say(200, "audio/pcm", to_pcm16(SOUND))]
     backend = speaker(upstream.url)
     with pytest.raises(InvalidRequest, match="taste"):
         say(backend)
@@ -170,10 +170,10 @@ def decoders() -> int:
 
 def test_mp3_of_another_server_is_decoded_in_the_sandbox_and_nothing_else_needs_one(upstream: Any, speaker: Make) -> None:
     with isolation(memory_mb=128, quiet_s=20, at_once=False):
-        upstream.replies[SPOKEN] = [lambda desk: desk.say(200, "audio/wav", wav_bytes(SOUND))]
+        upstream.replies[SPOKEN] = [lambda management: management.say(200, "audio/wav", wav_bytes(SOUND))]
         say(speaker(upstream.url))
         assert decoders() == 0
-        upstream.replies[SPOKEN] = [lambda desk: desk.say(200, "audio/mpeg", mp3())]
+        upstream.replies[SPOKEN] = [lambda management: management.say(200, "audio/mpeg", mp3())]
         assert say(speaker(upstream.url)).seconds == pytest.approx(SOUND.seconds, abs=0.15)
         assert decoders() >= 1
 
@@ -183,7 +183,7 @@ def test_mp3_of_another_server_is_decoded_in_the_sandbox_and_nothing_else_needs_
     [("text/html", b"<html>"), ("application/json", b"{}"), ("audio/mpeg", b"no mp3"), ("audio/pcm", b""), ("audio/wav", b"RIFF")],
 )
 def test_what_is_no_sound_is_a_failure(upstream: Any, kind: str, body: bytes, speaker: Make) -> None:
-    upstream.replies[SPOKEN] = [lambda desk: desk.say(200, kind, body)]
+    upstream.replies[SPOKEN] = [lambda management: management.say(200, kind, body)]
     with pytest.raises(BackendFailed):
         say(speaker(upstream.url))
 
@@ -191,11 +191,11 @@ def test_what_is_no_sound_is_a_failure(upstream: Any, kind: str, body: bytes, sp
 def test_sound_is_heard_before_the_server_is_done_and_leaving_closes_the_connection(upstream: Any, speaker: Make) -> None:
     broken = threading.Event()
 
-    def endless(desk: Any) -> None:
-        desk.say(200, "audio/pcm", end=False)
+    def endless(management: Any) -> None:
+        management.say(200, "audio/pcm", end=False)
         try:
             for _ in range(2000):
-                desk.piece(to_pcm16(SOUND))
+                management.piece(to_pcm16(SOUND))
         except OSError:
             broken.set()
 
@@ -207,9 +207,9 @@ def test_sound_is_heard_before_the_server_is_done_and_leaving_closes_the_connect
 
 
 def test_half_a_speech_is_a_failure_and_is_not_asked_for_again(upstream: Any, speaker: Make) -> None:
-    def cut(desk: Any) -> None:
-        desk.say(200, "audio/wav", wav_bytes(SOUND)[:20_000], end=False)
-        desk.connection.shutdown(2)
+    def cut(management: Any) -> None:
+        management.say(200, "audio/wav", wav_bytes(SOUND)[:20_000], end=False)
+        management.connection.shutdown(2)
 
     upstream.replies[SPOKEN] = [cut]
     sound = speaker(upstream.url).synthesize(SENTENCE, SpeechOptions(""))

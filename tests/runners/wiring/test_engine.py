@@ -112,8 +112,8 @@ def test_recordings_jobs_and_kept_speech_are_made_private(tmp_path: Path) -> Non
 )
 def test_the_log_says_how_files_are_decoded(isolates: str, said: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with parts.decoding(settings(OS_DECODE_IN_CHILD=isolates), at_once=False) as nursery:
-        asyncio.run(parts.report_sandbox(nursery))
+    with parts.decoding(settings(OS_DECODE_IN_CHILD=isolates), at_once=False) as fork_server:
+        asyncio.run(parts.report_sandbox(fork_server))
     assert said in caplog.text
 
 

@@ -18,7 +18,7 @@ def info_of(settings: Settings) -> Info:
 
 def test_settings_say_where_it_listens(tones_settings: Settings) -> None:
     def uri(**values: object) -> str:
-        return wyoming.door_of(tones_settings.model_copy(update=values)).uri
+        return wyoming.server_of(tones_settings.model_copy(update=values)).uri
 
     assert uri() == "tcp://127.0.0.1:10400"
     assert uri(os_wyoming_host="::1", os_wyoming_port=10_300) == "tcp://[::1]:10300"
@@ -27,8 +27,8 @@ def test_settings_say_where_it_listens(tones_settings: Settings) -> None:
 
 def test_it_is_announced_when_settings_say_so(tones_settings: Settings) -> None:
     named = tones_settings.model_copy(update={"os_wyoming_zeroconf": True, "os_wyoming_zeroconf_name": "kitchen"})
-    assert wyoming.door_of(tones_settings).announce is None
-    assert wyoming.door_of(named).announce == "kitchen"
+    assert wyoming.server_of(tones_settings).announce is None
+    assert wyoming.server_of(named).announce == "kitchen"
 
 
 def test_without_the_setting_there_is_no_process(tones_settings: Settings) -> None:
