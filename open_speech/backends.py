@@ -315,7 +315,7 @@ class WindowTranscriber(Transcriber, Protocol):
     def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
         """Decode windows, of whatever requests, together: one result each, in order; what is wrong with one is its own result.
 
-        Silence gives a Heard without segments.
+        Silence gives a WindowResult without segments.
         """
         ...
 
