@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from open_speech import config
+from open_speech.model_rows import read_models
 from open_speech.weights import Store
 from runners import catalog
 
@@ -13,7 +14,7 @@ CLIPS = Path(__file__).resolve().parent.parent / "tests" / "speech.toml"
 
 def clip(name: str) -> Path:
     """Give the path of a clip of tests/speech.toml, fetched first if need be."""
-    (row,) = catalog.read_models(CLIPS)
+    (row,) = read_models(CLIPS)
     return Store(config.load().models_dir.parent).pull(row) / f"{name}.wav"
 
 

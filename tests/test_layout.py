@@ -126,7 +126,8 @@ LAYERS = """
 errors
 audio transcript languages model_files security concurrency sandbox
 backends logs
-config registry
+config registry model_rows
+plugins
 text dispatch weights
 metrics codecs
 voices recognition
