@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
 
 from open_speech.config import PREFIXES
 from open_speech.plugins import GROUP
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
+ESPEAK = ROOT / "examples/backend-espeak"
+
+needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed: apt-get install espeak-ng")
 
 ROWS = """
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
@@ -64,6 +71,22 @@ def install_broken(folder: Path, package: str, *, name: str) -> None:
     """Write a package whose module raises when it is imported."""
     module = package.replace("-", "_")
     install(folder, package, {name: f"{module}:PLUGIN"}, {f"{module}.py": 'raise OSError("libengine.so is missing")\n'})
+
+
+def copy_example(folder: Path) -> None:
+    """Lay examples/backend-espeak into a folder as pip would, with its entry points and without a build."""
+    project = tomllib.loads((ESPEAK / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    install(folder, project["name"], project["entry-points"][GROUP], {})
+    shutil.copytree(ESPEAK / "src/open_speech_espeak", folder / "open_speech_espeak", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def pip_install(folder: Path, package: Path, scratch: Path) -> None:
+    """Build a package and install it into a folder, without what it depends on; `scratch` is where its files are copied to."""
+    source = scratch / package.name
+    shutil.copytree(package, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target", folder, source]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
 
 
 def found_in(folder: Path) -> list[importlib.metadata.EntryPoint]:

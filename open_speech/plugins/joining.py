@@ -60,7 +60,8 @@ def _refused_model(model: ModelEntry, backend: BackendEntry, known: Iterable[Mod
     names = set(_names(model))
     for other in known:
         if taken := names & set(_names(other)):
-            return Problem.MODEL_TAKEN, f"`{min(taken)}` is a name of `{other.id}` of the backend `{other.backend}`"
+            what = "the id" if min(taken) == other.id.lower() else f"another name of `{other.id}`,"
+            return Problem.MODEL_TAKEN, f"`{min(taken)}` is {what} of a model of the backend `{other.backend}`"
         for one, another in ((model.id, other.id), (other.id, model.id)):
             if one.startswith(f"{another}/"):
                 return Problem.MODEL_TAKEN, f"the folder of `{one}` would be in that of `{another}` of the backend `{other.backend}`"

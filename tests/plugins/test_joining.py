@@ -61,10 +61,10 @@ def test_two_names_that_would_be_one_service_clash() -> None:
 @pytest.mark.parametrize(
     ("model", "told"),
     [
-        (replace(MODEL, id="kokoro"), "`kokoro` is a name of `kokoro` of the backend `kokoro`"),
-        (replace(MODEL, id="KOKORO"), "`kokoro` is a name of `kokoro`"),
-        (replace(MODEL, id="hexgrad/Kokoro-82M"), "`hexgrad/kokoro-82m` is a name of `kokoro`"),
-        (replace(MODEL, aliases=("tones/speak",)), "`tones/speak` is a name of `tones/speak`"),
+        (replace(MODEL, id="kokoro"), "`kokoro` is the id of a model of the backend `kokoro`"),
+        (replace(MODEL, id="KOKORO"), "`kokoro` is the id of a model of the backend `kokoro`"),
+        (replace(MODEL, id="hexgrad/Kokoro-82M"), "`hexgrad/kokoro-82m` is another name of `kokoro`, of a model of the backend `kokoro`"),
+        (replace(MODEL, aliases=("tones/speak",)), "`tones/speak` is the id of a model of the backend `tones-tts`"),
         (replace(MODEL, id="tts-1"), "`tts-1` is a name of OpenAI"),
         (replace(MODEL, aliases=("gpt-4o-mini-tts",)), "`gpt-4o-mini-tts` is a name of OpenAI"),
         (replace(MODEL, id="kokoro/ann"), "the folder of `kokoro/ann` would be in that of `kokoro`"),
@@ -84,7 +84,7 @@ def test_the_first_of_two_plugins_keeps_the_id_of_a_model() -> None:
     found = joined(offer("acme 1.0"), offer("better 2.0", name="better"))
     assert [entry.backend for entry in found.models if entry.id == MODEL.id] == ["acme"]
     assert only(found).package == "better 2.0"
-    assert only(found).detail == "the model `acme/ann`: `acme/ann` is a name of `acme/ann` of the backend `acme`"
+    assert only(found).detail == "the model `acme/ann`: `acme/ann` is the id of a model of the backend `acme`"
 
 
 def test_a_prefix_of_model_ids_has_one_backend_per_task() -> None:
