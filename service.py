@@ -16,6 +16,7 @@ from open_speech.app import create_app
 from open_speech.concurrency.graceful_shutdown import held_back
 from open_speech.concurrency.task_group import Tasks
 from open_speech.config.cautions import cautions
+from open_speech.dispatch.pool import RunnerPool
 from open_speech.engine import Engine
 from open_speech.errors import SpeechError
 from open_speech.http import tls
@@ -53,23 +54,23 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     for report in catalog.plugin_reports():
         log.warning("%s", report)
     beside = Tasks()
-    for work in (_preload(front.engine), watch(front.engine.registry, settings), tls.keep(settings)):
+    for work in (_preload(front.engine.pool), watch(front.engine.registry, settings), tls.keep(settings)):
         beside.begin(work)
     try:
         with parts.decoding(settings) as nursery:
             beside.begin(parts.report_sandbox(nursery))
             async with app.state.jobs.working(front.engine):
                 exempt_what_is_loaded()
-                with held_back(until=lambda: front.engine.admission.finish(settings.os_stop_timeout_s)):
+                with held_back(until=lambda: front.engine.pool.admission.finish(settings.os_stop_timeout_s)):
                     yield
     finally:
         await beside.end()
 
 
-async def _preload(engine: Engine) -> None:
+async def _preload(pool: RunnerPool) -> None:
     for model in (*settings.stt_preload_models, *settings.tts_preload_models):
         try:
-            await engine.load(model)
+            await pool.load(model)
         except SpeechError as error:
             log.warning("preload of %s: %s", model, error)
 
@@ -87,7 +88,7 @@ class Front:
 
     async def __is_ready__(self) -> bool:
         """Ready when every task that is served has a runner that answers; a dead runner never makes this hang."""
-        return self.engine is not None and await self.engine.is_ready()
+        return self.engine is not None and await self.engine.pool.is_ready()
 
 
 needed = {**topology.dependencies(placements), **wyoming.dependency(settings, placements)}

@@ -24,6 +24,7 @@ from open_speech import config
 from open_speech.audio import Audio, concat, resample, silence, to_pcm16
 from open_speech.backends import STT_RATE, TranscribeOptions
 from open_speech.codecs import decode
+from open_speech.synthesis.plan import SynthesisRequest
 from runners.wiring.engine import local_engine
 
 RATE = 24_000
@@ -154,14 +155,14 @@ async def delays(served: Served) -> None:
     """Print what comes between the client and the engine, which is called in this process for comparison."""
     engine = local_engine(config.load({"OS_OFFLINE": "true"}))
     sound, heard = speech(), resample(speech(), STT_RATE)
-    ear = await engine.ear(MODEL, TranscribeOptions(language="en"))
+    ear = await engine.recognition.recognizer(MODEL, TranscribeOptions(language="en"))
 
     async def hear() -> float:
         return await timed(ear.hear(heard, final=True))
 
     async def speak() -> float:
         began = time.perf_counter()
-        made = await engine.speak("kokoro", SENTENCE, rate=RATE)
+        made = await engine.synthesis.speak(SynthesisRequest("kokoro", SENTENCE, rate=RATE))
         seconds = time.perf_counter() - began
         async for _ in made:
             pass

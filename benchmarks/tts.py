@@ -18,7 +18,7 @@ from benchmarks.peers import PAUSE_S
 from benchmarks.served import Served, serve
 from benchmarks.tts_peers import Contender, Ours
 from benchmarks.tts_report import Length, Race, Result, Spoken, tables
-from open_speech.engine import FIRST_PIECE_CHARS
+from open_speech.synthesis.service import FIRST_PIECE_CHARS
 from open_speech.text.chunking import pieces
 from runners import catalog
 

@@ -20,7 +20,7 @@ from benchmarks.peers import PAUSE_S
 from benchmarks.tts import PARAGRAPH, PIPER, PIPER_VOICE, SENTENCE, VOICE
 from benchmarks.tts_peers import all_voices
 from benchmarks.tts_report import markdown
-from open_speech.engine import FIRST_PIECE_CHARS
+from open_speech.synthesis.service import FIRST_PIECE_CHARS
 from open_speech.text.chunking import pieces
 from runners.support import onnx
 

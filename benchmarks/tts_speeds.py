@@ -18,6 +18,8 @@ from open_speech.audio import Audio, concat
 from open_speech.backends import TranscribeOptions
 from open_speech.codecs import wav_bytes
 from open_speech.engine import Engine
+from open_speech.recognition.request import RecognitionRequest
+from open_speech.synthesis.plan import SynthesisRequest
 from runners.wiring.engine import local_engine
 
 SPEEDS = (0.5, 0.6, 0.75, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0)
@@ -29,10 +31,12 @@ TEXTS = (
 )
 VOICES = {"kokoro": (("af_heart", "am_michael"), ("bf_emma", "af_nicole")), "piper": (("en_US-joe-medium",), ("en_US-joe-medium",))}
 
+HEARD_BY = RecognitionRequest("whisper-1", TranscribeOptions(language="en"))
+
 
 async def speak(engine: Engine, model: str, voice: str, text: str, speed: float) -> Audio:
     """Speak a text; the trim of silence and the loudness are those of the server."""
-    speech = await engine.speak(model, text, voice=voice, speed=speed)
+    speech = await engine.synthesis.speak(SynthesisRequest(model, text, voice=voice, speed=speed))
     async with aclosing(speech):
         return concat([piece async for piece in speech], speech.rate)
 
@@ -44,7 +48,7 @@ async def measured(engine: Engine, model: str, cases: Iterable[tuple[str, str]],
     for voice, text in cases:
         audio = await speak(engine, model, voice, text, speed)
         seconds += audio.seconds
-        heard = await engine.transcribe(wav_bytes(audio), "whisper-1", TranscribeOptions(language="en"))
+        heard = await engine.recognition.transcribe(wav_bytes(audio), HEARD_BY)
         compared = process_words(_plain(text), _plain(heard.text))
         errors += compared.substitutions + compared.deletions + compared.insertions
         words += len(text.split())

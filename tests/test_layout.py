@@ -36,9 +36,13 @@ TESTED_ELSEWHERE = {
     "open_speech/errors.py": "tests/http/test_errors.py",
     "open_speech/http/dependencies.py": "tests/api/openai",
     "open_speech/recognition/segmentation.py": "tests/recognition/test_transcription.py",
-    "open_speech/engine_options.py": "tests/test_engine.py",
-    "open_speech/synthesis/plan.py": "tests/test_engine.py",
-    "open_speech/synthesis/stream.py": "tests/test_engine.py",
+    "open_speech/recognition/request.py": "tests/recognition/test_service.py",
+    "open_speech/synthesis/plan.py": "tests/synthesis/test_service.py",
+    "open_speech/synthesis/stream.py": "tests/synthesis/test_service.py",
+    "open_speech/synthesis/rendering.py": "tests/api/openai/test_speech_cache.py",
+    "open_speech/engine.py": "tests/runners/wiring/test_engine.py",
+    "open_speech/api/openai/recognition_request.py": "tests/api/openai/test_transcriptions.py",
+    "open_speech/api/openai/synthesis_request.py": "tests/api/openai/test_speech.py",
     "open_speech/model_files.py": "tests/weights",
     "runners/host/device.py": "tests/cli/test_doctor.py",
     "runners/wiring/factories.py": "tests/runners/wiring/test_engine.py",
@@ -139,7 +143,6 @@ text dispatch weights
 metrics codecs
 voices recognition testing
 synthesis
-engine_options
 engine
 http
 dialogue

@@ -13,6 +13,7 @@ from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, TranscribeOptions
 from open_speech.codecs import wav_bytes
 from open_speech.engine import Engine
+from open_speech.recognition.request import RecognitionRequest
 from runners.wiring.engine import local_engine
 
 pytestmark = pytest.mark.weights
@@ -60,6 +61,6 @@ def engine(default_weights: None) -> Engine:
 @pytest.mark.parametrize("language", ["en", None])
 def test_where_nobody_speaks_there_is_no_text(engine: Engine, name: str, language: str | None) -> None:
     upload = wav_bytes(Audio(SOUNDS[name]().astype(np.float32), STT_RATE))
-    transcript = asyncio.run(engine.transcribe(upload, "whisper-1", TranscribeOptions(language=language)))
+    transcript = asyncio.run(engine.recognition.transcribe(upload, RecognitionRequest("whisper-1", TranscribeOptions(language=language))))
     assert transcript.text == ""
     assert transcript.info.duration == pytest.approx(SECONDS, abs=0.1)

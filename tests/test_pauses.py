@@ -17,6 +17,7 @@ from open_speech.backends import STT_RATE, Setup, SpeechOptions, TranscribeOptio
 from open_speech.codecs import decode, wav_bytes
 from open_speech.engine import Engine
 from open_speech.recognition.live.utterance import Utterance
+from open_speech.recognition.request import RecognitionRequest
 from open_speech.transcript import Transcript
 from runners import catalog
 from runners.kokoro import Kokoro
@@ -57,12 +58,12 @@ def read(name: str) -> Audio:
 
 
 def transcribe(engine: Engine, audio: Audio, options: TranscribeOptions = ENGLISH) -> Transcript:
-    return asyncio.run(engine.transcribe(wav_bytes(audio), "whisper-1", options))
+    return asyncio.run(engine.recognition.transcribe(wav_bytes(audio), RecognitionRequest("whisper-1", options)))
 
 
 def live(engine: Engine, audio: Audio, options: TranscribeOptions = ENGLISH) -> str:
     async def run() -> str:
-        utterance = Utterance(await engine.ear("whisper-1", options))
+        utterance = Utterance(await engine.recognition.recognizer("whisper-1", options))
         for start in range(0, len(audio.samples), STT_RATE // 2):
             utterance.feed(Audio(audio.samples[start : start + STT_RATE // 2], STT_RATE))
             await utterance.room()

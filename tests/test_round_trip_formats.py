@@ -41,8 +41,8 @@ def client(default_weights: None, weights_root: Path, tmp_path_factory: pytest.T
     engine = local_engine(settings)
     with TestClient(create_app(settings, engine)) as client:
         yield client
-    assert engine.cache is not None
-    engine.cache.close()
+    assert engine.synthesis.cache is not None
+    engine.synthesis.cache.close()
 
 
 def said(client: TestClient, form: AudioFormat, speed: float, way: str = "audio") -> Audio:

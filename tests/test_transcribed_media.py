@@ -25,6 +25,7 @@ from open_speech.codecs import decode
 from open_speech.codecs.blocks import collect
 from open_speech.codecs.decode import blocks
 from open_speech.engine import Engine
+from open_speech.recognition.request import RecognitionRequest
 from open_speech.transcript import Transcript
 from runners.wiring.engine import local_engine
 from tests.api.openai.test_channels import stereo
@@ -95,7 +96,9 @@ def test_every_endpoint_has_the_times_of_the_container(
 @pytest.mark.parametrize(("name", "last"), [("dtx.webm", 13.06), ("gap10.mp4", 12.9)])
 def test_a_transcription_that_begins_later_has_the_same_times(engine: Engine, name: str, last: float) -> None:
     async def heard() -> Transcript:
-        return await (await engine.listen(DATA / name, "whisper-1", TranscribeOptions(language="en"), start_s=10.0)).whole()
+        return await (
+            await engine.recognition.stream(DATA / name, RecognitionRequest("whisper-1", TranscribeOptions(language="en"), start_s=10.0))
+        ).whole()
 
     transcript = asyncio.run(heard())
     assert 10 + transcript.segments[0].start == pytest.approx(last, abs=0.4)
@@ -214,7 +217,9 @@ def test_a_call_that_is_interrupted_is_resumed_without_losing_or_doubling_a_word
     file, options = stereo([concat(side, STT_RATE) for side in sides]), TranscribeOptions(language="en")
 
     async def run(memory: Memory, most: int) -> Transcript:
-        listening = await engine.listen(file, "whisper-1", options, start_s=memory.until_s, channels="separate")
+        listening = await engine.recognition.stream(
+            file, RecognitionRequest("whisper-1", options, start_s=memory.until_s, channels="separate")
+        )
         taken = 0
         async for segment in listening:
             await memory.add(listening.info, segment)

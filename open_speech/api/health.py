@@ -12,7 +12,7 @@ from open_speech import __version__
 from open_speech.dispatch.readiness import is_enough
 from open_speech.engine import Engine
 from open_speech.http.caller import is_stranger
-from open_speech.http.dependencies import EngineDep
+from open_speech.http.dependencies import PoolDep
 
 router = APIRouter(tags=["server"])
 
@@ -20,10 +20,10 @@ router = APIRouter(tags=["server"])
 @router.get("/health")
 @router.get("/healthz")
 @router.get("/healthcheck")
-async def health(request: Request, engine: EngineDep) -> dict[str, Any]:
+async def health(request: Request, pool: PoolDep) -> dict[str, Any]:
     """Report the health of the server and, to clients with a valid key, of its backends. Returns 503 during startup."""
     told = {"status": "ok", "version": __version__}
-    return told if is_stranger(request.scope) else {**told, "backends": await engine.status()}
+    return told if is_stranger(request.scope) else {**told, "backends": await pool.status()}
 
 
 @router.get("/livez")
@@ -38,8 +38,8 @@ async def readyz(request: Request) -> JSONResponse:
     engine: Engine | None = request.app.state.engine
     if engine is None:
         return JSONResponse({"status": "starting"}, 503)
-    states = await engine.status()
-    closed = engine.admission.is_closed
+    states = await engine.pool.status()
+    closed = engine.pool.admission.is_closed
     ready = not closed and is_enough(engine.registry, states)
     told: dict[str, Any] = {"status": "stopping" if closed else "ready" if ready else "waiting for a backend"}
     if not is_stranger(request.scope):

@@ -65,7 +65,7 @@ class Scrape:
 
     async def _gather(self, engine: Engine | None) -> list[Metric]:
         dumps = asyncio.gather(*(self._ask(name, ask) for name, ask in self.elsewhere.items()))
-        states: Mapping[str, Mapping[str, Any]] = {} if engine is None else await engine.status()
+        states: Mapping[str, Mapping[str, Any]] = {} if engine is None else await engine.pool.status()
         return [*of_runners(states), *(family for dump in await dumps for family in dump)]
 
     async def _ask(self, name: str, ask: Elsewhere) -> list[Metric]:
@@ -82,12 +82,12 @@ def of_process(meter: Meter, engine: Engine | None) -> list[Metric]:
     counted = list(meter.figures.registry.collect())
     if engine is None:
         return counted
-    runners = engine.runners
-    lost = {name: runner.lost for name, runner in runners.items()}
-    restarts = {name: runner.restarts for name, runner in runners.items()}
-    cache = engine.cache
+    clients = engine.pool.clients
+    lost = {name: runner.lost for name, runner in clients.items()}
+    restarts = {name: runner.restarts for name, runner in clients.items()}
+    cache = engine.synthesis.cache
     cached = [] if cache is None else of_cache(cache.hits, cache.misses)
-    return [*counted, *of_lines(engine.admission.lines), *of_clients(lost, restarts), *cached]
+    return [*counted, *of_lines(engine.pool.admission.lines), *of_clients(lost, restarts), *cached]
 
 
 def _build() -> Metric:

@@ -19,14 +19,15 @@ from open_speech.api.openai.known_speakers import diarization
 from open_speech.api.openai.schemas import ERRORS, AnyCase
 from open_speech.api.openai.transcription_request import CleaningFields, OptionalBool, SpeakerFields, SubtitleFields
 from open_speech.backends import STT_RATE, Task, TranscribeOptions, Vad
-from open_speech.engine import Engine
-from open_speech.http.dependencies import EngineDep, SettingsDep
+from open_speech.http.dependencies import RecognitionDep, RegistryDep, SettingsDep
 from open_speech.http.disconnect import while_connected
 from open_speech.http.errors import validated
 from open_speech.http.uploads import read_upload
 from open_speech.languages import language_name, requested_language
+from open_speech.recognition.request import RecognitionRequest
 from open_speech.recognition.subtitle_layout import Shape
 from open_speech.recognition.subtitles import to_json, to_jsonl, to_lines, to_lrc, to_srt, to_tsv, to_vtt
+from open_speech.registry import Registry
 from open_speech.transcript import SpeechTask, Transcript
 
 router = APIRouter(tags=["subtitles"], responses=ERRORS)
@@ -103,26 +104,29 @@ _TEXTS: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for _, kin
 
 
 @router.post("/asr", openapi_extra=_described(AsrRequest), responses=_TEXTS, response_class=Response, summary="Transcribe Media")
-async def transcribe_film(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
+async def transcribe_film(request: Request, recognition: RecognitionDep, registry: RegistryDep, settings: SettingsDep) -> Response:
     """Transcribe a media file into the format `output`. Nothing is sent until the transcript is complete."""
     async with read_upload(request, *FILE_PARTS) as upload:
         body = validated(AsrRequest, upload.fields)
-        options = _with_words(body, engine, settings.vad)
-        work = engine.transcribe(
-            upload.source, body.model, options,
-            diarize=await diarization(body), clean=body.cleaning(settings), raw_rate=body.raw_rate, channels=body.channel_mode,
-        )  # fmt: skip
-        transcript = await while_connected(request.receive, work)
+        wanted = RecognitionRequest(
+            body.model,
+            _with_words(body, registry, settings.vad),
+            await diarization(body),
+            body.cleaning(settings),
+            raw_rate=body.raw_rate,
+            channels=body.channel_mode,
+        )
+        transcript = await while_connected(request.receive, recognition.transcribe(upload.source, wanted))
     text = await asyncio.to_thread(written, transcript, body.output, body.shape)
     return Response(text, media_type=_WRITERS[body.output][1])
 
 
 @router.post("/detect-language", openapi_extra=_described(FilmRequest))
-async def detect_language(request: Request, engine: EngineDep) -> dict[str, str | float]:
+async def detect_language(request: Request, recognition: RecognitionDep) -> dict[str, str | float]:
     """Detect the language that is spoken in a media file."""
     async with read_upload(request, *FILE_PARTS) as upload:
         body = validated(FilmRequest, upload.fields)
-        work = engine.detect_language(upload.source, body.model, raw_rate=body.raw_rate)
+        work = recognition.detect_language(upload.source, body.model, raw_rate=body.raw_rate)
         code, probability = await while_connected(request.receive, work)
     return {"detected_language": language_name(code), "language_code": code, "confidence": round(probability, 4)}
 
@@ -134,9 +138,9 @@ async def status() -> dict[str, str]:
 
 
 @lists.get("/bazarr/models", summary="List Transcription Models")
-async def list_film_models(engine: EngineDep) -> dict[str, Any]:
+async def list_film_models(registry: RegistryDep) -> dict[str, Any]:
     """List the transcription models and the default model."""
-    return {"models": [model.id for model in engine.registry.models(Task.STT)], "default": engine.registry.defaults.stt_model}
+    return {"models": [model.id for model in registry.models(Task.STT)], "default": registry.defaults.stt_model}
 
 
 def written(transcript: Transcript, output: Output, shape: Shape | None = None) -> str:
@@ -149,9 +153,9 @@ def written(transcript: Transcript, output: Output, shape: Shape | None = None) 
     return _WRITERS[output][0](transcript)
 
 
-def _with_words(body: AsrRequest, engine: Engine, usual: Vad) -> TranscribeOptions:
+def _with_words(body: AsrRequest, registry: Registry, usual: Vad) -> TranscribeOptions:
     """Ask for the times of words where they make the cuts exact and the model tells them."""
     gains = body.diarizes or (body.shape is not None and body.output in ("srt", "vtt"))
-    times_words = engine.registry.find(body.model, Task.STT).word_times
+    times_words = registry.find(body.model, Task.STT).word_times
     options = body.options(usual)
     return replace(options, word_times=options.word_times or (gains and times_words))

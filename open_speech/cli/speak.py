@@ -19,6 +19,7 @@ from open_speech.cli import _weights as weights
 from open_speech.codecs import encode_stream, wav_bytes
 from open_speech.config import Settings
 from open_speech.config.types import AudioFormat
+from open_speech.synthesis.plan import SynthesisRequest
 from open_speech.synthesis.stream import SpeechStream
 from runners.wiring import factories as parts
 from runners.wiring.engine import local_engine
@@ -42,7 +43,7 @@ def command(text: str, output: Path, voice: str | None, model: str, speed: float
     words = sys.stdin.read() if text == "-" else text
     engine = local_engine(settings)
     weights.pull(parts.store(settings), [engine.registry.find(model, Task.TTS)])
-    speaking = engine.speak(model, words, voice=voice, speed=speed)
+    speaking = engine.synthesis.speak(SynthesisRequest(model, words, voice=voice, speed=speed))
     with terminal.busy(f"Speaking with {model}"), parts.decoding(settings, at_once=False):
         if output == STDOUT:
             asyncio.run(_write(speaking, sys.stdout.buffer, chosen))

@@ -15,9 +15,10 @@ from open_speech.backends import Task, TranscribeOptions
 from open_speech.cli import WrongUse, one_line
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
-from open_speech.engine import Engine
 from open_speech.errors import SpeechError, UnsupportedLanguage
 from open_speech.languages import requested_language
+from open_speech.recognition.request import RecognitionRequest
+from open_speech.recognition.service import Recognition
 from runners.wiring import factories as parts
 from runners.wiring.engine import local_engine
 
@@ -44,7 +45,7 @@ def command(files: tuple[Path, ...], model: str, language: str | None, form: Tra
     options = TranscribeOptions(language=code, word_times=form == "verbose_json")
     targets = places(files, form, output)
     with parts.decoding(settings):
-        failed = asyncio.run(_transcribe(engine, model, options, form, targets))
+        failed = asyncio.run(_transcribe(engine.recognition, RecognitionRequest(model, options), form, targets))
     if failed:
         raise click.exceptions.Exit(1)
 
@@ -63,7 +64,7 @@ def places(files: tuple[Path, ...], form: TranscriptFormat, output: Path | None)
 
 
 async def _transcribe(
-    engine: Engine, model: str, options: TranscribeOptions, form: TranscriptFormat, targets: dict[Path, Path | None]
+    recognition: Recognition, request: RecognitionRequest, form: TranscriptFormat, targets: dict[Path, Path | None]
 ) -> int:  # fmt: skip
     """Transcribe one file after the other; one that fails is named and does not stop the rest. Returns how many failed."""
     failed = 0
@@ -71,7 +72,7 @@ async def _transcribe(
         try:
             with terminal.busy(f"{file} ({number} of {len(targets)})"):
                 source = sys.stdin.buffer.read() if file == STDIN else file
-                transcript = await engine.transcribe(source, model, options)
+                transcript = await recognition.transcribe(source, request)
         except SpeechError as error:
             failed += 1
             terminal.note(f"Error: {file}: {one_line(error)}")

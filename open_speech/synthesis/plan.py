@@ -1,48 +1,64 @@
-"""What is asked of a speech, and what was decided about it before there is sound. Values."""
+"""What a speech request asks for, the defaults and limits of the server, and the plan that is made of both. Values."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal
 
+from open_speech.synthesis.legibility import OtherScripts
 from open_speech.synthesis.postprocess import Finish
 from open_speech.synthesis.prosody import ProsodyResolver
 from open_speech.text.steps import Step
 from open_speech.voices import ResolvedVoice, VoiceOptions
 
 MIN_RATE, MAX_RATE = 8_000, 48_000
-"""Hertz that can be asked for."""
+"""Sample rates, in Hertz, that a request may ask for."""
 
 
-class SpeechRequest(TypedDict, total=False):
-    """How a text is to be spoken; what is left out, or None, is the server's choice."""
+@dataclass(frozen=True, slots=True)
+class SynthesisRequest:
+    """What is spoken, and how. A field that is None is the server's choice."""
 
-    voice: str | None
-    speed: float | None
-    language: str | None
-    manner: VoiceOptions | None
-    input_type: Literal["text", "ssml"] | None
-    """None looks whether it is SSML."""
-    long: bool
-    """Take a text of up to a million characters."""
-    rate: int | None
-    """Hertz of the sound; None is the model's own."""
-    cache: bool
-    """False has it made anew, and not kept."""
-    live: bool
-    """Somebody listens and waits: it goes before speech that is made for a file."""
+    model: str
+    text: str = ""
+    """Empty where the text is streamed."""
+    voice: str | None = None
+    speed: float | None = None
+    language: str | None = None
+    voice_options: VoiceOptions = VoiceOptions()
+    input_type: Literal["text", "ssml"] | None = None
+    """None detects SSML."""
+    is_long: bool = False
+    """Accept a text of up to a million characters."""
+    rate: int | None = None
+    """Sample rate of the audio in Hertz; None is that of the model."""
+    cache: bool = True
+    """False synthesizes the speech again, and does not store it."""
+    is_live: bool = False
+    """Somebody is waiting for the audio: it takes precedence over speech for a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisDefaults:
+    """The limit of one text, and what applies when a request omits a field."""
+
+    max_text_chars: int
+    speed: float = 1.0
+    finish: Finish = Finish()
+    other_scripts: OtherScripts = "skip"
+    """What happens to letters that the voice cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechPlan:
-    """A text and how it is spoken, with everything decided that can be before there is sound."""
+    """A text and how it is spoken: everything that can be decided before there is audio."""
 
-    role: ResolvedVoice
-    director: ProsodyResolver
+    voice: ResolvedVoice
+    prosody: ProsodyResolver
     steps: Sequence[Step]
     finish: Finish
-    cached: bool
-    live: bool = False
+    is_cached: bool
+    is_live: bool = False
     warnings: Sequence[str] = ()
     """What was left out of the text, in sentences for people."""

@@ -12,9 +12,10 @@ from open_speech.backends import BackendEntry
 from open_speech.config import Settings
 from open_speech.dispatch.client import Link, RunnerClient
 from open_speech.engine import Engine
-from open_speech.engine_options import EngineDefaults, EngineLimits
 from open_speech.metrics.meter import Meter
 from open_speech.recognition.denoise import Cleaning
+from open_speech.recognition.request import RecognitionDefaults
+from open_speech.synthesis.plan import SynthesisDefaults
 from open_speech.synthesis.postprocess import Finish
 from runners.catalog.placement import Placement, plan
 from runners.host.host import Host
@@ -64,19 +65,6 @@ def _host(entry: BackendEntry, settings: Settings) -> Host:
 
 
 def _engine(settings: Settings, links: Mapping[str, Link], served: Mapping[str, str], meter: Meter | None = None) -> Engine:
-    limits = EngineLimits(
-        max_audio_s=settings.os_max_audio_s,
-        max_queue=settings.os_max_queue,
-        max_text_chars=settings.tts_max_input_length,
-        patience_s=settings.os_queue_timeout_s,
-    )
-    defaults = EngineDefaults(
-        vad=settings.vad if settings.stt_vad_enabled else None,
-        cleaning=Cleaning(noise_reduce=settings.stt_noise_reduce, normalize=settings.stt_normalize),
-        speed=settings.tts_speed,
-        other_scripts=settings.tts_other_scripts,
-        finish=Finish(trim=settings.tts_trim_silence, normalize=settings.tts_normalize_output),
-    )
     deadline_s = settings.os_request_timeout_s
     known = registry(settings, served)
     pulls = pull_guard(settings, known)
@@ -84,10 +72,21 @@ def _engine(settings: Settings, links: Mapping[str, Link], served: Mapping[str, 
     return Engine(
         known,
         clients,
-        limits,
-        speech=speech_model(settings),
-        defaults=defaults,
-        casting=casting(settings, known),
+        detector=speech_model(settings),
+        recognition=RecognitionDefaults(
+            max_audio_s=settings.os_max_audio_s,
+            vad=settings.vad if settings.stt_vad_enabled else None,
+            cleaning=Cleaning(noise_reduce=settings.stt_noise_reduce, normalize=settings.stt_normalize),
+        ),
+        synthesis=SynthesisDefaults(
+            max_text_chars=settings.tts_max_input_length,
+            speed=settings.tts_speed,
+            finish=Finish(trim=settings.tts_trim_silence, normalize=settings.tts_normalize_output),
+            other_scripts=settings.tts_other_scripts,
+        ),
+        max_queue=settings.os_max_queue,
+        patience_s=settings.os_queue_timeout_s,
+        voices=casting(settings, known),
         cache=speech_cache(settings),
         pronunciation=pronunciation(settings),
         meter=meter,

@@ -65,7 +65,7 @@ def service_of(engine: Engine, settings: Settings, options: TranscribeOptions | 
         options=options or TranscribeOptions(),
         instructions=instructions,
     )
-    return Service(engine, Offer(engine.casting, is_here=is_here, streams=streams, languages=settings.os_wyoming_languages), rules)
+    return Service(engine, Offer(engine.voices, is_here=is_here, streams=streams, languages=settings.os_wyoming_languages), rules)
 
 
 async def acquaint(engine: Engine, settings: Settings) -> None:
@@ -109,7 +109,7 @@ class Gateway:
         """Begin to listen; the dependencies are connected when the first client comes."""
         self._engine = engine = topology.engine_of(self, self._settings, plan(self._settings))
         self._held.enter_context(decoding(self._settings, at_once=False))
-        self._held.enter_context(held_back(until=lambda: engine.admission.finish(self._settings.os_stop_timeout_s)))
+        self._held.enter_context(held_back(until=lambda: engine.pool.admission.finish(self._settings.os_stop_timeout_s)))
         exempt_what_is_loaded()
         self._tasks = [asyncio.create_task(self._listen(engine)), asyncio.create_task(watch(engine.registry, self._settings))]
 

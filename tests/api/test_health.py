@@ -55,17 +55,17 @@ def test_readiness_tells_the_state_of_each_backend(client: TestClient) -> None:
 
 
 def test_a_server_that_stops_lives_and_is_not_ready(client: TestClient, engine: Engine) -> None:
-    engine.admission.close()
+    engine.pool.admission.close()
     assert (client.get("/readyz").status_code, client.get("/readyz").json()["status"]) == (503, "stopping")
     assert client.get("/livez").status_code == 200
 
 
 def test_a_task_without_a_backend_that_answers_is_not_ready(tones_settings: Settings, engine: Engine) -> None:
-    del engine.runners["tones-tts"]
+    del engine.pool.clients["tones-tts"]
     engine.registry.served.pop("tones-tts")
     with TestClient(create_app(tones_settings, engine)) as client:
         assert client.get("/readyz").json()["status"] == "ready"
-    engine.runners.clear()
+    engine.pool.clients.clear()
     with TestClient(create_app(tones_settings, engine)) as client:
         assert (client.get("/readyz").status_code, client.get("/readyz").json()["status"]) == (503, "waiting for a backend")
 

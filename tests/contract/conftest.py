@@ -18,13 +18,11 @@ from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.config import Settings
 from open_speech.dispatch.client import RunnerClient, RunnerGone
 from open_speech.dispatch.frames import END, SpeakCall, TranscribeCall, audio_frame, error_frame, heard_frame
-from open_speech.engine import Engine
-from open_speech.engine_options import EngineLimits
 from open_speech.errors import BackendFailed
-from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
 from open_speech.transcript import Segment, TranscriptInfo
 from runners.wiring.engine import local_engine
+from tests.engines import engine_over
 from tests.fake_runner import FakeRunner
 from tests.waiting import PATIENCE_S
 
@@ -112,10 +110,6 @@ class Moody(FakeRunner):
             raise
 
 
-def no_detector() -> SpeechModel:
-    raise AssertionError("this server takes whole files")
-
-
 @pytest.fixture(scope="session")
 def moody_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Moody]]:
     """The app on a runner that breaks when it is told to, behind a real socket."""
@@ -127,6 +121,6 @@ def moody_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str
     runner = Moody()
     registry = Registry(backends, models, {"mouth": "process", "ear": "process"}, Defaults("ear", "mouth", "ann"))
     clients = {name: RunnerClient(name, runner, deadline_s=30) for name in registry.served}
-    engine = Engine(registry, clients, EngineLimits(max_audio_s=60, max_queue=8, max_text_chars=4096), speech=no_detector)
+    engine = engine_over(registry, clients, max_text_chars=4096)
     with serve(create_app(Settings(os_models_dir=tmp_path_factory.mktemp("models")), engine)) as url:
         yield url, runner

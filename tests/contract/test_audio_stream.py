@@ -282,6 +282,6 @@ def real_server(serving: Serving, default_weights: None, weights_root: Path, tmp
         tts_backends=(), stt_device="cpu",
     )  # fmt: skip
     engine = local_engine(chosen)
-    asyncio.run(engine.load("whisper-1"))
+    asyncio.run(engine.pool.load("whisper-1"))
     with serving(create_app(chosen, engine)) as url:
         yield url

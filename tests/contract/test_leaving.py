@@ -21,10 +21,9 @@ from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.config import Settings
 from open_speech.dispatch.client import RunnerClient
 from open_speech.dispatch.frames import LoadModel, SpeakCall, TranscribeCall
-from open_speech.engine import Engine
-from open_speech.engine_options import EngineLimits
 from open_speech.registry import Defaults, Registry
 from runners.wiring.factories import speech_model
+from tests.engines import engine_over
 from tests.fake_runner import FakeRunner
 from tests.waiting import until
 
@@ -97,8 +96,7 @@ def world(serving: Serving, tones_settings: Settings, tmp_path: Path) -> Iterato
     runner = Waiting()
     registry = Registry(backends, models, {"mouth": "process", "ear": "process"}, Defaults("ear", "mouth", "ann"))
     clients = {name: RunnerClient(name, runner, deadline_s=600) for name in registry.served}
-    limits = EngineLimits(max_audio_s=3600, max_queue=8, max_text_chars=4096)
-    engine = Engine(registry, clients, limits, speech=speech_model(tones_settings))
+    engine = engine_over(registry, clients, detector=speech_model(tones_settings), max_audio_s=3600, max_text_chars=4096)
     app = create_app(Settings(os_models_dir=tmp_path), engine)
     with serving(app) as url:
         yield World(url, runner, app)

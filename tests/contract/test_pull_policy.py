@@ -148,7 +148,7 @@ def test_a_model_that_somebody_put_into_the_models_folder_is_used(settings: Sett
     folder.mkdir(parents=True)
     (folder / "model.bin").write_bytes(b"weights")
     (folder / "config.json").write_bytes(b"{}")
-    assert asyncio.run(engine.usable(MODEL)).id == MODEL
+    assert asyncio.run(engine.pool.usable(MODEL)).id == MODEL
 
 
 def refused(answer: httpx.Response) -> dict[str, Any]:

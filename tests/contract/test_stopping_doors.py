@@ -35,7 +35,7 @@ SECOND = bytes(32_000)
 @pytest.fixture
 def engine(tones_settings: Settings) -> Engine:
     engine = local_engine(tones_settings)
-    engine.admission.close()
+    engine.pool.admission.close()
     return engine
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio, concat, silence
-from open_speech.backends import TranscribeOptions
 from open_speech.codecs import wav_bytes
 from open_speech.config import Settings
 from open_speech.engine import Engine
+from open_speech.recognition.request import RecognitionRequest
 from open_speech.recognition.resume import moved, sound_after
+from open_speech.synthesis.plan import SynthesisRequest
 from open_speech.transcript import Segment, Word
 from runners.wiring.engine import local_engine
 
@@ -47,7 +48,7 @@ def test_the_engine_hears_a_file_from_a_moment_on(tones_settings: Settings) -> N
         first, second = await spoken(engine, "What came before."), await spoken(engine, "What comes now.")
         file = wav_bytes(concat([first, silence(1, first.rate), second], first.rate))
         start_s = first.seconds + 0.5
-        listening = await engine.listen(file, "whisper-1", TranscribeOptions(), start_s=start_s)
+        listening = await engine.recognition.stream(file, RecognitionRequest("whisper-1", start_s=start_s))
         transcript = await listening.whole()
         assert transcript.info.duration == pytest.approx(second.seconds + 0.5, abs=0.01)
         return transcript.text, transcript.segments[0].start
@@ -58,5 +59,5 @@ def test_the_engine_hears_a_file_from_a_moment_on(tones_settings: Settings) -> N
 
 
 async def spoken(engine: Engine, text: str) -> Audio:
-    speech = await engine.speak("tts-1", text)
+    speech = await engine.synthesis.speak(SynthesisRequest("tts-1", text))
     return concat([piece async for piece in speech], speech.rate)

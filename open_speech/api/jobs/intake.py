@@ -19,17 +19,18 @@ from pydantic import BaseModel, Field
 from open_speech.api.jobs.job import Delivery, Job, Kind
 from open_speech.api.jobs.ssrf_guard import Guard
 from open_speech.api.jobs.store import NewJob
+from open_speech.api.openai.recognition_request import recognition_request
 from open_speech.api.openai.schemas import SpeechRequest
+from open_speech.api.openai.synthesis_request import synthesis_request
 from open_speech.api.openai.transcription_request import TranscriptionRequest, TranslationRequest
-from open_speech.api.openai.transcriptions import question_of
-from open_speech.api.openai.voice_options import manner_of
+from open_speech.api.openai.voice_options import voice_options_of
 from open_speech.config import Settings
 from open_speech.engine import Engine
 from open_speech.errors import InvalidRequest, InvalidValue, UnsupportedValue
 from open_speech.http.errors import validated
 from open_speech.http.json_bodies import json_body
 from open_speech.http.uploads import Media, read_uploads
-from open_speech.synthesis.plan import SpeechPlan
+from open_speech.synthesis.plan import SynthesisRequest
 
 _KEY_CHARS = _NAME_CHARS = 255
 
@@ -102,10 +103,10 @@ class JobIntake:
         """Check the fields of a job; gives its model, and the format in which it wants its result."""
         if kind == "speech":
             body = speech_request(fields)
-            await reading_of(body, self.engine)
+            await self.engine.synthesis.plan(await job_synthesis(body))
             return body.model, body.response_format or self.settings.tts_default_format
         asked = heard_request(kind, fields)
-        await question_of(asked, self.engine, self.settings)
+        await recognition_request(asked, self.engine.pool, self.settings)
         return asked.model, asked.response_format
 
 
@@ -142,20 +143,9 @@ def speech_request(fields: dict[str, Any]) -> SpeechRequest:
     return body
 
 
-async def reading_of(body: SpeechRequest, engine: Engine) -> SpeechPlan:
-    """Decide how the text of a job is spoken. Raises as Engine.read."""
-    return await engine.read(
-        body.model,
-        body.input,
-        voice=body.voice_id,
-        speed=body.speed,
-        language=body.language,
-        manner=await manner_of(body),
-        input_type=body.input_type,
-        rate=body.sample_rate,
-        cache=body.cache,
-        long=True,
-    )
+async def job_synthesis(body: SpeechRequest) -> SynthesisRequest:
+    """Convert the body of a speech job. Raises InvalidRequest's children naming the field."""
+    return synthesis_request(body, await voice_options_of(body), is_long=True)
 
 
 def key_of(request: Request, owner: str) -> str | None:

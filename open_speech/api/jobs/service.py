@@ -66,7 +66,7 @@ class Jobs:
     async def working(self, engine: Engine) -> AsyncIterator[None]:
         """Work jobs off by an engine until the block ends; those that an earlier server left come first."""
         work = Work(engine, self._settings, self.store)
-        workers = Workers(self.store, work.do, self._deliver, engine.admission, limit=self._settings.os_batch_workers)
+        workers = Workers(self.store, work.do, self._deliver, engine.pool.admission, limit=self._settings.os_batch_workers)
         self._workers = workers
         try:
             async with workers.working():
@@ -135,7 +135,7 @@ class Jobs:
                 if job != told:
                     told = job
                     yield event_of(job, self.view)
-                if job.is_over or engine.admission.is_closed:
+                if job.is_over or engine.pool.admission.is_closed:
                     return
                 await asyncio.sleep(LOOK_S)
                 job = await asyncio.to_thread(self.store.get, name)

@@ -15,15 +15,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from open_speech.api.jobs import checkpoints, disk
 from open_speech.api.jobs.checkpoints import Checkpoint
-from open_speech.api.jobs.intake import heard_request, reading_of, speech_request
+from open_speech.api.jobs.intake import heard_request, job_synthesis, speech_request
 from open_speech.api.jobs.job import Job, Order, Result
 from open_speech.api.jobs.store import JobStore
-from open_speech.api.openai.transcriptions import Question, question_of
+from open_speech.api.openai.recognition_request import recognition_request
 from open_speech.audio import Audio
-from open_speech.codecs import PCM_RATE, encode_stream, stated_seconds
+from open_speech.codecs import stated_seconds
 from open_speech.codecs.wav import HEADER_BYTES, with_true_sizes
 from open_speech.config import Settings
 from open_speech.engine import Engine
+from open_speech.recognition.request import RecognitionRequest
 from open_speech.recognition.resume import moved
 from open_speech.security.private_files import open_private, settle
 from open_speech.synthesis.cues import narrated
@@ -51,44 +52,44 @@ class Work:
         return await (self._spoken(order, tell) if job.type == "speech" else self._heard(job, order, tell))
 
     async def _heard(self, job: Job, order: Order, tell: Tell) -> Result:
-        question = await question_of(heard_request(job.type, order.fields), self._engine, self._settings)
+        wanted = await recognition_request(heard_request(job.type, order.fields), self._engine.pool, self._settings)
         upload, path = self._store.upload(job.id), self._store.path(job.id, CHECKPOINTS)
         total_s = await asyncio.to_thread(stated_seconds, upload)
         memory = Memory(path, await asyncio.to_thread(checkpoints.read, path))
-        transcript = await self._listened(question, upload, memory, partial(_tell_of, tell, total_s))
+        transcript = await self._transcribed(wanted, upload, memory, partial(_tell_of, tell, total_s))
         data = _TRANSCRIPT.dump_json(transcript)
         with disk.storing():
             await asyncio.to_thread(disk.write, self._store.path(job.id, TRANSCRIPT), data)
             await asyncio.to_thread(checkpoints.forget, path)
         return Result(file=TRANSCRIPT, size=len(data), audio_s=transcript.info.duration)
 
-    async def _listened(self, question: Question, upload: Path, memory: Memory, tell: Callable[[float], Awaitable[None]]) -> Transcript:
-        options = question.options
-        if question.channels == "mix":  # else the channels may have different languages
-            options = replace(options, language=memory.language or options.language)
+    async def _transcribed(
+        self, wanted: RecognitionRequest, upload: Path, memory: Memory, tell: Callable[[float], Awaitable[None]]
+    ) -> Transcript:
         start_s = memory.until_s
-        listening = await question.listen(self._engine, upload, options, start_s)
-        async with aclosing(listening):
-            async for segment in listening:
-                await memory.add(listening.info, segment)
+        if wanted.channels == "mix":  # else the channels may have different languages
+            wanted = replace(wanted, options=replace(wanted.options, language=memory.language or wanted.options.language))
+        transcription = await self._engine.recognition.stream(upload, replace(wanted, start_s=start_s))
+        async with aclosing(transcription):
+            async for segment in transcription:
+                await memory.add(transcription.info, segment)
                 await tell(start_s + segment.end)
-        return memory.whole(listening.info)
+        return memory.whole(transcription.info)
 
     async def _spoken(self, order: Order, tell: Tell) -> Result:
         body = speech_request(order.fields)
         form = body.response_format or self._settings.tts_default_format
-        reading = await reading_of(body, self._engine)
-        path = self._store.path(order.job.id, f"result.{form}")
-        size, said = 0, _Said(len(body.input), tell)
-        async with aclosing(await self._engine.perform(reading)) as speech:
-            sound = encode_stream(said.over(speech), form, speech.rate, pcm_rate=reading.finish.rate or PCM_RATE)
+        rendition = await self._engine.synthesis.render(
+            await job_synthesis(body), form, lambda _: _Progress(len(body.input), tell), reuse=False
+        )
+        path, size = self._store.path(order.job.id, f"result.{form}"), 0
+        async with aclosing(rendition.audio) as audio:
             with disk.storing(), await asyncio.to_thread(open_private, path, "w+b") as file:
-                async with aclosing(sound):
-                    async for chunk in sound:
-                        size += await asyncio.to_thread(file.write, chunk)
+                async for chunk in audio:
+                    size += await asyncio.to_thread(file.write, chunk)
                 await asyncio.to_thread(_complete_header, file, size)
                 await asyncio.to_thread(settle, file)
-        return Result(file=path.name, size=size, audio_s=said.seconds, warnings=tuple(reading.warnings))
+        return Result(file=path.name, size=size, audio_s=rendition.monitor.seconds, warnings=tuple(rendition.plan.warnings))
 
 
 def _complete_header(file: BinaryIO, size: int) -> None:
@@ -147,8 +148,8 @@ class Memory:
         return replace(info, duration=self.until_s + info.duration, language_probability=sure)
 
 
-class _Said:
-    """Reads along with a speech: its seconds, and how much of its text was said."""
+class _Progress:
+    """Follows a speech: its duration, and how much of its text was spoken."""
 
     def __init__(self, characters: int, tell: Tell) -> None:
         self.seconds = 0.0

@@ -38,6 +38,7 @@ from open_speech.http.send_queue import SendQueue
 from open_speech.http.websockets import received, until_one_ends
 from open_speech.http.ws_messages import Close, Send, SendAudio
 from open_speech.synthesis.cues import narrated
+from open_speech.synthesis.plan import SynthesisRequest
 from open_speech.synthesis.stream import Cue, SpeechStream
 from open_speech.text.fragments import Fragments
 from open_speech.voices import VoiceOptions
@@ -106,20 +107,20 @@ class Connection:
                         self._utterance.cancel()
 
     async def _prepare(self, config: Config) -> None:
-        casting = self._engine.casting
         try:
-            role = await casting.role(config.model, config.voice, VoiceOptions(), speed=config.speed, language=config.language)
+            voice = await self._engine.voices.role(config.model, config.voice, VoiceOptions(), speed=config.speed, language=config.language)
         except SpeechError as error:
             self._perform(self._session.refused(error))
             return
-        rate = config.sample_rate or (PCM_RATE if config.response_format == "pcm" else role.model.sample_rate)
-        self._perform(self._session.prepared(config, model=role.model.id, voice=role.voice, sample_rate=rate))
+        rate = config.sample_rate or (PCM_RATE if config.response_format == "pcm" else voice.model.sample_rate)
+        self._perform(self._session.prepared(config, model=voice.model.id, voice=voice.voice, sample_rate=rate))
 
     async def _speak(self, number: int, config: Config, fragments: Fragments) -> None:
         try:
-            speech = await self._engine.speak_stream(
-                config.model, fragments, voice=config.voice, speed=config.speed, language=config.language, rate=config.sample_rate
+            request = SynthesisRequest(
+                config.model, voice=config.voice, speed=config.speed, language=config.language, rate=config.sample_rate
             )
+            speech = await self._engine.synthesis.speak_stream(request, fragments)
             async with aclosing(speech):
                 seconds = await self._send(number, config, speech)
             self._report(Finished(number, seconds))

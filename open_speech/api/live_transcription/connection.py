@@ -26,7 +26,7 @@ from open_speech.api.live_transcription.session import (
 )
 from open_speech.audio import from_pcm16
 from open_speech.concurrency.task_group import Tasks
-from open_speech.engine import Engine
+from open_speech.dispatch.pool import RunnerPool
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.http.inbox import Inbox
 from open_speech.http.send_queue import SendQueue
@@ -52,11 +52,19 @@ class Connection:
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one connection
-        self, socket: WebSocket, engine: Engine, session: Session, recognizer: LiveRecognizer, input: LiveInput, *, rate: int, idle_s: float
+        self,
+        socket: WebSocket,
+        pool: RunnerPool,
+        session: Session,
+        recognizer: LiveRecognizer,
+        input: LiveInput,
+        *,
+        rate: int,
+        idle_s: float,
     ) -> None:
         """Audio arrives at `rate` Hertz. The connection is closed after `idle_s` seconds without a message in either direction."""
         self._socket = socket
-        self._engine = engine
+        self._pool = pool
         self._session = session
         self._recognizer = recognizer
         self._input = input
@@ -82,7 +90,7 @@ class Connection:
     async def _load(self) -> None:
         """Have the model loaded while nobody speaks yet; what is wrong with it is told with the first utterance."""
         try:
-            await self._engine.load(self._recognizer.model)
+            await self._pool.load(self._recognizer.model)
         except SpeechError as error:
             log.warning("the model %s is not ready: %s", self._recognizer.model, error.message)
 

@@ -61,12 +61,16 @@ async def _serve(socket: WebSocket, settings: Settings, engine: Engine, query: m
     """Serve one connection. Raises SpeechError's children if it cannot be heard as it wants."""
     vad = settings.stt_vad_enabled if query.vad is None else query.vad
     endpointing_ms = settings.os_stream_endpointing_ms if query.endpointing is None else query.endpointing
-    recognizer = await engine.ear(query.model, TranscribeOptions(language=query.language, prompt=query.prompt, hotwords=query.hotwords))
+    recognizer = await engine.recognition.recognizer(
+        query.model, TranscribeOptions(language=query.language, prompt=query.prompt, hotwords=query.hotwords)
+    )
     turns = TurnDetector(settings.os_stream_vad_threshold, PREFIX_MS, endpointing_ms) if vad else None
-    input = LiveInput(InputBuffer(await engine.detector() if vad else None, turns))
+    input = LiveInput(InputBuffer(await engine.recognition.detector() if vad else None, turns))
     session = Session(vad=vad, interim_results=query.interim_results)
     greeting = messages.begun(
         query, session_id=f"stream_{uuid.uuid4().hex}", model=recognizer.model, vad=vad, endpointing_ms=endpointing_ms
     )
-    connection = Connection(socket, engine, session, recognizer, input, rate=query.sample_rate, idle_s=settings.os_stream_idle_timeout_s)
+    connection = Connection(
+        socket, engine.pool, session, recognizer, input, rate=query.sample_rate, idle_s=settings.os_stream_idle_timeout_s
+    )
     await connection.run(greeting)

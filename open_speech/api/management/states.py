@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from open_speech.api.management.operations import Operations, What
 from open_speech.backends import ModelEntry, Task
-from open_speech.engine import Engine
+from open_speech.dispatch.pool import RunnerPool
 from open_speech.errors import UnknownModel
 from open_speech.http.errors import envelope
 from open_speech.registry import Registry
@@ -82,32 +82,32 @@ class Seen:
     """Bytes by model."""
 
 
-async def state_of(engine: Engine, orders: Operations, entry: ModelEntry) -> ModelState:
+async def state_of(pool: RunnerPool, orders: Operations, entry: ModelEntry) -> ModelState:
     """Ask about one model; takes 2 seconds at most."""
-    return describe(entry, engine.registry, await _look(engine, entry.backend), orders)
+    return describe(entry, pool.registry, await _look(pool, entry.backend), orders)
 
 
-async def all_states(engine: Engine, orders: Operations) -> list[ModelState]:
+async def all_states(pool: RunnerPool, orders: Operations) -> list[ModelState]:
     """Ask about every model of the backends that run here, and what else of theirs is kept; takes 2 seconds at most."""
-    names = list(engine.runners)
-    seen = dict(zip(names, await asyncio.gather(*(_look(engine, name) for name in names)), strict=True))
-    entries = {entry.id: entry for entry in engine.registry.models()}
+    names = list(pool.clients)
+    seen = dict(zip(names, await asyncio.gather(*(_look(pool, name) for name in names)), strict=True))
+    entries = {entry.id: entry for entry in pool.registry.models()}
     for name in (name for look in seen.values() for name in look.kept):
         if name not in entries:
-            entries[name] = engine.registry.find(name)
-    return [describe(entry, engine.registry, seen[entry.backend], orders) for entry in entries.values()]
+            entries[name] = pool.registry.find(name)
+    return [describe(entry, pool.registry, seen[entry.backend], orders) for entry in entries.values()]
 
 
-async def known(engine: Engine, orders: Operations, name: str) -> ModelEntry:
+async def known(pool: RunnerPool, orders: Operations, name: str) -> ModelEntry:
     """Find a model of which there is something to tell: listed, kept on disk, loaded, or the object of an order.
 
     Raises UnknownModel for a hub repository that nobody has asked for yet, and what Registry.find does.
     """
     try:
-        return engine.registry.listed(name)
+        return pool.registry.listed(name)
     except UnknownModel:
-        entry = engine.registry.find(name)
-        look = await _look(engine, entry.backend)
+        entry = pool.registry.find(name)
+        look = await _look(pool, entry.backend)
         ours = entry.id in look.kept or entry.id in (look.answer or {}).get("loaded", {})
         if not (ours or orders.under_way(entry.id) or orders.failure(entry.id)):
             raise
@@ -165,7 +165,7 @@ def _state(progress: ProgressBody | None, *, loaded: bool, downloaded: bool) -> 
     return "downloaded" if downloaded else "available"
 
 
-async def _look(engine: Engine, backend: str) -> Seen:
-    runner = engine.runners[backend]
+async def _look(pool: RunnerPool, backend: str) -> Seen:
+    runner = pool.clients[backend]
     answer, kept = await asyncio.gather(runner.status(), runner.kept())
     return Seen(answer, kept)

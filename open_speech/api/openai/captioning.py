@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from open_speech.audio import Audio, concat, to_pcm16
 from open_speech.backends import ModelEntry, Task, TranscribeOptions
-from open_speech.engine import Engine
 from open_speech.errors import UnsupportedValue
+from open_speech.recognition.request import RecognitionRequest
+from open_speech.recognition.service import Recognition
 from open_speech.registry import Registry
 from open_speech.synthesis.alignment import REACH_S, align, quiet_joint
 from open_speech.synthesis.stream import Cue
@@ -19,32 +21,32 @@ from open_speech.voices import ResolvedVoice
 WAITING = 4
 """Pieces that are heard or wait for it; the speech waits while there are more, so that their sound does not fill the memory."""
 
-Hear = Callable[[Audio], Awaitable[list[Word]]]
+Recognize = Callable[[Audio], Awaitable[list[Word]]]
 
 
-def hearing(engine: Engine, role: ResolvedVoice, field: str) -> Hear:
-    """Choose the recogniser that times the words of what `role` says. Raises UnsupportedValue naming `field` if there is none."""
-    language = _language(role)
-    model = _listener(engine.registry, language, field)
+def recognizer_for(recognition: Recognition, registry: Registry, voice: ResolvedVoice, field: str) -> Recognize:
+    """Choose the model that times the words of a voice. Raises UnsupportedValue naming `field` if there is none."""
+    language = _language(voice)
     options = TranscribeOptions(language=language, word_times=True, beam_size=1)
+    request = RecognitionRequest(_model(registry, language, field).id, options)
 
-    async def hear(sound: Audio) -> list[Word]:
-        pcm = await asyncio.to_thread(to_pcm16, sound)
-        transcript = await engine.transcribe(pcm, model.id, options, raw_rate=sound.rate)
+    async def recognize(audio: Audio) -> list[Word]:
+        pcm = await asyncio.to_thread(to_pcm16, audio)
+        transcript = await recognition.transcribe(pcm, replace(request, raw_rate=audio.rate))
         return [word for segment in transcript.segments for word in segment.words]
 
-    return hear
+    return recognize
 
 
-def _language(role: ResolvedVoice) -> str | None:
-    """Tell the ISO-639-1 code of what is spoken, as far as it is known."""
+def _language(voice: ResolvedVoice) -> str | None:
+    """Return the ISO-639-1 code of the language that is spoken; None if it is not known."""
     # A blend begins with its first voice, and a speaker of a voice with the voice.
-    own = next((voice.language for voice in role.model.voices if role.voice.startswith(voice.id)), None)
-    known = role.language or own
-    return known.lower().replace("_", "-").partition("-")[0] if known else None
+    own = next((known.language for known in voice.model.voices if voice.voice.startswith(known.id)), None)
+    language = voice.language or own
+    return language.lower().replace("_", "-").partition("-")[0] if language else None
 
 
-def _listener(registry: Registry, language: str | None, field: str) -> ModelEntry:
+def _model(registry: Registry, language: str | None, field: str) -> ModelEntry:
     models = [model for model in registry.models(Task.STT) if model.word_times]
     models.sort(key=lambda model: model.id != registry.defaults.stt_model)
     for model in models:
@@ -59,8 +61,8 @@ def _listener(registry: Registry, language: str | None, field: str) -> ModelEntr
 class Captioner:
     """Takes a speech as it is narrated, gives its pieces with the times of their words, in order."""
 
-    def __init__(self, hear: Hear) -> None:
-        self._hear = hear
+    def __init__(self, recognize: Recognize) -> None:
+        self._recognize = recognize
         self._cues: deque[Cue] = deque()
         """Pieces whose sound is not complete."""
         self._sound: list[Audio] = []
@@ -117,7 +119,7 @@ class Captioner:
         self._tasks.append(asyncio.create_task(self._timed(cue.text, sound, self._start)))
 
     async def _timed(self, text: str, sound: Audio, start: float) -> Segment:
-        heard = await self._hear(sound)
+        heard = await self._recognize(sound)
         words = await asyncio.to_thread(align, text, heard, sound.seconds)
         placed = tuple(Word(f" {word.text}", start + word.start, start + word.end) for word in words)
         return Segment(start, start + sound.seconds, text, placed)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from open_speech.api.openai import speech
 from open_speech.api.openai.schemas import ERRORS, SpeechRequest
-from open_speech.api.openai.voice_options import manner_of
+from open_speech.api.openai.voice_options import voice_options_of
 from open_speech.errors import InvalidValue, MissingField, UnknownVoice
 from open_speech.http.dependencies import EngineDep, SettingsDep
 from open_speech.http.errors import validated
@@ -46,10 +46,10 @@ async def clone_speech(request: Request, engine: EngineDep, settings: SettingsDe
             raise InvalidValue(f"Send `reference_audio` or `{_STORED}`, not both.", param=_STORED)
         raise MissingField(f"The voice to clone is missing: send `reference_audio` or `{_STORED}`.", param="reference_audio")
     said = body.reference_text or body.transcript
-    manner = await manner_of(body.model_copy(update={"reference_text": said if recorded else None}), file)
+    voice_options = await voice_options_of(body.model_copy(update={"reference_text": said if recorded else None}), file)
     if body.voice_library_ref is not None:
-        stored = await asyncio.to_thread(engine.casting.reference, body.voice_library_ref, _STORED)
+        stored = await asyncio.to_thread(engine.voices.reference, body.voice_library_ref, _STORED)
         if stored is None:
             raise UnknownVoice(f"There is no stored voice `{body.voice_library_ref[:64]}`.", param=_STORED)
-        manner = replace(manner, reference=replace(stored, text=said or stored.text), field=_STORED)
-    return await speech.spoken(body, manner, request, engine, settings)
+        voice_options = replace(voice_options, reference=replace(stored, text=said or stored.text), field=_STORED)
+    return await speech.spoken(body, voice_options, request, engine, settings)

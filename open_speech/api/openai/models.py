@@ -11,28 +11,28 @@ from open_speech.api.openai.voice_list import voice_of
 from open_speech.backends import ModelEntry, Task
 from open_speech.config.types import AudioFormat
 from open_speech.errors import SpeechError
-from open_speech.http.dependencies import EngineDep, SettingsDep
+from open_speech.http.dependencies import RegistryDep, SettingsDep
 from open_speech.registry import Registry
 
 router = APIRouter(prefix="/v1", tags=["models"], responses=ERRORS)
 
 
 @router.get("/models", response_model_exclude_none=True)
-async def list_models(request: Request, engine: EngineDep, settings: SettingsDep) -> ModelList:
+async def list_models(request: Request, registry: RegistryDep, settings: SettingsDep) -> ModelList:
     """List the models of this server, then OpenAI's names for them."""
-    return ModelList(data=listed(engine.registry, request.app.state.created, settings.os_root_path))
+    return ModelList(data=listed(registry, request.app.state.created, settings.os_root_path))
 
 
 @router.get("/models/{name:path}", response_model_exclude_none=True)
-async def get_model(name: str, request: Request, engine: EngineDep, settings: SettingsDep) -> ModelBody:
+async def get_model(name: str, request: Request, registry: RegistryDep, settings: SettingsDep) -> ModelBody:
     """Describe one model, by its id (which may contain slashes) or by one of OpenAI's names."""
-    return describe(engine.registry.listed(name), name, request.app.state.created, settings.os_root_path)
+    return describe(registry.listed(name), name, request.app.state.created, settings.os_root_path)
 
 
 @router.get("/audio/models")
-async def list_audio_models(request: Request, engine: EngineDep, settings: SettingsDep) -> dict[str, list[dict[str, str]]]:
+async def list_audio_models(request: Request, registry: RegistryDep, settings: SettingsDep) -> dict[str, list[dict[str, str]]]:
     """List all models in the format of Open WebUI, with speech synthesis models first, because Open WebUI offers them for speech."""
-    models = listed(engine.registry, request.app.state.created, settings.os_root_path)
+    models = listed(registry, request.app.state.created, settings.os_root_path)
     models.sort(key=lambda model: model.task != Task.TTS)
     return {"models": [{"id": model.id, "task": model.task} for model in models]}
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
 
-from open_speech.api.openai.captioning import Captioner, hearing
+from open_speech.api.openai.captioning import Captioner, recognizer_for
 from open_speech.api.openai.schemas import SpeechRequest, TokenUsage
 from open_speech.audio import Audio
 from open_speech.codecs.wav import with_true_sizes
@@ -25,24 +25,28 @@ _SHAPE = Shape(line_width=42, line_count=2)
 """Subtitles as film has them: two lines of 42 characters."""
 
 
-def captioner_for(body: SpeechRequest, engine: Engine, role: ResolvedVoice) -> Captioner | None:
-    """Make ready to time the words of a speech, if the request asks for that. Raises InvalidRequest's children naming the field."""
-    if body.timestamps is None and body.captions is None:
+def wants_captions(body: SpeechRequest) -> bool:
+    """Return whether a request asks for the times of words."""
+    return body.timestamps is not None or body.captions is not None
+
+
+def captioner_for(body: SpeechRequest, engine: Engine, voice: ResolvedVoice) -> Captioner | None:
+    """Prepare to time the words of a speech, if the request asks for that. Raises InvalidRequest's children naming the field."""
+    if not wants_captions(body):
         return None
     field = "timestamps" if body.timestamps else "captions"
     if body.stream_format not in ("sse", "json"):
         raise InvalidValue(f"`{field}` needs `stream_format` `sse` or `json`: an audio response has no place for it.", param=field)
-    return Captioner(hearing(engine, role, field))
+    return Captioner(recognizer_for(engine.recognition, engine.registry, voice, field))
 
 
 class Follower:
-    """Reads along with one speech while it is encoded."""
+    """Follows one speech while it is encoded."""
 
-    def __init__(self, body: SpeechRequest, captioner: Captioner | None = None, *, seconds: float = 0.0) -> None:
-        """`seconds` is the length of a speech that was made before."""
+    def __init__(self, body: SpeechRequest, captioner: Captioner | None = None) -> None:
         self.body = body
-        self.seconds = seconds
-        """Of the sound that was read so far."""
+        self.seconds = 0.0
+        """Duration of the audio so far."""
         self._captioner = captioner
         self._segments: list[Segment] = []
         self._saying = 0

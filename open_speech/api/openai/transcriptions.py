@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from open_speech.api.openai import responses
-from open_speech.api.openai.known_speakers import diarization
+from open_speech.api.openai.recognition_request import recognition_request
 from open_speech.api.openai.responses import Extras
 from open_speech.api.openai.schemas import ERRORS, BatchBody, DiarizedBody, TranscriptionBody, VerboseBody
 from open_speech.api.openai.transcription_events import EventWriter
 from open_speech.api.openai.transcription_request import ListenRequest, TranscriptionRequest, TranslationRequest
-from open_speech.backends import DiarizeOptions, Task, TranscribeOptions
-from open_speech.config import Settings
-from open_speech.engine import Engine
+from open_speech.backends import Task
 from open_speech.errors import SpeechError, UnsupportedValue
 from open_speech.http import sse
-from open_speech.http.dependencies import EngineDep, SettingsDep
+from open_speech.http.dependencies import PoolDep, RecognitionDep, SettingsDep
 from open_speech.http.disconnect import LiveResponse, resumed, while_connected
 from open_speech.http.errors import envelope, validated
 from open_speech.http.uploads import Media, read_upload, read_uploads
-from open_speech.recognition.channels import ChannelMode
-from open_speech.recognition.denoise import Cleaning
+from open_speech.recognition.request import RecognitionRequest
+from open_speech.recognition.service import Recognition
 from open_speech.recognition.transcription import TranscriptionStream
 from open_speech.transcript import Transcript
 
@@ -73,91 +69,59 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/transcriptions", openapi_extra=_body_schema(TranscriptionRequest), responses=_ANSWERS)
-async def create_transcription(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
+async def create_transcription(request: Request, recognition: RecognitionDep, pool: PoolDep, settings: SettingsDep) -> Response:
     """Transcribe the speech in a media file, in its own language."""
     async with AsyncExitStack() as stack:
         upload = await stack.enter_async_context(read_upload(request))
         body = validated(TranscriptionRequest, upload.fields)
-        question = await question_of(body, engine, settings)
+        wanted = await recognition_request(body, pool, settings)
         if body.streams:
-            return await _streamed(request, question.events(engine, upload.source, _writer(body), stack.pop_all()))
-        transcript = await while_connected(request.receive, question.heard(engine, upload.source))
+            writer = EventWriter(extras_of(body), speakers=body.diarizes, times=body.streamed_times)
+            return await _streamed(request, _events(recognition.stream(upload.source, wanted), writer, stack.pop_all()))
+        transcript = await while_connected(request.receive, recognition.transcribe(upload.source, wanted))
     return await _answered(transcript, body)
 
 
 @router.post("/transcriptions/verbose", openapi_extra=_body_schema(TranscriptionRequest), responses={200: {"model": VerboseBody}})
-async def create_verbose_transcription(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
+async def create_verbose_transcription(request: Request, recognition: RecognitionDep, pool: PoolDep, settings: SettingsDep) -> Response:
     """Transcribe as `verbose_json`, with segments, and with words if the model provides word timestamps."""
     async with read_upload(request) as upload:
         body = validated(TranscriptionRequest, {**upload.fields, "response_format": "verbose_json", "stream": None})
-        if "timestamp_granularities" not in upload.fields and engine.registry.find(body.model, Task.STT).word_times:
+        if "timestamp_granularities" not in upload.fields and pool.registry.find(body.model, Task.STT).word_times:
             body = body.model_copy(update={"timestamp_granularities": ("segment", "word")})
-        question = await question_of(body, engine, settings)
-        transcript = await while_connected(request.receive, question.heard(engine, upload.source))
+        wanted = await recognition_request(body, pool, settings)
+        transcript = await while_connected(request.receive, recognition.transcribe(upload.source, wanted))
     return await _answered(transcript, body)
 
 
 @router.post("/transcriptions/batch", openapi_extra=_batch_schema(), responses={200: {"model": BatchBody}})
-async def create_transcriptions(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
+async def create_transcriptions(request: Request, recognition: RecognitionDep, pool: PoolDep, settings: SettingsDep) -> Response:
     """Transcribe several files. A file that fails has an `error` in its place and does not affect the others."""
     async with read_uploads(request, BATCH_FILES) as (fields, files):
         body = validated(TranscriptionRequest, fields)
-        question = await question_of(body, engine, settings)
-        return JSONResponse(await while_connected(request.receive, _batch(engine, question, body, files)))
+        wanted = await recognition_request(body, pool, settings)
+        return JSONResponse(await while_connected(request.receive, _batch(recognition, wanted, body, files)))
 
 
 @router.post("/translations", openapi_extra=_body_schema(TranslationRequest), responses=_ANSWERS)
-async def create_translation(request: Request, engine: EngineDep, settings: SettingsDep) -> Response:
+async def create_translation(request: Request, recognition: RecognitionDep, pool: PoolDep, settings: SettingsDep) -> Response:
     """Translate the speech in a media file, in any language, into English text."""
     async with read_upload(request) as upload:
         body = validated(TranslationRequest, upload.fields)
-        question = await question_of(body, engine, settings)
-        transcript = await while_connected(request.receive, question.heard(engine, upload.source))
+        wanted = await recognition_request(body, pool, settings)
+        transcript = await while_connected(request.receive, recognition.transcribe(upload.source, wanted))
     return await _answered(transcript, body)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a request asks of the engine, apart from the file."""
-
-    model: str
-    options: TranscribeOptions
-    diarize: DiarizeOptions | None
-    clean: Cleaning | None
-    channels: ChannelMode
-
-    async def heard(self, engine: Engine, source: bytes | Path) -> Transcript:
-        """Wait for the whole transcript."""
-        return await engine.transcribe(source, self.model, self.options, diarize=self.diarize, clean=self.clean, channels=self.channels)
-
-    async def listen(self, engine: Engine, source: bytes | Path, options: TranscribeOptions, start_s: float = 0.0) -> TranscriptionStream:
-        """Transcribe segment by segment, from `start_s` seconds on."""
-        return await engine.listen(
-            source, self.model, options, diarize=self.diarize, clean=self.clean, channels=self.channels, start_s=start_s
-        )
-
-    async def events(
-        self, engine: Engine, source: bytes | Path, writer: EventWriter, upload: AsyncExitStack
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        """Give the events of a transcription while it is made; `upload`, which keeps the source open, is closed at the end."""
-        async with upload, aclosing(await self.listen(engine, source, self.options)) as heard:
-            async for segment in heard:
-                for event in writer.segment(segment):
-                    yield event
-            yield writer.done(heard.info)
-
-
-async def question_of(body: TranscriptionRequest | TranslationRequest, engine: Engine, settings: Settings) -> Question:
-    """Say a request to the engine. Raises InvalidRequest's children naming the field."""
-    times_words = (await engine.usable(body.model, Task.STT)).word_times
-    if isinstance(body, TranscriptionRequest):
-        options, diarize = body.options(settings.vad), await diarization(body)
-    else:
-        options, diarize = body.options(), None
-    # Neither needs the times of words, but both are exact with them: a subtitle's cuts, and where one speaker ends.
-    gains = diarize is not None or (body.shape is not None and body.response_format in ("srt", "vtt"))
-    options = replace(options, word_times=options.word_times or (gains and times_words))
-    return Question(body.model, options, diarize, body.cleaning(settings), body.channel_mode)
+async def _events(
+    begin: Awaitable[TranscriptionStream], writer: EventWriter, upload: AsyncExitStack
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield the events of a transcription as it proceeds; `upload`, which keeps the source open, is closed at the end."""
+    async with upload, aclosing(await begin) as transcription:
+        async for segment in transcription:
+            for event in writer.segment(segment):
+                yield event
+        yield writer.done(transcription.info)
 
 
 def extras_of(body: TranscriptionRequest | TranslationRequest) -> Extras:
@@ -165,10 +129,6 @@ def extras_of(body: TranscriptionRequest | TranslationRequest) -> Extras:
     if isinstance(body, TranscriptionRequest):
         return Extras(body.shape, logprobs=body.wants_logprobs, languages=body.wants_languages)
     return Extras(body.shape)
-
-
-def _writer(body: TranscriptionRequest) -> EventWriter:
-    return EventWriter(extras_of(body), speakers=body.diarizes, times=body.streamed_times)
 
 
 async def _streamed(request: Request, events: AsyncGenerator[dict[str, Any], None]) -> Response:
@@ -185,7 +145,7 @@ async def _answered(transcript: Transcript, body: TranscriptionRequest | Transla
     return await asyncio.to_thread(responses.answer, transcript, body.response_format, granularities, extras_of(body))
 
 
-async def _batch(engine: Engine, question: Question, body: TranscriptionRequest, files: list[Media]) -> dict[str, Any]:
+async def _batch(recognition: Recognition, wanted: RecognitionRequest, body: TranscriptionRequest, files: list[Media]) -> dict[str, Any]:
     form = body.response_format
     if form not in ("json", "verbose_json", "diarized_json"):
         raise UnsupportedValue(f"A batch returns JSON: `response_format` cannot be `{form}`.", param="response_format")
@@ -195,7 +155,7 @@ async def _batch(engine: Engine, question: Question, body: TranscriptionRequest,
         head = {"index": index, "filename": file.filename}
         try:
             async with turns:
-                transcript = await question.heard(engine, file.source)
+                transcript = await recognition.transcribe(file.source, wanted)
         except SpeechError as error:
             return head | envelope(error)
         return head | responses.body_of(transcript, form, body.timestamp_granularities, extras_of(body)).model_dump(exclude_none=True)

@@ -1,4 +1,4 @@
-"""What a speech request says about a voice to clone or to make up -> Manner."""
+"""What a speech request says about a voice to clone or to make up -> VoiceOptions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from open_speech.voices import SAMPLE_BYTES, VoiceOptions, sample_of
 _FIELD = "reference_audio"
 
 
-async def manner_of(body: SpeechRequest, file: bytes | Path | None = None) -> VoiceOptions:
-    """Read the wishes of a request; `file` is a recording that came beside its fields.
+async def voice_options_of(body: SpeechRequest, file: bytes | Path | None = None) -> VoiceOptions:
+    """Return the voice options of a request; `file` is a recording that came beside its fields.
 
     Raises InvalidValue, MissingField or UploadTooLarge naming the field.
     """

@@ -14,7 +14,7 @@ from open_speech.api.openai.schemas import ERRORS, AnyCase, DeletedVoiceBody, Sp
 from open_speech.api.openai.voice_list import PATH, listed, recorded
 from open_speech.config.types import AudioFormat
 from open_speech.errors import InvalidRequest, InvalidValue, LibraryFull, MissingField, UnknownItem
-from open_speech.http.dependencies import EngineDep, SettingsDep
+from open_speech.http.dependencies import EngineDep, SettingsDep, VoicesDep
 from open_speech.http.errors import validated
 from open_speech.http.uploads import form_schema, read_sample
 from open_speech.voices import SAMPLE_BYTES, Library, NewVoice, StoredVoice, VoiceOptions, VoiceResolver, greeting, sample_of
@@ -33,9 +33,9 @@ class NewVoiceRequest(BaseModel):
 
 
 @router.get(PATH)
-async def list_voices(engine: EngineDep, settings: SettingsDep, model: str | None = None, legacy: bool = False) -> dict[str, Any]:
+async def list_voices(resolver: VoicesDep, settings: SettingsDep, model: str | None = None, legacy: bool = False) -> dict[str, Any]:
     """List the voices of all models or of one; `legacy` returns bare names, for older clients of Kokoro servers."""
-    voices = await asyncio.to_thread(lambda: list(listed(engine.casting, model, root=settings.os_root_path)))
+    voices = await asyncio.to_thread(lambda: list(listed(resolver, model, root=settings.os_root_path)))
     if legacy:
         return {"voices": list(dict.fromkeys(voice.id for voice in voices if voice.kind != "alias"))}
     data = [voice.model_dump(exclude_none=True) for voice in voices]
@@ -43,26 +43,26 @@ async def list_voices(engine: EngineDep, settings: SettingsDep, model: str | Non
 
 
 @router.post(PATH, openapi_extra=form_schema(NewVoiceRequest, "audio_sample"), response_model_exclude_none=True)
-async def create_voice(request: Request, engine: EngineDep, settings: SettingsDep) -> VoiceBody:
+async def create_voice(request: Request, resolver: VoicesDep, settings: SettingsDep) -> VoiceBody:
     """Store a recording as a voice to clone: 1 to 60 seconds, 10 MiB, any format that can be decoded."""
     fields, sample = await read_sample(request, "audio_sample", max_bytes=SAMPLE_BYTES)
     body = validated(NewVoiceRequest, fields)
     if sample is None:
         raise MissingField("The required parameter `audio_sample` is missing.", param="audio_sample")
     new = NewVoice(body.name, body.consent, body.language, body.transcript)
-    return await asyncio.to_thread(_stored, engine.casting, new, sample, settings.os_root_path)
+    return await asyncio.to_thread(_stored, resolver, new, sample, settings.os_root_path)
 
 
 @router.get(PATH + "/{voice_id}", response_model_exclude_none=True)
-async def get_voice(voice_id: str, engine: EngineDep, settings: SettingsDep, model: str | None = None) -> VoiceBody:
+async def get_voice(voice_id: str, resolver: VoicesDep, settings: SettingsDep, model: str | None = None) -> VoiceBody:
     """Describe one voice by its id or its name."""
-    return await asyncio.to_thread(_found, engine.casting, voice_id, model, settings.os_root_path)
+    return await asyncio.to_thread(_found, resolver, voice_id, model, settings.os_root_path)
 
 
 @router.delete(PATH + "/{voice_id}")
-async def delete_voice(voice_id: str, engine: EngineDep) -> DeletedVoiceBody:
+async def delete_voice(voice_id: str, resolver: VoicesDep) -> DeletedVoiceBody:
     """Delete a stored voice and its recording."""
-    return DeletedVoiceBody(id=await asyncio.to_thread(_deleted, engine.casting, voice_id))
+    return DeletedVoiceBody(id=await asyncio.to_thread(_deleted, resolver, voice_id))
 
 
 @router.get(PATH + "/{voice_id}/sample", responses=speech.ANSWERS, response_class=Response, summary="Get Voice Sample")
@@ -75,12 +75,13 @@ async def hear_voice(  # noqa: PLR0913 - the route's parameters
     response_format: Annotated[AudioFormat | None, AnyCase] = None,
 ) -> Response:
     """Return a sample of a voice: the stored recording, or a short sentence in the language of the voice."""
-    voice = await asyncio.to_thread(_found, engine.casting, voice_id, model, settings.os_root_path)
+    resolver = engine.voices
+    voice = await asyncio.to_thread(_found, resolver, voice_id, model, settings.os_root_path)
     if voice.kind == "library":
-        recording = await asyncio.to_thread(engine.casting.recording, voice.id)
+        recording = await asyncio.to_thread(resolver.recording, voice.id)
         if recording is None:
             raise _unknown(voice_id)
-        path = engine.casting.path(recording)
+        path = resolver.path(recording)
         return FileResponse(path, media_type="audio/wav" if path.suffix.lower() == ".wav" else None)
     assert voice.model is not None
     body = SpeechRequest(model=voice.model, input=greeting(voice.language), voice=voice.id, response_format=response_format)
@@ -88,9 +89,9 @@ async def hear_voice(  # noqa: PLR0913 - the route's parameters
 
 
 @router.get("/api/voice-presets")
-async def list_presets(engine: EngineDep) -> dict[str, Any]:
+async def list_presets(resolver: VoicesDep) -> dict[str, Any]:
     """List the presets of `TTS_VOICES_CONFIG`, and the voices behind OpenAI's names."""
-    presets = engine.casting.presets
+    presets = resolver.presets
     data = [{"name": name, **preset.model_dump(exclude_defaults=True)} for name, preset in presets.voices.items()]
     return {"presets": data, "openai": dict(presets.openai)}
 

@@ -52,8 +52,10 @@ class Connection:
         self._session = session
         self._inbox = Inbox(socket)
         self._outbox = SendQueue(_sound_of)
-        self._input = InputDriver(engine, self._report_input)
-        self._speaker = Speaker(engine, llm, report=self._report_response, room=self._outbox.room)
+        self._input = InputDriver(engine.recognition, engine.registry.defaults.stt_model, self._report_input)
+        self._speaker = Speaker(
+            engine.synthesis, engine.registry.defaults.tts_model, llm, report=self._report_response, room=self._outbox.room
+        )
         self._changed = asyncio.Event()
         """Set when the session's deadline may be another."""
 

@@ -31,13 +31,13 @@ from open_speech.api.realtime.effects import (
 from open_speech.api.realtime.sound import decoded
 from open_speech.audio import resample
 from open_speech.backends import TranscribeOptions
-from open_speech.engine import Engine
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.recognition.live.input_buffer import InputBuffer
 from open_speech.recognition.live.live_input import HISTORY_S, LiveInput, steps
 from open_speech.recognition.live.recognizer import SessionRecognizer
 from open_speech.recognition.live.turn_detection import Paused, Resumed, Started, Stopped, TurnDetector, TurnEvent
 from open_speech.recognition.live.utterance import Utterance
+from open_speech.recognition.service import Recognition
 from open_speech.recognition.vad import VAD_RATE
 from open_speech.transcript import Transcript
 
@@ -55,10 +55,11 @@ InputEffect = Tune | Hear | Begin | Commit | HearItem | Clear
 class InputDriver:
     """Performs what a session asks to be heard, in order. Times count in seconds of input since the session began."""
 
-    def __init__(self, engine: Engine, report: Callable[[Report], Sequence[InputEffect]]) -> None:
+    def __init__(self, recognition: Recognition, default_model: str, report: Callable[[Report], Sequence[InputEffect]]) -> None:
         """`report` passes a report to the session and returns the effects that are to be performed here because of it."""
-        self._engine = engine
-        self._ears = SessionRecognizer(engine.ear)
+        self._recognition = recognition
+        self._default_model = default_model
+        self._ears = SessionRecognizer(recognition.recognizer)
         self._report = report
         self._queue: deque[InputEffect] = deque()
         self._changed = asyncio.Event()
@@ -201,8 +202,9 @@ class InputDriver:
 
     async def _item_heard(self, effect: HearItem) -> Transcript:
         """Transcribe sound that did not come through the microphone."""
-        utterance = await self._opened_item(effect.item_id, effect.ears)
+        # Decoded first: nothing is open yet if the client leaves meanwhile.
         sound = await asyncio.to_thread(lambda: resample(decoded(effect.data, effect.format), VAD_RATE))
+        utterance = await self._opened_item(effect.item_id, effect.ears)
         utterance.feed(sound)
         return await _finished(utterance)
 
@@ -234,7 +236,7 @@ class InputDriver:
 
     async def _opened(self) -> LiveInput:
         if self._input is None:
-            self._input = LiveInput(InputBuffer(await self._engine.detector(), self._turns))
+            self._input = LiveInput(InputBuffer(await self._recognition.detector(), self._turns))
         return self._input
 
     async def _opened_item(self, item_id: str, ears: TranscriptionSettings) -> Utterance:
@@ -245,7 +247,7 @@ class InputDriver:
             hotwords=", ".join(ears.keywords) or None,
             logprobs=ears.logprobs,
         )
-        ear = await self._ears.ear(ears.model or self._engine.registry.defaults.stt_model, options)
+        ear = await self._ears.ear(ears.model or self._default_model, options)
         return Utterance(ear, lambda text: self._tell(Delta(item_id, text)))
 
     def _kept_s(self) -> float:

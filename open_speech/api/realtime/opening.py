@@ -119,7 +119,7 @@ def knows_voice(engine: Engine, name: str) -> bool:
         except UnknownVoice:
             continue
         return True
-    return engine.casting.presets.find(name) is not None or engine.casting.recording(name) is not None
+    return engine.voices.presets.find(name) is not None or engine.voices.recording(name) is not None
 
 
 def task_of(settings: Settings, engine: Engine, name: str) -> Literal["stt", "tts", "llm", None]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from open_speech.api.realtime.effects import (
@@ -24,9 +24,10 @@ from open_speech.api.realtime.sound import encoded
 from open_speech.dialogue.completions import Called, Ended, Said
 from open_speech.dialogue.llm import LanguageModel
 from open_speech.dialogue.verbatim import Verbatim
-from open_speech.engine import Engine
 from open_speech.errors import BackendFailed, LanguageModelUnavailable, NothingToSpeak, SpeechError
 from open_speech.synthesis.cues import narrated
+from open_speech.synthesis.plan import SynthesisRequest
+from open_speech.synthesis.service import Synthesis
 from open_speech.synthesis.stream import Cue, SpeechStream
 from open_speech.text.fragments import Fragments
 
@@ -37,10 +38,17 @@ class Speaker:
     """Makes the responses of one session, each in a task of its own."""
 
     def __init__(
-        self, engine: Engine, llm: LanguageModel | None, *, report: Callable[[Report], None], room: Callable[[], Awaitable[None]]
+        self,
+        synthesis: Synthesis,
+        default_model: str,
+        llm: LanguageModel | None,
+        *,
+        report: Callable[[Report], None],
+        room: Callable[[], Awaitable[None]],
     ) -> None:
         """`report` takes what becomes of a response; `room` waits until the client has taken enough of the sound that is under way."""
-        self._engine = engine
+        self._synthesis = synthesis
+        self._default_model = default_model
         self._llm = llm
         self._report = report
         self._room = room
@@ -89,15 +97,7 @@ class Speaker:
         if not effect.spoken:
             self._report(ResponseText(effect.response_id, text))
             return
-        speech = await self._engine.speak(
-            self._model(effect),
-            text,
-            voice=effect.voice,
-            speed=effect.speed,
-            language=effect.language,
-            rate=effect.format.rate,
-            live=True,
-        )
+        speech = await self._synthesis.speak(replace(self._request(effect), text=text, is_live=True))
         await self._hear(effect, speech, Verbatim(text))
 
     async def _answer(self, effect: Respond, plan: AskModel) -> Ended:
@@ -138,14 +138,7 @@ class Speaker:
 
     async def _speak(self, effect: Respond, writing: _Writing) -> None:
         try:
-            speech = await self._engine.speak_stream(
-                self._model(effect),
-                writing.fragments,
-                voice=effect.voice,
-                speed=effect.speed,
-                language=effect.language,
-                rate=effect.format.rate,
-            )
+            speech = await self._synthesis.speak_stream(self._request(effect), writing.fragments)
         except NothingToSpeak:  # an emoji, say: the client gets it as text
             self._tell(effect, writing.text.rest(), 0.0)
             return
@@ -169,8 +162,15 @@ class Speaker:
         if text:
             self._report(ResponseText(effect.response_id, text, at_s))
 
-    def _model(self, effect: Respond) -> str:
-        return effect.model or self._engine.registry.defaults.tts_model
+    def _request(self, effect: Respond) -> SynthesisRequest:
+        """Return what a response is spoken with, without its text."""
+        return SynthesisRequest(
+            effect.model or self._default_model,
+            voice=effect.voice,
+            speed=effect.speed,
+            language=effect.language,
+            rate=effect.format.rate,
+        )
 
 
 @dataclass(slots=True)

@@ -68,7 +68,7 @@ class Connection(AsyncEventHandler):
         self._after = after
         self._admission = admission
         self._service = service
-        self._ears = SessionRecognizer(service.engine.ear)
+        self._ears = SessionRecognizer(service.engine.recognition.recognizer)
         self._session = Session()
         self.over = asyncio.Event()
         """Set when nothing of it is left."""

@@ -19,6 +19,7 @@ from open_speech.errors import InvalidValue, NothingToSpeak
 from open_speech.languages import requested_language
 from open_speech.recognition.live.recognizer import SessionRecognizer
 from open_speech.recognition.live.turn_detection import TurnDetector
+from open_speech.synthesis.plan import SynthesisRequest
 from open_speech.synthesis.stream import SpeechStream
 from open_speech.text.fragments import Fragments
 from open_speech.voices import VoiceOptions
@@ -59,7 +60,7 @@ class Service:
         ear = await ears.ear(entry.id, heard_as(asked, self.rules.options))
         threshold = self.rules.vad_threshold
         turns = None if threshold is None else TurnDetector(threshold, silence_duration_ms=silence_ms(asked))
-        detector = await self.engine.detector()
+        detector = await self.engine.recognition.detector()
         # A recogniser that is given windows is given none of silence.
         gated = turns is not None and self.engine.registry.backends[entry.backend].batch == 0
         live = self.offer.streams(entry)
@@ -69,16 +70,15 @@ class Service:
         """Begin to speak what is asked for, or what `fragments` bring. Raises SpeechError's children."""
         kind = text_format(asked.text_format)
         chosen = await asyncio.to_thread(self.offer.voice, asked.voice)
-        manner = VoiceOptions(instructions=self.rules.instructions)
+        options = VoiceOptions(instructions=self.rules.instructions)
+        request = SynthesisRequest(chosen.model, voice=chosen.voice, language=chosen.language, voice_options=options)
         if isinstance(asked, SynthesizeStart) and kind != "ssml":
-            return await self.engine.speak_stream(chosen.model, fragments, voice=chosen.voice, language=chosen.language, manner=manner)
+            return await self.engine.synthesis.speak_stream(request, fragments)
         # A document must be whole before it can be read.
         text = asked.text if isinstance(asked, Synthesize) else "".join([piece async for piece in fragments])
         if not text.strip():
             raise NothingToSpeak("The text contains nothing that can be spoken.", param="text")
-        return await self.engine.speak(
-            chosen.model, text, voice=chosen.voice, language=chosen.language, input_type=kind, manner=manner, live=True
-        )
+        return await self.engine.synthesis.speak(replace(request, text=text, input_type=kind, is_live=True))
 
 
 def heard_as(asked: Transcribe, options: TranscribeOptions) -> TranscribeOptions:

@@ -239,7 +239,7 @@ def test_a_job_that_is_cancelled_stops_the_engine(client: TestClient, until_job:
     made = client.post(PATH, json=LONG).json()
     until_job(client, made["id"], "running")
     app: Any = client.app
-    line = app.state.engine.admission.lines["tones-tts"]
+    line = app.state.engine.pool.admission.lines["tones-tts"]
     until(lambda: line.under_way)
     early = client.get(f"{PATH}/{made['id']}/result")
     assert (early.status_code, early.json()["error"]["code"]) == (409, "conflict")
@@ -259,7 +259,7 @@ def test_a_job_that_is_deleted_while_it_runs_is_stopped_and_leaves_nothing(
     assert client.delete(f"{PATH}/{made['id']}").status_code == 200
     for path in ("", "/result", "/events"):
         assert client.get(f"{PATH}/{made['id']}{path}").status_code == 404
-    until(lambda: not app.state.engine.admission.lines["tones-tts"].under_way)
+    until(lambda: not app.state.engine.pool.admission.lines["tones-tts"].under_way)
     assert os.listdir(settings.os_jobs_dir) == [".lock"]
 
 

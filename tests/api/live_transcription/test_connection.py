@@ -34,7 +34,7 @@ def test_a_client_that_never_reads_is_not_read_from_either(tones_settings: Setti
         socket = WebSocket({"type": "websocket", "headers": []}, receive, send)
         await socket.accept()
         engine = local_engine(tones_settings)
-        recognizer = await engine.ear("tones/listen", TranscribeOptions())
+        recognizer = await engine.recognition.recognizer("tones/listen", TranscribeOptions())
         session = Session(vad=False, interim_results=True)
         connection = Connection(socket, engine, session, recognizer, LiveInput(InputBuffer(None, None)), rate=16_000, idle_s=60)
         running = asyncio.create_task(connection.run({"type": "session.begin"}))

@@ -19,13 +19,12 @@ from open_speech.backends import BackendEntry, ModelEntry, Task
 from open_speech.config import Settings
 from open_speech.dispatch.client import RunnerClient
 from open_speech.engine import Engine
-from open_speech.engine_options import EngineLimits
 from open_speech.model_files import UrlSource, WeightFile
-from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
 from open_speech.weights import Store
 from runners.host.host import Host, HostOptions
 from runners.tones import TonesSynthesizer
+from tests.engines import engine_over
 from tests.waiting import PATIENCE_S
 
 CONTENT = b"weights " * 8192
@@ -72,10 +71,6 @@ def file_host() -> Iterator[FileHost]:
     server.server_close()
 
 
-def no_detector() -> SpeechModel:
-    raise AssertionError("nobody listens here")
-
-
 @pytest.fixture
 def engine(file_host: FileHost, tmp_path: Path) -> Engine:
     """One backend in this process with a model that is ready (`tones/speak`) and one whose file has to be fetched (`toy/tones`)."""
@@ -86,7 +81,7 @@ def engine(file_host: FileHost, tmp_path: Path) -> Engine:
     registry = Registry([backend], [ready, toy], {backend.name: "inproc"}, Defaults("", ready.id, "tone"))
     host = Host(TonesSynthesizer, registry, Store(tmp_path), HostOptions(heartbeat_s=0.02), threads=1)
     client = RunnerClient(backend.name, host, deadline_s=5)
-    return Engine(registry, {backend.name: client}, EngineLimits(max_audio_s=60, max_queue=8, max_text_chars=100), speech=no_detector)
+    return engine_over(registry, {backend.name: client})
 
 
 @pytest.fixture

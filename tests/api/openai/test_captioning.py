@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 
 from open_speech import config
-from open_speech.api.openai.captioning import WAITING, Captioner, hearing
+from open_speech.api.openai.captioning import WAITING, Captioner, recognizer_for
 from open_speech.api.openai.schemas import SpeechRequest
 from open_speech.api.openai.speech_events import Follower, captioner_for
 from open_speech.audio import Audio, silence
 from open_speech.backends import BackendEntry, ModelEntry, Task, TranscribeOptions, Voice
 from open_speech.codecs import encode_stream
-from open_speech.engine import Engine
-from open_speech.engine_options import EngineLimits
 from open_speech.errors import BackendFailed, UnsupportedValue
-from open_speech.recognition.vad import SpeechModel
+from open_speech.recognition.request import RecognitionRequest
 from open_speech.registry import Defaults, Registry
 from open_speech.synthesis.alignment import align
+from open_speech.synthesis.plan import SynthesisRequest
 from open_speech.synthesis.stream import Cue
 from open_speech.transcript import Segment, Word
 from open_speech.voices import ResolvedVoice
 from runners.wiring.engine import local_engine
+from tests.engines import engine_over
 
 RATE = 1000
 TEXT = (
@@ -117,10 +117,6 @@ def test_the_speech_waits_when_too_much_is_to_be_heard() -> None:
     assert begun == WAITING + 1
 
 
-def no_detector() -> SpeechModel:
-    raise AssertionError("nothing is heard here")
-
-
 EN, DE, PLAIN = (ModelEntry(name, "ear", Task.STT, "MIT", (name,), word_times=name != "fr") for name in ("en", "de", "fr"))
 
 
@@ -129,12 +125,12 @@ def test_a_recogniser_of_the_language_that_tells_word_times_is_needed(language: 
     mouth = ModelEntry("mouth", "mouth", Task.TTS, "MIT", (), voices=(Voice("ann", language),))
     backends = [BackendEntry("ear", Task.STT, "x:X", (), "", "MIT"), BackendEntry("mouth", Task.TTS, "x:X", (), "", "MIT")]
     registry = Registry(backends, [EN, DE, PLAIN, mouth], {"ear": "process"}, Defaults("en", "mouth", "ann"))
-    engine = Engine(registry, {}, EngineLimits(max_audio_s=60, max_queue=8, max_text_chars=100), speech=no_detector)
+    engine = engine_over(registry, {})
     if chosen:
-        assert callable(hearing(engine, ResolvedVoice(mouth, "ann"), "timestamps"))
+        assert callable(recognizer_for(engine.recognition, registry, ResolvedVoice(mouth, "ann"), "timestamps"))
     else:
         with pytest.raises(UnsupportedValue, match=language) as caught:
-            hearing(engine, ResolvedVoice(mouth, "ann"), "timestamps")
+            recognizer_for(engine.recognition, registry, ResolvedVoice(mouth, "ann"), "timestamps")
         assert caught.value.param == "timestamps"
 
 
@@ -146,14 +142,16 @@ def test_words_of_real_voices_are_where_they_are_heard_in_the_whole(default_weig
 
     async def both() -> tuple[list[Word], list[Word]]:
         body = SpeechRequest(model=model, input=TEXT, stream_format="sse", timestamps="word")
-        reading = await engine.read(body.model, body.input)
-        follower = Follower(body, captioner_for(body, engine, reading.role))
-        speech = await engine.perform(reading)
+        plan = await engine.synthesis.plan(SynthesisRequest(body.model, body.input))
+        follower = Follower(body, captioner_for(body, engine, plan.voice))
+        speech = await engine.synthesis.perform(plan)
         pcm, words = b"", []
         async for event in follower.events(encode_stream(follower.over(speech), "pcm", speech.rate)):
             pcm += base64.b64decode(event.get("audio", ""))
             words += [Word(word["word"], word["start"], word["end"]) for word in event.get("words", ())]
-        heard = await engine.transcribe(pcm, "whisper-1", TranscribeOptions(language="en", word_times=True), raw_rate=24_000)
+        heard = await engine.recognition.transcribe(
+            pcm, RecognitionRequest("whisper-1", TranscribeOptions(language="en", word_times=True), raw_rate=24_000)
+        )
         whole = align(TEXT, [word for segment in heard.segments for word in segment.words], follower.seconds)
         return words, whole
 

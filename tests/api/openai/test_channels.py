@@ -13,9 +13,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from open_speech.audio import Audio, to_pcm16
-from open_speech.backends import TranscribeOptions
 from open_speech.codecs import decode
 from open_speech.engine import Engine
+from open_speech.recognition.request import RecognitionRequest
 
 PATH = "/v1/audio/transcriptions"
 LEFT, RIGHT = "Hello there world.", "Good morning to you."
@@ -158,7 +158,7 @@ def test_the_openapi_document_names_the_field(client: TestClient) -> None:
 
 def test_the_engine_resumes_each_channel_at_its_time(engine: Engine, call: bytes) -> None:
     async def heard() -> list[tuple[str, int | None, float]]:
-        listening = await engine.listen(call, "whisper-1", TranscribeOptions(), start_s=3.0, channels="separate")
+        listening = await engine.recognition.stream(call, RecognitionRequest("whisper-1", start_s=3.0, channels="separate"))
         return [(s.text.strip(), s.channel, s.start) for s in (await listening.whole()).segments]
 
     assert asyncio.run(heard()) == [(RIGHT, 1, pytest.approx(1.0, abs=0.1))]

@@ -17,13 +17,11 @@ from open_speech.backends import BackendEntry, ModelEntry, Setup, SpeechOptions,
 from open_speech.codecs import decode, wav_bytes
 from open_speech.config import Settings
 from open_speech.dispatch.client import RunnerClient
-from open_speech.engine import Engine
-from open_speech.engine_options import EngineLimits
-from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
 from open_speech.voices import Library, NewVoice, VoiceResolver, sample_of
 from open_speech.weights import Store
 from runners.host.host import Host, HostOptions
+from tests.engines import engine_over
 
 SPEECH, CLONE = "/v1/audio/speech", "/v1/audio/speech/clone"
 RATE = 24_000
@@ -53,10 +51,6 @@ class Parrot:
         return iter([noise(3 if options.design else 2 if options.instructions else 1, seed=0)])
 
 
-def no_detector() -> SpeechModel:
-    raise AssertionError("nothing is listened to here")
-
-
 @pytest.fixture
 def parrot(tmp_path: Path) -> Iterator[TestClient]:
     registry = Registry(BACKENDS, MODELS, {"parrot": "inproc", "plain": "inproc"}, Defaults("", "plain", "ann"))
@@ -66,8 +60,7 @@ def parrot(tmp_path: Path) -> Iterator[TestClient]:
     }
     library = Library(tmp_path / "library", limit=9)
     library.add(NewVoice("Eve", "Yes."), sample_of(wav_bytes(noise(2.5, seed=5)), "x"))
-    limits = EngineLimits(max_audio_s=60, max_queue=8, max_text_chars=100)
-    engine = Engine(registry, clients, limits, speech=no_detector, casting=VoiceResolver(registry, library=library))
+    engine = engine_over(registry, clients, voices=VoiceResolver(registry, library=library))
     with TestClient(create_app(Settings(os_models_dir=tmp_path), engine)) as client:
         yield client
 

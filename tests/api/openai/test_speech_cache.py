@@ -29,8 +29,8 @@ def started(settings: Settings, tmp_path: Path) -> Iterator[Callable[[], TestCli
 
     yield start
     for engine in engines:
-        assert engine.cache is not None
-        engine.cache.close()
+        assert engine.synthesis.cache is not None
+        engine.synthesis.cache.close()
 
 
 def test_the_second_identical_request_is_served_from_the_cache_and_after_a_restart(started: Callable[[], TestClient]) -> None:

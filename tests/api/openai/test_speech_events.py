@@ -19,6 +19,7 @@ from open_speech.app import create_app
 from open_speech.codecs import decode, encode_stream
 from open_speech.config import Settings
 from open_speech.engine import Engine
+from open_speech.synthesis.plan import SynthesisRequest
 from runners.wiring.engine import local_engine
 
 PATH = "/v1/audio/speech"
@@ -155,7 +156,7 @@ async def _followed(engine: Engine, text: str) -> tuple[int, int, float, int]:
     request = SpeechRequest(model="tts-1", input=text, speed=4, progress=True)
     memory = psutil.Process().memory_info
     before = memory().rss
-    speech = await engine.speak(request.model, request.input, speed=request.speed, long=True)
+    speech = await engine.synthesis.speak(SynthesisRequest(request.model, request.input, speed=request.speed, is_long=True))
     follower = Follower(request)
     first = done = peak = 0
     async for event in follower.events(encode_stream(follower.over(speech), "pcm", speech.rate)):

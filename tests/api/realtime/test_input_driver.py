@@ -35,7 +35,7 @@ from open_speech.config import Settings
 from open_speech.engine import Engine
 from runners.tones import TonesSynthesizer
 from runners.wiring.engine import local_engine
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, eventually
 
 TEXT = "One two three."
 EARS = TranscriptionSettings(model="tones/listen")
@@ -68,7 +68,7 @@ def heard(engine: Engine, script: Callable[[InputDriver, list[Report]], Awaitabl
             reports.append(made)
             return []
 
-        hearing = InputDriver(engine, report)
+        hearing = InputDriver(engine.recognition, engine.registry.defaults.stt_model, report)
         running = asyncio.create_task(hearing.run())
         try:
             await asyncio.wait_for(script(hearing, reports), PATIENCE_S)
@@ -205,11 +205,28 @@ def test_sound_that_did_not_come_through_the_buffer_is_transcribed(engine: Engin
     assert text_of(heard(engine, script)) == {"a": TEXT}
 
 
+def test_a_client_that_leaves_while_its_item_is_decoded_leaves_no_request_behind(engine: Engine) -> None:
+    form = SoundFormat("audio/pcmu", 8000)
+    line = engine.pool.admission.lines["tones-stt"]
+
+    async def scene() -> int:
+        driver = InputDriver(engine.recognition, engine.registry.defaults.stt_model, lambda report: [])
+        running = asyncio.create_task(driver.run())
+        driver.put(HearItem("a", bytes(600 * 8000), form, EARS))
+        await eventually(lambda: line.under_way > 0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await asyncio.sleep(0)  # what was cancelled ends
+        return line.under_way
+
+    assert asyncio.run(scene()) == 0
+
+
 def test_minutes_of_sound_at_once_do_not_hold_the_event_loop(engine: Engine) -> None:
     data = to_pcm16(silence(300, 24_000))
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
-        await engine.detector()
+        await engine.recognition.detector()
         hearing.put(Tune(PCM, TurnRules()))
         hearing.put(Hear(data))
         loop, longest = asyncio.get_running_loop(), 0.0
@@ -246,7 +263,7 @@ def turns_of(engine: Engine, clip: Audio, hears: TranscriptionSettings) -> list[
 
     async def scene() -> list[Report]:
         reports: list[Report] = []
-        driver = InputDriver(engine, session_of_turns(hears, reports))
+        driver = InputDriver(engine.recognition, engine.registry.defaults.stt_model, session_of_turns(hears, reports))
         running = asyncio.create_task(driver.run())
         driver.put(Tune(PCM, TurnRules(silence_duration_ms=200)), Hear(wire(clip)))
         await driver.settled()

@@ -22,11 +22,12 @@ from open_speech.api.realtime.effects import (
 from open_speech.api.realtime.response_driver import Speaker
 from open_speech.api.realtime.sound import decoded
 from open_speech.audio import concat, resample
-from open_speech.backends import STT_RATE, TranscribeOptions
+from open_speech.backends import STT_RATE
 from open_speech.codecs import wav_bytes
 from open_speech.config import Settings
 from open_speech.dialogue.llm import LanguageModel
 from open_speech.engine import Engine
+from open_speech.recognition.request import RecognitionRequest
 from runners.wiring.engine import local_engine
 from tests.language_model import KEY, USAGE, LanguageModelServer
 from tests.waiting import PATIENCE_S
@@ -67,7 +68,7 @@ def told(
         async def room() -> None:
             await asyncio.sleep(0)
 
-        speaker = Speaker(engine, llm, report=report, room=room)
+        speaker = Speaker(engine.synthesis, engine.registry.defaults.tts_model, llm, report=report, room=room)
         speaker.respond(effect)
         try:
             await asyncio.wait_for(over.wait(), PATIENCE_S)
@@ -91,7 +92,7 @@ def listened(engine: Engine, reports: list[Report], form: SoundFormat = PCM) -> 
     sound = decoded(b"".join(report.data for report in reports if isinstance(report, ResponseAudio)), form)
 
     async def heard() -> str:
-        return (await engine.transcribe(wav_bytes(resample(sound, STT_RATE)), "tones/listen", TranscribeOptions())).text
+        return (await engine.recognition.transcribe(wav_bytes(resample(sound, STT_RATE)), RecognitionRequest("tones/listen"))).text
 
     return asyncio.run(heard())
 
@@ -209,7 +210,7 @@ def test_nothing_is_made_after_the_end(engine: Engine) -> None:
 
         async def room() -> None: ...
 
-        speaker = Speaker(engine, None, report=reports.append, room=room)
+        speaker = Speaker(engine.synthesis, engine.registry.defaults.tts_model, None, report=reports.append, room=room)
         speaker.respond(asked(SpeakText(TEXT)))
         await speaker.aclose()
         speaker.respond(asked(SpeakText(TEXT)))

@@ -21,12 +21,11 @@ from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.config import Settings
 from open_speech.dispatch.client import RunnerClient, RunnerGone
 from open_speech.dispatch.frames import END, SpeakCall, audio_frame
-from open_speech.engine import Engine
-from open_speech.engine_options import EngineLimits
 from open_speech.registry import Defaults, Registry
 from runners.wiring.engine import local_engine
 from runners.wiring.factories import speech_model
 from runners.wiring.wyoming_service import service_of
+from tests.engines import engine_over
 from tests.fake_runner import FakeRunner
 
 Opened = Callable[..., AbstractAsyncContextManager[int]]
@@ -87,8 +86,7 @@ def speaking(mouth: Mouth, tones_settings: Settings) -> Service:
     backend = BackendEntry("mouth", Task.TTS, "x:X", (), "", "MIT", piece_chars=60)
     model = ModelEntry("mouth", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("ann", "en"),), default_voice="ann")
     registry = Registry([backend], [model], {"mouth": "process"}, Defaults("ear", "mouth", "ann"))
-    limits = EngineLimits(max_audio_s=60, max_queue=8, max_text_chars=100_000)
     clients = {"mouth": RunnerClient("mouth", mouth, deadline_s=30)}
-    engine = Engine(registry, clients, limits, speech=speech_model(tones_settings))
-    offer = Offer(engine.casting, is_here=lambda entry: True, streams=lambda entry: True)
+    engine = engine_over(registry, clients, detector=speech_model(tones_settings), max_text_chars=100_000)
+    offer = Offer(engine.voices, is_here=lambda entry: True, streams=lambda entry: True)
     return Service(engine, offer, Rules(idle_s=30, longest_s=60, vad_threshold=None))

@@ -22,10 +22,9 @@ from open_speech.backends import BackendEntry, ModelEntry, Task
 from open_speech.config import Settings
 from open_speech.dispatch.client import RunnerClient
 from open_speech.dispatch.frames import LoadModel, TranscribeCall
-from open_speech.engine import Engine
-from open_speech.engine_options import EngineLimits
 from open_speech.registry import Defaults, Registry
 from runners.wiring.factories import speech_model
+from tests.engines import engine_over
 from tests.fake_runner import FakeRunner
 from tests.waiting import PATIENCE_S, eventually
 
@@ -56,9 +55,8 @@ def service_with(runner: Waiting, settings: Settings) -> Service:
     model = ModelEntry("ear", "ear", Task.STT, "MIT", ("en",))
     registry = Registry([backend], [model], {"ear": "process"}, Defaults("ear", "mouth", "ann"))
     clients = {"ear": RunnerClient("ear", runner, deadline_s=600)}
-    limits = EngineLimits(max_audio_s=3600, max_queue=8, max_text_chars=100)
-    engine = Engine(registry, clients, limits, speech=speech_model(settings))
-    offer = Offer(engine.casting, is_here=lambda entry: True, streams=lambda entry: True)
+    engine = engine_over(registry, clients, detector=speech_model(settings), max_audio_s=3600)
+    offer = Offer(engine.voices, is_here=lambda entry: True, streams=lambda entry: True)
     return Service(engine, offer, Rules(idle_s=600, longest_s=3600, vad_threshold=None))
 
 

@@ -150,10 +150,10 @@ def test_a_short_phrase_of_real_speech_is_not_taken_for_another_language(
     async def session() -> list[tuple[str, str]]:
         engine = local_engine(Settings(os_models_dir=weights_root, os_offline=True, tts_backends=("tones-tts",)))
         turns = TurnDetector(silence_duration_ms=200)
-        events = InputBuffer(await engine.detector(), turns).hear(Audio(clip.samples[: 9 * STT_RATE], STT_RATE))
+        events = InputBuffer(await engine.recognition.detector(), turns).hear(Audio(clip.samples[: 9 * STT_RATE], STT_RATE))
         starts = [event.at_s for event in events if isinstance(event, Started)]
         stops = [event.at_s for event in events if isinstance(event, Stopped)]
-        ear = await engine.ear("Systran/faster-whisper-base", TranscribeOptions())
+        ear = await engine.recognition.recognizer("Systran/faster-whisper-base", TranscribeOptions())
         heard = []
         for start, stop in zip(starts, stops, strict=False):  # the last one goes on
             said = await ear.hear_finally(Audio(clip.samples[round(start * STT_RATE) : round((stop + 0.3) * STT_RATE)], STT_RATE))

@@ -12,9 +12,11 @@ import pytest
 
 from open_speech import config
 from open_speech.audio import concat
-from open_speech.backends import Task, TranscribeOptions
+from open_speech.backends import Task
 from open_speech.codecs import wav_bytes
 from open_speech.config import SettingsError
+from open_speech.recognition.request import RecognitionRequest
+from open_speech.synthesis.plan import SynthesisRequest
 from runners import catalog
 from runners.catalog.placement import plan
 from runners.wiring import engine as topology
@@ -78,9 +80,9 @@ def test_a_local_engine_speaks_and_hears_without_any_server() -> None:
     )
 
     async def round_trip() -> str:
-        speech = await engine.speak("tts-1", "Hello from the engine.")
+        speech = await engine.synthesis.speak(SynthesisRequest("tts-1", "Hello from the engine."))
         sound = concat([piece async for piece in speech], speech.rate)
-        return (await engine.transcribe(wav_bytes(sound), "whisper-1", TranscribeOptions())).text
+        return (await engine.recognition.transcribe(wav_bytes(sound), RecognitionRequest("whisper-1"))).text
 
     assert asyncio.run(round_trip()) == "Hello from the engine."
 

@@ -8,106 +8,20 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from open_speech.audio import Audio, concat
-from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions, Task, TranscribeOptions, Voice
-from open_speech.codecs import wav_bytes
-from open_speech.dispatch.client import RunnerClient, RunnerGone
-from open_speech.dispatch.frames import END, DiarizeCall, HearCall, SpeakCall, TranscribeCall, audio_frame, heard_frame
-from open_speech.engine import Engine
-from open_speech.engine_options import EngineLimits
-from open_speech.errors import (
-    BackendFailed,
-    InvalidAudio,
-    MissingField,
-    NothingToSpeak,
-    OutOfRange,
-    Overloaded,
-    TextTooLong,
-    UnknownModel,
-    UnknownVoice,
-    WrongTask,
-)  # fmt: skip
-from open_speech.recognition.vad import SpeechModel
-from open_speech.registry import Defaults, Registry
+from open_speech.audio import Audio
+from open_speech.errors import BackendFailed, MissingField, NothingToSpeak, OutOfRange, TextTooLong, UnknownModel, UnknownVoice, WrongTask
+from open_speech.synthesis.plan import SynthesisRequest
 from open_speech.synthesis.stream import SpeechStream
 from open_speech.text.pronunciation import Pronunciation
-from open_speech.transcript import Segment, TranscriptInfo
-from tests.fake_runner import FakeRunner
+from tests.engines import RATE, Runner, engine, hear
 from tests.waiting import PATIENCE_S, eventually
-
-RATE = 24_000
-MOUTH = BackendEntry("mouth", Task.TTS, "x:X", (), "", "MIT", speed_range=(0.5, 2.0), piece_chars=60, openai_voices={"alloy": "ann"})
-EAR = BackendEntry("ear", Task.STT, "x:X", (), "", "MIT")
-MODELS = [
-    ModelEntry("mouth/one", "mouth", Task.TTS, "MIT", ("en",), voices=(Voice("ann", "en"), Voice("bob", "en")), default_voice="ann"),
-    ModelEntry("ear/one", "ear", Task.STT, "MIT", ("en",)),
-]
-
-
-class Runner(FakeRunner):
-    """A runner whose voice is 0.1 s of sound per piece of text; remembers what it was asked and how it was left."""
-
-    def __init__(self, delay_s: float = 0.0) -> None:
-        self.delay_s = delay_s
-        self.asked: list[tuple[str, SpeechOptions]] = []
-        self.heard_s: list[float] = []
-        self.options: list[TranscribeOptions] = []
-        self.abandoned = 0
-
-    async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
-        self.asked.append(call.unpack())
-        finished = False
-        try:
-            if "boom" in call.text:
-                raise RunnerGone("boom")
-            await asyncio.sleep(self.delay_s)
-            yield audio_frame(Audio(np.full(RATE // 10, 0.25, np.float32), RATE)).encode()
-            finished = True
-            yield END.encode()
-        finally:
-            self.abandoned += not finished
-
-    def hear(self, call: HearCall) -> AsyncGenerator[bytes, None]:
-        raise AssertionError("the ear of these tests takes whole files")
-
-    def diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
-        raise AssertionError("nobody asked who spoke")
-
-    async def transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
-        audio, options = call.unpack()
-        self.heard_s.append(audio.seconds)
-        self.options.append(options)
-        await asyncio.sleep(self.delay_s)
-        for item in (TranscriptInfo("en", 1.0, audio.seconds), Segment(0, 1, " heard")):
-            yield heard_frame(item).encode()
-        yield END.encode()
-
-
-def engine(runner: Runner, *, max_queue: int = 8, max_text_chars: int = 4096, pronunciation: Pronunciation | None = None) -> Engine:
-    served = {"mouth": "process", "ear": "process"}
-    registry = Registry([MOUTH, EAR], MODELS, served, Defaults("ear/one", "mouth/one", "ann"))
-    clients = {name: RunnerClient(name, runner, deadline_s=5) for name in served}
-    limits = EngineLimits(max_audio_s=60, max_queue=max_queue, max_text_chars=max_text_chars)
-    return Engine(registry, clients, limits, speech=no_detector, pronunciation=pronunciation)
-
-
-def no_detector() -> SpeechModel:
-    raise AssertionError("whole files are not cut")
-
-
-async def hear(speech: SpeechStream) -> Audio:
-    return concat([piece async for piece in speech], speech.rate)
 
 
 def speak(runner: Runner, text: str, **options: Any) -> Audio:
     async def run() -> Audio:
-        return await hear(await engine(runner).speak("tts-1", text, **options))
+        return await hear(await engine(runner).synthesis.speak(SynthesisRequest("tts-1", text, **options)))
 
     return asyncio.run(run())
-
-
-def upload(seconds: float) -> bytes:
-    return wav_bytes(Audio(np.zeros(round(seconds * 8000), np.float32), 8000))
 
 
 SENTENCES = "This is the first sentence of all. Here the second one follows it. And a third one ends the text."
@@ -153,33 +67,34 @@ def test_a_bad_speech_request_names_its_field_and_reaches_no_runner(request_: di
     runner = Runner()
     wanted = {"model": "tts-1", "text": "Hello."} | request_
     with pytest.raises(error) as caught:
-        asyncio.run(engine(runner).speak(wanted.pop("model"), wanted.pop("text"), **wanted))
+        asyncio.run(engine(runner).synthesis.speak(SynthesisRequest(**wanted)))
     assert getattr(caught.value, "param", None) == param
     assert runner.asked == []
 
 
 def test_a_failure_before_the_first_sound_is_raised_by_speak_itself() -> None:
-    with pytest.raises(Exception, match="started again"):
-        asyncio.run(engine(Runner()).speak("tts-1", "boom"))
+    with pytest.raises(Exception, match="being restarted"):
+        asyncio.run(engine(Runner()).synthesis.speak(SynthesisRequest("tts-1", "boom")))
 
 
 def test_a_failure_after_the_first_sound_ends_the_stream_as_an_error() -> None:
     heard: list[Audio] = []
 
     async def run() -> None:
-        async for piece in await engine(Runner()).speak("tts-1", SENTENCES + " boom"):
+        async for piece in await engine(Runner()).synthesis.speak(SynthesisRequest("tts-1", SENTENCES + " boom")):
             heard.append(piece)
 
-    with pytest.raises(Exception, match="started again"):
+    with pytest.raises(Exception, match="being restarted"):
         asyncio.run(run())
     assert heard
 
 
 def test_a_slow_listener_holds_the_synthesis_back() -> None:
     runner = Runner()
+    text = " ".join(f"This is sentence number {n} of many." for n in range(50))
 
     async def run() -> int:
-        speech = await engine(runner).speak("tts-1", " ".join(f"This is sentence number {n} of many." for n in range(50)))
+        speech = await engine(runner).synthesis.speak(SynthesisRequest("tts-1", text))
         await asyncio.sleep(0.2)
         asked = len(runner.asked)
         await speech.aclose()
@@ -192,7 +107,7 @@ def test_the_next_sentence_is_made_while_the_last_is_listened_to() -> None:
     runner = Runner()
 
     async def run() -> None:
-        speech = await engine(runner).speak("tts-1", SENTENCES)
+        speech = await engine(runner).synthesis.speak(SynthesisRequest("tts-1", SENTENCES))
         await eventually(lambda: len(runner.asked) >= 2)
         await speech.aclose()
 
@@ -203,7 +118,7 @@ def test_a_listener_who_leaves_stops_the_synthesis() -> None:
     runner = Runner(delay_s=0.5)
 
     async def run() -> None:
-        speech = await engine(runner).speak("tts-1", SENTENCES)
+        speech = await engine(runner).synthesis.speak(SynthesisRequest("tts-1", SENTENCES))
         await eventually(lambda: len(runner.asked) == 2)
         await speech.aclose()
         await speech.aclose()
@@ -263,7 +178,11 @@ def test_numbers_are_put_into_words_and_the_dictionary_goes_first(tmp_path: Path
     runner = Runner()
 
     async def run() -> None:
-        await hear(await engine(runner, pronunciation=Pronunciation(tmp_path / "words.yaml")).speak("tts-1", "SQL cost $5."))
+        await hear(
+            await engine(runner, pronunciation=Pronunciation(tmp_path / "words.yaml")).synthesis.speak(
+                SynthesisRequest("tts-1", "SQL cost $5.")
+            )
+        )
 
     asyncio.run(run())
     assert runner.asked[0][0] == "two quills cost five dollars."
@@ -274,7 +193,7 @@ def test_a_long_text_is_spoken_piece_by_piece() -> None:
     text = "This is one of the many sentences here. " * 2500
 
     async def run() -> int:
-        speech = await engine(runner).speak("tts-1", text, long=True)
+        speech = await engine(runner).synthesis.speak(SynthesisRequest("tts-1", text, is_long=True))
         asked = len(runner.asked)
         assert sum([1 async for _ in speech]) == len(runner.asked)
         return asked
@@ -295,7 +214,7 @@ def test_a_text_is_spoken_while_it_is_written() -> None:
             await more.wait()
             yield "next one is [voice:bob]not."
 
-        speech = await engine(runner).speak_stream("tts-1", fragments())
+        speech = await engine(runner).synthesis.speak_stream(SynthesisRequest("tts-1"), fragments())
         await anext(speech)
         before = len(runner.asked)
         more.set()
@@ -319,7 +238,7 @@ def test_a_flush_speaks_what_is_there() -> None:
             yield None
             await never.wait()
 
-        speech = await engine(runner).speak_stream("tts-1", fragments())
+        speech = await engine(runner).synthesis.speak_stream(SynthesisRequest("tts-1"), fragments())
         assert [cue.text for cue in speech.cues] == ["Half a"]
         await speech.aclose()
 
@@ -331,50 +250,4 @@ def test_a_stream_that_ends_without_a_word_is_refused() -> None:
         yield " \n"
 
     with pytest.raises(NothingToSpeak):
-        asyncio.run(engine(Runner()).speak_stream("tts-1", fragments()))
-
-
-def test_an_upload_is_decoded_and_transcribed_at_the_recogniser_s_rate() -> None:
-    runner = Runner()
-    transcript = asyncio.run(engine(runner).transcribe(upload(0.5), "whisper-1", TranscribeOptions()))
-    assert transcript.text == "heard"
-    assert runner.heard_s == [pytest.approx(0.5, abs=0.01)]
-
-
-def test_what_is_not_audio_is_refused_and_reaches_no_runner() -> None:
-    runner = Runner()
-    with pytest.raises(InvalidAudio):
-        asyncio.run(engine(runner).transcribe(b"this is text", "whisper-1", TranscribeOptions()))
-    assert runner.heard_s == []
-
-
-def test_more_work_than_the_queue_holds_is_refused_at_once() -> None:
-    async def run() -> list[object]:
-        busy = engine(Runner(delay_s=0.1), max_queue=2)
-        calls = (busy.transcribe(upload(0.1), "whisper-1", TranscribeOptions()) for _ in range(5))
-        return list(await asyncio.gather(*calls, return_exceptions=True))
-
-    results = asyncio.run(run())
-    refused = [r for r in results if isinstance(r, Overloaded)]
-    assert len(refused) == 3
-    assert refused[0].retry_after_s
-
-
-def test_the_queue_is_free_again_afterwards() -> None:
-    async def run() -> str:
-        busy = engine(Runner(), max_queue=1)
-        for _ in range(3):
-            await hear(await busy.speak("tts-1", "Hello."))
-            transcript = await busy.transcribe(upload(0.1), "whisper-1", TranscribeOptions())
-        return transcript.text
-
-    assert asyncio.run(run()) == "heard"
-
-
-def test_ready_means_that_every_task_has_a_runner_that_answers() -> None:
-    class Dead(Runner):
-        async def status(self, question: object) -> dict[str, Any]:
-            raise RunnerGone("dead")
-
-    assert asyncio.run(engine(Runner()).is_ready()) is True
-    assert asyncio.run(engine(Dead()).is_ready()) is False
+        asyncio.run(engine(Runner()).synthesis.speak_stream(SynthesisRequest("tts-1"), fragments()))

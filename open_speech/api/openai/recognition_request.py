@@ -1,0 +1,25 @@
+"""A checked body of a transcription or translation -> what recognition is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from open_speech.api.openai.known_speakers import diarization
+from open_speech.api.openai.transcription_request import TranscriptionRequest, TranslationRequest
+from open_speech.backends import Task
+from open_speech.config import Settings
+from open_speech.dispatch.pool import RunnerPool
+from open_speech.recognition.request import RecognitionRequest
+
+
+async def recognition_request(body: TranscriptionRequest | TranslationRequest, pool: RunnerPool, settings: Settings) -> RecognitionRequest:
+    """Convert the body of a request. Raises InvalidRequest's children naming the field, and what RunnerPool.usable does."""
+    times_words = (await pool.usable(body.model, Task.STT)).word_times
+    if isinstance(body, TranscriptionRequest):
+        options, diarize = body.options(settings.vad), await diarization(body)
+    else:
+        options, diarize = body.options(), None
+    # Neither needs the times of words, but both are exact with them: where a subtitle is divided, and where one speaker ends.
+    gains = diarize is not None or (body.shape is not None and body.response_format in ("srt", "vtt"))
+    options = replace(options, word_times=options.word_times or (gains and times_words))
+    return RecognitionRequest(body.model, options, diarize, body.cleaning(settings), channels=body.channel_mode)

@@ -1,0 +1,69 @@
+"""A speech as an encoded file: as it is synthesized, or from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar
+
+from open_speech.audio import Audio
+from open_speech.codecs import PCM_RATE, encode_stream
+from open_speech.codecs.wav import with_true_sizes
+from open_speech.config.types import AudioFormat
+from open_speech.synthesis.cache import Answer
+from open_speech.synthesis.plan import SpeechPlan
+from open_speech.synthesis.stream import SpeechStream
+
+_CHUNK_BYTES = 1 << 15
+"""Bytes of one chunk of a cached speech."""
+
+
+class Monitor(Protocol):
+    """Follows a speech while it is encoded: for progress, captions and its duration."""
+
+    seconds: float
+    """Duration of the audio so far."""
+
+    def over(self, speech: SpeechStream) -> AsyncGenerator[Audio, None]:
+        """Pass on the audio of the speech."""
+
+
+M = TypeVar("M", bound=Monitor)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition(Generic[M]):
+    """One speech, encoded."""
+
+    audio: AsyncGenerator[bytes, None]
+    """Chunks that joined are one file. Closing it stops the synthesis."""
+    monitor: M
+    plan: SpeechPlan
+    cache: Literal["HIT", "MISS"] | None = None
+    """None: this speech is not cached."""
+    stored: bytes | None = None
+    """The whole file, where the cache had it; a WAV states its true length."""
+
+
+async def encoded(
+    perform: Callable[[SpeechPlan], Awaitable[SpeechStream]], plan: SpeechPlan, form: AudioFormat, monitor: Monitor
+) -> AsyncGenerator[bytes, None]:
+    """Have a plan performed, and encode the speech while it is synthesized. Raises SpeechError's children."""
+    stream = await perform(plan)
+    async with aclosing(stream):
+        async with aclosing(encode_stream(monitor.over(stream), form, stream.rate, pcm_rate=plan.finish.rate or PCM_RATE)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+def from_cache(answer: Answer, plan: SpeechPlan, monitor: M) -> Rendition[M]:
+    """Return a speech that the cache had."""
+    monitor.seconds = answer.seconds
+    data = with_true_sizes(answer.data, len(answer.data))
+    return Rendition(_chunks(data), monitor, plan, "HIT", data)
+
+
+async def _chunks(data: bytes) -> AsyncGenerator[bytes, None]:
+    for start in range(0, len(data), _CHUNK_BYTES):
+        yield data[start : start + _CHUNK_BYTES]

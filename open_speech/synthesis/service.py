@@ -1,0 +1,183 @@
+"""Text to speech, the one path from every API: a whole text, a text that is still being written, or an encoded file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from open_speech.audio import Audio
+from open_speech.backends import ModelEntry, SpeechOptions, Task
+from open_speech.config.types import AudioFormat
+from open_speech.dispatch.admission import Ticket
+from open_speech.dispatch.frames import FILE, LIVE
+from open_speech.dispatch.pool import RunnerPool
+from open_speech.errors import MissingField, OutOfRange, TextTooLong
+from open_speech.metrics.meter import Meter
+from open_speech.registry import UNHEARD_RATE
+from open_speech.synthesis.cache import Place, SpeechCache
+from open_speech.synthesis.legibility import Legibility
+from open_speech.synthesis.pipeline import Chunking, Part, Piece, Sound, Synthesize, one_by_one, parts_of, silent_without_words, tagged
+from open_speech.synthesis.plan import MAX_RATE, MIN_RATE, SpeechPlan, SynthesisDefaults, SynthesisRequest
+from open_speech.synthesis.postprocess import Finish, polished, prepared
+from open_speech.synthesis.prosody import ProsodyResolver
+from open_speech.synthesis.rendering import Monitor, Rendition, encoded, from_cache
+from open_speech.synthesis.stream import Cue, SpeechStream
+from open_speech.text import ssml
+from open_speech.text.pronunciation import Pronunciation, as_said
+from open_speech.text.steps import Flush, Say, Step, steps_of
+from open_speech.voices import ResolvedVoice, VoiceResolver
+
+FIRST_PIECE_CHARS = 80
+"""Maximum characters of the first piece of a text, where a clause ends in time: the audio should start soon."""
+LONGEST_TEXT_CHARS = 1_000_000
+"""Maximum characters of a text that `is_long`."""
+LONG_TEXT_CHARS = 20_000
+"""Longer texts are parsed off the event loop."""
+
+M = TypeVar("M", bound=Monitor)
+
+
+class Synthesis:
+    """Speaks text with whichever backends this server runs."""
+
+    def __init__(  # noqa: PLR0913 - one keyword for each part that a server may have or not
+        self,
+        pool: RunnerPool,
+        defaults: SynthesisDefaults,
+        *,
+        voices: VoiceResolver,
+        cache: SpeechCache | None = None,
+        pronunciation: Pronunciation | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        """Without `cache` all speech is synthesized anew; without `pronunciation` no word has a pronunciation of its own."""
+        self.cache = cache
+        self.pronunciation = pronunciation or Pronunciation()
+        self._pool = pool
+        self._defaults = defaults
+        self._voices = voices
+        self._meter = meter or Meter()
+
+    async def speak(self, request: SynthesisRequest) -> SpeechStream:
+        """Speak a text. The first audio is there when this returns, so errors are raised first.
+
+        The text may hold tags (text/steps.py), or be SSML. Raises SpeechError's children, each naming the invalid field.
+        """
+        return await self.perform(await self.plan(request))
+
+    async def plan(self, request: SynthesisRequest) -> SpeechPlan:
+        """Decide how a text is spoken, without speaking it; raises what `speak` does, except for errors of the synthesis itself."""
+        plan, legibility = await self._empty_plan(request)
+        limit = LONGEST_TEXT_CHARS if request.is_long else self._defaults.max_text_chars
+        steps = legibility.steps(await self._steps(request, plan, limit))
+        for step in {replace(step, text="") for step in steps if isinstance(step, Say)}:
+            plan.prosody.delivery(step)  # an error in the middle of the text is raised before its first audio as well
+        return replace(plan, steps=steps)
+
+    async def perform(self, plan: SpeechPlan) -> SpeechStream:
+        """Speak what was planned; returns with the first audio. Raises SpeechError's children."""
+        return await self._perform(plan, one_by_one(plan.steps))
+
+    async def render(
+        self, request: SynthesisRequest, form: AudioFormat, monitor: Callable[[ResolvedVoice], M], *, reuse: bool = True
+    ) -> Rendition[M]:
+        """Speak a text as a file in `form`; the synthesis begins when the first chunk is read.
+
+        `monitor` returns what follows the speech of a voice. With `reuse` the whole file is read from the cache if it is there, and
+        stored there at the end. Raises what `plan` does; the chunks raise what `perform` does.
+        """
+        plan = await self.plan(request)
+        follows = monitor(plan.voice)
+        place = await self._place(plan, form) if reuse else None
+        stored = None if place is None else await place.find()
+        if stored is not None:
+            return from_cache(stored, plan, follows)
+        audio = encoded(self.perform, plan, form, follows)
+        if place is None:
+            return Rendition(audio, follows, plan)
+        return Rendition(place.keeping(audio, lambda: follows.seconds), follows, plan, "MISS")
+
+    async def speak_stream(self, request: SynthesisRequest, fragments: AsyncIterator[str | None]) -> SpeechStream:
+        """Speak a text while it is written: each sentence as soon as it is complete; returns with the first audio.
+
+        The text may be split anywhere, even within tags; None speaks the text so far. Closing the speech does not close the iterator.
+        Raises as `speak`.
+        """
+        plan, legibility = await self._empty_plan(replace(request, is_live=True))
+        steps = tagged(fragments, phonemes=self._pool.backend(plan.voice.model).phonemes)
+        return await self._perform(plan, legibility.stream(steps))
+
+    async def _empty_plan(self, request: SynthesisRequest) -> tuple[SpeechPlan, Legibility]:
+        """Plan everything but the text. The legibility fills the warnings of the plan."""
+        voice = await self._voices.role(request.model, request.voice, request.voice_options, speed=request.speed, language=request.language)
+        prosody = await self._prosody(voice)
+        others = self._pool.registry.models(Task.TTS)
+        legibility = Legibility(voice.model, prosody.speaker, others, scripts=self._defaults.other_scripts)
+        finish = self._finish(request.rate)
+        return SpeechPlan(voice, prosody, (), finish, request.cache, request.is_live, legibility.warnings), legibility
+
+    async def _steps(self, request: SynthesisRequest, plan: SpeechPlan, limit: int) -> list[Step]:
+        text, kind = request.text, request.input_type
+        if not text.strip():
+            raise MissingField("input must not be empty.", param="input")
+        if len(text) > limit:
+            raise TextTooLong(f"input has {len(text)} characters; the limit is {limit}.", param="input")
+        phonemes = self._pool.backend(plan.voice.model).phonemes
+        parse = partial(steps_of, phonemes=phonemes)
+        if kind == "ssml" or (kind is None and ssml.is_ssml(text)):
+            parse = partial(ssml.steps_of, phonemes=phonemes, language=plan.prosody.language)
+        return parse(text) if len(text) < LONG_TEXT_CHARS else await asyncio.to_thread(parse, text)
+
+    async def _prosody(self, voice: ResolvedVoice) -> ProsodyResolver:
+        rules = await self.pronunciation.rules()
+        speed = self._defaults.speed if voice.speed is None else voice.speed
+        options = SpeechOptions(voice.voice, speed, voice.language, voice.reference, voice.design, voice.instructions)
+        backend = self._pool.backend(voice.model)
+        resolve, rewrite = partial(self._voices.voice, voice.model), partial(as_said, rules, backend.phonemes)
+        return ProsodyResolver(voice.model, backend, options, voice=resolve, rewrite=rewrite)
+
+    def _finish(self, rate: int | None) -> Finish:
+        if rate is not None and not MIN_RATE <= rate <= MAX_RATE:
+            raise OutOfRange(f"sample_rate must be between {MIN_RATE} and {MAX_RATE}.", param="sample_rate")
+        return replace(self._defaults.finish, rate=rate)
+
+    async def _place(self, plan: SpeechPlan, form: AudioFormat) -> Place | None:
+        """Return where the cache has the whole speech in a format, or will have it; None if it is not to be cached."""
+        if self.cache is None or not plan.is_cached:
+            return None
+        chunking = self._chunking(plan)
+        parts = await asyncio.to_thread(lambda: [part for step in (*plan.steps, Flush()) for part in chunking.feed(step)])
+        options = [part.delivery.options for part in parts if isinstance(part, Piece)]
+        return await self.cache.place(plan.voice.model, options, form, plan.finish, parts)
+
+    def _chunking(self, plan: SpeechPlan) -> Chunking:
+        backend = self._pool.backend(plan.voice.model)
+        return Chunking(plan.prosody.delivery, FIRST_PIECE_CHARS, backend.piece_chars, backend.breath_chars)
+
+    async def _perform(self, plan: SpeechPlan, steps: AsyncGenerator[Step, None]) -> SpeechStream:
+        cues: list[Cue] = []
+        parts = parts_of(self._meter.read(plan.voice.model.id, steps), self._chunking(plan))
+        return await SpeechStream.begin(self._audio(plan, parts, cues), cues, plan.warnings)
+
+    async def _audio(self, plan: SpeechPlan, parts: AsyncGenerator[Part, None], cues: list[Cue]) -> AsyncGenerator[Audio, None]:
+        entry, finish = plan.voice.model, plan.finish
+        with self._pool.admission.ticket(entry.backend, live=plan.is_live) as ticket:
+            synthesize = self._synthesize(entry, ticket, LIVE if plan.is_live else FILE)
+            if self.cache is not None and plan.is_cached:
+                synthesize = self.cache.recalled(entry, synthesize)
+            pieces = Sound(prepared(synthesize, finish), cues)
+            spoken = polished(pieces.of(parts), finish)
+            if not plan.is_live:
+                spoken = silent_without_words(spoken, pieces, finish.rate or entry.sample_rate or UNHEARD_RATE)
+            async with aclosing(self._meter.spoken(entry.id, spoken)) as made:
+                async for audio in made:
+                    ticket.answered()
+                    yield audio
+
+    def _synthesize(self, entry: ModelEntry, ticket: Ticket, urgency: int) -> Synthesize:
+        runner = self._pool.client(entry)
+        return lambda text, options: runner.synthesize(entry.id, text, options, urgency=urgency, patience_s=ticket.patience_s())
