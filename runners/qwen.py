@@ -92,7 +92,7 @@ class Qwen:
         self.check(text, options)
         return self._one(Utterance(text, options))
 
-    def speak(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
+    def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
         """Speak pieces together: one sound each, or the error that `check` raises."""
         results: dict[int, Audio | SpeechError] = {}
         # A made-up voice is alike from sentence to sentence only if its own seed was set before it: one description, one call.
@@ -133,7 +133,7 @@ class Qwen:
             raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
 
     def _one(self, utterance: Utterance) -> Iterator[Audio]:
-        (sound,) = self.speak([utterance])
+        (sound,) = self.synthesize_batch([utterance])
         if isinstance(sound, SpeechError):
             raise sound
         yield sound

@@ -56,7 +56,7 @@ from open_speech.dispatch.frames import (
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.registry import Registry
 from open_speech.weights import Store
-from runners.host.batching import SECONDS_PER_CHAR, Ask, Batches, SameModel, speak_batch, transcribe_batch
+from runners.host.batching import SECONDS_PER_CHAR, Ask, Batches, SameModel, synthesize_batch, transcribe_batch
 from runners.host.call_queue import CallQueue, give_up_after
 from runners.host.device import has_cuda
 from runners.host.memory import Aftercare, resident_bytes
@@ -120,7 +120,7 @@ class Host:
         self._options = options
         self._line = CallQueue(threads)
         self._batches: Batches[Window, WindowResult | SpeechError] = Batches(transcribe_batch, size=max(1, batch), workers=threads)
-        self._utterances: Batches[Utterance, Audio | SpeechError] = Batches(speak_batch, size=max(1, batch), workers=threads)
+        self._utterances: Batches[Utterance, Audio | SpeechError] = Batches(synthesize_batch, size=max(1, batch), workers=threads)
         self._many = batch > 0
         self._residency: Residency[Backend] = Residency(self._load, ttl_s=options.ttl_s, limit=options.limit, clock=time.monotonic)
         self._loads: dict[str, asyncio.Future[None]] = {}

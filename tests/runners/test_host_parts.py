@@ -48,7 +48,7 @@ class Toy:
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
         raise AssertionError("its pieces are spoken together")
 
-    def speak(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
+    def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
         self.batches.append(len(utterances))
         self.go_on.wait(PATIENCE_S)
         sound = Audio(np.full(1, self.own["loudness"], np.float32), 24_000)

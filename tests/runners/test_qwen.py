@@ -216,18 +216,20 @@ def test_each_kind_of_checkpoint_speaks(checkpoint: Callable[[str], Qwen], kind:
 @pytest.mark.parametrize("kind", KINDS)
 def test_pieces_spoken_together_are_one_sound_each_and_a_wrong_one_fails_alone(checkpoint: Callable[[str], Qwen], kind: str) -> None:
     texts = ["Good morning.", "😀", "And good night."]
-    results = checkpoint(kind).speak([Utterance(text, HOW[kind]) for text in texts])
+    results = checkpoint(kind).synthesize_batch([Utterance(text, HOW[kind]) for text in texts])
     assert [type(result) for result in results] == [Audio, NothingToSpeak, Audio]
 
 
 def test_every_speaker_of_the_catalog_speaks(checkpoint: Callable[[str], Qwen]) -> None:
-    results = checkpoint("custom_voice").speak([Utterance("Hi.", SpeechOptions(voice.id)) for voice in BIG.voices])
+    results = checkpoint("custom_voice").synthesize_batch([Utterance("Hi.", SpeechOptions(voice.id)) for voice in BIG.voices])
     assert all(isinstance(result, Audio) for result in results)
 
 
 def test_every_language_of_the_catalog_is_spoken(checkpoint: Callable[[str], Qwen]) -> None:
     assert set(LANGUAGES) == set(BIG.languages)
-    results = checkpoint("base").speak([Utterance("Hi.", SpeechOptions("", language=code, reference=SPOKEN)) for code in BIG.languages])
+    results = checkpoint("base").synthesize_batch(
+        [Utterance("Hi.", SpeechOptions("", language=code, reference=SPOKEN)) for code in BIG.languages]
+    )
     assert all(isinstance(result, Audio) for result in results)
 
 
@@ -240,7 +242,7 @@ def test_one_description_gives_the_same_speech_again(checkpoint: Callable[[str],
     design = checkpoint("voice_design")
     once, again = (next(design.synthesize("Good morning.", MADE_UP)) for _ in range(2))
     np.testing.assert_array_equal(once.samples, again.samples)
-    many = design.speak([Utterance("Hi.", SpeechOptions("", design=name)) for name in ("an old man", "a child", "an old man")])
+    many = design.synthesize_batch([Utterance("Hi.", SpeechOptions("", design=name)) for name in ("an old man", "a child", "an old man")])
     assert all(isinstance(result, Audio) for result in many)
 
 
