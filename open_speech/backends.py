@@ -303,7 +303,7 @@ class Setup:
     compute_type: str = "auto"
     """CTranslate2's name (`int8`, `float16`, …) or `auto`; other engines ignore it."""
     threads: int = 0
-    own: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     """The values of the settings that the backend's entry names in `settings`, and of the `variables` that are set, by their names."""
 
 

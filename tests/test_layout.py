@@ -149,7 +149,8 @@ dialogue
 api.openai api.health api.metrics
 api.whisper_asr api.jobs api.live_speech api.live_transcription api.realtime api.wyoming api.management
 app
-runners.catalog runners.support
+runners.support
+runners.catalog
 runners.host
 runners.wiring
 runners

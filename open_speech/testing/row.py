@@ -54,19 +54,19 @@ class CatalogRow:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def own(cls, row: Row) -> Mapping[str, Any]:
-        """The values of the backend's own settings and variables, from the environment."""
+    def backend_settings(cls, row: Row) -> Mapping[str, Any]:
+        """The values of the backend's settings and variables, from the environment."""
         settings = config.load()
         return {name: getattr(settings, name) for name in row.backend.settings} | config.variables(row.backend.variables)
 
     @pytest.fixture(scope="class")
     @classmethod
-    def backend(cls, row: Row, models_dir: Path, own: Mapping[str, Any]) -> Any:
+    def backend(cls, row: Row, models_dir: Path, backend_settings: Mapping[str, Any]) -> Any:
         """The backend with the model, loaded once; skipped, with the reason, where it is not installed or has no weights."""
-        return load(row, models_dir, own)
+        return load(row, models_dir, backend_settings)
 
 
-def load(row: Row, models_dir: Path, own: Mapping[str, Any] | None = None) -> Any:
+def load(row: Row, models_dir: Path, backend_settings: Mapping[str, Any] | None = None) -> Any:
     """Build and load the backend of a row on the CPU with two threads, or skip the test."""
     missing = [name for name in row.backend.requires if importlib.util.find_spec(name) is None]
     missing += [name for name in row.backend.programs if shutil.which(name) is None]
@@ -76,7 +76,7 @@ def load(row: Row, models_dir: Path, own: Mapping[str, Any] | None = None) -> An
     if not store.is_complete(part):
         pytest.skip(f"{row.model.id} is not in the models folder: open-speech models pull {row.model.id}")
     module, _, name = row.backend.target.partition(":")
-    setup = Setup(part, store.folder(part), device="cpu", threads=2, own=own or {})
+    setup = Setup(part, store.folder(part), device="cpu", threads=2, settings=backend_settings or {})
     instance = getattr(importlib.import_module(module), name)(setup)
     instance.load()
     return instance

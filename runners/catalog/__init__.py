@@ -18,6 +18,14 @@ from open_speech.model_rows import read_models
 from open_speech.plugins import PluginReport, loading
 from open_speech.plugins.joining import join
 from open_speech.plugins.values import Joined
+from runners.support.backend_options import (
+    FishOptions,
+    QwenOptions,
+    UpstreamSttOptions,
+    UpstreamTtsOptions,
+    WyomingSttOptions,
+    WyomingTtsOptions,
+)
 
 MODELS_FOLDER = Path(__file__).parent / "models"
 
@@ -126,7 +134,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         licence="Apache-2.0",
         batch=4,
         openai_voices=QWEN_VOICES,
-        settings=("tts_qwen3_device", "tts_qwen3_flash_attn"),
+        settings=QwenOptions.settings(),
     ),
     BackendEntry(
         name="fish",
@@ -135,20 +143,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         requires=(),
         extra="",
         licence="MIT",
-        settings=(
-            "openaudio_api_base",
-            "openaudio_api_key",
-            "openaudio_tts_path",
-            "openaudio_default_format",
-            "openaudio_default_reference_id",
-            "openaudio_default_normalize",
-            "openaudio_chunk_length",
-            "openaudio_latency",
-            "openaudio_temperature",
-            "openaudio_top_p",
-            "openaudio_timeout_seconds",
-            "openaudio_max_retries",
-        ),
+        settings=FishOptions.settings(),
     ),
     BackendEntry(
         name="upstream",
@@ -157,15 +152,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         requires=(),
         extra="",
         licence="MIT",
-        settings=(
-            "stt_upstream_url",
-            "stt_upstream_api_key",
-            "stt_upstream_dialect",
-            "stt_upstream_models",
-            "stt_upstream_streaming_models",
-            "stt_upstream_timeout_s",
-            "stt_upstream_max_retries",
-        ),
+        settings=UpstreamSttOptions.settings(),
         prefix="upstream/",
         offers="runners.support.upstream_discovery:listening_offers",
         calls=16,
@@ -179,15 +166,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         licence="MIT",
         speed_range=(0.25, 4.0),
         piece_chars=1000,  # it cuts into sentences itself, and a call that is left ends there, too
-        settings=(
-            "tts_upstream_url",
-            "tts_upstream_api_key",
-            "tts_upstream_dialect",
-            "tts_upstream_models",
-            "tts_upstream_voices",
-            "tts_upstream_timeout_s",
-            "tts_upstream_max_retries",
-        ),
+        settings=UpstreamTtsOptions.settings(),
         prefix="upstream/",
         offers="runners.support.upstream_discovery:speaking_offers",
         calls=16,
@@ -199,7 +178,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         requires=("wyoming",),
         extra="",
         licence="MIT",
-        settings=("stt_wyoming_uri", "stt_wyoming_timeout_s", "stt_wyoming_max_retries"),
+        settings=WyomingSttOptions.settings(),
         prefix="wyoming/",
         offers="runners.support.wyoming_discovery:listening_offers",
         calls=8,
@@ -211,7 +190,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         requires=("wyoming",),
         extra="",
         licence="MIT",
-        settings=("tts_wyoming_uri", "tts_wyoming_timeout_s", "tts_wyoming_max_retries"),
+        settings=WyomingTtsOptions.settings(),
         prefix="wyoming/",
         offers="runners.support.wyoming_discovery:speaking_offers",
         calls=8,

@@ -82,7 +82,7 @@ class HostOptions:
     model_threads: int = 0
     ttl_s: float = 300.0
     limit: int = 0
-    own: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     """The settings that are for this backend alone."""
     heartbeat_s: float = 1.0
     """Seconds between progress frames while a model is fetched and loaded: the caller's deadline counts from frame to frame."""
@@ -357,7 +357,12 @@ class Host:
         folder = self._files.bring(entry)
         options = self._options
         setup = Setup(
-            entry, folder, device=options.device, compute_type=options.compute_type, threads=options.model_threads, own=options.own
+            entry,
+            folder,
+            device=options.device,
+            compute_type=options.compute_type,
+            threads=options.model_threads,
+            settings=options.settings,
         )
         backend = self._backend(setup)
         started = time.monotonic()

@@ -185,7 +185,7 @@ def host_options(settings: Settings, backend: str) -> HostOptions:
         model_threads=settings.os_threads,
         ttl_s=settings.os_model_ttl,
         limit=settings.os_max_loaded_models,
-        own=discovery.own_values(entry, settings),
+        settings=discovery.own_values(entry, settings),
     )
 
 

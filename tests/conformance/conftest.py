@@ -40,4 +40,4 @@ def own_values(row: Row, request: pytest.FixtureRequest) -> Mapping[str, Any]:
         return {}
     at = "STT_UPSTREAM_" if row.backend.task is Task.STT else "TTS_UPSTREAM_"
     url = request.getfixturevalue("tones_upstream")
-    return parts.host_options(config.load({at + "URL": url, at + "API_KEY": "sesame"}), row.backend.name).own
+    return parts.host_options(config.load({at + "URL": url, at + "API_KEY": "sesame"}), row.backend.name).settings

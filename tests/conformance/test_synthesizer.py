@@ -30,7 +30,7 @@ class TestSynthesizer(SynthesizerConformance):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def own(cls, row: Row, request: pytest.FixtureRequest) -> Mapping[str, Any]:
+    def backend_settings(cls, row: Row, request: pytest.FixtureRequest) -> Mapping[str, Any]:
         return own_values(row, request)
 
     def _needs_speech(self, row: Row) -> None:

@@ -35,7 +35,7 @@ class TestTranscriber(TranscriberConformance):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def own(cls, row: Row, request: pytest.FixtureRequest) -> Mapping[str, Any]:
+    def backend_settings(cls, row: Row, request: pytest.FixtureRequest) -> Mapping[str, Any]:
         return own_values(row, request)
 
     @pytest.fixture

@@ -47,7 +47,7 @@ registry = parts.registry(settings, {"cloud": "process", "tones-tts": "process"}
 given = [model.id for model in registry.models() if model.backend == "cloud"]
 answered = discovery.ask(registry, settings)
 print(json.dumps({
-    "own": {name: dict(parts.host_options(settings, name).own) for name in ("cloud", "tones-tts")},
+    "own": {name: dict(parts.host_options(settings, name).settings) for name in ("cloud", "tones-tts")},
     "secrets": [s for s in ("cloud", "tones_tts", "tones_stt", "wyoming_door", "open_speech")
                 if "ACME_API_KEY" in handed_over(os.environ, s, settings, stand_in="x")],
     "given": given,

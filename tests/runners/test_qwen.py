@@ -84,7 +84,7 @@ def test_a_server_without_it_says_how_to_run_it() -> None:
 
 def test_its_own_settings_reach_the_backend() -> None:
     settings = config.load({"TTS_QWEN3_DEVICE": "cuda:1", "TTS_QWEN3_FLASH_ATTN": "true"})
-    assert parts.host_options(settings, "qwen").own == {"tts_qwen3_device": "cuda:1", "tts_qwen3_flash_attn": True}
+    assert parts.host_options(settings, "qwen").settings == {"tts_qwen3_device": "cuda:1", "tts_qwen3_flash_attn": True}
 
 
 def test_its_environment_has_what_the_project_needs_but_for_the_hub_library() -> None:
@@ -291,4 +291,4 @@ def test_flash_attention_without_its_package_is_named(checkpoint: Callable[[str]
     checkpoint("base")
     own = {"tts_qwen3_device": "cuda:0", "tts_qwen3_flash_attn": True}
     with pytest.raises(BackendFailed, match="flash-attn"):
-        Qwen(Setup(BIG.parts[2], tiny(tmp_path, "base"), own=own)).load()
+        Qwen(Setup(BIG.parts[2], tiny(tmp_path, "base"), settings=own)).load()
