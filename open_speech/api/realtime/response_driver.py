@@ -21,7 +21,7 @@ from open_speech.api.realtime.effects import (
     SpeakText,
 )
 from open_speech.api.realtime.sound import encoded
-from open_speech.dialogue.completions import Called, Ended, Said
+from open_speech.dialogue.completions import Ended, TextDelta, ToolCallDelta
 from open_speech.dialogue.llm import LanguageModel
 from open_speech.dialogue.verbatim import Verbatim
 from open_speech.errors import BackendFailed, LanguageModelUnavailable, NothingToSpeak, SpeechError
@@ -123,12 +123,12 @@ class Speaker:
             async with aclosing(llm.answer(plan.request)) as pieces:
                 async for piece in pieces:
                     match piece:
-                        case Said(text) if effect.spoken:
+                        case TextDelta(text) if effect.spoken:
                             writing.put(text)
-                        case Said(text):
+                        case TextDelta(text):
                             await self._room()
                             self._report(ResponseText(effect.response_id, text))
-                        case Called():
+                        case ToolCallDelta():
                             self._report(calls.named(effect.response_id, piece))
                         case Ended():
                             ended = piece
@@ -201,7 +201,7 @@ class _Calls:
     def __init__(self) -> None:
         self._known: set[int] = set()
 
-    def named(self, response_id: str, piece: Called) -> ResponseTool:
+    def named(self, response_id: str, piece: ToolCallDelta) -> ResponseTool:
         is_first = piece.index not in self._known
         self._known.add(piece.index)
         call_id = piece.call_id or (f"call_{uuid4().hex[:24]}" if is_first else "")
