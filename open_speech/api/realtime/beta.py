@@ -63,23 +63,23 @@ def to_ga(event: Mapping[str, Any]) -> Event:
 def session_to_ga(flat: Mapping[str, Any]) -> Event:
     """Fold a flat session into today's form."""
     new: Event = {name: flat[name] for name in _SAME if name in flat}
-    heard: Event = {}
-    said: Event = {}
+    input_part: Event = {}
+    output_part: Event = {}
     for old, name in (("input_audio_transcription", "transcription"), ("input_audio_noise_reduction", "noise_reduction")):
         if old in flat:
-            heard[name] = flat[old]
+            input_part[name] = flat[old]
     if "turn_detection" in flat:
-        heard["turn_detection"] = flat["turn_detection"]
+        input_part["turn_detection"] = flat["turn_detection"]
     if flat.get("input_audio_format") is not None:
-        heard["format"] = _format_to_ga(flat["input_audio_format"])
+        input_part["format"] = _format_to_ga(flat["input_audio_format"])
     if flat.get("output_audio_format") is not None:
-        said["format"] = _format_to_ga(flat["output_audio_format"])
-    said |= {name: flat[name] for name in ("voice", "speed") if name in flat}
+        output_part["format"] = _format_to_ga(flat["output_audio_format"])
+    output_part |= {name: flat[name] for name in ("voice", "speed") if name in flat}
     if "max_response_output_tokens" in flat:
         new["max_output_tokens"] = flat["max_response_output_tokens"]
     if "modalities" in flat:
         new["output_modalities"] = _modalities_to_ga(flat["modalities"])
-    audio = {name: part for name, part in (("input", heard), ("output", said)) if part}
+    audio = {name: part for name, part in (("input", input_part), ("output", output_part)) if part}
     return {**new, "audio": audio} if audio else new
 
 
@@ -109,26 +109,26 @@ def to_beta(event: Mapping[str, Any], kind: Kind) -> list[Event]:
 
 def session_to_beta(session: Mapping[str, Any]) -> Event:
     """Flatten a session."""
-    heard = session["audio"]["input"]
-    transcription = heard["transcription"]
+    input_part = session["audio"]["input"]
+    transcription = input_part["transcription"]
     common: Event = {
         "id": session["id"], "object": session["object"], "expires_at": session["expires_at"],
-        "input_audio_format": _FORMAT_NAMES[heard["format"]["type"]],
-        "input_audio_transcription": _named(transcription, "model", "language", "prompt"),
+        "input_audio_format": _FORMAT_NAMES[input_part["format"]["type"]],
+        "input_audio_transcription": _subset(transcription, "model", "language", "prompt"),
     }  # fmt: skip
     if session["type"] == "transcription":
-        common["turn_detection"] = _named(heard["turn_detection"], *_TURNS[:4])
+        common["turn_detection"] = _subset(input_part["turn_detection"], *_TURNS[:4])
         # Clients of that time read a secret here; one that is on a socket needs none.
         return {**common, "client_secret": {"value": "", "expires_at": session["expires_at"]}}
-    said = session["audio"]["output"]
-    voice = said["voice"]
+    output_part = session["audio"]["output"]
+    voice = output_part["voice"]
     return {
-        **common, "turn_detection": _named(heard["turn_detection"], *_TURNS), "model": session["model"],
+        **common, "turn_detection": _subset(input_part["turn_detection"], *_TURNS), "model": session["model"],
         "modalities": _modalities_to_beta(session["output_modalities"]),
         "instructions": session["instructions"], "voice": voice if isinstance(voice, str) else voice["id"],
-        "output_audio_format": _FORMAT_NAMES[said["format"]["type"]], "speed": said["speed"], "tools": session["tools"],
+        "output_audio_format": _FORMAT_NAMES[output_part["format"]["type"]], "speed": output_part["speed"], "tools": session["tools"],
         "tool_choice": session["tool_choice"], "temperature": session.get("temperature", 0.8), "tracing": session["tracing"],
-        "max_response_output_tokens": session["max_output_tokens"], "input_audio_noise_reduction": _named(heard["noise_reduction"], "type"),
+        "max_response_output_tokens": session["max_output_tokens"], "input_audio_noise_reduction": _subset(input_part["noise_reduction"], "type"),
     }  # fmt: skip
 
 
@@ -191,7 +191,7 @@ def _item_to_beta(item: Mapping[str, Any]) -> Event:
     return {**item, "content": [{**part, "type": _CONTENT.get(part["type"], part["type"])} for part in item["content"]]}
 
 
-def _named(part: Mapping[str, Any] | None, *names: str) -> Event | None:
+def _subset(part: Mapping[str, Any] | None, *names: str) -> Event | None:
     """Keep what the old protocol has a name for."""
     return None if part is None else {name: part[name] for name in names if name in part}
 

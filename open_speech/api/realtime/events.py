@@ -131,13 +131,13 @@ class Message:
     error: SpeechError | None = None
 
 
-def opened(*parts: str) -> Message:
+def parse_message(*parts: str) -> Message:
     """Parse one message, whole or in parts, and decode the audio of a long one.
 
     That takes some 100 ms for the largest: do it off the event loop.
     """
     try:
-        body, audio = _diverted(parts) if sum(map(len, parts)) > LONG_MESSAGE else (read("".join(parts)), [])
+        body, audio = _parse_long(parts) if sum(map(len, parts)) > LONG_MESSAGE else (read("".join(parts)), [])
     except SpeechError as error:
         return Message({}, error)
     holders = [part for part in (body, *_parts_of(body)) if part.get("audio") == ""] if audio else []
@@ -151,7 +151,7 @@ def opened(*parts: str) -> Message:
     return Message(body)
 
 
-def _diverted(parts: Sequence[str]) -> tuple[dict[str, Any], list[Base64Bytes]]:
+def _parse_long(parts: Sequence[str]) -> tuple[dict[str, Any], list[Base64Bytes]]:
     """Parse a long message without its audio, which is decoded step by step: `json.loads` would hold up every thread for 30 ms."""
     audio: list[Base64Bytes] = []
 
@@ -197,7 +197,7 @@ def _finite(digits: str) -> float:
     return number
 
 
-def client_id(body: Mapping[str, Any]) -> str | None:
+def client_event_id(body: Mapping[str, Any]) -> str | None:
     """Give the id that a client gave to its event, if it is one that an error can carry back."""
     event_id = body.get("event_id")
     return event_id if isinstance(event_id, str) and len(event_id) <= NAME_CHARS else None
@@ -205,7 +205,7 @@ def client_id(body: Mapping[str, Any]) -> str | None:
 
 def parse(body: Mapping[str, Any]) -> ClientEvent:
     """Check one event. Raises InvalidRequest's children naming the field."""
-    if body.get("event_id") is not None and client_id(body) is None:
+    if body.get("event_id") is not None and client_event_id(body) is None:
         raise InvalidValue(f"`event_id` must be a string of at most {NAME_CHARS} characters.", param="event_id")
     kind = body.get("type")
     if kind is None:
@@ -265,11 +265,11 @@ class ResponseParams(Value):
     temperature: float | None = Field(None, ge=0, le=2)
 
 
-def described(error: SpeechError) -> dict[str, Any]:
+def error_body(error: SpeechError) -> dict[str, Any]:
     """Describe an error as the events that carry one do."""
     return {"type": error.type, "code": error.code, "message": error.message, "param": error.param}
 
 
 def failure(error: SpeechError, event_id: str | None = None) -> dict[str, Any]:
     """Tell what went wrong, and with which event of the client; the session goes on."""
-    return {"type": "error", "error": {**described(error), "event_id": event_id}}
+    return {"type": "error", "error": {**error_body(error), "event_id": event_id}}

@@ -12,10 +12,10 @@ from open_speech.api.realtime.effects import (
     Begin,
     Clear,
     Commit,
+    ConfigureInput,
     Effect,
     Transcribed,
     TranscriptionSettings,
-    Tune,
 )
 from open_speech.api.realtime.items import Item
 from open_speech.api.realtime.settings import Config
@@ -53,7 +53,7 @@ class InputAudioBuffer:
         self._past_ms = 0.0
         """What came in other formats than the present one."""
         self._bytes = 0
-        self._odd = b""
+        self._split_sample = b""
         """The first byte of a sample whose second byte comes with the next append: clients cut audio anywhere."""
         self._from_ms = 0
         self._item_id: str | None = None
@@ -76,38 +76,38 @@ class InputAudioBuffer:
         """Whether all sound is committed."""
         return self.now_ms <= self._from_ms
 
-    def tune(self, before: Config) -> list[Effect]:
+    def configure(self, before: Config) -> list[Effect]:
         """Go on with the session's new configuration; what came until now came in the one before."""
         self._past_ms += self._bytes * 1000 / _bytes_per_s(before.format)
         self._bytes = 0
         if before.format != self._state.config.format:
-            self._odd = b""
+            self._split_sample = b""
         if before.turns is not None and self._item_id is None:
             self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
         if self._state.config.turns is None:
             # Who speaks now goes on to speak, but it is the client that tells when they ended.
             self.is_speaking = False
-        return [Tune(self._state.config.format, self._state.config.turns)]
+        return [ConfigureInput(self._state.config.format, self._state.config.turns)]
 
     def append(self, data: bytes) -> list[Effect]:
         """Take audio that may end in half a sample. Raises BufferFull, and then none of it is taken."""
-        data = self._odd + data
+        data = self._split_sample + data
         whole = len(data) - len(data) % self._state.config.format.width
         effects = self._append(data[:whole])
-        self._odd = data[whole:]
+        self._split_sample = data[whole:]
         return effects
 
     def _append(self, data: bytes) -> list[Effect]:
         if not data:
             return []
-        telling = self._state.config.turns is not None
-        held_ms = 0 if telling and not self.is_speaking else self.now_ms - self._from_ms
+        detects_turns = self._state.config.turns is not None
+        held_ms = 0 if detects_turns and not self.is_speaking else self.now_ms - self._from_ms
         if len(data) + held_ms * _bytes_per_s(self._state.config.format) // 1000 > self._state.limits.buffer_bytes:
-            if not (telling and self.is_speaking) or len(data) > self._state.limits.buffer_bytes:
+            if not (detects_turns and self.is_speaking) or len(data) > self._state.limits.buffer_bytes:
                 raise BufferFull("The input buffer is full: commit or clear it.", param="audio")
             # Somebody speaks on and on: the turn is cut here, and the next one begins.
             return [*self._stopped(self.now_ms), Clear(), *self._append(data)]
-        began = [] if telling or self._item_id is not None else self._begin(self._state.new_id("item"), self._from_ms)
+        began = [] if detects_turns or self._item_id is not None else self._begin(self._state.new_id("item"), self._from_ms)
         self._bytes += len(data)
         return [*began, AppendAudio(data)]
 
@@ -120,8 +120,8 @@ class InputAudioBuffer:
         if self._item_id is None:
             self._from_ms = start_ms
         item_id = self._item_id or self._state.new_id("item")
-        told = send("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=item_id)
-        return [told, *self._begin(item_id, self._from_ms)]
+        event = send("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=item_id)
+        return [event, *self._begin(item_id, self._from_ms)]
 
     def speech_stopped(self, at_ms: int) -> list[Effect]:
         """Take that they ended: the turn becomes an item."""
@@ -129,33 +129,33 @@ class InputAudioBuffer:
 
     def commit(self) -> list[Effect]:
         """Make an item of all sound that is there. Raises BufferEmpty."""
-        telling = self._state.config.turns is not None
-        if telling and not self.is_speaking:
+        detects_turns = self._state.config.turns is not None
+        if detects_turns and not self.is_speaking:
             self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
         if self.now_ms - self._from_ms < LEAST_MS:
             raise BufferEmpty(f"The input buffer holds less than {LEAST_MS} ms of audio.")
         # Speech that goes on after it is a turn of its own.
-        return [*self._commit(self.now_ms), *([Clear()] if telling else [])]
+        return [*self._commit(self.now_ms), *([Clear()] if detects_turns else [])]
 
     def timed_out(self) -> list[Effect]:
         """Make an item of the silence in which nothing was said."""
         self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
         item_id = self._item_id = self._item_id or self._state.new_id("item")
         span = {"audio_start_ms": self._from_ms, "audio_end_ms": self.now_ms}
-        told = send("input_audio_buffer.timeout_triggered", **span, item_id=item_id)
-        committed = self._commit(self.now_ms, hears=False)
+        event = send("input_audio_buffer.timeout_triggered", **span, item_id=item_id)
+        committed = self._commit(self.now_ms, is_transcribed=False)
         # Nobody spoke: its text is known.
         item = self._state.items.get(item_id)
-        if item is None or not self._state.shows_words:
-            return [told, *committed]
-        self._transcripts.expect(item, shows=True)
-        return [told, *committed, *self._transcripts.done(Transcribed(item_id, "", 0.0))]
+        if item is None or not self._state.shows_transcripts:
+            return [event, *committed]
+        self._transcripts.expect(item, is_shown=True)
+        return [event, *committed, *self._transcripts.done(Transcribed(item_id, "", 0.0))]
 
     def clear(self) -> list[Effect]:
         """Drop what is not committed."""
         if self._item_id is not None:
             self._transcripts.forget(self._item_id)
-        self._odd = b""
+        self._split_sample = b""
         self._reset(self.now_ms)
         return [Clear(), send("input_audio_buffer.cleared")]
 
@@ -168,28 +168,28 @@ class InputAudioBuffer:
 
     def _begin(self, item_id: str, start_ms: int) -> list[Effect]:
         self._item_id = item_id
-        if not self._state.wants_words or self._begun is not None:
+        if not self._state.needs_transcripts or self._begun is not None:
             return []
         self._begun = self._state.config.transcription
-        self._transcripts.begin(item_id, shows=self._state.shows_words)
+        self._transcripts.begin(item_id, is_shown=self._state.shows_transcripts)
         return [Begin(item_id, start_ms, self._begun)]
 
     def _stopped(self, at_ms: int) -> list[Effect]:
         assert self._item_id is not None
-        told = send("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=self._item_id)
-        return [told, *self._commit(at_ms)]
+        event = send("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=self._item_id)
+        return [event, *self._commit(at_ms)]
 
-    def _commit(self, end_ms: int, *, hears: bool = True) -> list[Effect]:
+    def _commit(self, end_ms: int, *, is_transcribed: bool = True) -> list[Effect]:
         state = self._state
         item = Item(self._item_id or state.new_id("item"), content=[{"type": "input_audio", "transcript": None}])
         before = state.items.add(item)
-        transcription = (self._begun or (state.config.transcription if state.wants_words else None)) if hears else None
+        transcription = (self._begun or (state.config.transcription if state.needs_transcripts else None)) if is_transcribed else None
         start_ms = self._from_ms
         if transcription is not None:
-            self._transcripts.expect(item, shows=state.shows_words)
-        told = send("input_audio_buffer.committed", item_id=item.id, previous_item_id=before)
+            self._transcripts.expect(item, is_shown=state.shows_transcripts)
+        event = send("input_audio_buffer.committed", item_id=item.id, previous_item_id=before)
         self._reset(end_ms)
-        return [told, *item_events(item, before), Commit(item.id, start_ms, end_ms, transcription)]
+        return [event, *item_events(item, before), Commit(item.id, start_ms, end_ms, transcription)]
 
     def _reset(self, from_ms: int) -> None:
         self._from_ms = from_ms

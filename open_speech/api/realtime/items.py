@@ -95,9 +95,9 @@ class Item:
     name: str = ""
     arguments: str = ""
     output: str = ""
-    hearing: Literal["", "pending", "failed"] = ""
+    transcription_status: Literal["", "pending", "failed"] = ""
     """How its transcription is; empty: there is nothing to wait for."""
-    is_spoken: bool = False
+    was_read_aloud: bool = False
     """Whether a response has read it aloud."""
     marks: list[tuple[float, str]] = field(default_factory=list)
     """Of an answer: where in its sound, in seconds, each piece of its transcript begins."""
@@ -118,25 +118,25 @@ class Item:
     @property
     def text(self) -> str:
         """What it says, as far as that is known."""
-        return " ".join(said for part in self.content if (said := part.get("text") or part.get("transcript")))
+        return " ".join(text for part in self.content if (text := part.get("text") or part.get("transcript")))
 
     @property
     def is_audio(self) -> bool:
         """Whether somebody spoke it."""
         return any(part["type"] in ("input_audio", "output_audio") for part in self.content)
 
-    def heard(self, text: str) -> None:
+    def set_transcript(self, text: str) -> None:
         """Take the transcript of what the user said."""
-        self.hearing = ""
+        self.transcription_status = ""
         for part in self.content:
             if part["type"] == "input_audio":
                 part["transcript"] = text
 
-    def forget_unsaid(self) -> str:
+    def drop_unspoken(self) -> str:
         """Forget the words of an answer whose sound never came, as each piece of text is told before it is spoken; give the rest."""
         self.marks = [(at_s, text) for at_s, text in self.marks if at_s < self.seconds]
-        said = self.content[0]["transcript"] = "".join(text for _, text in self.marks)
-        return said
+        text = self.content[0]["transcript"] = "".join(text for _, text in self.marks)
+        return text
 
     def truncate(self, content_index: int, end_ms: int) -> None:
         """Forget what was not heard of an answer. Raises InvalidRequest's children naming the field."""
@@ -146,12 +146,12 @@ class Item:
             raise InvalidValue("This content part of the item is not audio.", param="content_index")
         if end_ms > round(self.seconds * 1000):
             raise InvalidValue(f"The audio of the item is only {round(self.seconds * 1000)} ms long.", param="audio_end_ms")
-        self.content[content_index]["transcript"] = said_before(self.marks, end_ms / 1000, self.seconds)
+        self.content[content_index]["transcript"] = transcript_before(self.marks, end_ms / 1000, self.seconds)
         self.seconds = end_ms / 1000
         self.marks = [(at_s, text) for at_s, text in self.marks if at_s < self.seconds]
 
 
-def said_before(marks: list[tuple[float, str]], end_s: float, total_s: float) -> str:
+def transcript_before(marks: list[tuple[float, str]], end_s: float, total_s: float) -> str:
     """Cut a transcript where its sound is cut; within a piece by its share of the sound, at a space."""
     kept = ""
     for (at_s, text), until_s in zip(marks, [at_s for at_s, _ in marks[1:]] + [total_s], strict=True):
@@ -163,19 +163,19 @@ def said_before(marks: list[tuple[float, str]], end_s: float, total_s: float) ->
     return kept
 
 
-def made(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item, str | bytes | None]:
+def build_item(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item, str | bytes | None]:
     """Build the item that a client describes; return it with its audio, if it has some: in base64, or decoded already.
 
     Raises InvalidRequest's children.
     """
     kind = raw.get("type", "message")
-    sound = None
+    audio = None
     if kind == "message":
         message = checked(MessageParams, raw, path)
         for number, part in enumerate(message.content):
             if part.type not in PARTS[message.role]:
                 raise InvalidValue(f"A {message.role} message cannot contain `{part.type}`.", param=f"{path}.content[{number}].type")
-        sound = next((part.audio for part in message.content if part.type == "input_audio" and part.audio), None)
+        audio = next((part.audio for part in message.content if part.type == "input_audio" and part.audio), None)
         item = Item(item_id, role=message.role, content=[_content(part, f"{path}.content") for part in message.content])
     elif kind == "function_call":
         call = checked(CallParams, raw, path)
@@ -187,7 +187,7 @@ def made(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item
         raise InvalidValue("The type of an item must be message, function_call or function_call_output.", param=f"{path}.type")
     if len(json.dumps(item.body())) > ITEM_CHARS:
         raise TextTooLong(f"The item is longer than {ITEM_CHARS} characters as JSON.", param=path)
-    return item, sound
+    return item, audio
 
 
 def chosen_id(raw: Mapping[str, Any], path: str = "item") -> str | None:

@@ -28,7 +28,7 @@ _TASKS: Mapping[Task, Literal["stt", "tts"]] = {Task.STT: "stt", Task.TTS: "tts"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SessionRequest:
     """What a connection asks for."""
 
     kind: Kind
@@ -37,7 +37,7 @@ class Asked:
     configured: Mapping[str, Any] | None = None
 
 
-def asked_by(query: QueryParams, headers: Headers, grant: Grant | None, task_of: Callable[[str], str | None]) -> Asked:
+def session_request(query: QueryParams, headers: Headers, grant: Grant | None, task_of: Callable[[str], str | None]) -> SessionRequest:
     """Read what a connection asks for; `grant` is that of its ephemeral key, and `task_of` names the task of a model.
 
     Some clients send both `intent` and `model`, so the intent wins. Raises UnsupportedValue for what only WebRTC has, and for
@@ -49,28 +49,28 @@ def asked_by(query: QueryParams, headers: Headers, grant: Grant | None, task_of:
     is_transcription = query.get("intent") == "transcription" or task_of(model) == "stt" or (grant and grant.kind == "transcription")
     kind: Kind = "transcription" if is_transcription else "realtime"
     if grant is None:
-        return Asked(kind, model, is_beta(headers))
+        return SessionRequest(kind, model, is_beta(headers))
     if grant.kind != kind:
         field = "intent" if "intent" in query else "model"
         raise UnsupportedValue(f"The ephemeral key is for a {grant.kind} session, not for a {kind} session.", param=field)
     if grant.model and model != grant.model:
         raise UnsupportedValue(f"The ephemeral key is for the model `{grant.model}`.", param="model")
-    return Asked(kind, model, is_beta(headers), grant.configured)
+    return SessionRequest(kind, model, is_beta(headers), grant.configured)
 
 
 def is_beta(headers: Headers) -> bool:
     """Tell whether a client speaks the protocol as it was in the beta."""
-    asked = f"{headers.get('openai-beta', '')},{headers.get('sec-websocket-protocol', '')}"
-    return any(part.strip() in ("realtime=v1", _BETA_PROTOCOL) for part in asked.split(","))
+    request = f"{headers.get('openai-beta', '')},{headers.get('sec-websocket-protocol', '')}"
+    return any(part.strip() in ("realtime=v1", _BETA_PROTOCOL) for part in request.split(","))
 
 
-def session_of(asked: Asked, settings: Settings, engine: Engine) -> Session:
+def session_of(request: SessionRequest, settings: Settings, engine: Engine) -> Session:
     """Make the session that was asked for; it has not begun. Raises SpeechError for a configuration that cannot be."""
-    defaults = defaults_of(settings, engine, asked.model)
-    usual = settings.llm_model if defaults.has_llm else defaults.tts_model
+    defaults = defaults_of(settings, engine, request.model)
+    default = settings.llm_model if defaults.has_llm else defaults.tts_model
     return Session(
-        asked.kind,
-        model=asked.model or (defaults.stt_model if asked.kind == "transcription" else usual),
+        request.kind,
+        model=request.model or (defaults.stt_model if request.kind == "transcription" else default),
         defaults=defaults,
         limits=Limits(
             buffer_bytes=settings.os_realtime_max_buffer_mb << 20,
@@ -80,8 +80,8 @@ def session_of(asked: Asked, settings: Settings, engine: Engine) -> Session:
         ),
         new_id=new_id,
         now=time.time(),
-        beta=asked.beta,
-        configured=asked.configured,
+        beta=request.beta,
+        configured=request.configured,
     )
 
 

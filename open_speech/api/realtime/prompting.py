@@ -18,33 +18,33 @@ READ_ALOUD = re.compile(
 
 def messages(instructions: str, items: Iterable[Item]) -> list[dict[str, Any]]:
     """Write a conversation as chat messages; an item that says nothing is left out."""
-    written: list[dict[str, Any]] = [{"role": "system", "content": instructions}] if instructions else []
+    chat: list[dict[str, Any]] = [{"role": "system", "content": instructions}] if instructions else []
     for item in items:
         match item.type:
             case "function_call":
                 call = {"id": item.call_id, "type": "function", "function": {"name": item.name, "arguments": item.arguments}}
-                if written and "tool_calls" in written[-1]:
+                if chat and "tool_calls" in chat[-1]:
                     # Calls of one answer belong into one message, or the model takes the second for an answer to the first.
-                    written[-1]["tool_calls"].append(call)
-                elif written and written[-1]["role"] == "assistant":
-                    written[-1]["tool_calls"] = [call]
+                    chat[-1]["tool_calls"].append(call)
+                elif chat and chat[-1]["role"] == "assistant":
+                    chat[-1]["tool_calls"] = [call]
                 else:
-                    written.append({"role": "assistant", "content": None, "tool_calls": [call]})
+                    chat.append({"role": "assistant", "content": None, "tool_calls": [call]})
             case "function_call_output":
-                written.append({"role": "tool", "tool_call_id": item.call_id, "content": item.output})
+                chat.append({"role": "tool", "tool_call_id": item.call_id, "content": item.output})
             case "message":
                 content = _content(item)
                 if content:
-                    written.append({"role": item.role, "content": content})
-    return written
+                    chat.append({"role": item.role, "content": content})
+    return chat
 
 
 def _content(item: Item) -> str | list[dict[str, Any]]:
     images = [part for part in item.content if part["type"] == "input_image"]
     if not images:
         return item.text
-    shown = [{"type": "image_url", "image_url": {"url": part["image_url"], "detail": part["detail"]}} for part in images]
-    return [*([{"type": "text", "text": item.text}] if item.text else []), *shown]
+    image_parts = [{"type": "image_url", "image_url": {"url": part["image_url"], "detail": part["detail"]}} for part in images]
+    return [*([{"type": "text", "text": item.text}] if item.text else []), *image_parts]
 
 
 def tools(offered: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

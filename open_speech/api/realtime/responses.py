@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from open_speech.api.realtime.effects import ResponseTool
-from open_speech.api.realtime.events import described
+from open_speech.api.realtime.events import error_body
 from open_speech.api.realtime.items import Item
 from open_speech.api.realtime.settings import Law, Pcm
 from open_speech.errors import SpeechError
@@ -32,7 +32,7 @@ class OutputOptions:
     metadata: Mapping[str, str] | None = None
 
     @property
-    def is_spoken(self) -> bool:
+    def has_audio(self) -> bool:
         """Whether it becomes sound."""
         return "audio" in self.modalities
 
@@ -99,9 +99,9 @@ class Response:
         assert part is not None
         part.texts.append(text)
         part.item.marks.append((at_s, text))
-        part.item.content[0]["transcript" if self.output.is_spoken else "text"] += text
+        part.item.content[0]["transcript" if self.output.has_audio else "text"] += text
         self._chars += len(json.dumps(text))
-        kind = "response.output_audio_transcript.delta" if self.output.is_spoken else "response.output_text.delta"
+        kind = "response.output_audio_transcript.delta" if self.output.has_audio else "response.output_text.delta"
         return [*events, self._event(kind, part, delta=text)]
 
     def audio(self, data: bytes, seconds: float, now: float) -> list[Event]:
@@ -145,8 +145,8 @@ class Response:
             if reason:
                 self._details["reason"] = reason
             if error is not None:
-                shown = described(error)
-                self._details["error"] = {"type": shown["type"], "code": shown["code"], "message": shown["message"]}
+                body = error_body(error)
+                self._details["error"] = {"type": body["type"], "code": body["code"], "message": body["message"]}
         self._usage = _usage(usage or {})
         return [*events, {"type": "response.done", "response": self._body()}]
 
@@ -156,7 +156,7 @@ class Response:
         item = Item(self._new_id("item"), role="assistant", status="in_progress")
         part = self._message = self._append(item)
         events = self._added(part)
-        item.content = [{"type": "output_audio", "transcript": ""} if self.output.is_spoken else {"type": "output_text", "text": ""}]
+        item.content = [{"type": "output_audio", "transcript": ""} if self.output.has_audio else {"type": "output_text", "text": ""}]
         return [*events, self._event("response.content_part.added", part, part=self._shown_part(""))]
 
     def _append(self, item: Item) -> _Part:
@@ -183,9 +183,9 @@ class Response:
             events = [done]
         else:
             text = "".join(part.texts)
-            if status == "cancelled" and self.output.is_spoken:
-                text = item.forget_unsaid()
-            if self.output.is_spoken:
+            if status == "cancelled" and self.output.has_audio:
+                text = item.drop_unspoken()
+            if self.output.has_audio:
                 events = [
                     self._event("response.output_audio.done", part),
                     self._event("response.output_audio_transcript.done", part, transcript=text),
@@ -200,10 +200,10 @@ class Response:
         return events
 
     def _shown_part(self, text: str) -> Event:
-        return {"type": "audio", "transcript": text} if self.output.is_spoken else {"type": "text", "text": text}
+        return {"type": "audio", "transcript": text} if self.output.has_audio else {"type": "text", "text": text}
 
-    def _event(self, type: str, made: _Part, **fields: Any) -> Event:
-        place = {"response_id": self.id, "item_id": made.item.id, "output_index": made.index, "content_index": 0}
+    def _event(self, type: str, target: _Part, **fields: Any) -> Event:
+        place = {"response_id": self.id, "item_id": target.item.id, "output_index": target.index, "content_index": 0}
         return {"type": type, **place, **fields}
 
     def _body(self) -> Event:
@@ -217,11 +217,11 @@ class Response:
         }  # fmt: skip
 
 
-def _usage(counted: Mapping[str, int]) -> dict[str, Any]:
+def _usage(counts: Mapping[str, int]) -> dict[str, Any]:
     """Write what a language model counted; sound is made here and costs no tokens."""
-    asked, answered = counted.get("prompt_tokens", 0), counted.get("completion_tokens", 0)
+    input_tokens, output_tokens = counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0)
     return {
-        "total_tokens": asked + answered, "input_tokens": asked, "output_tokens": answered,
-        "input_token_details": {"text_tokens": asked, "audio_tokens": 0, "cached_tokens": 0},
-        "output_token_details": {"text_tokens": answered, "audio_tokens": 0},
+        "total_tokens": input_tokens + output_tokens, "input_tokens": input_tokens, "output_tokens": output_tokens,
+        "input_token_details": {"text_tokens": input_tokens, "audio_tokens": 0, "cached_tokens": 0},
+        "output_token_details": {"text_tokens": output_tokens, "audio_tokens": 0},
     }  # fmt: skip

@@ -83,7 +83,7 @@ class Transcription(Value):
     prompt: str | None = Field(None, max_length=32_768)
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
-    def wanted_languages(self, path: str) -> tuple[str | None, tuple[str, ...]]:
+    def language_codes(self, path: str) -> tuple[str | None, tuple[str, ...]]:
         """Return the code of the language, and the codes of the candidates; `path` is that of this object.
 
         Raises UnsupportedLanguage naming the field for a value that is no language.
@@ -149,7 +149,7 @@ class Output(Value):
         return self.voice if isinstance(self.voice, str) else self.voice.id
 
 
-class Sound(Value):
+class AudioConfig(Value):
     """Both directions."""
 
     input: Input
@@ -171,18 +171,18 @@ class Config(Value):
     parallel_tool_calls: bool | None = None
     reasoning: dict[str, Any] | None = None
     temperature: float | None = Field(None, ge=0, le=2)
-    audio: Sound
+    audio: AudioConfig
 
     @field_validator("include")
     @classmethod
-    def _known(cls, names: list[str] | None) -> list[str] | None:
+    def _check_include(cls, names: list[str] | None) -> list[str] | None:
         if names and set(names) != {LOGPROBS}:
             raise ValueError(f"it may contain only {LOGPROBS!r}")
         return names
 
     @field_validator("tools")
     @classmethod
-    def _named(cls, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _check_tools(cls, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if any(tool.get("type", "function") == "function" and not isinstance(tool.get("name"), str) for tool in tools):
             raise ValueError("a function needs a `name`")
         return tools
@@ -213,7 +213,7 @@ class Config(Value):
         """How input is transcribed, where it is."""
         chosen = self.audio.input.transcription or Transcription()
         return TranscriptionSettings(
-            chosen.model, *chosen.wanted_languages("transcription"), chosen.prompt, tuple(chosen.keywords or ()),
+            chosen.model, *chosen.language_codes("transcription"), chosen.prompt, tuple(chosen.keywords or ()),
             LOGPROBS in (self.include or ()),
         )  # fmt: skip
 
@@ -237,12 +237,12 @@ _FLAT = {
 """Names of the beta protocol -> where it is now. Ignoring them would leave a client with sound in a format it did not ask for."""
 
 
-def fresh(kind: Kind, *, model: str, defaults: Defaults, configured: Mapping[str, Any] | None = None) -> Config:
+def initial_config(kind: Kind, *, model: str, defaults: Defaults, configured: Mapping[str, Any] | None = None) -> Config:
     """Give the configuration of a new session, `configured` merged in. Raises InvalidRequest's children naming the field."""
-    hears = kind == "transcription"
-    stt = model if hears and defaults.knows_model(model) == "stt" else defaults.stt_model
-    transcription = Transcription(model=stt) if hears else None
-    config = Config(audio=Sound(input=Input(transcription=transcription), output=Output(voice=defaults.voice)))
+    is_transcription = kind == "transcription"
+    stt = model if is_transcription and defaults.knows_model(model) == "stt" else defaults.stt_model
+    transcription = Transcription(model=stt) if is_transcription else None
+    config = Config(audio=AudioConfig(input=Input(transcription=transcription), output=Output(voice=defaults.voice)))
     return updated(config, configured, defaults) if configured else config
 
 
@@ -255,7 +255,7 @@ def updated(config: Config, change: Mapping[str, Any], defaults: Defaults) -> Co
     new = checked(Config, merged, "session")
     if len(json.dumps(merged)) > CONFIG_CHARS:
         raise TextTooLong(f"The session is longer than {CONFIG_CHARS} characters as JSON.", param="session.instructions")
-    _exists(new, config, defaults)
+    _check_names(new, config, defaults)
     chosen = new.audio.input.transcription
     if chosen is not None and chosen.model is None:
         merged["audio"]["input"]["transcription"]["model"] = defaults.stt_model
@@ -263,7 +263,7 @@ def updated(config: Config, change: Mapping[str, Any], defaults: Defaults) -> Co
     return new
 
 
-def _exists(new: Config, old: Config, defaults: Defaults) -> None:
+def _check_names(new: Config, old: Config, defaults: Defaults) -> None:
     """Check the names that were changed."""
     if new.audio.output.voice != old.audio.output.voice:
         check_voice(new.audio.output.voice_name, defaults, "session.audio.output.voice")
@@ -282,7 +282,7 @@ def _exists(new: Config, old: Config, defaults: Defaults) -> None:
 def _check_languages(chosen: Transcription, defaults: Defaults) -> None:
     """Raise UnsupportedLanguage, with the field's path, for a value that is no language or one that the model does not know."""
     path = "session.audio.input.transcription"
-    language, candidates = chosen.wanted_languages(path)
+    language, candidates = chosen.language_codes(path)
     known = defaults.languages_of(chosen.model or defaults.stt_model)
     if known and language and language not in known:
         raise UnsupportedLanguage(f"The model does not support the language `{language}`.", param=f"{path}.language")
@@ -311,32 +311,32 @@ def _merged(old: Mapping[str, Any], change: Mapping[str, Any], path: str) -> dic
             continue
         if name == "turn_detection":
             kind = value.get("type", (was or {}).get("type", "server_vad"))
-            kept = was if isinstance(was, Mapping) and was.get("type") == kind else {}
-            new[name] = _merged(kept, {**value, "type": kind}, f"{path}.{name}")
+            extra = was if isinstance(was, Mapping) and was.get("type") == kind else {}
+            new[name] = _merged(extra, {**value, "type": kind}, f"{path}.{name}")
         else:
             new[name] = _merged(was if isinstance(was, Mapping) else {}, value, f"{path}.{name}")
     return new
 
 
-def shown(config: Config, kind: Kind, *, id: str, model: str, expires_at: int) -> dict[str, Any]:
+def session_body(config: Config, kind: Kind, *, id: str, model: str, expires_at: int) -> dict[str, Any]:
     """Show a session as a whole, as `session.created` and `session.updated` carry it; `expires_at` in seconds since 1970."""
     data = config.model_dump()
-    heard, said = data["audio"]["input"], data["audio"]["output"]
-    transcription = heard["transcription"]
+    input_part, output_part = data["audio"]["input"], data["audio"]["output"]
+    transcription = input_part["transcription"]
     if transcription is not None:
-        heard["transcription"] = {name: value for name, value in transcription.items() if value is not None}
-    if said["language"] is None:
-        del said["language"]
-    if heard["noise_reduction"] is not None and heard["noise_reduction"]["strength"] is None:
-        del heard["noise_reduction"]["strength"]
+        input_part["transcription"] = {name: value for name, value in transcription.items() if value is not None}
+    if output_part["language"] is None:
+        del output_part["language"]
+    if input_part["noise_reduction"] is not None and input_part["noise_reduction"]["strength"] is None:
+        del input_part["noise_reduction"]["strength"]
     if kind == "transcription":
         return {
             "type": kind, "object": "realtime.transcription_session", "id": id, "expires_at": expires_at,
-            "audio": {"input": heard}, "include": data["include"],
+            "audio": {"input": input_part}, "include": data["include"],
         }  # fmt: skip
-    kept = {name: data[name] for name in ("parallel_tool_calls", "reasoning", "temperature") if data[name] is not None}
+    extra = {name: data[name] for name in ("parallel_tool_calls", "reasoning", "temperature") if data[name] is not None}
     names = ("output_modalities", "instructions", "tools", "tool_choice", "max_output_tokens", "tracing", "truncation", "prompt")
     return {
-        "type": kind, "object": "realtime.session", "id": id, "model": model, **{name: data[name] for name in names}, **kept,
-        "expires_at": expires_at, "audio": {"input": heard, "output": said}, "include": data["include"],
+        "type": kind, "object": "realtime.session", "id": id, "model": model, **{name: data[name] for name in names}, **extra,
+        "expires_at": expires_at, "audio": {"input": input_part, "output": output_part}, "include": data["include"],
     }  # fmt: skip

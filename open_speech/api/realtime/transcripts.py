@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from open_speech.api.realtime.effects import Delta, NotTranscribed, Transcribed
-from open_speech.api.realtime.events import described
+from open_speech.api.realtime.events import error_body
 from open_speech.api.realtime.items import Item
 from open_speech.api.realtime.state import send
 from open_speech.http.ws_messages import Send
@@ -17,9 +17,9 @@ KIND = "conversation.item.input_audio_transcription"
 class _Transcription:
     """A transcription on its way."""
 
-    shows: bool
+    is_shown: bool
     item: Item | None = None
-    said: str = ""
+    text: str = ""
     ready: list[Send] | None = None
     """What is sent of its end, once nothing before it is awaited."""
 
@@ -33,16 +33,16 @@ class Transcripts:
     def __init__(self) -> None:
         self._transcriptions: dict[str, _Transcription] = {}
 
-    def begin(self, item_id: str, *, shows: bool) -> None:
+    def begin(self, item_id: str, *, is_shown: bool) -> None:
         """Await the text of an item that is still being said; only what `shows` is told to the client."""
-        self._transcriptions[item_id] = _Transcription(shows)
+        self._transcriptions[item_id] = _Transcription(is_shown)
 
-    def expect(self, item: Item, *, shows: bool) -> None:
+    def expect(self, item: Item, *, is_shown: bool) -> None:
         """Await the transcript of an item that is complete."""
-        transcription = self._transcriptions.pop(item.id, None) or _Transcription(shows)
+        transcription = self._transcriptions.pop(item.id, None) or _Transcription(is_shown)
         self._transcriptions[item.id] = transcription  # at the end: items are completed in the order in which they were committed
         transcription.item = item
-        item.hearing = "pending"
+        item.transcription_status = "pending"
 
     def forget(self, item_id: str) -> None:
         """Await no more of an item that was never committed."""
@@ -57,18 +57,18 @@ class Transcripts:
         transcription = self._transcriptions.get(report.item_id)
         if transcription is None or not report.text:
             return []
-        transcription.said += report.text
-        return [_delta(report.item_id, report.text)] if transcription.shows else []
+        transcription.text += report.text
+        return [_delta(report.item_id, report.text)] if transcription.is_shown else []
 
     def done(self, report: Transcribed) -> list[Send]:
         """Take a transcript; return what is sent now: its end, and that of those which waited for it."""
         transcription = self._transcriptions.get(report.item_id)
         if transcription is None or transcription.item is None:
             return []
-        transcription.item.heard(report.text)
-        if not transcription.shows:
+        transcription.item.set_transcript(report.text)
+        if not transcription.is_shown:
             return self._completed(transcription, [])
-        rest = report.text[len(transcription.said) :] if report.text.startswith(transcription.said) else ""
+        rest = report.text[len(transcription.text) :] if report.text.startswith(transcription.text) else ""
         extra = {} if report.logprobs is None else {"logprobs": [dict(logprob) for logprob in report.logprobs]}
         if report.language:
             extra["languages"] = [{"code": report.language}]
@@ -81,9 +81,9 @@ class Transcripts:
         transcription = self._transcriptions.get(report.item_id)
         if transcription is None or transcription.item is None:
             return []
-        transcription.item.hearing = "failed"
-        told = send(f"{KIND}.failed", item_id=report.item_id, content_index=0, error=described(report.error))
-        return self._completed(transcription, [told] if transcription.shows else [])
+        transcription.item.transcription_status = "failed"
+        event = send(f"{KIND}.failed", item_id=report.item_id, content_index=0, error=error_body(report.error))
+        return self._completed(transcription, [event] if transcription.is_shown else [])
 
     def _completed(self, transcription: _Transcription, last: list[Send]) -> list[Send]:
         """Note how an item ends; return what can be sent: up to the first committed item that is still awaited."""
