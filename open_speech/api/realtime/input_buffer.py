@@ -1,6 +1,6 @@
-"""The input buffer of a Realtime session: sound comes in, turns or commits make items of it. Pure.
+"""The input audio buffer of a Realtime session: turns or commits create items from its audio. Pure.
 
-The buffer itself lies with the driver; here is only how long it is, and what in it has been committed. Times are milliseconds of sound.
+The driver holds the audio itself; this module tracks its length and which part is committed. Times are milliseconds of audio.
 """
 
 from __future__ import annotations
@@ -24,60 +24,60 @@ from open_speech.api.realtime.transcripts import Transcripts
 from open_speech.errors import InvalidRequest, InvalidValue
 
 LEAST_MS = 100
-"""A shorter buffer cannot be committed."""
+"""Minimum milliseconds of audio that can be committed."""
 
 
 class BufferEmpty(InvalidRequest):
-    """There is too little sound to commit."""
+    """The buffer contains too little audio to commit."""
 
     code = "input_audio_buffer_commit_empty"
 
 
 class BufferFull(InvalidRequest):
-    """There is more sound than the buffer holds."""
+    """The audio exceeds the capacity of the buffer."""
 
     code = "input_audio_buffer_full"
 
 
 def too_long(limit: int) -> BufferFull:
-    """Make the error that answers a message of more than `limit` characters."""
+    """Return the error for a message of more than `limit` characters."""
     return BufferFull(f"A message is at most {limit} bytes long.", param="audio")
 
 
 class InputAudioBuffer:
-    """What came in, and how far it has been made into items."""
+    """The length of the received audio, and the part of it that is not committed."""
 
     def __init__(self, state: State, transcripts: Transcripts) -> None:
         self._state = state
         self._transcripts = transcripts
         self._past_ms = 0.0
-        """What came in other formats than the present one."""
+        """Milliseconds of audio that arrived in earlier formats."""
         self._bytes = 0
         self._split_sample = b""
-        """The first byte of a sample whose second byte comes with the next append: clients cut audio anywhere."""
+        """The first byte of a sample whose second byte is in the next append: clients split audio anywhere."""
         self._from_ms = 0
         self._item_id: str | None = None
-        """The id that the coming item will have."""
+        """The id of the next item."""
         self._begun: TranscriptionSettings | None = None
         self.is_speaking = False
 
     @property
     def item_id(self) -> str | None:
-        """The id that the coming item will have, if it has one yet."""
+        """The id of the next item, if it has one yet."""
         return self._item_id
 
     @property
     def now_ms(self) -> int:
-        """How much sound came in."""
+        """Milliseconds of audio received so far."""
         return int(self._past_ms + self._bytes * 1000 / _bytes_per_s(self._state.config.format))
 
     @property
     def is_empty(self) -> bool:
-        """Whether all sound is committed."""
+        """Whether all audio is committed."""
         return self.now_ms <= self._from_ms
 
     def configure(self, before: Config) -> list[Effect]:
-        """Go on with the session's new configuration; what came until now came in the one before."""
+        """Apply the session's new configuration to the audio from here on; `before` applied to the audio so far."""
         self._past_ms += self._bytes * 1000 / _bytes_per_s(before.format)
         self._bytes = 0
         if before.format != self._state.config.format:
@@ -85,12 +85,12 @@ class InputAudioBuffer:
         if before.turns is not None and self._item_id is None:
             self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
         if self._state.config.turns is None:
-            # Who speaks now goes on to speak, but it is the client that tells when they ended.
+            # Speech in progress continues, but the client now decides when it ends.
             self.is_speaking = False
         return [ConfigureInput(self._state.config.format, self._state.config.turns)]
 
     def append(self, data: bytes) -> list[Effect]:
-        """Take audio that may end in half a sample. Raises BufferFull, and then none of it is taken."""
+        """Append audio that may end in half a sample. Raises BufferFull, and then none of it is appended."""
         data = self._split_sample + data
         whole = len(data) - len(data) % self._state.config.format.width
         effects = self._append(data[:whole])
@@ -105,14 +105,14 @@ class InputAudioBuffer:
         if len(data) + held_ms * _bytes_per_s(self._state.config.format) // 1000 > self._state.limits.buffer_bytes:
             if not (detects_turns and self.is_speaking) or len(data) > self._state.limits.buffer_bytes:
                 raise BufferFull("The input buffer is full: commit or clear it.", param="audio")
-            # Somebody speaks on and on: the turn is cut here, and the next one begins.
+            # The turn fills the buffer: it is cut here, and the next one begins.
             return [*self._stopped(self.now_ms), Clear(), *self._append(data)]
         began = [] if detects_turns or self._item_id is not None else self._begin(self._state.new_id("item"), self._from_ms)
         self._bytes += len(data)
         return [*began, AppendAudio(data)]
 
     def speech_started(self, at_ms: int) -> list[Effect]:
-        """Take that somebody began to speak."""
+        """Handle the start of speech."""
         if self.is_speaking or self._state.config.turns is None:
             return []
         self.is_speaking = True
@@ -124,27 +124,27 @@ class InputAudioBuffer:
         return [event, *self._begin(item_id, self._from_ms)]
 
     def speech_stopped(self, at_ms: int) -> list[Effect]:
-        """Take that they ended: the turn becomes an item."""
+        """Handle the end of speech: the turn becomes an item."""
         return self._stopped(max(at_ms, self._from_ms)) if self.is_speaking else []
 
     def commit(self) -> list[Effect]:
-        """Make an item of all sound that is there. Raises BufferEmpty."""
+        """Create an item from all audio in the buffer. Raises BufferEmpty."""
         detects_turns = self._state.config.turns is not None
         if detects_turns and not self.is_speaking:
             self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
         if self.now_ms - self._from_ms < LEAST_MS:
             raise BufferEmpty(f"The input buffer holds less than {LEAST_MS} ms of audio.")
-        # Speech that goes on after it is a turn of its own.
+        # Speech that continues after the commit is a separate turn.
         return [*self._commit(self.now_ms), *([Clear()] if detects_turns else [])]
 
     def timed_out(self) -> list[Effect]:
-        """Make an item of the silence in which nothing was said."""
+        """Create an item from the silence before an idle timeout."""
         self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
         item_id = self._item_id = self._item_id or self._state.new_id("item")
         span = {"audio_start_ms": self._from_ms, "audio_end_ms": self.now_ms}
         event = send("input_audio_buffer.timeout_triggered", **span, item_id=item_id)
         committed = self._commit(self.now_ms, is_transcribed=False)
-        # Nobody spoke: its text is known.
+        # It contains no speech: its transcript is empty.
         item = self._state.items.get(item_id)
         if item is None or not self._state.shows_transcripts:
             return [event, *committed]
@@ -152,7 +152,7 @@ class InputAudioBuffer:
         return [event, *committed, *self._transcripts.done(Transcribed(item_id, "", 0.0))]
 
     def clear(self) -> list[Effect]:
-        """Drop what is not committed."""
+        """Drop the audio that is not committed."""
         if self._item_id is not None:
             self._transcripts.forget(self._item_id)
         self._split_sample = b""
@@ -160,7 +160,7 @@ class InputAudioBuffer:
         return [Clear(), send("input_audio_buffer.cleared")]
 
     def check_format(self, new: AudioFormat) -> None:
-        """Raise InvalidValue if the format would change under sound that is not committed."""
+        """Raise InvalidValue if the format would change while the buffer holds audio that is not committed."""
         if new != self._state.config.format and not self.is_empty:
             raise InvalidValue(
                 "The format cannot change while the input buffer holds audio: commit or clear it.", param="session.audio.input.format"

@@ -1,4 +1,4 @@
-"""What a Realtime session hears: its sound, the turns in it, and the transcriptions of its items. The I/O of hearing, without a socket."""
+"""The driver of Realtime input: audio, turn detection and the transcription of items. It does the I/O, but knows no socket."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ from open_speech.transcript import Transcript
 log = logging.getLogger("open_speech.realtime")
 
 STEP_S = 0.2
-"""Sound is listened to in steps of this length: whatever comes at once, no turn of the event loop is long, and turns come in order."""
+"""Seconds of audio that are processed at a time, so that a large message does not block the event loop, and turns are in order."""
 WAITING_S = 60.0
-"""Seconds of committed sound that may wait for their text, beside one item of any length; nothing more is read before there is less."""
+"""Seconds of committed audio that may wait for their text, beside one item of any length; above it, no more is read."""
 
 InputEffect = ConfigureInput | AppendAudio | Begin | Commit | TranscribeItem | Clear
 """The effects that are performed here."""
 
 
 class InputDriver:
-    """Performs what a session asks to be heard, in order. Times count in seconds of input since the session began."""
+    """Performs the input effects of a session, in order. Times are seconds of input since the session began."""
 
     def __init__(self, recognition: Recognition, default_model: str, report: Callable[[Report], Sequence[InputEffect]]) -> None:
         """`report` passes a report to the session and returns the effects that are to be performed here because of it."""
@@ -72,23 +72,23 @@ class InputDriver:
         self._item_id: str | None = None
         """The item that is transcribed while its audio arrives."""
         self._failed: tuple[str, SpeechError] | None = None
-        """The item that could not be begun, and why."""
+        """The item whose transcription could not start, and the error."""
         self._finishing: dict[asyncio.Task[None], float] = {}
         """Transcriptions of committed items, and the seconds of each."""
 
     def put(self, *effects: InputEffect) -> None:
-        """Have effects performed after those before them; never waits."""
+        """Queue effects; never waits."""
         if effects:
             self._queue.extend(effects)
             self._settled.clear()
             self._changed.set()
 
     async def settled(self) -> None:
-        """Wait until all that was put is heard, and not too much of it waits for its text."""
+        """Wait until all queued effects are performed, and not too much audio waits for its text."""
         await self._settled.wait()
 
     async def run(self) -> None:
-        """Perform effects as they come, without end. Raises SpeechError if the speech detector cannot be opened."""
+        """Perform effects as they arrive, without end. Raises SpeechError if the speech detector cannot be loaded."""
         try:
             while True:
                 while not self._queue:
@@ -101,7 +101,7 @@ class InputDriver:
             for task in self._finishing:
                 task.cancel()
             await asyncio.gather(*self._finishing, return_exceptions=True)
-            # A session's objects refer to each other: their audio would stay until the garbage collector comes.
+            # A session's objects refer to each other: their audio would stay until the garbage collector runs.
             self._queue.clear()
             self._input = None
 
@@ -130,7 +130,7 @@ class InputDriver:
                 self._input.tune(self._turns)
 
     async def _process_audio(self, data: bytes) -> None:
-        """Listen to sound step by step; what its turns lead to is done before the next step."""
+        """Process audio step by step; the effects of its turns are performed before the next step."""
         live = await self._live_input()
         for part in steps(data, self._format.rate, STEP_S, width=self._format.width):
             events = live.take(decoded(part, self._format))
@@ -168,7 +168,7 @@ class InputDriver:
         live.feed(live.seconds)
 
     async def _commit(self, effect: Commit) -> None:
-        """End an item: what was begun is completed, what was not is transcribed from here."""
+        """End the audio of an item; its transcription is completed, or starts here if it was not begun."""
         live = await self._live_input()
         start_s, end_s = effect.start_ms / 1000, effect.end_ms / 1000
         if effect.transcription is None:
@@ -183,7 +183,7 @@ class InputDriver:
         live.forget(end_s)
 
     def _flush_input(self, live: LiveInput) -> None:
-        """Have the last milliseconds heard that resampling holds back: the end of what the client committed may lie in them."""
+        """Process the last milliseconds that the resampler buffers: the end of the committed audio may be in them."""
         following = [effect for event in live.flush() for effect in self._report_turn(event)]
         self._queue.extendleft(reversed(following))
 
@@ -201,8 +201,8 @@ class InputDriver:
         self._start_transcription(item_id, _finish(live.end(end_s)), end_s - start_s)
 
     async def _transcribe_item(self, effect: TranscribeItem) -> Transcript:
-        """Transcribe sound that did not come through the microphone."""
-        # Decoded first: nothing is open yet if the client leaves meanwhile.
+        """Transcribe the audio of an item that is not from the input buffer."""
+        # Decoded first: no utterance is open yet if the client disconnects meanwhile.
         audio = await asyncio.to_thread(lambda: resample(decoded(effect.data, effect.format), VAD_RATE))
         utterance = await self._open_utterance(effect.item_id, effect.transcription)
         utterance.feed(audio)
@@ -214,12 +214,12 @@ class InputDriver:
         task.add_done_callback(self._task_done)
 
     async def _report_result(self, item_id: str, transcribing: Coroutine[Any, Any, Transcript], seconds: float) -> None:
-        """Report what comes of a transcription, whatever that is."""
+        """Report the transcript, or the error of the transcription."""
         try:
             transcript = await transcribing
         except SpeechError as error:
             self._report_text(NotTranscribed(item_id, error))
-        except Exception:  # noqa: BLE001 - the boundary of this connection: an item that was committed is always answered
+        except Exception:  # noqa: BLE001 - the boundary of this connection: a committed item always gets a transcript or an error
             log.exception("a transcription failed")
             self._report_text(NotTranscribed(item_id, BackendFailed("The audio could not be transcribed.")))
         else:
@@ -251,7 +251,7 @@ class InputDriver:
         return Utterance(recognizer, lambda text: self._report_text(Delta(item_id, text)))
 
     def _keep_s(self) -> float:
-        """Return how many of the last seconds can still be asked for: those that can be committed, unless an item has had them already."""
+        """Return how many of the last seconds are still needed: those that can be committed, unless an item has received them already."""
         if self._item_id is not None:
             return HISTORY_S
         return SILENCE_KEPT_MS / 1000 if self._turns is not None and not self._turns.is_speaking else math.inf

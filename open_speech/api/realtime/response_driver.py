@@ -1,4 +1,4 @@
-"""The responses of a Realtime session while they are made: a text that is spoken, or what a language model answers, spoken as it writes."""
+"""The driver of Realtime responses: speaks a given text, or the output of a language model while it is generated."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ log = logging.getLogger("open_speech.realtime")
 
 
 class ResponseDriver:
-    """Makes the responses of one session, each in a task of its own."""
+    """The I/O of the responses of one session, each in a task of its own."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class ResponseDriver:
         report: Callable[[Report], None],
         room: Callable[[], Awaitable[None]],
     ) -> None:
-        """`report` takes what becomes of a response; `room` waits until the client has taken enough of the sound that is under way."""
+        """`report` receives the progress of the responses; `room` waits until the client has read enough of the audio that is queued."""
         self._synthesis = synthesis
         self._default_model = default_model
         self._llm = llm
@@ -56,7 +56,7 @@ class ResponseDriver:
         self._closed = False
 
     def respond(self, effect: Respond) -> None:
-        """Begin to make a response; after the end none is made."""
+        """Start a response; ignored after `aclose`."""
         if self._closed:
             return
         task = asyncio.create_task(self._make(effect))
@@ -64,7 +64,7 @@ class ResponseDriver:
         task.add_done_callback(lambda _: self._tasks.pop(effect.response_id, None))
 
     def stop(self, response_id: str) -> None:
-        """Stop a response: nothing of it is reported from here on, and its synthesis ends."""
+        """Stop a response: nothing more is reported about it, and its synthesis ends."""
         task = self._tasks.get(response_id)
         if task is not None:
             task.cancel()
@@ -93,7 +93,7 @@ class ResponseDriver:
             self._report(ResponseFailed(effect.response_id, BackendFailed("The response could not be completed.")))
 
     async def _speak_text(self, effect: Respond, text: str) -> None:
-        """Have a text spoken word for word."""
+        """Speak a text word for word."""
         if not effect.has_audio:
             self._report(ResponseText(effect.response_id, text))
             return
@@ -101,7 +101,7 @@ class ResponseDriver:
         await self._send_speech(effect, speech, Verbatim(text))
 
     async def _generate(self, effect: Respond, plan: GenerateText) -> Ended:
-        """Have the language model answer, and speak sentence by sentence while it writes."""
+        """Generate a text with the language model, and speak it sentence by sentence meanwhile."""
         if self._llm is None:
             raise LanguageModelUnavailable("This server has no language model: set LLM_BASE_URL.")
         generated = _GeneratedText()
@@ -117,7 +117,7 @@ class ResponseDriver:
             await asyncio.gather(reading, return_exceptions=True)
 
     async def _receive(self, effect: Respond, plan: GenerateText, llm: LanguageModel, generated: _GeneratedText) -> Ended:
-        """Take what the model writes: text for the voice, or for the client when nothing is spoken; calls of tools as they come."""
+        """Read the output of the model: text for the synthesis, or for the client if the response has no audio, and tool calls."""
         ended, calls = Ended(), _Calls()
         try:
             async with aclosing(llm.answer(plan.request)) as pieces:
@@ -139,13 +139,13 @@ class ResponseDriver:
     async def _speak_generated(self, effect: Respond, generated: _GeneratedText) -> None:
         try:
             speech = await self._synthesis.speak_stream(self._request(effect), generated.fragments)
-        except NothingToSpeak:  # an emoji, say: the client gets it as text
+        except NothingToSpeak:  # for example an emoji: the client receives it as text
             self._report_text(effect, generated.text.rest(), 0.0)
             return
         await self._send_speech(effect, speech, generated.text)
 
     async def _send_speech(self, effect: Respond, speech: SpeechStream, text: Verbatim) -> None:
-        """Report a speech as it is made, each sentence before its sound, no faster than the client takes it."""
+        """Report speech while it is synthesized, each sentence before its audio, no faster than the client reads it."""
         seconds = 0.0
         async with aclosing(speech):
             async for item in narrated(speech):
@@ -163,7 +163,7 @@ class ResponseDriver:
             self._report(ResponseText(effect.response_id, text, at_s))
 
     def _request(self, effect: Respond) -> SynthesisRequest:
-        """Return what a response is spoken with, without its text."""
+        """Return the synthesis request of a response, without its text."""
         return SynthesisRequest(
             effect.model or self._default_model,
             voice=effect.voice,
@@ -175,12 +175,12 @@ class ResponseDriver:
 
 @dataclass(slots=True)
 class _GeneratedText:
-    """What a language model has written so far, for the voice that reads it out."""
+    """The output of a language model so far, for the synthesis."""
 
     fragments: Fragments = field(default_factory=Fragments)
     text: Verbatim = field(default_factory=Verbatim)
     has_text: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when there is something to speak, or nothing will come."""
+    """Set when there is text to speak, or when the output has ended."""
     is_speakable: bool = False
 
     def put(self, text: str) -> None:
@@ -196,7 +196,7 @@ class _GeneratedText:
 
 
 class _Calls:
-    """Gives an id to the calls of a model that gives them none."""
+    """Adds ids to the tool calls of a model that sends none."""
 
     def __init__(self) -> None:
         self._known: set[int] = set()

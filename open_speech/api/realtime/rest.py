@@ -1,4 +1,4 @@
-"""POST /v1/realtime/client_secrets, and what was there for it in the beta: keys with which browsers open sessions by themselves."""
+"""POST /v1/realtime/client_secrets, and its endpoints of the beta: ephemeral keys with which browsers open sessions themselves."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _in_beta(kind: Kind, flat: dict[str, Any], request: Request, engine: Engine,
 
 
 def _session_body(grant: Grant, settings: Settings, engine: Engine) -> dict[str, Any]:
-    """Show a session as its first event will. Raises SpeechError for one that cannot be, or if there are to be none."""
+    """Return a session as its first event will contain it. Raises SpeechError for an invalid one, or if the Realtime API is disabled."""
     if not settings.os_realtime_enabled:
         raise UnknownPath("This server does not serve the Realtime API: OS_REALTIME_ENABLED is off.")
     return session_of(SessionRequest(grant.kind, grant.model, configured=grant.configured), settings, engine).body()
