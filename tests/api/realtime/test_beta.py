@@ -114,7 +114,7 @@ def test_a_written_response_in_the_words_of_that_time(opens: Opens) -> None:
     talk = opens(beta=True)
     talk.text("Hello.")
     respond = talk.say("response.create", response={"modalities": ["text"], "metadata": {"a": "b"}}).one(Respond)
-    assert not respond.spoken
+    assert not respond.has_audio
     assert talk.tell(ResponseText(respond.response_id, "Hi.")).types[-1] == "response.text.delta"
     last = talk.tell(ResponseDone(respond.response_id))
     assert last.types == ["response.text.done", "response.content_part.done", "response.output_item.done", "response.done"]
