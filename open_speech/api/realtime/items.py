@@ -153,14 +153,14 @@ class Item:
 
 def transcript_before(marks: list[tuple[float, str]], end_s: float, total_s: float) -> str:
     """Return the part of a transcript before `end_s`; a piece is cut in proportion to its audio, at a space."""
-    kept = ""
+    transcript = ""
     for (at_s, text), until_s in zip(marks, [at_s for at_s, _ in marks[1:]] + [total_s], strict=True):
         if until_s <= end_s and at_s < end_s:
-            kept += text
+            transcript += text
         elif at_s < end_s:
             share = text[: int(len(text) * (end_s - at_s) / (until_s - at_s))]
-            kept += share[: share.rfind(" ") + 1].rstrip()
-    return kept
+            transcript += share[: share.rfind(" ") + 1].rstrip()
+    return transcript
 
 
 def build_item(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item, str | bytes | None]:

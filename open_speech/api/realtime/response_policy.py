@@ -151,7 +151,7 @@ class ResponsePolicy:
             case ResponseText(_, text, at_s):
                 events = response.text(text, at_s) if text else []
             case ResponseAudio(_, data, seconds):
-                self._state.has_spoken = True
+                self._state.has_sent_audio = True
                 events = response.audio(data, seconds, now) if data else []
             case ResponseTool():
                 events = response.tool(report)

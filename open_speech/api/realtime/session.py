@@ -234,7 +234,7 @@ class Session:
         if kind == "transcription" and kind != state.kind:
             base = updated(base, {"audio": {"input": {"transcription": {}}}}, state.defaults)
         config = updated(base, change, state.defaults)
-        if state.has_spoken and config.audio.output.voice_name != before.audio.output.voice_name:
+        if state.has_sent_audio and config.audio.output.voice_name != before.audio.output.voice_name:
             raise VoiceIsFixed("The voice cannot change after the session has sent audio.", param="session.audio.output.voice")
         self._input_buffer.check_format(config.format)
         state.config, state.kind = config, kind

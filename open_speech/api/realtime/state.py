@@ -23,7 +23,7 @@ class State:
     config: Config
     items: Items
     conversation_id: str
-    has_spoken: bool = False
+    has_sent_audio: bool = False
     """Whether audio was sent: from then on the voice cannot change."""
 
     @property

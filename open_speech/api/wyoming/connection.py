@@ -200,7 +200,7 @@ class Connection(AsyncEventHandler):
                     self._begin(self._send_info())
                 case BeginTranscription(form, request):
                     self._audio = asyncio.Queue()
-                    self._begin(self._listen(form, request, self._audio))
+                    self._begin(self._transcribe(form, request, self._audio))
                 case AppendAudio(data):
                     self._audio.put_nowait(data)
                 case Speak(request):
@@ -225,7 +225,7 @@ class Connection(AsyncEventHandler):
             self._sending_info = False
             self._changed.set()
 
-    async def _listen(self, form: PcmFormat, request: Transcribe, chunks: asyncio.Queue[bytes | None]) -> None:
+    async def _transcribe(self, form: PcmFormat, request: Transcribe, chunks: asyncio.Queue[bytes | None]) -> None:
         transcription: Transcription | None = None
         try:
             transcription = await self._service.transcription(request, self._report, self._recognizers)
