@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # numpy's OpenBLAS shares out matrices of any size, and its threads then spin for a tenth of a second: half of what a short clip cost in
 # all. Now they sleep at once (2 to the 4th, cycles). Read when numpy is first imported; whoever sets it himself keeps what he set.
