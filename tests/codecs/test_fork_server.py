@@ -112,8 +112,8 @@ def test_the_fork_server_is_started_without_the_environment_of_the_server(tmp_pa
     monkeypatch.setattr(sys, "executable", str(interpreter))
     fork_server = ForkServer(memory_mb=64, quiet_s=1)
     fork_server.start()
-    assert fork_server._end is not None
-    process = fork_server._end.peek()[2][0]  # type: ignore[index]
+    assert fork_server._finalizer is not None
+    process = fork_server._finalizer.peek()[2][0]  # type: ignore[index]
     process.wait(30)
     monkeypatch.undo()
     fork_server.close()
