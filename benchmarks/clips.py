@@ -1,4 +1,4 @@
-"""Real speech to measure on, through the project's own store."""
+"""Recordings of real speech, downloaded through the project's own store."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ CLIPS = Path(__file__).resolve().parent.parent / "tests" / "speech.toml"
 
 
 def clip(name: str) -> Path:
-    """Give the path of a clip of tests/speech.toml, fetched first if need be."""
+    """Return the path of a clip of tests/speech.toml; it is downloaded if necessary."""
     (row,) = catalog.read_models(CLIPS)
     return Store(config.load().models_dir.parent).pull(row) / f"{name}.wav"
 
 
 def model_folder(model_id: str) -> Path:
-    """Give the folder of a model, fetched first if need be."""
+    """Return the folder of a model; it is downloaded if necessary."""
     entry = next(model for model in catalog.models() if model.id == model_id)
     return Store(config.load().models_dir).pull(entry)

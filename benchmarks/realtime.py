@@ -37,7 +37,7 @@ MODEL = "Systran/faster-whisper-base"
 IDLE, TALKING = 20, 4
 LATE_ANSWER_S, LATE_TEXT_S = 0.25, 3.0
 """An answer to an event that asks for no work is late after this, a transcript this long after the end of its speech."""
-EARS = {"transcription": {"model": MODEL, "language": "en"}}
+TRANSCRIPTION = {"transcription": {"model": MODEL, "language": "en"}}
 
 
 @dataclass
@@ -157,8 +157,8 @@ async def delays(served: Served) -> None:
     sound, heard = speech(), resample(speech(), STT_RATE)
     ear = await engine.recognition.recognizer(MODEL, TranscribeOptions(language="en"))
 
-    async def transcribe_windows() -> float:
-        return await timed(ear.transcribe_windows(heard, final=True))
+    async def transcribe() -> float:
+        return await timed(ear.hear(heard, final=True))
 
     async def speak() -> float:
         began = time.perf_counter()
@@ -171,10 +171,10 @@ async def delays(served: Served) -> None:
     async def end_of_turn() -> float:
         return (await turn(talk, sound))[0]
 
-    async with session(served, "intent=transcription", "transcription", **EARS) as talk:
-        await pair("end of speech -> completed", end_of_turn, transcribe_windows, silence_s=SILENCE_S)
-    async with session(served, "intent=transcription", "transcription", **EARS, turn_detection=None) as talk:
-        await pair("commit -> completed", lambda: committed(talk, sound), transcribe_windows)
+    async with session(served, "intent=transcription", "transcription", **TRANSCRIPTION) as talk:
+        await pair("end of speech -> completed", end_of_turn, transcribe, silence_s=SILENCE_S)
+    async with session(served, "intent=transcription", "transcription", **TRANSCRIPTION, turn_detection=None) as talk:
+        await pair("commit -> completed", lambda: committed(talk, sound), transcribe)
     async with session(served, "model=tts-1", "realtime", turn_detection=None) as talk:
         await pair("response.create -> first audio delta", lambda: spoken(talk), speak)
 
@@ -204,7 +204,7 @@ async def _idle(served: Served, tally: Tally, end: float, after_s: float) -> Non
 
 async def _talking(served: Served, tally: Tally, end: float, after_s: float) -> None:
     sound = speech()
-    async with session(served, "intent=transcription", "transcription", **EARS) as talk:
+    async with session(served, "intent=transcription", "transcription", **TRANSCRIPTION) as talk:
         await asyncio.sleep(after_s)
         await turn(talk, sound)  # the model is loaded by this one
         while time.monotonic() < end:

@@ -59,11 +59,11 @@ def run(options: Options) -> None:
         ours = [stack.enter_context(_ours(served, model)) for model in models]
         others = list(_others(stack, sequential=not options.long_minutes))
         for contender in (*ours, *others):
-            contender.transcribe_windows(clips[0])  # loads the model; it does not count
+            contender.transcribe(clips[0])  # loads the model; it does not count
         if options.long_minutes:
             clip = long_recording(Path(folder), [c for c in clips if c.seconds <= SHORT_S], options.long_minutes)
             first = next(one for one in ours if one.model == MODEL)
-            report = long_table([hear_long(one, clip) for one in (first, *others)])
+            report = long_table([transcribe_long(one, clip) for one in (first, *others)])
         else:
             report = tables(measure(ours, others, clips, options), clips)
     print(report)
@@ -85,7 +85,7 @@ def measure(ours: list[Ours], others: list[Contender], clips: list[Clip], option
             for one in (*race, *rest):
                 text, cost = timed(one, clip)
                 results[one.name].errors[clip.name] = word_errors(clip.text, text)
-                results[one.name].hearing.setdefault(clip.name, []).append(cost)
+                results[one.name].costs.setdefault(clip.name, []).append(cost)
     jobs = [clip for clip in clips if clip.seconds <= SHORT_S]
     for callers in CALLERS[-1:] if options.quick else CALLERS:
         _note(f"{callers} callers")
@@ -97,7 +97,7 @@ def measure(ours: list[Ours], others: list[Contender], clips: list[Clip], option
 
 def timed(one: Contender, clip: Clip) -> tuple[str, Cost]:
     """Hear a clip once."""
-    return _cost(one, lambda: one.transcribe_windows(clip), clip.seconds)
+    return _cost(one, lambda: one.transcribe(clip), clip.seconds)
 
 
 def crowd(one: Contender, clips: list[Clip], callers: int) -> Cost:
@@ -105,23 +105,23 @@ def crowd(one: Contender, clips: list[Clip], callers: int) -> Cost:
     dice = random.Random(callers)
     jobs = [dice.choice(clips) for _ in range(max(LEAST_JOBS, 2 * callers))]
     with ThreadPoolExecutor(callers) as pool:
-        return _cost(one, lambda: list(pool.map(one.transcribe_windows, jobs)), sum(job.seconds for job in jobs))[1]
+        return _cost(one, lambda: list(pool.map(one.transcribe, jobs)), sum(job.seconds for job in jobs))[1]
 
 
-def hear_long(one: Contender, clip: Clip) -> LongResult:
+def transcribe_long(one: Contender, clip: Clip) -> LongResult:
     """Hear a long recording once, its memory watched; ours is streamed."""
     _note(f"{clip.name}: {one.name}")
     first: float | None = None
 
-    def transcribe_windows() -> str:
+    def transcribe() -> str:
         nonlocal first
         if not isinstance(one, Ours):
-            return one.transcribe_windows(clip)
-        first, text = one.hear_streamed(clip)
+            return one.transcribe(clip)
+        first, text = one.transcribe_streamed(clip)
         return text
 
     with _watched(one) as seen:
-        text, cost = _cost(one, transcribe_windows, clip.seconds)
+        text, cost = _cost(one, transcribe, clip.seconds)
     return LongResult(one.name, cost, word_errors(clip.text, text), clip.words, max(seen), first)
 
 
@@ -175,7 +175,7 @@ def our_server() -> Iterator[Ours]:
     settings = {"OS_OFFLINE": "true", "OS_MODEL_TTL": "0", "TTS_ENABLED": "false", "STT_BACKENDS": "faster-whisper"}
     with serve(settings) as served, tempfile.TemporaryDirectory() as folder:
         with _ours(served, next(model for model in catalog.models() if model.id == MODEL)) as ours:
-            ours.transcribe_windows(collect(Path(folder))[0])
+            ours.transcribe(collect(Path(folder))[0])
             yield ours
 
 

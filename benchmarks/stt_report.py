@@ -28,7 +28,7 @@ class Result:
     name: str
     errors: dict[str, int] = field(default_factory=dict)
     """Clip -> word errors."""
-    hearing: dict[str, list[Cost]] = field(default_factory=dict)
+    costs: dict[str, list[Cost]] = field(default_factory=dict)
     """Clip -> each time that it was heard, one at a time."""
     throughput: dict[int, Cost] = field(default_factory=dict)
     memory_mb: float = 0.0
@@ -79,7 +79,7 @@ def _summary(results: Sequence[Result], clips: Sequence[Clip]) -> str:
             one.name,
             f"{100 * sum(one.errors.values()) / words:.1f}",
             str(max(one.errors[clip.name] for clip in clips)),
-            f"{sum(median(costs).cpu for costs in one.hearing.values()) / audio_s:.3f}",
+            f"{sum(median(costs).cpu for costs in one.costs.values()) / audio_s:.3f}",
             f"{one.memory_mb:.0f}",
         )
         for one in results
@@ -93,7 +93,7 @@ def _latency(results: Sequence[Result], clips: Sequence[Clip]) -> str:
     short = [clip for clip in lengths if SHORT_S[0] <= clip.seconds < SHORT_S[1]]
 
     def rows(part: Callable[[Cost], float]) -> Iterable[tuple[str, ...]]:
-        values = {(one.name, clip.name): part(median(one.hearing[clip.name])) for one in results for clip in clips}
+        values = {(one.name, clip.name): part(median(one.costs[clip.name])) for one in results for clip in clips}
 
         def ratio(one: Result, clip: Clip) -> float:
             return values[one.name, clip.name] / values[results[1].name, clip.name]

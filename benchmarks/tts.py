@@ -17,7 +17,7 @@ from benchmarks.clips import model_folder
 from benchmarks.peers import PAUSE_S
 from benchmarks.served import Served, serve
 from benchmarks.tts_peers import Contender, Ours
-from benchmarks.tts_report import Length, Race, Result, Spoken, tables
+from benchmarks.tts_report import Length, Race, Result, Timing, tables
 from open_speech.synthesis.service import FIRST_PIECE_CHARS
 from open_speech.text.chunking import pieces
 from runners import catalog
@@ -87,18 +87,18 @@ def race(title: str, engine: str, contenders: list[Contender], rounds: int) -> R
         for number, (one, result) in enumerate(zip(contenders, results, strict=True)):
             texts = TEXTS | {"clause": clause} if number == RAW else TEXTS
             for length, text in texts.items():
-                spoken = measured(one, text)
+                timing = measured(one, text)
                 if turn:
-                    result.spoken.setdefault(length, []).append(spoken)
+                    result.timings.setdefault(length, []).append(timing)
     return Race(title, clause, results)
 
 
-def measured(one: Contender, text: str) -> Spoken:
-    """Have a text spoken, after a pause, and tell what it cost."""
+def measured(one: Contender, text: str) -> Timing:
+    """Have a text timing, after a pause, and tell what it cost."""
     time.sleep(PAUSE_S)
     before = one.cpu_s()
-    spoken = one.speak(text)
-    return replace(spoken, cpu=one.cpu_s() - before)
+    timing = one.speak(text)
+    return replace(timing, cpu=one.cpu_s() - before)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import psutil
 
 from benchmarks.peers import ended, environment, wait_listening
 from benchmarks.served import Served, free_port
-from benchmarks.tts_report import Spoken
+from benchmarks.tts_report import Timing
 
 FASTKOKORO = "fastkokoro[cpu]==0.7.0"
 WYOMING = "wyoming-piper==2.5.2"
@@ -37,7 +37,7 @@ class Contender(Protocol):
 
     name: str
 
-    def speak(self, text: str) -> Spoken:
+    def speak(self, text: str) -> Timing:
         """Speak a text as a client would have it; its CPU time is left out. Blocks."""
         ...
 
@@ -56,7 +56,7 @@ class Ours:
     served: Served
     client: httpx.Client
 
-    def speak(self, text: str) -> Spoken:
+    def speak(self, text: str) -> Timing:
         # WAV keeps the model's own rate, so nobody resamples.
         body = self.body | {"input": text, "response_format": "wav"}
         return streamed(self.client, self.served.url, body, BYTES_PER_S[self.engine], header=WAV_HEADER)
@@ -75,7 +75,7 @@ class OverHttp:
     client: httpx.Client
     process: psutil.Process
 
-    def speak(self, text: str) -> Spoken:
+    def speak(self, text: str) -> Timing:
         body = self.body | {"input": text, "response_format": "pcm", "stream": True}
         return streamed(self.client, self.url, body, BYTES_PER_S["kokoro"])
 
@@ -91,7 +91,7 @@ class Worker:
     process: subprocess.Popen[str]
     measured: psutil.Process
 
-    def speak(self, text: str) -> Spoken:
+    def speak(self, text: str) -> Timing:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(text) + "\n")
@@ -99,13 +99,13 @@ class Worker:
         answer = json.loads(self.process.stdout.readline() or '{"error": "its process ended"}')
         if "error" in answer:
             raise RuntimeError(f"{self.name}: {answer['error']}")
-        return Spoken(**answer)
+        return Timing(**answer)
 
     def cpu_s(self) -> float:
         return cpu_of(self.measured)
 
 
-def streamed(client: httpx.Client, url: str, body: dict[str, object], bytes_per_s: int, *, header: int = 0) -> Spoken:
+def streamed(client: httpx.Client, url: str, body: dict[str, object], bytes_per_s: int, *, header: int = 0) -> Timing:
     """Post a request for speech and take the sound as it comes."""
     started = time.perf_counter()
     first, count = 0.0, -header
@@ -115,7 +115,7 @@ def streamed(client: httpx.Client, url: str, body: dict[str, object], bytes_per_
             count += len(chunk)
             if count > 0:
                 first = first or time.perf_counter() - started
-    return Spoken(first, time.perf_counter() - started, count / bytes_per_s)
+    return Timing(first, time.perf_counter() - started, count / bytes_per_s)
 
 
 def cpu_of(process: psutil.Process) -> float:

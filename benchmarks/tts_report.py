@@ -11,8 +11,8 @@ Length = Literal["sentence", "paragraph", "clause"]
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """How one text was spoken, in seconds."""
+class Timing:
+    """How one text was timings, in seconds."""
 
     first: float
     """To the first byte of sound."""
@@ -28,23 +28,23 @@ class Result:
     """What one contender did."""
 
     name: str
-    spoken: dict[Length, list[Spoken]] = field(default_factory=dict)
+    timings: dict[Length, list[Timing]] = field(default_factory=dict)
 
     def first(self, length: Length) -> float:
         """Median seconds to the first byte."""
-        return statistics.median(one.first for one in self.spoken[length])
+        return statistics.median(one.first for one in self.timings[length])
 
     def whole(self, length: Length) -> float:
         """Median seconds to the last byte."""
-        return statistics.median(one.whole for one in self.spoken[length])
+        return statistics.median(one.whole for one in self.timings[length])
 
     def cpu(self, length: Length) -> float:
         """CPU seconds of one call, over all calls: a clock that ticks every 10 ms is right in the sum."""
-        return statistics.fmean(one.cpu for one in self.spoken[length])
+        return statistics.fmean(one.cpu for one in self.timings[length])
 
     def cpu_per_audio_s(self, length: Length) -> float:
         """CPU seconds for a second of sound."""
-        return self.cpu(length) / statistics.fmean(one.audio for one in self.spoken[length])
+        return self.cpu(length) / statistics.fmean(one.audio for one in self.timings[length])
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Kept:
         """Return the library's text of a clip and its cost."""
         if clip.path.name not in self._known:
             if not self._warm:
-                self._library.transcribe_windows(clip)  # loads the model
+                self._library.transcribe(clip)  # loads the model
                 self._warm = True
             text, cost = stt.timed(self._library, clip)
             self._known[clip.path.name] = text, asdict(cost)
@@ -76,7 +76,7 @@ def measure(cell: wer_corpus.Cell, bases: Sequence[wer_corpus.Base], ours: Conte
     costs: list[tuple[Cost, Cost]] = []
     for clip in clips:
         text, cost = stt.timed(ours, clip)
-        unlike += ours.transcribe_windows(clip) != text
+        unlike += ours.transcribe(clip) != text
         other, other_cost = library.timed(clip)
         mine, theirs = mine + score(clip.text, text), theirs + score(clip.text, other)
         costs.append((cost, other_cost))

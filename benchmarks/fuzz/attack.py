@@ -76,15 +76,15 @@ async def pour(writer: asyncio.StreamWriter, pieces: Iterable[bytes]) -> None:
 
 async def rest(reader: asyncio.StreamReader, *, within_s: float = DEADLINE_S) -> bytes:
     """Read until the server hangs up. Raises Fault if it never does."""
-    heard = bytearray()
+    received = bytearray()
     with suppress(ConnectionError):
         try:
             async with asyncio.timeout(within_s):
-                while len(heard) < ANSWER_BYTES and (data := await reader.read(1 << 16)):
-                    heard += data
+                while len(received) < ANSWER_BYTES and (data := await reader.read(1 << 16)):
+                    received += data
         except TimeoutError:
-            raise Fault(f"{within_s:g} s without an end; so far {bytes(heard[:200])!r}") from None
-    return bytes(heard)
+            raise Fault(f"{within_s:g} s without an end; so far {bytes(received[:200])!r}") from None
+    return bytes(received)
 
 
 async def exchange(target: Target, pieces: Iterable[bytes], *, within_s: float = DEADLINE_S) -> Answer:
@@ -92,12 +92,12 @@ async def exchange(target: Target, pieces: Iterable[bytes], *, within_s: float =
     async with connected(target) as (reader, writer):
         sending = asyncio.create_task(pour(writer, pieces))
         try:
-            heard = await rest(reader, within_s=within_s)
+            received = await rest(reader, within_s=within_s)
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-    line, _, _ = heard.partition(b"\r\n")
-    head, _, body = heard.partition(b"\r\n\r\n")
+    line, _, _ = received.partition(b"\r\n")
+    head, _, body = received.partition(b"\r\n\r\n")
     status = line.split(b" ")[1:2]
     return Answer(int(status[0]) if status and status[0].isdigit() else 0, body or head)
 

@@ -60,7 +60,7 @@ def socket(path: str, payload: Callable[[], bytes], code: int = TEXT) -> Attack:
     async def attack(target: Target, _rng: Random) -> str:
         async with opened(target, path) as (reader, writer):
             await pour(writer, [framed()])
-            return await _heard(reader)
+            return await _outcome(reader)
 
     return attack
 
@@ -72,12 +72,12 @@ def wyoming(*pieces: Callable[[], bytes]) -> Attack:
         assert target.wyoming_port is not None
         async with connected(target, target.wyoming_port) as (reader, writer):
             await pour(writer, [piece() for piece in pieces])
-            return await _heard(reader)
+            return await _outcome(reader)
 
     return attack
 
 
-async def _heard(reader: asyncio.StreamReader) -> str:
+async def _outcome(reader: asyncio.StreamReader) -> str:
     """Read until the server has said nothing for WAIT_S seconds, or hangs up."""
     answers = False
     with suppress(ConnectionError, TimeoutError):
@@ -99,8 +99,8 @@ def append(mib: float) -> Callable[[], bytes]:
     return lambda: b'{"type":"input_audio_buffer.append","audio":"' + audio(mib) + b'"}'
 
 
-SPEAK = b'{"model":"tts-1","input":"a b","voice":"alloy","x":'
-HEAR = b'{"model":"whisper-1","x":'
+SPEECH = b'{"model":"tts-1","input":"a b","voice":"alloy","x":'
+TRANSCRIPTION = b'{"model":"whisper-1","x":'
 FORM = "multipart/form-data; boundary=edge"
 FILE = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\r\n'
 
@@ -119,21 +119,21 @@ def _start() -> bytes:
 
 
 ATTACKS: Mapping[str, Attack] = {
-    "growth: speech, lists": http("/v1/audio/speech", lists(SPEAK)),
-    "growth: speech, objects": http("/v1/audio/speech", lambda: repeated(SPEAK + b"[", b'{"a":1},', b"{}]}", 15)),
-    "growth: speech, keys": http("/v1/audio/speech", lambda: SPEAK + b"{" + b"".join(b'"%d":1,' % n for n in range(1_200_000)) + b'"":1}}'),
+    "growth: speech, lists": http("/v1/audio/speech", lists(SPEECH)),
+    "growth: speech, objects": http("/v1/audio/speech", lambda: repeated(SPEECH + b"[", b'{"a":1},', b"{}]}", 15)),
+    "growth: speech, keys": http("/v1/audio/speech", lambda: SPEECH + b"{" + b"".join(b'"%d":1,' % n for n in range(1_200_000)) + b'"":1}}'),
     "growth: speech, 90 MiB of text": http("/v1/audio/speech", lambda: repeated(b'{"model":"tts-1","input":"', b"word ", b'"}', 90)),
     "growth: speech, escapes": http("/v1/audio/speech", lambda: repeated(b'{"model":"tts-1","input":"', b"\\u00e9", b'"}', 15)),
-    "growth: speech, digits": http("/v1/audio/speech", lambda: repeated(SPEAK + b"0.", b"7", b"}", 15)),
-    "growth: speech, blanks": http("/v1/audio/speech", lambda: repeated(SPEAK + b"1", b" ", b"}", 15)),
+    "growth: speech, digits": http("/v1/audio/speech", lambda: repeated(SPEECH + b"0.", b"7", b"}", 15)),
+    "growth: speech, blanks": http("/v1/audio/speech", lambda: repeated(SPEECH + b"1", b" ", b"}", 15)),
     "growth: speech, a voice to clone": http(
-        "/v1/audio/speech", lambda: SPEAK + b'1,"reference_audio":"' + audio(9.9) + b'"}'
+        "/v1/audio/speech", lambda: SPEECH + b'1,"reference_audio":"' + audio(9.9) + b'"}'
     ),
-    "growth: transcriptions, lists": http("/v1/audio/transcriptions", lists(HEAR)),
+    "growth: transcriptions, lists": http("/v1/audio/transcriptions", lists(TRANSCRIPTION)),
     "growth: transcriptions, 24 MiB of audio": http(
-        "/v1/audio/transcriptions", lambda: HEAR + b'1,"input_audio":{"data":"' + audio(24) + b'"}}'
+        "/v1/audio/transcriptions", lambda: TRANSCRIPTION + b'1,"input_audio":{"data":"' + audio(24) + b'"}}'
     ),
-    "growth: jobs, lists": http("/v1/audio/jobs", lists(SPEAK)),
+    "growth: jobs, lists": http("/v1/audio/jobs", lists(SPEECH)),
     "growth: client secrets, lists": http("/v1/realtime/client_secrets", lists(b'{"session":{"x":', tail=b"[]]}}")),
     "growth: sessions, lists": http("/v1/realtime/sessions", lists(b'{"x":')),
     "growth: pull, lists": http("/api/pull/tones/speak", lists(b'{"x":')),
@@ -166,8 +166,8 @@ ATTACKS: Mapping[str, Attack] = {
 }  # fmt: skip
 
 WARM_UP: tuple[Attack, ...] = (
-    http("/v1/audio/speech", lambda: SPEAK + b"1}"),
-    http("/v1/audio/transcriptions", lambda: HEAR + b'1,"input_audio":{"data":"' + base64.b64encode(wav()) + b'"}}'),
+    http("/v1/audio/speech", lambda: SPEECH + b"1}"),
+    http("/v1/audio/transcriptions", lambda: TRANSCRIPTION + b'1,"input_audio":{"data":"' + base64.b64encode(wav()) + b'"}}'),
     socket("/v1/realtime?intent=transcription", append(0.1)),
     socket("/v1/audio/stream", lambda: bytes(MIB // 10), BINARY),
     socket("/v1/audio/speech/stream", lambda: b'{"type":"text","text":"Hello."}'),

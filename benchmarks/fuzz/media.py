@@ -24,7 +24,7 @@ CODECS = (
     ("adts", "aac"), ("mpegts", "mp2"), ("aiff", "pcm_s16be"), ("au", "pcm_s16be"), ("caf", "alac"),
 )  # fmt: skip
 """Containers and codecs of the whole files; some of them the server does not take at all."""
-DOORS = (
+ENDPOINTS = (
     "/v1/audio/transcriptions", "/v1/audio/transcriptions", "/v1/audio/transcriptions/verbose", "/v1/audio/transcriptions/batch",
     "/v1/audio/translations", "/asr", "/detect-language", "/bazarr/asr?encode=false", "/asr?encode=false&output=json",
 )  # fmt: skip
@@ -137,7 +137,7 @@ def lie(name: str) -> Attack:
     """Make the attack that sends one of LIES to a door."""
 
     async def attack(target: Target, rng: Random) -> str:
-        return (await _sent(target, rng.choice(DOORS), LIES[name]())).judged()
+        return (await _sent(target, rng.choice(ENDPOINTS), LIES[name]())).judged()
 
     return attack
 
@@ -147,13 +147,13 @@ async def damaged_file(target: Target, rng: Random) -> str:
     data = whole(*rng.choice(CODECS))
     if rng.random() < 0.1:
         data += whole(*rng.choice(CODECS))
-    return (await _sent(target, rng.choice(DOORS), damaged(rng, data))).judged()
+    return (await _sent(target, rng.choice(ENDPOINTS), damaged(rng, data))).judged()
 
 
 async def damaged_head(target: Target, rng: Random) -> str:
     """Send a file damaged in its first bytes alone, where the lengths are."""
     data = whole(*rng.choice(CODECS))
-    return (await _sent(target, rng.choice(DOORS), damaged(rng, data[:96], strokes=3) + data[96:])).judged()
+    return (await _sent(target, rng.choice(ENDPOINTS), damaged(rng, data[:96], strokes=3) + data[96:])).judged()
 
 
 async def damaged_sample(target: Target, rng: Random) -> str:

@@ -15,13 +15,13 @@ from benchmarks.fuzz.attack import Attack, Fault, Target, connected, damaged, po
 from benchmarks.fuzz.http import changed, dumped
 
 CONTINUE, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-DOORS = (
+ENDPOINTS = (
     "/v1/realtime?model=tts-1", "/v1/realtime?intent=transcription", "/v1/audio/stream", "/v1/audio/stream?vad=false",
     "/v1/audio/speech/stream",
 )  # fmt: skip
 LISTEN_S = 0.3
 """Seconds in which the server is heard out after an attack."""
-SOUND = base64.b64encode(bytes(9600)).decode()
+AUDIO = base64.b64encode(bytes(9600)).decode()
 EVENTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "/v1/realtime": (
         {"type": "session.update", "session": {"type": "realtime", "instructions": "x", "audio": {
@@ -29,13 +29,13 @@ EVENTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
             "output": {"voice": "alloy", "speed": 1.0, "format": {"type": "audio/pcmu"}}}, "tools": [{"type": "function", "name": "f"}]}},
         {"type": "session.update", "session": {"type": "transcription", "audio": {"input": {
             "transcription": {"model": "whisper-1", "language": "en"}, "turn_detection": {"type": "semantic_vad", "eagerness": "high"}}}}},
-        {"type": "input_audio_buffer.append", "audio": SOUND},
-        {"type": "input_audio_buffer.append", "audio": SOUND * 100},
+        {"type": "input_audio_buffer.append", "audio": AUDIO},
+        {"type": "input_audio_buffer.append", "audio": AUDIO * 100},
         {"type": "input_audio_buffer.commit"}, {"type": "input_audio_buffer.clear"}, {"type": "output_audio_buffer.clear"},
         {"type": "conversation.item.create", "previous_item_id": "root", "item": {
             "id": "i", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "a b"}]}},
         {"type": "conversation.item.create", "item": {
-            "type": "message", "role": "user", "content": [{"type": "input_audio", "audio": SOUND}]}},
+            "type": "message", "role": "user", "content": [{"type": "input_audio", "audio": AUDIO}]}},
         {"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": "c", "output": "{}"}},
         {"type": "conversation.item.retrieve", "item_id": "i"}, {"type": "conversation.item.delete", "item_id": "i"},
         {"type": "conversation.item.truncate", "item_id": "i", "content_index": 0, "audio_end_ms": 10},
@@ -110,21 +110,21 @@ async def opened(target: Target, path: str) -> AsyncIterator[tuple[asyncio.Strea
         yield reader, writer
 
 
-async def _heard_out(reader: asyncio.StreamReader) -> str:
-    heard = 0
+async def _outcome(reader: asyncio.StreamReader) -> str:
+    received = 0
     with suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(LISTEN_S):
             while data := await reader.read(1 << 16):
-                heard += len(data)
+                received += len(data)
             return "closed"
-    return "answers" if heard else "silent"
+    return "answers" if received else "silent"
 
 
-async def _thrown(target: Target, path: str, pieces: Iterable[bytes]) -> str:
+async def _send(target: Target, path: str, pieces: Iterable[bytes]) -> str:
     async with opened(target, path) as (reader, writer):
         sending = asyncio.create_task(pour(writer, pieces))
         try:
-            return await _heard_out(reader)
+            return await _outcome(reader)
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
@@ -138,30 +138,30 @@ def _events(rng: Random, path: str) -> list[dict[str, Any]]:
 
 async def garbage(target: Target, rng: Random) -> str:
     """Send bytes that are no frames."""
-    return await _thrown(target, rng.choice(DOORS), [rng.randbytes(rng.choice((1, 100, 70_000)))])
+    return await _send(target, rng.choice(ENDPOINTS), [rng.randbytes(rng.choice((1, 100, 70_000)))])
 
 
 async def damaged_frames(target: Target, rng: Random) -> str:
     """Send frames in which some bytes are damaged."""
-    path = rng.choice(DOORS)
+    path = rng.choice(ENDPOINTS)
     frames = b"".join(frame(TEXT, dumped(event)) for event in _events(rng, path))
-    return await _thrown(target, path, [damaged(rng, frames)])
+    return await _send(target, path, [damaged(rng, frames)])
 
 
 async def nearly_right(target: Target, rng: Random) -> str:
     """Send events of the door that are nearly right, in any order."""
-    path = rng.choice(DOORS)
+    path = rng.choice(ENDPOINTS)
     frames = [frame(TEXT, dumped(event)) for event in _events(rng, path)]
     if "audio/stream" in path:
         frames += [frame(BINARY, rng.randbytes(rng.choice((0, 1, 999, 32_000)))) for _ in range(5)]
         rng.shuffle(frames)
-    return await _thrown(target, path, frames)
+    return await _send(target, path, frames)
 
 
 async def wrong_kind(target: Target, rng: Random) -> str:
     """Send bytes where text is due, and text that is no UTF-8, no JSON, or JSON without end."""
     payloads = [rng.choice(NO_EVENTS) for _ in range(8)]
-    return await _thrown(target, rng.choice(DOORS), [frame(rng.choice((TEXT, BINARY)), payload) for payload in payloads])
+    return await _send(target, rng.choice(ENDPOINTS), [frame(rng.choice((TEXT, BINARY)), payload) for payload in payloads])
 
 
 async def fragments(target: Target, rng: Random) -> str:
@@ -170,24 +170,24 @@ async def fragments(target: Target, rng: Random) -> str:
     frames = [frame(TEXT, piece, fin=False), *[frame(CONTINUE, piece, fin=False)] * count]
     if rng.random() < 0.5:
         frames += [frame(PING, b"x"), frame(CONTINUE, piece)]
-    return await _thrown(target, rng.choice(DOORS), frames)
+    return await _send(target, rng.choice(ENDPOINTS), frames)
 
 
 async def forbidden(target: Target, rng: Random) -> str:
     """Send a frame that the protocol forbids."""
-    return await _thrown(target, rng.choice(DOORS), [rng.choice(FORBIDDEN)])
+    return await _send(target, rng.choice(ENDPOINTS), [rng.choice(FORBIDDEN)])
 
 
 async def pings(target: Target, rng: Random) -> str:
     """Send 16 MB of pings and read none of the answers: the server must not keep them."""
-    async with opened(target, rng.choice(DOORS)) as (reader, writer):
+    async with opened(target, rng.choice(ENDPOINTS)) as (reader, writer):
         await pour(writer, [frame(PING, b"x" * 125) * 1000] * 128)
-        return await _heard_out(reader)
+        return await _outcome(reader)
 
 
 async def never_reads(target: Target, rng: Random) -> str:
     """Ask for much, and read nothing of it, for a moment."""
-    path = rng.choice(DOORS)
+    path = rng.choice(ENDPOINTS)
     events = {
         "/v1/realtime": [{"type": "conversation.item.retrieve", "item_id": "none" * 100}, {"type": "input_audio_buffer.clear"}],
         "/v1/audio/stream": [{"type": "nothing"}, {"type": "finalize"}],
@@ -207,10 +207,10 @@ async def strange_query(target: Target, rng: Random) -> str:
     """Open a door with a query that makes no sense."""
     values = ("", "%ff", "%00", "-1", "1e999", "nan", "a" * 3000, "%F0%9F%98%80", "[]", "0", "999999999999")
     names = ("model", "intent", "language", "sample_rate", "encoding", "endpointing", "vad", "interim_results", "prompt", "call_id", "%ff")
-    path = rng.choice(DOORS).partition("?")[0]
+    path = rng.choice(ENDPOINTS).partition("?")[0]
     query = "&".join(f"{rng.choice(names)}={rng.choice(values)}" for _ in range(rng.randint(1, 5)))
     try:
-        return await _thrown(target, f"{path}?{query}", [frame(TEXT, b"{}"), frame(BINARY, bytes(3200))])
+        return await _send(target, f"{path}?{query}", [frame(TEXT, b"{}"), frame(BINARY, bytes(3200))])
     except TooLong:
         return "414"
 
