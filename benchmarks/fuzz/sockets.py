@@ -1,4 +1,4 @@
-"""WebSockets that are abused: on each door garbage, frames that are none, events nearly right, floods, and clients that never read."""
+"""Abuse of WebSockets: garbage, invalid frames, almost valid events, floods, and clients that never read, at each endpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDPOINTS = (
     "/v1/audio/speech/stream",
 )  # fmt: skip
 LISTEN_S = 0.3
-"""Seconds in which the server is heard out after an attack."""
+"""Seconds for which the server's response is read after an attack."""
 AUDIO = base64.b64encode(bytes(9600)).decode()
 EVENTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "/v1/realtime": (
@@ -58,7 +58,7 @@ NO_EVENTS = (
 
 
 def frame(code: int, payload: bytes = b"", *, fin: bool = True, reserved: int = 0, masked: bool = True, claim: int | None = None) -> bytes:
-    """Write a WebSocket frame, right or wrong; `claim` is the length it says it has."""
+    """Return a WebSocket frame, valid or not; `claim` is the stated length of the payload."""
     length = len(payload) if claim is None else claim
     head = bytes([(0x80 if fin else 0) | reserved << 4 | code])
     mask = 0x80 if masked else 0
@@ -68,11 +68,11 @@ def frame(code: int, payload: bytes = b"", *, fin: bool = True, reserved: int = 
         head += bytes([mask | 126]) + struct.pack(">H", length)
     else:
         head += bytes([mask | 127]) + struct.pack(">Q", length)
-    return head + (bytes(4) if masked else b"") + payload  # a mask of zeros leaves the payload as it is
+    return head + (bytes(4) if masked else b"") + payload  # a mask of zeros leaves the payload unchanged
 
 
 LONGEST_PATH = 8000
-"""Characters of a path that the server must take."""
+"""Length of a path in characters that the server must accept."""
 
 FORBIDDEN = (
     frame(TEXT, b"{}", masked=False), frame(TEXT, b"{}", reserved=7), frame(3, b"x"), frame(15), frame(PING, b"x" * 126),
@@ -81,16 +81,16 @@ FORBIDDEN = (
     frame(BINARY, claim=1 << 31), frame(TEXT, claim=(1 << 64) - 1), frame(CLOSE) * 5, frame(PONG, b"never asked") * 100,
     frame(CLOSE) + frame(TEXT, b"{}"),
 )  # fmt: skip
-"""Frames that the protocol does not know, or not there."""
+"""Frames that are undefined in the protocol, or not allowed at that point."""
 
 
 class TooLong(Exception):
-    """The path is longer than the server has to take."""
+    """The path is longer than the server has to accept."""
 
 
 @asynccontextmanager
 async def opened(target: Target, path: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Hold a WebSocket. Raises Fault if the server does not take it, TooLong if it says that for a path that is."""
+    """Open a WebSocket. Raises Fault if the server does not accept it, TooLong if it returns 414 for a path longer than LONGEST_PATH."""
     key = base64.b64encode(os.urandom(16)).decode()
     head = f"GET {path} HTTP/1.1\r\nHost: x.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     head += f"Sec-WebSocket-Key: {key}\r\n"
@@ -137,7 +137,7 @@ def _events(rng: Random, path: str) -> list[dict[str, Any]]:
 
 
 async def garbage(target: Target, rng: Random) -> str:
-    """Send bytes that are no frames."""
+    """Send bytes that are not frames."""
     return await _send(target, rng.choice(ENDPOINTS), [rng.randbytes(rng.choice((1, 100, 70_000)))])
 
 
@@ -149,7 +149,7 @@ async def damaged_frames(target: Target, rng: Random) -> str:
 
 
 async def nearly_right(target: Target, rng: Random) -> str:
-    """Send events of the door that are nearly right, in any order."""
+    """Send almost valid events of the endpoint, in random order."""
     path = rng.choice(ENDPOINTS)
     frames = [frame(TEXT, dumped(event)) for event in _events(rng, path)]
     if "audio/stream" in path:
@@ -159,7 +159,7 @@ async def nearly_right(target: Target, rng: Random) -> str:
 
 
 async def wrong_kind(target: Target, rng: Random) -> str:
-    """Send bytes where text is due, and text that is no UTF-8, no JSON, or JSON without end."""
+    """Send binary messages instead of text, and text that is not UTF-8, not JSON, or JSON without an end."""
     payloads = [rng.choice(NO_EVENTS) for _ in range(8)]
     return await _send(target, rng.choice(ENDPOINTS), [frame(rng.choice((TEXT, BINARY)), payload) for payload in payloads])
 
@@ -179,14 +179,14 @@ async def forbidden(target: Target, rng: Random) -> str:
 
 
 async def pings(target: Target, rng: Random) -> str:
-    """Send 16 MB of pings and read none of the answers: the server must not keep them."""
+    """Send 16 MB of pings and read none of the responses: the server must not buffer them."""
     async with opened(target, rng.choice(ENDPOINTS)) as (reader, writer):
         await pour(writer, [frame(PING, b"x" * 125) * 1000] * 128)
         return await _outcome(reader)
 
 
 async def never_reads(target: Target, rng: Random) -> str:
-    """Ask for much, and read nothing of it, for a moment."""
+    """Request much output for 1.5 s, and read none of it."""
     path = rng.choice(ENDPOINTS)
     events = {
         "/v1/realtime": [{"type": "conversation.item.retrieve", "item_id": "none" * 100}, {"type": "input_audio_buffer.clear"}],
@@ -204,7 +204,7 @@ async def never_reads(target: Target, rng: Random) -> str:
 
 
 async def strange_query(target: Target, rng: Random) -> str:
-    """Open a door with a query that makes no sense."""
+    """Open an endpoint with an invalid query."""
     values = ("", "%ff", "%00", "-1", "1e999", "nan", "a" * 3000, "%F0%9F%98%80", "[]", "0", "999999999999")
     names = ("model", "intent", "language", "sample_rate", "encoding", "endpointing", "vad", "interim_results", "prompt", "call_id", "%ff")
     path = rng.choice(ENDPOINTS).partition("?")[0]

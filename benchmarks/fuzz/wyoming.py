@@ -1,4 +1,4 @@
-"""Wyoming that is abused: lines that are no events, lengths that lie, events out of order, strange sound, clients that never read."""
+"""Abuse of Wyoming: lines that are not events, false lengths, events out of order, invalid audio, clients that never read."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ NO_EVENTS = (
 GREEDY: tuple[Mapping[str, Any], ...] = (
     {"type": "describe"}, {"type": "ping", "data": {"text": "x" * 5000}}, {"type": "synthesize", "data": {"text": "a b. " * 500}},
 )  # fmt: skip
-"""Events whose answers are larger than they."""
+"""Events with responses larger than themselves."""
 
 
 def line(event: Any) -> bytes:
-    """Write an event as one line, with as many bytes after it as it says, up to a bound."""
+    """Return an event as one line, followed by as many bytes as it states, 70 000 at most."""
     length = event.get("payload_length") if isinstance(event, dict) else None
     return json.dumps(event).encode() + b"\n" + bytes(min(length, 70_000) if isinstance(length, int) and length > 0 else 0)
 
@@ -55,7 +55,7 @@ async def _send(target: Target, pieces: Iterable[bytes], *, ended: bool = False)
 
 
 async def nearly_right(target: Target, rng: Random) -> str:
-    """Send events that are nearly right, in any order."""
+    """Send almost valid events in random order."""
     events = [dict(rng.choice(EVENTS)) for _ in range(rng.randint(1, 25))]
     return await _send(target, [line(changed(rng, event) if rng.random() < 0.5 else event) for event in events], ended=rng.random() < 0.5)
 
@@ -67,19 +67,19 @@ async def damaged_lines(target: Target, rng: Random) -> str:
 
 
 async def garbage(target: Target, rng: Random) -> str:
-    """Send what is no event at all."""
+    """Send bytes that are not events."""
     return await _send(target, [rng.choice((rng.randbytes(5000), *NO_EVENTS))], ended=rng.random() < 0.5)
 
 
 async def lying_lengths(target: Target, rng: Random) -> str:
-    """Send events whose lengths cannot be."""
+    """Send events with impossible lengths."""
     length = rng.choice((-1, 1 << 62, 10**30, 1.5, "5", None, True, 1 << 31, 17 << 20))
     head = {"type": rng.choice(("audio-chunk", "describe", "transcribe")), rng.choice(("data_length", "payload_length")): length}
     return await _send(target, [json.dumps(head).encode() + b"\n" + bytes(1000)], ended=rng.random() < 0.5)
 
 
 async def strange_audio(target: Target, rng: Random) -> str:
-    """Send sound in a form that does not exist, or that changes midway."""
+    """Send audio in an invalid format, or with a format that changes midway."""
     numbers = (0, -1, 1, 3, 2, 8, 1 << 31, 10**20, 48_000, 7)
     form = {"rate": rng.choice(numbers), "width": rng.choice(numbers), "channels": rng.choice(numbers)}
     other = {"rate": rng.choice((16000, *numbers)), "width": rng.choice((2, *numbers)), "channels": rng.choice((1, *numbers))}
@@ -91,7 +91,7 @@ async def strange_audio(target: Target, rng: Random) -> str:
 
 
 async def never_reads(target: Target, rng: Random) -> str:
-    """Ask for much, and read nothing of it, for a moment."""
+    """Request much output for 1.5 s, and read none of it."""
     assert target.wyoming_port is not None
     event = line(rng.choice(GREEDY))
     async with connected(target, target.wyoming_port) as (_, writer):
