@@ -74,7 +74,7 @@ def _zip() -> bytes:
 
 
 def _silent_flac() -> bytes:
-    """Return a FLAC file with minutes of silence, which is much smaller than its audio."""
+    """Return a small FLAC file with 19 minutes of silence."""
     file = io.BytesIO()
     with av.open(file, "w", format="flac") as out:
         stream = out.add_stream("flac", rate=8000, layout="mono")
