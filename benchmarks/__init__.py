@@ -1,8 +1,8 @@
-"""Benchmarks: `make bench` prints every table from one run. Ratios and CPU seconds, not single wall times: machines are shared."""
+"""Benchmarks: `make bench` prints every table from one run. Results are ratios and CPU seconds, because machines are shared."""
 
 import os
 
-import open_speech  # noqa: F401 - sets what is taken back below, so that it is not set again
+import open_speech  # noqa: F401 - sets the variable that is removed below, so that it is not set again
 
-# What our package tells numpy's threads is for our own processes; the libraries and servers beside them run as they come.
+# open_speech sets this for numpy's threads in its own processes; the libraries and servers compared run with their defaults.
 os.environ.pop("OPENBLAS_THREAD_TIMEOUT", None)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from benchmarks import (
     decoding,
-    film,
     first_byte,
     growth,
     load,
+    long_file,
     overhead,
     overload,
     realtime,
@@ -29,15 +29,15 @@ from benchmarks.served import MEASURED, serve
 RUNNERS = ("faster_whisper", "kokoro", "piper")
 NAMES = ("stt", "tts", "idle", "overhead", "first-byte", "film", "realtime", "load", "overload", "kill")
 MORE = ("wer", "tts-sessions", "tts-speeds", "voices", "fuzz", "growth", "decode")
-"""What only runs when it is named: it settles a question, and says little about the server's speed."""
+"""Benchmarks that run only when named: each answers one question, and says little about the server's speed."""
 ALONE = {"stt", "tts", *MORE}
-"""What starts what it needs by itself."""
+"""Benchmarks that start their own servers."""
 
 
 def main(names: Collection[str], options: stt.Options, minutes: float) -> int:
-    """Run the named benchmarks; 1 if a call was lost."""
+    """Run the named benchmarks; return 1 if a call was lost, else 0."""
     if "overhead" in names:
-        # Like with like: the raw engine trims and levels nothing. The whole of the default server comes further down.
+        # For a fair comparison: the raw engine neither trims nor normalizes. The default server is measured further down.
         with serve({"OS_OFFLINE": "true", "TTS_TRIM_SILENCE": "false", "TTS_NORMALIZE_OUTPUT": "false"}) as plain:
             print("\nwhat the server adds to the raw engine")
             overhead.run(plain)
@@ -73,7 +73,7 @@ def main(names: Collection[str], options: stt.Options, minutes: float) -> int:
 
 
 def run_on_our_server(names: Collection[str], minutes: float) -> int:
-    """Start one server and run the named benchmarks on it; 1 if a call was lost."""
+    """Start one server and run the named benchmarks on it; return 1 if a call was lost, else 0."""
     failed = 0
     with serve({"OS_OFFLINE": "true"} | MEASURED) as served:
         if "idle" in names:
@@ -88,7 +88,7 @@ def run_on_our_server(names: Collection[str], minutes: float) -> int:
             first_byte.run(served)
         if "film" in names:
             print("\nshort clips beside a long file")
-            failed += film.run(served)
+            failed += long_file.run(served)
         if "realtime" in names:
             print("\nthe Realtime API: added latency, and late events")
             failed += realtime.run(served, minutes=minutes)
@@ -105,10 +105,10 @@ def run_on_our_server(names: Collection[str], minutes: float) -> int:
 
 
 def arguments() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    told = f"benchmarks to run: {', '.join(NAMES)}; all these by default; or {', '.join(MORE)}"
-    parser.add_argument("names", nargs="*", choices=[*NAMES, *MORE, []], metavar="NAME", help=told)
+    names_help = f"benchmarks to run: {', '.join(NAMES)}; all these by default; or {', '.join(MORE)}"
+    parser.add_argument("names", nargs="*", choices=[*NAMES, *MORE, []], metavar="NAME", help=names_help)
     parser.add_argument("--quick", action="store_true", help="stt, tts, wer: fewer rounds, levels or clips")
     folder = "stt, wer: a folder of audio with a transcripts.tsv, or texts beside it; may be repeated"
     parser.add_argument("--corpus", type=Path, metavar="DIR", action="append", default=[], help=folder)

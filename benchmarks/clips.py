@@ -1,4 +1,4 @@
-"""Real speech to measure on, through the project's own store."""
+"""Recordings of real speech, downloaded through the project's own store."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from runners import catalog
 
 
 def clip(name: str) -> Path:
-    """Give the path of a recording of the conformance kit, fetched first if need be."""
+    """Return the path of a recording of the conformance kit; it is downloaded if necessary."""
     return speech_clips(config.load().models_dir)[name]
 
 
 def model_folder(model_id: str) -> Path:
-    """Give the folder of a model, fetched first if need be."""
+    """Return the folder of a model; it is downloaded if necessary."""
     entry = next(model for model in catalog.models() if model.id == model_id)
     return Store(config.load().models_dir).pull(entry)

@@ -1,4 +1,4 @@
-"""Speech whose words are known: our clips, those of a neighbour folder, and of any folder one names."""
+"""Speech with known text: the project's clips, those of a shared folder, and those of any folder given on the command line."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ import jiwer
 import numpy as np
 
 from benchmarks.clips import clip
-from open_speech import audio as sound
-from open_speech.audio import Audio
+from open_speech.audio import Audio, concat, silence, to_pcm16
 from open_speech.backends import STT_RATE
 from open_speech.codecs import decode
 
-NEIGHBOUR = Path(__file__).resolve().parent.parent.parent / "shared" / "audio"
-"""Further clips, where a checkout has them beside it."""
+SHARED_CLIPS = Path(__file__).resolve().parent.parent.parent / "shared" / "audio"
+"""Further clips, if the checkout has this folder beside it."""
 TRANSCRIPTS = "transcripts.tsv"
-"""In a corpus folder: file name, tab, text. Without it every recording needs a text file of its name."""
+"""Table in a corpus folder: file name, tab, text. Without it, every recording needs a text file of the same name."""
 LONGEST_S = 4 * 3600
 BECKETT = "ever tried ever failed no matter try again fail again fail better"
 TWO_CITIES = (
@@ -38,45 +37,45 @@ TWO_CITIES = (
         " received for good or for evil in the superlative degree of comparison only",
     ),
 )
-"""The recording in pieces, cut in its pauses: where each ends, in seconds, and what is said in it."""
+"""The recording in pieces, cut in its pauses: the end of each in seconds, and its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A recording as every contender gets it: 16-bit mono WAV at 16 kHz."""
+    """A recording in the format for every contender: 16-bit mono WAV at 16 kHz."""
 
     name: str
     path: Path
     seconds: float
     text: str
-    """What is said, in plain words."""
+    """The spoken text."""
 
     @property
     def words(self) -> int:
-        """How many words are said."""
+        """Number of words in the text."""
         return len(plain(self.text).split())
 
 
 def plain(text: str) -> str:
-    """Bring a text to what is compared: lower case, no punctuation, single spaces."""
+    """Normalize a text for comparison: lower case, no punctuation, single spaces."""
     return " ".join(re.sub(r"[^\w' ]", " ", text.lower().replace("’", "'")).split())
 
 
-def word_errors(said: str, heard: str) -> int:
-    """Count substituted, missing and added words."""
-    if not plain(heard):
-        return len(plain(said).split())
-    found = jiwer.process_words(plain(said), plain(heard))
-    return found.substitutions + found.deletions + found.insertions
+def word_errors(text: str, transcript: str) -> int:
+    """Count substituted, missing and added words of a transcript."""
+    if not plain(transcript):
+        return len(plain(text).split())
+    compared = jiwer.process_words(plain(text), plain(transcript))
+    return compared.substitutions + compared.deletions + compared.insertions
 
 
 def collect(folder: Path, named: Sequence[Path] = ()) -> list[Clip]:
-    """Write every clip there is into `folder`; those of the neighbour folder and of `named` come last, each name once.
+    """Write all clips into `folder` and return them; those of SHARED_CLIPS and of `named` are last, each name once.
 
-    Raises FileNotFoundError if a folder of `named` holds no recording with a text.
+    Raises FileNotFoundError if a folder of `named` contains no recording with a text.
     """
     clips = {clip.name: clip for clip in _ours(folder)}
-    found = texts(NEIGHBOUR) if NEIGHBOUR.is_dir() else []
+    found = texts(SHARED_CLIPS) if SHARED_CLIPS.is_dir() else []
     for corpus in named:
         found += texts(corpus)
     for path, text in found:
@@ -99,15 +98,15 @@ def texts(folder: Path) -> list[tuple[Path, str]]:
 
 
 def long_recording(folder: Path, clips: list[Clip], minutes: float) -> Clip:
-    """Make a recording of `minutes` out of clips and pauses of 0.5 to 6 s, the same every time."""
+    """Build a recording of `minutes` from clips and pauses of 0.5 to 6 s, the same every time."""
     dice = np.random.default_rng(0)
     parts: list[Audio] = []
-    said: list[str] = []
+    spoken_texts: list[str] = []
     while sum(part.seconds for part in parts) < minutes * 60:
         clip = clips[int(dice.integers(len(clips)))]
-        parts += [decode(clip.path, STT_RATE, max_seconds=LONGEST_S), sound.silence(float(dice.uniform(0.5, 6)), STT_RATE)]
-        said.append(clip.text)
-    return _write(folder, f"{minutes:g} minutes", sound.concat(parts, STT_RATE), " ".join(said))
+        parts += [decode(clip.path, STT_RATE, max_seconds=LONGEST_S), silence(float(dice.uniform(0.5, 6)), STT_RATE)]
+        spoken_texts.append(clip.text)
+    return _write(folder, f"{minutes:g} minutes", concat(parts, STT_RATE), " ".join(spoken_texts))
 
 
 def _ours(folder: Path) -> Iterator[Clip]:
@@ -127,7 +126,7 @@ def write(path: Path, audio: Audio) -> None:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(audio.rate)
-        file.writeframes(sound.to_pcm16(audio))
+        file.writeframes(to_pcm16(audio))
 
 
 def _write(folder: Path, name: str, audio: Audio, text: str) -> Clip:

@@ -1,4 +1,4 @@
-"""What it costs to decode an upload in a confined process of its own: the same files in this process and in a child, in turns."""
+"""The cost of decoding an upload in a sandboxed process: the same files in this process and in a child, by turns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECONDS = (3, 10, 600)
 
 
 def run() -> None:
-    """Print a row for each file: median milliseconds in this process and in a child, and the median of their ratios."""
+    """Print a row per file: median milliseconds in this process and in a child, and the median of their ratios."""
     files = {"WAV, 16 bit, 10 s": wav_bytes(_audio(10))} | {f"MP3, {seconds} s": _mp3(_audio(seconds)) for seconds in SECONDS}
     with isolation(memory_mb=MEMORY_MB, quiet_s=QUIET_S) as fork_server:
         print(f"  in effect in a child process: {_layers(fork_server)}")
@@ -36,10 +36,10 @@ def run() -> None:
                     _ms(lambda data=data: collect(blocks_here(data, RATE, max_seconds=LONGEST_S), RATE)),
                     _ms(lambda data=data: decode(data, RATE, max_seconds=LONGEST_S)),
                 )
-                if number:  # the first turn warms up
+                if number:  # the first round is a warm-up
                     here.append(both[0])
                     child.append(both[1])
-                time.sleep(0.1)  # the next child is made ready meanwhile, as between two requests
+                time.sleep(0.1)  # time to fork the next child, as between two requests
             ratio = statistics.median(second / first for first, second in zip(here, child, strict=True))
             print(f"  {name:<20}{statistics.median(here):>10.1f}{statistics.median(child):>10.1f}{ratio:>8.2f}", flush=True)
 
@@ -51,7 +51,7 @@ def _ms(work: Callable[[], object]) -> float:
 
 
 def _audio(seconds: float) -> Audio:
-    """Make noise that is as loud as speech and changes as fast."""
+    """Return noise with the level and the dynamics of speech."""
     rng = np.random.default_rng(0)
     count = round(seconds * FILE_RATE)
     swell = np.repeat(rng.uniform(0, 0.3, count // 2400 + 1), 2400)[:count]

@@ -1,4 +1,4 @@
-"""When sound starts: the first byte of a long answer against the whole of it, in every format."""
+"""Time to first audio: the first byte of a long response against the whole response, in every format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 
 
 def run(served: Served) -> None:
-    """Print, per model and format, seconds to the first byte, seconds in all, and their ratio."""
+    """Print, per model and format, the seconds to the first byte, the total seconds, and their ratio."""
     with httpx.Client(base_url=served.url, timeout=300) as client:
         for model in ("kokoro", "piper/en_US-joe-medium"):
             measure(client, model, "pcm")
@@ -26,7 +26,7 @@ def run(served: Served) -> None:
 
 
 def measure(client: httpx.Client, model: str, audio_format: str) -> tuple[float, float]:
-    """Speak the text once; gives seconds to the first byte and in all."""
+    """Synthesize the text once; return the seconds to the first byte and the total seconds."""
     body = {"model": model, "voice": "alloy", "input": TEXT, "response_format": audio_format}
     started = time.perf_counter()
     with client.stream("POST", "/v1/audio/speech", json=body) as answer:

@@ -1,4 +1,4 @@
-"""What bodies that grow cost the server: memory at the peak and afterwards, and how long a probe waits meanwhile; attack by attack."""
+"""The cost of bodies that grow when parsed: the server's memory at the peak and afterwards, and the latency of a probe, per attack."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from benchmarks.fuzz.storm import TONES
 from benchmarks.served import free_port, serve
 
 AT_ONCE, ROUNDS, LEAST_S = 2, 3, 1.0
-"""Attackers at the same time, attacks of each at least, and seconds for which they go on at least: there have to be some probes."""
+"""Concurrent attackers, minimum attacks of each, and minimum duration in seconds, which allows for several probes."""
 EVERY_S = 0.02
 """Seconds between two probes."""
 SETTLE_S = 2.0
-"""Seconds after an attack before the memory is looked at."""
+"""Seconds from the end of an attack to the measurement of memory."""
 LOOKS = 15
-"""Looks at the memory after all attacks, SETTLE_S apart: minutes of audio that were sent at once are still transcribed for a while."""
+"""Measurements of memory after all attacks, SETTLE_S apart: minutes of audio that were sent at once are still transcribed for a while."""
 MEDIAN_MS, LONGEST_MS, KEPT_MB = 50.0, 250.0, 50.0
-"""What a probe may wait, and the memory that all attacks together may leave behind."""
+"""Limits on the median and maximum latency of a probe, and on the memory that all attacks together leave allocated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one attack cost."""
+    """The cost of one attack."""
 
     name: str
     outcome: str
@@ -43,17 +43,17 @@ class Cost:
     """The same, after SETTLE_S seconds."""
     waits_ms: tuple[float, ...]
     late_ms: float
-    """How late the probing process itself was woken at the worst: a busy machine makes probes wait, too."""
+    """Largest scheduling delay of the probing process itself: on a busy machine, it also delays probes."""
 
     def row(self) -> str:
-        """Write it as a row of a table."""
+        """Return a row of the table."""
         median, longest = statistics.median(self.waits_ms), max(self.waits_ms)
         memory = f"{self.peak_mb:>9.0f}{self.kept_mb:>9.0f}"
         return f"  {self.name:<48}{self.outcome:>10}{memory}{median:>9.1f}{longest:>9.0f}{self.late_ms:>9.0f}"
 
 
 def run() -> int:
-    """Start a server without weights and do every attack; the number of bounds that were crossed."""
+    """Start a server without weights and run every attack; return the number of limits that were exceeded."""
     port = free_port()
     with serve({**TONES, "OS_WYOMING_ENABLED": "true", "OS_WYOMING_PORT": str(port)}) as served:
         target = Target(int(served.url.rpartition(":")[2]), port)
@@ -79,17 +79,17 @@ def run() -> int:
 
 
 async def _warm_up(target: Target) -> None:
-    """Use every endpoint once with a little audio: what is loaded then, such as the speech detector, is no growth."""
+    """Use every endpoint once with a little audio, so that models loaded then, such as the speech detector, do not count as growth."""
     for attack in WARM_UP:
         await attack(target, Random(0))
     await asyncio.sleep(SETTLE_S)
 
 
 def measured(target: Target, name: str, pid: int) -> Cost:
-    """Do one attack several times while a process of its own probes the server; `pid` is looked at."""
+    """Run one attack several times while a separate process probes the server; the memory of `pid` is measured."""
     attack = ATTACKS[name]
     before = _memory_mb(pid)
-    Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak is counted from here
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # resets the peak
     outcomes: set[str] = set()
 
     async def attacker() -> None:
@@ -116,9 +116,9 @@ def measured(target: Target, name: str, pid: int) -> Cost:
 
 @contextmanager
 def probing(target: Target) -> Iterator[list[float]]:
-    """Probe the server from a process of its own, as long as the block lasts.
+    """Probe the server from a separate process until the block ends.
 
-    The list then has each wait in milliseconds, and at its end how late the process itself was woken at the worst.
+    The list then contains the latency of each probe in milliseconds, and as last item the process's largest scheduling delay.
     """
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_probe, args=(target.host, target.port, theirs))
@@ -147,7 +147,7 @@ def _probe(host: str, port: int, pipe: Connection) -> None:
         try:
             connection.request("GET", "/livez")
             connection.getresponse().read()
-        except (http.client.HTTPException, OSError):  # a connection that was kept alive has ended; the wait counts
+        except (http.client.HTTPException, OSError):  # a keep-alive connection was closed; its time is included
             connection.close()
         waits.append(1000 * (time.monotonic() - began))
     with suppress(OSError):

@@ -1,6 +1,6 @@
-"""Rows of the table of written forms, spoken by Kokoro and transcribed by Whisper: does what is heard mean what is written?
+"""Written forms synthesized by Kokoro and transcribed by Whisper, to check that the transcript means the same as the written form.
 
-`python -m benchmarks.heard_back` speaks 100 rows, chosen with a seed over all kinds, and prints those that differ.
+`python -m benchmarks.heard_back` checks 100 rows, sampled with a seed over all kinds, and prints those that differ.
 """
 
 from __future__ import annotations
@@ -36,33 +36,33 @@ _DROPPED = {"and", "a", "the"}
 
 @dataclass(frozen=True)
 class Row:
-    """What is written, what is meant, and what was heard."""
+    """A written form, its spoken form, and the transcript of its speech."""
 
     kind: str
     written: str
-    said: str
-    heard: str
+    spoken_text: str
+    transcript: str
 
     @property
     def agrees(self) -> bool:
-        """Whether what was heard means what is written, in any of the ways in which Whisper may have written it."""
-        return meaning(self.said) in {meaning(way) for way in ways(self.heard)}
+        """Whether the transcript means the same as the written form, in any of the ways in which Whisper may write it."""
+        return meaning(self.spoken_text) in {meaning(reading) for reading in readings(self.transcript)}
 
 
-def ways(heard: str) -> Iterator[str]:
-    """Yield what a transcript may stand for: Whisper writes `4-8` for four eight and four to eight, `10.30` for a time, `$5 dollars`."""
-    heard = re.sub(r"\$(?=[^$]*\bdollars?\b)", "", heard, flags=re.IGNORECASE)
-    yield spoken(heard, "en-US")
-    apart = re.sub(r"(?<=\d)(?=[A-Za-z])|(?<=[A-Za-z])(?=\d)", " ", re.sub(r"(\d)(st|nd|rd|th)\b", r"\1\2", heard))
+def readings(transcript: str) -> Iterator[str]:
+    """Yield possible readings of a transcript: Whisper writes `4-8` for four eight and four to eight, `10.30` for a time, `$5 dollars`."""
+    transcript = re.sub(r"\$(?=[^$]*\bdollars?\b)", "", transcript, flags=re.IGNORECASE)
+    yield spoken(transcript, "en-US")
+    split = re.sub(r"(?<=\d)(?=[A-Za-z])|(?<=[A-Za-z])(?=\d)", " ", re.sub(r"(\d)(st|nd|rd|th)\b", r"\1\2", transcript))
     for joint in (" ", " to ", " minus ", " over ", " point ", " dot "):
-        parts = re.split(r"(?<=\w)[-–.:/](?=\w)", apart)
+        parts = re.split(r"(?<=\w)[-–.:/](?=\w)", split)
         yield " ".join(spoken(word, "en-US") for word in joint.join(parts).split())
-    yield " ".join(" ".join(spoken(char, "en-US") if char.isdigit() else char for char in word) for word in apart.split())
-    yield " ".join(spoken(word, "en-US") for word in re.split(r"[-\s]+", heard))
+    yield " ".join(" ".join(spoken(char, "en-US") if char.isdigit() else char for char in word) for word in split.split())
+    yield " ".join(spoken(word, "en-US") for word in re.split(r"[-\s]+", transcript))
 
 
 def meaning(words: str) -> str:
-    """Write words so that texts of one meaning are alike: numbers as digits, no marks, no articles.
+    """Normalize words so that texts of the same meaning are equal: numbers as digits, no punctuation, no articles.
 
     `nineteen eighty-four`, `one thousand nine hundred eighty-four` and `one nine eight four` are all `1984`.
     """
@@ -81,7 +81,7 @@ def meaning(words: str) -> str:
 
 
 def _digits(words: list[str]) -> str:
-    """Write number words as digits; what does not add up is written one after the other."""
+    """Convert number words to digits; numbers that do not combine are concatenated."""
     values: list[int] = []
     for word in words:
         last = values[-1] if values else None
@@ -111,12 +111,12 @@ def _merged(values: list[int]) -> str:
 
 
 def rows() -> list[tuple[str, str, str]]:
-    """Return every row as (kind, written, said)."""
+    """Return every row as (kind, written form, spoken form)."""
     return [(path.stem, *line.split("\t")) for path in sorted(DATA.glob("*.tsv")) for line in path.read_text(encoding="utf-8").splitlines()]  # type: ignore[misc]
 
 
 def sample(count: int, seed: int) -> list[tuple[str, str, str]]:
-    """Choose rows, as many of each kind as of any other."""
+    """Sample rows, equally many of each kind."""
     chance = random.Random(seed)
     kinds: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     for row in rows():
@@ -129,25 +129,25 @@ def sample(count: int, seed: int) -> list[tuple[str, str, str]]:
     return chosen
 
 
-def transcribe_windows(chosen: list[tuple[str, str, str]], kokoro: Kokoro, whisper: FasterWhisper) -> list[Row]:
-    """Speak and transcribe rows; what is written goes the way of any text."""
+def speak_and_transcribe(chosen: list[tuple[str, str, str]], kokoro: Kokoro, whisper: FasterWhisper) -> list[Row]:
+    """Synthesize and transcribe rows; the written form is processed like any text."""
     found = []
-    for kind, written, said in chosen:
+    for kind, written, spoken_text in chosen:
         speech = list(kokoro.synthesize(spoken(written, "en-US"), SpeechOptions(voice=VOICE)))
         audio = resample(concat(speech, speech[0].rate), STT_RATE)
         segments = whisper.transcribe(audio, TranscribeOptions(language="en"))
-        heard = " ".join(item.text.strip() for item in segments if isinstance(item, Segment))
-        found.append(Row(kind, written, said, heard))
+        transcript = " ".join(item.text.strip() for item in segments if isinstance(item, Segment))
+        found.append(Row(kind, written, spoken_text, transcript))
     return found
 
 
 def engines(folder: Path | None = None) -> tuple[Kokoro, FasterWhisper]:
-    """Load Kokoro and Whisper base from the folder of pulled models."""
+    """Load Kokoro and Whisper base from the models folder."""
     entries = {model.id: model for model in catalog.models()}
     folder = folder or Path.home() / ".cache" / "open-speech" / "models"
-    mouth, ear = entries["kokoro"], entries["Systran/faster-whisper-base"]
-    kokoro = Kokoro(Setup(mouth, folder_of(folder, mouth.id), device="cpu", threads=2))
-    whisper = FasterWhisper(Setup(ear, folder_of(folder, ear.id), device="cpu", threads=2))
+    synthesizer, recognizer = entries["kokoro"], entries["Systran/faster-whisper-base"]
+    kokoro = Kokoro(Setup(synthesizer, folder_of(folder, synthesizer.id), device="cpu", threads=2))
+    whisper = FasterWhisper(Setup(recognizer, folder_of(folder, recognizer.id), device="cpu", threads=2))
     kokoro.load()
     whisper.load()
     return kokoro, whisper
@@ -159,15 +159,15 @@ def folder_of(root: Path, model: str) -> Path:
 
 
 def main() -> None:
-    """Print the rows that were heard otherwise than meant."""
+    """Print the rows whose transcript has another meaning."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
-    found = transcribe_windows(sample(given.rows, given.seed), *engines())
+    found = speak_and_transcribe(sample(given.rows, given.seed), *engines())
     for row in found:
         if not row.agrees:
-            print(f"{row.kind}: {row.written}\n  meant {row.said}\n  heard {row.heard}")
+            print(f"{row.kind}: {row.written}\n  meant {row.spoken_text}\n  heard {row.transcript}")
     print(f"{sum(row.agrees for row in found)} of {len(found)} rows were transcribed as intended")
 
 

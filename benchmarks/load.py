@@ -1,4 +1,4 @@
-"""Mixed load by many callers at once, with memory watched, and with each runner killed in turn under it."""
+"""Mixed load by many concurrent callers, with memory measured, and with each runner killed in turn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXPECTED = "fail better"
 
 @dataclass
 class Tally:
-    """What the callers saw."""
+    """Results of all callers; latencies in seconds by kind of call."""
 
     done: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Tally:
 
 
 def run(served: Served, *, seconds: float = 60, kill: tuple[str, ...] = ()) -> Tally:
-    """Load the server for `seconds`; kill each named runner in turn, evenly spread. Prints and returns the tally."""
+    """Load the server for `seconds`; kill each named runner in turn, evenly spread. Print and return the tally."""
     tally = Tally()
     asyncio.run(_run(served, tally, seconds, kill))
     tally.print()
@@ -55,7 +55,7 @@ async def _run(served: Served, tally: Tally, seconds: float, kill: tuple[str, ..
         async with asyncio.TaskGroup() as group:
             for number in range(CALLERS):
                 group.create_task(_caller(client, tally, wav, random.Random(number), end))
-            group.create_task(_watch(served, tally, end))
+            group.create_task(_measure_memory(served, tally, end))
             for number, service in enumerate(kill, 1):
                 group.create_task(_kill(served, service, seconds * number / (len(kill) + 1)))
 
@@ -87,7 +87,7 @@ async def _speak(client: httpx.AsyncClient, kind: str, dice: random.Random) -> N
     assert len(answer.content) > 4000, f"{len(answer.content)} bytes"
 
 
-async def _watch(served: Served, tally: Tally, end: float) -> None:
+async def _measure_memory(served: Served, tally: Tally, end: float) -> None:
     while time.monotonic() < end:
         tally.memory_mb.append(sum((await asyncio.to_thread(served.memory_mb)).values()))
         await asyncio.sleep(5)

@@ -1,4 +1,4 @@
-"""What the server adds to the raw engine call: the same weights, the same options, turn by turn in one run.
+"""Overhead of the server over the raw engine call: the same weights, the same options, by turns in one run.
 
 Raw is the library called in this process, from the file to the text, or from the text to PCM. Served is the HTTP request of a client.
 """
@@ -18,8 +18,7 @@ from faster_whisper import WhisperModel
 from benchmarks.clips import clip, model_folder
 from benchmarks.peers import PAUSE_S
 from benchmarks.served import Served
-from open_speech import audio as sound
-from open_speech.audio import Audio
+from open_speech.audio import Audio, to_pcm16
 from open_speech.backends import STT_RATE, Setup, SpeechOptions, Synthesizer, TranscribeOptions, Vad
 from open_speech.codecs import decode
 from runners import catalog
@@ -34,7 +33,7 @@ SENTENCE = "The quick brown fox jumps over the lazy dog, and then it runs home."
 
 @dataclass(frozen=True)
 class Pair:
-    """One thing done both ways, so many times; seconds."""
+    """The times of ROUNDS raw and ROUNDS served calls of one operation, in seconds."""
 
     name: str
     raw: list[float]
@@ -62,7 +61,7 @@ def run(served: Served) -> None:
 
 
 def pair(name: str, raw: Callable[[], object], over_http: Callable[[], object], served: Served) -> Pair:
-    """Do both, turn by turn; the first turn warms up and does not count."""
+    """Measure both calls by turns; the first turn is a warm-up and is not counted."""
     times: tuple[list[float], list[float]] = ([], [])
     cpu = [0.0, 0.0]
     for turn in range(ROUNDS + 1):
@@ -85,7 +84,7 @@ def raw_transcribe(path: Path) -> Callable[[], object]:
     )
 
     def call() -> object:
-        # Decoded as the server decodes: another resampler moves Whisper's windows, and with them what is compared.
+        # Decoded as in the server: another resampler would move Whisper's windows, and the texts would differ.
         audio = decode(path, STT_RATE, max_seconds=600)
         options = decoder_options(TranscribeOptions(vad=Vad()), audio.seconds)
         segments, _ = model.transcribe(audio.samples, language="en", **options)
@@ -105,13 +104,13 @@ def served_transcribe(client: httpx.Client, path: Path) -> Callable[[], object]:
 
 
 def raw_speech(backend: type[Synthesizer], model_id: str, voice: str) -> Callable[[], object]:
-    """The backend class itself, which adds nothing but the library's own call."""
+    """Return a call of the backend class itself, which only calls the library."""
     entry = next(model for model in catalog.models() if model.id == model_id)
     engine = backend(Setup(entry, model_folder(model_id)))
     engine.load()
 
     def call() -> object:
-        return [sound.to_pcm16(piece) for piece in engine.synthesize(SENTENCE, SpeechOptions(voice))]
+        return [to_pcm16(piece) for piece in engine.synthesize(SENTENCE, SpeechOptions(voice))]
 
     return call
 

@@ -1,4 +1,4 @@
-"""Twice as many requests as the server can answer: what the accepted ones wait, what becomes of the rest, and how it is afterwards."""
+"""Twice as many requests as the server can process: latency of accepted requests, rejection of the rest, and recovery afterwards."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from open_speech.dispatch.admission import LEAST
 
 CLIP, EXPECTED = "beckett", "fail better"
 FULL_CALLERS = 16
-"""Callers, each with one request at a time, that make the server fully busy."""
+"""Callers, each with one request at a time, that fully load the server."""
 MEASURE_S = 12.0
 FACTOR = 2.0
 SURPLUS = 4 * LEAST
-"""Requests beyond what the server can answer that are sent at least: `LEAST` of them may wait, and are not rejected."""
+"""Minimum number of requests beyond the server's capacity: `LEAST` of them may wait, and are not rejected."""
 GIVE_UP_S = 120.0
-"""Seconds after which an answer counts as lost."""
+"""Seconds after which a response counts as lost."""
 RECOVERED = 1.5
-"""A request that takes at most this many times what it took before the storm shows that it is over."""
+"""The server has recovered when a request takes at most this many times as long as before the overload."""
 RECOVER_WITHIN_S = 30.0
 
 
 @dataclass
 class Report:
-    """What was seen; times in seconds."""
+    """The results; times in seconds."""
 
     alone_s: float = 0.0
     full_s: list[float] = field(default_factory=list)
-    """Latencies with the server fully busy and nobody refused."""
+    """Latencies with the server fully loaded and no request rejected."""
     per_second: float = 0.0
-    """What it answers then."""
+    """Responses per second under that load."""
     sent: int = 0
     accepted_s: list[float] = field(default_factory=list)
     refused_s: list[float] = field(default_factory=list)
     retry_after_s: list[float] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
-    """Requests that got neither their whole answer nor a refusal that says when to come back."""
+    """Requests that received neither a complete response nor a rejection with Retry-After, by reason."""
     recovery_s: float = float("inf")
 
     def print(self) -> None:
-        """Print it in a few lines."""
+        """Print the results in a few lines."""
         print(f"  alone {self.alone_s:.2f} s; {FULL_CALLERS} callers: {self.per_second:.1f} a second, {_spread(self.full_s)}")
         print(f"  {self.sent} sent at {FACTOR:g} times that: {len(self.accepted_s)} completed, {_spread(self.accepted_s)}")
         print(f"  {len(self.refused_s)} rejected, {_spread(self.refused_s)}; Retry-After {_spread(self.retry_after_s)}")
@@ -54,9 +54,9 @@ class Report:
 
 
 def run(served: Served, *, seconds: float = 60.0) -> Report:
-    """Measure the capacity, send twice as much for `seconds`, or longer for SURPLUS, and watch the recovery.
+    """Measure the capacity, send twice as much for `seconds`, or longer to reach SURPLUS, and measure the recovery.
 
-    Prints and returns the report; ends by itself.
+    Print and return the report.
     """
     report = Report()
     asyncio.run(_run(served, report, seconds))
@@ -68,10 +68,10 @@ async def _run(served: Served, report: Report, seconds: float) -> None:
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=served.url, timeout=GIVE_UP_S, limits=limits) as client:
         wav = clip(CLIP).read_bytes()
-        await _ask(client, wav)  # loads the model
+        await _transcribe(client, wav)  # loads the model
         report.alone_s = min([await _timed(client, wav) for _ in range(3)])
         await _measure(client, wav, report)
-        await _storm(client, wav, report, seconds)
+        await _overload(client, wav, report, seconds)
         await _recover(client, wav, report)
 
 
@@ -86,16 +86,16 @@ async def _measure(client: httpx.AsyncClient, wav: bytes, report: Report) -> Non
     report.per_second = len(report.full_s) / (time.monotonic() - began)
 
 
-async def _storm(client: httpx.AsyncClient, wav: bytes, report: Report, seconds: float) -> None:
-    """Send at a fixed rate, whatever comes back: people do not wait for each other."""
-    apart_s = 1 / (FACTOR * report.per_second)
+async def _overload(client: httpx.AsyncClient, wav: bytes, report: Report, seconds: float) -> None:
+    """Send at a fixed rate, independent of the responses, as independent users do."""
+    interval_s = 1 / (FACTOR * report.per_second)
     seconds = max(seconds, SURPLUS / ((FACTOR - 1) * report.per_second))
     began = time.monotonic()
     async with asyncio.TaskGroup() as group:
         for number in count():
-            if number * apart_s >= seconds:
+            if number * interval_s >= seconds:
                 break
-            await asyncio.sleep(max(0.0, began + number * apart_s - time.monotonic()))
+            await asyncio.sleep(max(0.0, began + number * interval_s - time.monotonic()))
             report.sent += 1
             group.create_task(_one(client, wav, report))
 
@@ -128,11 +128,11 @@ async def _recover(client: httpx.AsyncClient, wav: bytes, report: Report) -> Non
 
 async def _timed(client: httpx.AsyncClient, wav: bytes) -> float:
     began = time.monotonic()
-    await _ask(client, wav)
+    await _transcribe(client, wav)
     return time.monotonic() - began
 
 
-async def _ask(client: httpx.AsyncClient, wav: bytes) -> None:
+async def _transcribe(client: httpx.AsyncClient, wav: bytes) -> None:
     text = (await _post(client, wav)).raise_for_status().json()["text"]
     assert EXPECTED in text.lower(), text
 

@@ -1,4 +1,4 @@
-"""Who is measured: our server, the raw library, and the Wyoming server, each in processes of its own so that CPU time can be told apart."""
+"""The contenders: this server, the raw library, and the Wyoming server, each in its own processes so that CPU time can be attributed."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ WYOMING = "wyoming-faster-whisper==3.8.1"
 SCRIPT = Path(__file__).with_name("peer_process.py")
 START_S = 120
 ANSWER_S = 3600
-PAUSE_S = 0.3
-"""Before each turn: the idle threads of who had the last one spin on, and would take a core from the next."""
 """An hour of audio on two busy cores is the longest job."""
+PAUSE_S = 0.3
+"""Pause before each turn: idle threads of the previous contender still spin, and would take a core from the next."""
 
 
 class Contender(Protocol):
-    """Something that writes down speech; `transcribe_windows` may be called from many threads."""
+    """A recognizer; `transcribe` may be called from many threads."""
 
     name: str
 
-    def transcribe_windows(self, clip: Clip) -> str:
-        """Transcribe a clip as a client would; blocks."""
+    def transcribe(self, clip: Clip) -> str:
+        """Transcribe a clip as a client would. Blocks."""
         ...
 
     def cpu_s(self) -> float:
-        """CPU seconds its processes have used so far."""
+        """Return the CPU seconds that its processes have used so far."""
         ...
 
     def memory_mb(self) -> float:
-        """Memory (PSS) of its processes, in MB."""
+        """Return the memory (PSS) of its processes, in MB."""
         ...
 
 
 @dataclass
 class Ours:
-    """One model of our running server, over HTTP."""
+    """One model of this project's running server, over HTTP."""
 
     name: str
     model: str
@@ -63,13 +63,13 @@ class Ours:
     served: Served
     client: httpx.Client
 
-    def transcribe_windows(self, clip: Clip) -> str:
+    def transcribe(self, clip: Clip) -> str:
         with clip.path.open("rb") as file:
             answer = self.client.post("/v1/audio/transcriptions", files={"file": (clip.path.name, file)}, data=self._fields())
         return str(answer.raise_for_status().json()["text"])
 
-    def hear_streamed(self, clip: Clip) -> tuple[float, str]:
-        """Transcribe with `stream`; gives seconds to the first piece of text, and the whole text."""
+    def transcribe_streamed(self, clip: Clip) -> tuple[float, str]:
+        """Transcribe with `stream`; return the seconds to the first piece of text, and the whole text."""
         first, started = 0.0, time.perf_counter()
         with (
             clip.path.open("rb") as file,
@@ -99,7 +99,7 @@ class Ours:
 
 @dataclass
 class Peer:
-    """Somebody else's engine behind a `peer_process`; `measured` is the process that does the work."""
+    """Another engine behind a `peer_process`; `measured` is the process that does the work."""
 
     name: str
     worker: subprocess.Popen[str]
@@ -108,7 +108,7 @@ class Peer:
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _ids: Iterator[int] = field(default_factory=count)
 
-    def transcribe_windows(self, clip: Clip) -> str:
+    def transcribe(self, clip: Clip) -> str:
         answer: Future[str] = Future()
         with self._turn:
             job = str(next(self._ids))
@@ -119,7 +119,7 @@ class Peer:
         return answer.result(ANSWER_S)
 
     def listen(self) -> None:
-        """Hand every answer to whoever waits for it, until the worker ends."""
+        """Pass every answer to the waiting caller, until the worker ends."""
         assert self.worker.stdout is not None
         for line in self.worker.stdout:
             answer = json.loads(line)
@@ -153,7 +153,7 @@ def library(name: str, kind: str, folder: Path) -> Iterator[Peer]:
 
 @contextmanager
 def wyoming(folder: Path) -> Iterator[Peer]:
-    """Run the Wyoming server on the same weights, in an environment of its own that is made at the first run and kept.
+    """Run the Wyoming server on the same weights, in its own environment, which is created at the first run and kept.
 
     Raises CalledProcessError if it cannot be installed, TimeoutError if it does not listen.
     """
@@ -176,9 +176,9 @@ def cores() -> int:
 
 
 def environment(package: str, program: str) -> Path:
-    """Make, at the first run, an environment that holds a package from the index and is kept; gives its folder of programs.
+    """Return the folder of programs in an environment with a package from the index, created at the first run and kept.
 
-    `program` is there when the installation is whole. Raises CalledProcessError if it cannot be installed.
+    `program` exists when the installation is complete. Raises CalledProcessError if the package cannot be installed.
     """
     folder = config.load().models_dir.parent / "benchmarks" / re.sub(r"\[.*\]", "", package)
     programs = folder / "bin"
@@ -190,7 +190,7 @@ def environment(package: str, program: str) -> Path:
 
 @contextmanager
 def _worker(python: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    # -P: the folder of the script is no place to import from.
+    # -P: nothing is imported from the folder of the script.
     command = [python, "-P", str(SCRIPT), *arguments]
     with ended(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as worker:
         yield worker
@@ -203,7 +203,7 @@ def _listening(peer: Peer) -> Peer:
 
 @contextmanager
 def ended(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
-    """End a process with the block, kindly first."""
+    """Terminate a process at the end of the block, and kill it after 10 s."""
     try:
         yield process
     finally:
@@ -214,7 +214,7 @@ def ended(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr
 
 
 def wait_listening(server: subprocess.Popen[bytes], port: int, name: str) -> None:
-    """Wait until a server listens. Raises ChildProcessError if it ends before, TimeoutError if it takes too long."""
+    """Wait until a server listens. Raises ChildProcessError if it ends first, TimeoutError after START_S seconds."""
     end = time.monotonic() + START_S
     while time.monotonic() < end:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -1,7 +1,7 @@
-"""The Realtime door: what it adds to the engine, and whether anything comes late while some talk and many are only there.
+"""The Realtime API: its overhead over the engine, and late events with few talking and many idle sessions.
 
-The speech goes out at the pace at which it would be spoken, silence after it. From the end of speech (as the server tells it, on the clock
-of the sender) to the transcript there is the silence that ends a turn, and then the engine's work, most of which is done in that silence.
+Speech is sent in real time, followed by silence. The time from the end of speech (as the server reports it, on the clock of the sender)
+to the transcript consists of the silence that ends a turn and of the engine's work, most of which is done during that silence.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from runners.wiring.engine import local_engine
 RATE = 24_000
 ROUNDS = 8
 SILENCE_S = 0.5
-"""The server's default end of a turn."""
+"""Silence that ends a turn by default in the server, in seconds."""
 PIECE_S = 0.1
 SENTENCE = "The quick brown fox jumps over the lazy dog, and then it runs home."
 MODEL = "Systran/faster-whisper-base"
 IDLE, TALKING = 20, 4
 LATE_ANSWER_S, LATE_TEXT_S = 0.25, 3.0
-"""An answer to an event that asks for no work is late after this, a transcript this long after the end of its speech."""
-EARS = {"transcription": {"model": MODEL, "language": "en"}}
+"""Seconds after which the response to an event without work, or a transcript after the end of its speech, counts as late."""
+TRANSCRIPTION = {"transcription": {"model": MODEL, "language": "en"}}
 
 
 @dataclass
 class Tally:
-    """What the sessions of the long run saw, in seconds."""
+    """Results of the sessions of the long run, in seconds."""
 
     answers: list[float] = field(default_factory=list)
     texts: list[float] = field(default_factory=list)
@@ -55,12 +55,12 @@ class Tally:
 
 
 class Session:
-    """One connection: sends, and waits for events."""
+    """One connection, which sends events and waits for events."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.sent_s = 0.0
-        """Seconds of sound sent so far."""
+        """Seconds of audio sent so far."""
 
     async def send(self, kind: str, **fields: Any) -> None:
         await self.socket.send(json.dumps({"type": kind, **fields}))
@@ -73,9 +73,9 @@ class Session:
             if event["type"] == kind:
                 return event
 
-    async def append(self, sound: Audio) -> None:
-        self.sent_s += sound.seconds
-        await self.send("input_audio_buffer.append", audio=base64.b64encode(to_pcm16(sound)).decode())
+    async def append(self, audio: Audio) -> None:
+        self.sent_s += audio.seconds
+        await self.send("input_audio_buffer.append", audio=base64.b64encode(to_pcm16(audio)).decode())
 
 
 @asynccontextmanager
@@ -89,43 +89,43 @@ async def session(served: Served, query: str, kind: str, **audio: Any) -> AsyncI
 
 
 def speech() -> Audio:
-    """Four seconds of a novel."""
+    """Return four seconds of a novel."""
     whole = decode(clip("two_cities").read_bytes(), RATE, max_seconds=60)
     return Audio(whole.samples[round(0.8 * RATE) : round(4.8 * RATE)], RATE)
 
 
-async def turn(talk: Session, sound: Audio) -> tuple[float, str]:
-    """Say something at its pace; give the seconds from its end to its transcript, and that."""
+async def turn(talk: Session, audio: Audio) -> tuple[float, str]:
+    """Send speech in real time; return the seconds from its end to its transcript, and the transcript."""
     before_s, began = talk.sent_s, time.perf_counter()
-    waiting = asyncio.ensure_future(_heard(talk))
+    waiting = asyncio.ensure_future(_transcript(talk))
     while not waiting.done():
         at_s = talk.sent_s - before_s
-        # A microphone gives a piece when it is over.
+        # A microphone returns a piece at the end of the piece.
         await asyncio.wait({waiting}, timeout=max(0.0, began + at_s + PIECE_S - time.perf_counter()))
-        piece = sound.samples[round(at_s * RATE) : round((at_s + PIECE_S) * RATE)]
+        piece = audio.samples[round(at_s * RATE) : round((at_s + PIECE_S) * RATE)]
         await talk.append(concat([Audio(piece, RATE), silence(PIECE_S - len(piece) / RATE, RATE)], RATE))
     arrived, stopped_ms, text = await waiting
     return arrived - began - (stopped_ms / 1000 - before_s), text
 
 
-async def _heard(talk: Session) -> tuple[float, int, str]:
+async def _transcript(talk: Session) -> tuple[float, int, str]:
     stopped = await talk.until("input_audio_buffer.speech_stopped")
     completed = await talk.until("conversation.item.input_audio_transcription.completed")
     return time.perf_counter(), stopped["audio_end_ms"], str(completed["transcript"])
 
 
-async def committed(talk: Session, sound: Audio) -> float:
-    """Send sound at once and commit it; give the seconds from the commit to the transcript."""
-    await talk.append(sound)
-    await asyncio.sleep(2)  # drafts of it are made and done
+async def committed(talk: Session, audio: Audio) -> float:
+    """Send audio in one message and commit it; return the seconds from the commit to the transcript."""
+    await talk.append(audio)
+    await asyncio.sleep(2)  # time for interim passes to finish
     began = time.perf_counter()
     await talk.send("input_audio_buffer.commit")
     await talk.until("conversation.item.input_audio_transcription.completed")
     return time.perf_counter() - began
 
 
-async def spoken(talk: Session) -> float:
-    """Have a sentence spoken; give the seconds to its first sound."""
+async def first_audio(talk: Session) -> float:
+    """Request the speech of a sentence; return the seconds to its first audio."""
     content = [{"type": "input_text", "text": SENTENCE}]
     item = {"type": "message", "role": "user", "content": content}
     began = time.perf_counter()
@@ -143,7 +143,7 @@ async def timed(work: Awaitable[Any]) -> float:
 
 
 async def pair(name: str, served: Callable[[], Awaitable[float]], raw: Callable[[], Awaitable[float]], *, silence_s: float = 0.0) -> None:
-    """Do something both ways, turn by turn, after a first time that does not count; print a row."""
+    """Measure both calls by turns, after a warm-up that is not counted; print a row."""
     pairs = [(await served(), await raw()) for _ in range(ROUNDS + 1)][1:]
     seconds, engine_s = (statistics.median(column) for column in zip(*pairs, strict=True))
     added_ms = statistics.median(there - silence_s - here for there, here in pairs) * 1000
@@ -152,42 +152,42 @@ async def pair(name: str, served: Callable[[], Awaitable[float]], raw: Callable[
 
 
 async def delays(served: Served) -> None:
-    """Print what comes between the client and the engine, which is called in this process for comparison."""
+    """Print the latency that the server adds to the engine, which is called in this process for comparison."""
     engine = local_engine(config.load({"OS_OFFLINE": "true"}))
-    sound, heard = speech(), resample(speech(), STT_RATE)
-    ear = await engine.recognition.recognizer(MODEL, TranscribeOptions(language="en"))
+    audio, engine_audio = speech(), resample(speech(), STT_RATE)
+    recognizer = await engine.recognition.recognizer(MODEL, TranscribeOptions(language="en"))
 
-    async def transcribe_windows() -> float:
-        return await timed(ear.transcribe_windows(heard, final=True))
+    async def transcribe() -> float:
+        return await timed(recognizer.hear(engine_audio, final=True))
 
     async def speak() -> float:
         began = time.perf_counter()
-        made = await engine.synthesis.speak(SynthesisRequest("kokoro", SENTENCE, rate=RATE))
+        stream = await engine.synthesis.speak(SynthesisRequest("kokoro", SENTENCE, rate=RATE))
         seconds = time.perf_counter() - began
-        async for _ in made:
+        async for _ in stream:
             pass
         return seconds
 
     async def end_of_turn() -> float:
-        return (await turn(talk, sound))[0]
+        return (await turn(talk, audio))[0]
 
-    async with session(served, "intent=transcription", "transcription", **EARS) as talk:
-        await pair("end of speech -> completed", end_of_turn, transcribe_windows, silence_s=SILENCE_S)
-    async with session(served, "intent=transcription", "transcription", **EARS, turn_detection=None) as talk:
-        await pair("commit -> completed", lambda: committed(talk, sound), transcribe_windows)
+    async with session(served, "intent=transcription", "transcription", **TRANSCRIPTION) as talk:
+        await pair("end of speech -> completed", end_of_turn, transcribe, silence_s=SILENCE_S)
+    async with session(served, "intent=transcription", "transcription", **TRANSCRIPTION, turn_detection=None) as talk:
+        await pair("commit -> completed", lambda: committed(talk, audio), transcribe)
     async with session(served, "model=tts-1", "realtime", turn_detection=None) as talk:
-        await pair("response.create -> first audio delta", lambda: spoken(talk), speak)
+        await pair("response.create -> first audio delta", lambda: first_audio(talk), speak)
 
 
 async def crowd(served: Served, minutes: float) -> Tally:
-    """Keep many sessions open of which some talk; tell what came late, and what became of the memory."""
+    """Keep many sessions open, some of which talk; return the latencies and the memory over time."""
     tally, end = Tally(), time.monotonic() + minutes * 60
     async with asyncio.TaskGroup() as group:
         for number in range(IDLE):
             group.create_task(_idle(served, tally, end, number / IDLE))
         for number in range(TALKING):
             group.create_task(_talking(served, tally, end, number * 1.3))
-        group.create_task(_watch(served, tally, end))
+        group.create_task(_measure_memory(served, tally, end))
     return tally
 
 
@@ -203,25 +203,25 @@ async def _idle(served: Served, tally: Tally, end: float, after_s: float) -> Non
 
 
 async def _talking(served: Served, tally: Tally, end: float, after_s: float) -> None:
-    sound = speech()
-    async with session(served, "intent=transcription", "transcription", **EARS) as talk:
+    audio = speech()
+    async with session(served, "intent=transcription", "transcription", **TRANSCRIPTION) as talk:
         await asyncio.sleep(after_s)
-        await turn(talk, sound)  # the model is loaded by this one
+        await turn(talk, audio)  # loads the model
         while time.monotonic() < end:
-            seconds, text = await turn(talk, sound)
+            seconds, text = await turn(talk, audio)
             tally.texts.append(seconds)
             if "best of times" not in text:
                 tally.wrong.append(text)
 
 
-async def _watch(served: Served, tally: Tally, end: float) -> None:
+async def _measure_memory(served: Served, tally: Tally, end: float) -> None:
     while time.monotonic() < end:
         tally.memory_mb.append((await asyncio.to_thread(served.memory_mb))["open_speech"])
         await asyncio.sleep(min(30.0, max(0.0, end - time.monotonic())))
 
 
 def run(served: Served, *, minutes: float) -> int:
-    """Print both tables; give how many events came late, or with a wrong text."""
+    """Print both tables; return the number of late events and wrong texts."""
     asyncio.run(delays(served))
     tally = asyncio.run(crowd(served, minutes))
     print(f"  {IDLE} idle and {TALKING} talking sessions, {minutes:g} min")

@@ -1,4 +1,4 @@
-"""The server as a user starts it, as a context manager: for benchmarks and for the served tests."""
+"""A context manager that runs the server as a user starts it, for benchmarks and for the served tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Served:
     process: subprocess.Popen[bytes]
     log: Path
     ready_s: float = 0.0
-    """Seconds from the start of the command to the first ready answer."""
+    """Seconds from the start of the command until the server was ready."""
     unix_socket: str | None = None
     """Path of the Unix socket that it listens on; None for a port."""
 
@@ -40,7 +40,7 @@ class Served:
 
     @property
     def base_url(self) -> str:
-        """What the OpenAI SDK takes as `base_url`."""
+        """`base_url` for the OpenAI SDK."""
         return self.url + "/v1"
 
     def processes(self) -> list[psutil.Process]:
@@ -49,7 +49,7 @@ class Served:
         return [arbiter, *arbiter.children(recursive=True)]
 
     def pid_of(self, service: str) -> int:
-        """Find the process of one BentoML service, for example `kokoro`; the front is `open_speech`."""
+        """Return the pid of one BentoML service, for example `kokoro`; the front process is `open_speech`."""
         for process in self.processes():
             with suppress(psutil.Error):
                 command = process.cmdline()
@@ -58,13 +58,13 @@ class Served:
         raise LookupError(service)
 
     def kill(self, service: str) -> int:
-        """Kill the process of one service (SIGKILL); returns its pid."""
+        """Kill the process of one service (SIGKILL); return its pid."""
         pid = self.pid_of(service)
         os.kill(pid, signal.SIGKILL)
         return pid
 
     def cpu_s(self) -> float:
-        """CPU seconds that all living processes have used so far."""
+        """Return the CPU seconds that all living processes have used so far."""
         total = 0.0
         for process in self.processes():
             with suppress(psutil.Error):
@@ -73,9 +73,9 @@ class Served:
         return total
 
     def memory_mb(self) -> dict[str, float]:
-        """Proportional memory (PSS) in MB of each process, by service name; the arbiter is `arbiter`.
+        """Return the proportional memory (PSS) in MB of each process, by service name; the arbiter is `arbiter`.
 
-        Raises psutil.AccessDenied where the server does not run with MEASURED, and this process not as root.
+        Raises psutil.AccessDenied if neither the server runs with MEASURED nor this process as root.
         """
         found: dict[str, float] = {}
         for process in self.processes():
@@ -87,14 +87,14 @@ class Served:
 
 
 def free_port() -> int:
-    """Find a loopback port that nobody listens on."""
+    """Return an unused loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 MEASURED = {"OS_DUMPABLE": "true"}
-"""Settings with which the memory and the descriptors of a server can be read by its own user, and not only by root."""
+"""Settings that allow the server's own user, and not only root, to read its memory and descriptors."""
 
 
 @contextmanager
@@ -107,15 +107,15 @@ def serve(
 ) -> Iterator[Served]:
     """Run `bentoml serve TARGET` on a free port of a loopback address with these settings and command-line options, until the block ends.
 
-    With OS_UNIX_SOCKET in the settings it listens there instead.
+    With OS_UNIX_SOCKET in the settings it listens on that socket instead.
 
     Raises TimeoutError or ChildProcessError, with the end of the log, if it does not become ready.
     """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="open-speech-served-") as folder:
         log = Path(folder) / "log"
-        ours = ("OS_", "STT_", "TTS_", "BENTOML_")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        prefixes = ("OS_", "STT_", "TTS_", "BENTOML_")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
         environment |= {"BENTOML_HOME": folder, "BENTOML_DO_NOT_TRACK": "True", "BENTOML_DISABLE_GPU_ALLOCATION": "1"}
         environment |= {"OS_JOBS_DIR": f"{folder}/jobs"}
         environment |= settings or {}

@@ -1,4 +1,4 @@
-"""Speech to text against its peers, turn by turn in one run: errors, CPU seconds, latency, throughput, memory. One table at the end."""
+"""Speech to text against its peers, by turns in one run: errors, CPU seconds, latency, throughput, memory. One report at the end."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ RESULTS = Path(__file__).parent / "results" / "stt.md"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to measure."""
+    """Options of the benchmark."""
 
     quick: bool = False
     """Fewer rounds and levels."""
     corpora: tuple[Path, ...] = ()
     """Folders of further audio and texts."""
     long_minutes: float = 0.0
-    """Measure one recording of so many minutes, instead of everything else."""
+    """Length in minutes of one recording to measure instead of everything else; 0 disables it."""
     save: bool = False
     fresh: bool = False
     """Only for `wer`: measure the library again instead of reading its kept results."""
@@ -59,11 +59,11 @@ def run(options: Options) -> None:
         ours = [stack.enter_context(_ours(served, model)) for model in models]
         others = list(_others(stack, sequential=not options.long_minutes))
         for contender in (*ours, *others):
-            contender.transcribe_windows(clips[0])  # loads the model; it does not count
+            contender.transcribe(clips[0])  # loads the model and is not measured
         if options.long_minutes:
             clip = long_recording(Path(folder), [c for c in clips if c.seconds <= SHORT_S], options.long_minutes)
             first = next(one for one in ours if one.model == MODEL)
-            report = long_table([hear_long(one, clip) for one in (first, *others)])
+            report = long_table([transcribe_long(one, clip) for one in (first, *others)])
         else:
             report = tables(measure(ours, others, clips, options), clips)
     print(report)
@@ -74,7 +74,7 @@ def run(options: Options) -> None:
 
 
 def measure(ours: list[Ours], others: list[Contender], clips: list[Clip], options: Options) -> list[Result]:
-    """Run every measurement; the first result is ours on the peers' model, then the peers, then our other models."""
+    """Run every measurement; the results are this server's on the peers' model, then the peers', then those of its other models."""
     first, *rest = ours
     race: list[Contender] = [first, *others]
     results = {one.name: Result(one.name) for one in (*race, *rest)}
@@ -85,7 +85,7 @@ def measure(ours: list[Ours], others: list[Contender], clips: list[Clip], option
             for one in (*race, *rest):
                 text, cost = timed(one, clip)
                 results[one.name].errors[clip.name] = word_errors(clip.text, text)
-                results[one.name].hearing.setdefault(clip.name, []).append(cost)
+                results[one.name].costs.setdefault(clip.name, []).append(cost)
     jobs = [clip for clip in clips if clip.seconds <= SHORT_S]
     for callers in CALLERS[-1:] if options.quick else CALLERS:
         _note(f"{callers} callers")
@@ -96,33 +96,33 @@ def measure(ours: list[Ours], others: list[Contender], clips: list[Clip], option
 
 
 def timed(one: Contender, clip: Clip) -> tuple[str, Cost]:
-    """Hear a clip once."""
-    return _cost(one, lambda: one.transcribe_windows(clip), clip.seconds)
+    """Transcribe a clip once; return its text and its cost."""
+    return _cost(one, lambda: one.transcribe(clip), clip.seconds)
 
 
 def crowd(one: Contender, clips: list[Clip], callers: int) -> Cost:
-    """Let so many callers hear clips of mixed length, each the next one as soon as it has an answer."""
+    """Transcribe clips of mixed length by concurrent callers, each of which sends the next clip after its response; return the cost."""
     dice = random.Random(callers)
     jobs = [dice.choice(clips) for _ in range(max(LEAST_JOBS, 2 * callers))]
     with ThreadPoolExecutor(callers) as pool:
-        return _cost(one, lambda: list(pool.map(one.transcribe_windows, jobs)), sum(job.seconds for job in jobs))[1]
+        return _cost(one, lambda: list(pool.map(one.transcribe, jobs)), sum(job.seconds for job in jobs))[1]
 
 
-def hear_long(one: Contender, clip: Clip) -> LongResult:
-    """Hear a long recording once, its memory watched; ours is streamed."""
+def transcribe_long(one: Contender, clip: Clip) -> LongResult:
+    """Transcribe a long recording once and measure memory; this server's response is streamed."""
     _note(f"{clip.name}: {one.name}")
     first: float | None = None
 
-    def transcribe_windows() -> str:
+    def transcribe() -> str:
         nonlocal first
         if not isinstance(one, Ours):
-            return one.transcribe_windows(clip)
-        first, text = one.hear_streamed(clip)
+            return one.transcribe(clip)
+        first, text = one.transcribe_streamed(clip)
         return text
 
-    with _watched(one) as seen:
-        text, cost = _cost(one, transcribe_windows, clip.seconds)
-    return LongResult(one.name, cost, word_errors(clip.text, text), clip.words, max(seen), first)
+    with _memory_of(one) as measured_mb:
+        text, cost = _cost(one, transcribe, clip.seconds)
+    return LongResult(one.name, cost, word_errors(clip.text, text), clip.words, max(measured_mb), first)
 
 
 def _cost(one: Contender, work: Callable[[], T], audio_s: float) -> tuple[T, Cost]:
@@ -134,26 +134,27 @@ def _cost(one: Contender, work: Callable[[], T], audio_s: float) -> tuple[T, Cos
 
 
 @contextmanager
-def _watched(one: Contender) -> Iterator[list[float]]:
-    seen = [one.memory_mb()]
-    over = threading.Event()
+def _memory_of(one: Contender) -> Iterator[list[float]]:
+    """Measure the memory of a contender in MB once a second until the block ends."""
+    measured_mb = [one.memory_mb()]
+    ended = threading.Event()
 
-    def watch() -> None:
-        while not over.wait(1):
-            seen.append(one.memory_mb())
+    def measure_memory() -> None:
+        while not ended.wait(1):
+            measured_mb.append(one.memory_mb())
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    thread = threading.Thread(target=measure_memory)
+    thread.start()
     try:
-        yield seen
+        yield measured_mb
     finally:
-        over.set()
-        watcher.join()
+        ended.set()
+        thread.join()
 
 
 @contextmanager
 def _server() -> Iterator[tuple[Served, list[ModelEntry]]]:
-    """Run our server with every recogniser that is installed; gives those of its models whose weights are here, the peers' first."""
+    """Run this server with every installed recognizer; yield it with its downloaded models, the peers' model first."""
     model_folder(MODEL)
     store = Store(config.load().models_dir)
     installed = {b.name for b in catalog.BACKENDS if b.task is Task.STT and b.requires and catalog.installed(b)}
@@ -171,11 +172,11 @@ def _server() -> Iterator[tuple[Served, list[ModelEntry]]]:
 
 @contextmanager
 def our_server() -> Iterator[Ours]:
-    """Run our server with the peers' model alone; its model is loaded."""
+    """Run this server with only the peers' model, which is loaded."""
     settings = {"OS_OFFLINE": "true", "OS_MODEL_TTL": "0", "TTS_ENABLED": "false", "STT_BACKENDS": "faster-whisper"}
     with serve(settings) as served, tempfile.TemporaryDirectory() as folder:
         with _ours(served, next(model for model in catalog.models() if model.id == MODEL)) as ours:
-            ours.transcribe_windows(collect(Path(folder))[0])
+            ours.transcribe(collect(Path(folder))[0])
             yield ours
 
 

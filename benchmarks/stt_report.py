@@ -1,4 +1,4 @@
-"""What the speech-to-text benchmark measured, as values, and the tables made of them. Pure."""
+"""Results of the speech-to-text benchmark as values, and their tables. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from benchmarks.corpus import Clip
 
 SHORT_S = (2.5, 10.5)
-"""Seconds of the clips that count as 3 to 10 s long."""
+"""Range in seconds of the clips that count as 3 to 10 s long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a piece of work took, in seconds."""
+    """Cost of some work, and the length of its audio, in seconds."""
 
     wall: float
     cpu: float
@@ -23,43 +23,43 @@ class Cost:
 
 @dataclass(slots=True)
 class Result:
-    """What one contender did."""
+    """Results of one contender."""
 
     name: str
     errors: dict[str, int] = field(default_factory=dict)
     """Clip -> word errors."""
-    hearing: dict[str, list[Cost]] = field(default_factory=dict)
-    """Clip -> each time that it was heard, one at a time."""
+    costs: dict[str, list[Cost]] = field(default_factory=dict)
+    """Clip -> cost of each transcription, one at a time."""
     throughput: dict[int, Cost] = field(default_factory=dict)
     memory_mb: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class LongResult:
-    """How one contender heard a long recording."""
+    """Result of one contender on a long recording."""
 
     name: str
     cost: Cost
     errors: int
     words: int
     memory_mb: float
-    """The most it had at any time."""
+    """Peak memory in MB."""
     first_s: float | None = None
-    """Seconds to the first piece of text, where it streams."""
+    """Seconds to the first piece of text, if the response is streamed."""
 
 
 def median(costs: list[Cost]) -> Cost:
-    """The median of each part by itself."""
+    """Return the median of each field separately."""
     return Cost(*(statistics.median(getattr(cost, part) for cost in costs) for part in ("wall", "cpu", "audio")))
 
 
 def tables(results: Sequence[Result], clips: Sequence[Clip]) -> str:
-    """Write everything as Markdown; the first result is ours on the peers' model, and ratios are of the second one, the raw library."""
+    """Return all tables as Markdown; the first result is this server's on the peers' model, ratios are to the second, the raw library."""
     return "\n\n".join((_summary(results, clips), _latency(results, clips), _throughput(results), _by_clip(results, clips)))
 
 
 def long_table(results: Sequence[LongResult]) -> str:
-    """Write how the contenders heard a long recording."""
+    """Return the table of a long recording as Markdown."""
     rows = [
         (
             one.name, f"{one.cost.wall:.0f}", f"{one.cost.cpu:.0f}", f"{one.cost.audio / one.cost.wall:.1f}",
@@ -79,7 +79,7 @@ def _summary(results: Sequence[Result], clips: Sequence[Clip]) -> str:
             one.name,
             f"{100 * sum(one.errors.values()) / words:.1f}",
             str(max(one.errors[clip.name] for clip in clips)),
-            f"{sum(median(costs).cpu for costs in one.hearing.values()) / audio_s:.3f}",
+            f"{sum(median(costs).cpu for costs in one.costs.values()) / audio_s:.3f}",
             f"{one.memory_mb:.0f}",
         )
         for one in results
@@ -93,14 +93,14 @@ def _latency(results: Sequence[Result], clips: Sequence[Clip]) -> str:
     short = [clip for clip in lengths if SHORT_S[0] <= clip.seconds < SHORT_S[1]]
 
     def rows(part: Callable[[Cost], float]) -> Iterable[tuple[str, ...]]:
-        values = {(one.name, clip.name): part(median(one.hearing[clip.name])) for one in results for clip in clips}
+        values = {(one.name, clip.name): part(median(one.costs[clip.name])) for one in results for clip in clips}
 
         def ratio(one: Result, clip: Clip) -> float:
             return values[one.name, clip.name] / values[results[1].name, clip.name]
 
         for clip in lengths:
-            told = [f"{values[one.name, clip.name]:.2f} ({ratio(one, clip):.2f})" for one in results]
-            yield (clip.name[-16:], f"{clip.seconds:.1f}", *told)
+            cells = [f"{values[one.name, clip.name]:.2f} ({ratio(one, clip):.2f})" for one in results]
+            yield (clip.name[-16:], f"{clip.seconds:.1f}", *cells)
         for name, over in (("their mean ratio", statistics.fmean), ("their highest ratio", max)):
             yield (name, "3 to 10", *(f"{over([ratio(one, clip) for clip in short]):.2f}" for one in results))
 
@@ -131,7 +131,7 @@ def _by_clip(results: Sequence[Result], clips: Sequence[Clip]) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table whose columns also line up as plain text."""
+    """Return a Markdown table whose columns are also aligned as plain text."""
     cells = [head, *rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]

@@ -1,4 +1,4 @@
-"""Text to speech against the raw engines and their servers, turn by turn in one run: first sound, whole answer, CPU seconds."""
+"""Text to speech against the raw engines and their servers, by turns in one run: first audio, whole response, CPU seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.clips import model_folder
 from benchmarks.peers import PAUSE_S
 from benchmarks.served import Served, serve
 from benchmarks.tts_peers import Contender, Ours
-from benchmarks.tts_report import Length, Race, Result, Spoken, tables
+from benchmarks.tts_report import Length, Race, Result, Timing, tables
 from open_speech.synthesis.service import FIRST_PIECE_CHARS
 from open_speech.text.chunking import pieces
 from runners import catalog
@@ -36,7 +36,7 @@ VOICE = "af_heart"
 PIPER = "piper/en_US-joe-medium"
 PIPER_VOICE = "en_US-joe-medium"
 RAW = 1
-"""Place of the raw library among the contenders."""
+"""Index of the raw library among the contenders."""
 ROUNDS, QUICK_ROUNDS = 8, 2
 RESULTS = Path(__file__).parent / "results" / "tts.md"
 
@@ -52,7 +52,7 @@ def run(*, quick: bool = False, save: bool = False) -> None:
 
 
 def kokoro(served: Served, rounds: int) -> Race:
-    """Everyone who speaks with Kokoro's weights."""
+    """Measure all contenders with Kokoro's weights."""
     folder = model_folder("kokoro")
     model = next(folder.glob("*.onnx"))
     with tempfile.TemporaryDirectory(prefix="open-speech-tts-") as work, ExitStack() as stack:
@@ -61,24 +61,24 @@ def kokoro(served: Served, rounds: int) -> Race:
             stack.enter_context(_ours(served, "kokoro", {"model": "kokoro", "voice": VOICE})),
             stack.enter_context(peers.raw_kokoro(model, voices, VOICE)),
         ]
-        contenders += _if_there(stack, peers.fastkokoro(model, voices, VOICE, Path(work)))
+        contenders += _if_available(stack, peers.fastkokoro(model, voices, VOICE, Path(work)))
         return race(f"Kokoro ({model.name}, {VOICE})", "kokoro", contenders, rounds)
 
 
 def piper(served: Served, rounds: int) -> Race:
-    """Everyone who speaks with Piper's weights."""
+    """Measure all contenders with Piper's weights."""
     folder = model_folder(PIPER)
     with ExitStack() as stack:
         contenders: list[Contender] = [
             stack.enter_context(_ours(served, "piper", {"model": PIPER, "voice": PIPER_VOICE})),
             stack.enter_context(peers.raw_piper(folder / f"{PIPER_VOICE}.onnx")),
         ]
-        contenders += _if_there(stack, peers.wyoming_piper(folder, PIPER_VOICE))
+        contenders += _if_available(stack, peers.wyoming_piper(folder, PIPER_VOICE))
         return race(f"Piper ({PIPER_VOICE})", "piper", contenders, rounds)
 
 
 def race(title: str, engine: str, contenders: list[Contender], rounds: int) -> Race:
-    """Let everyone speak in turn; a first round loads the models and does not count."""
+    """Measure all contenders by turns; the first round loads the models and is not counted."""
     piece_chars = next(entry.piece_chars for entry in catalog.BACKENDS if entry.name == engine)
     clause = pieces(PARAGRAPH, first_chars=FIRST_PIECE_CHARS, piece_chars=piece_chars)[0]
     results = [Result(one.name) for one in contenders]
@@ -87,18 +87,18 @@ def race(title: str, engine: str, contenders: list[Contender], rounds: int) -> R
         for number, (one, result) in enumerate(zip(contenders, results, strict=True)):
             texts = TEXTS | {"clause": clause} if number == RAW else TEXTS
             for length, text in texts.items():
-                spoken = measured(one, text)
+                timing = measured(one, text)
                 if turn:
-                    result.spoken.setdefault(length, []).append(spoken)
+                    result.timings.setdefault(length, []).append(timing)
     return Race(title, clause, results)
 
 
-def measured(one: Contender, text: str) -> Spoken:
-    """Have a text spoken, after a pause, and tell what it cost."""
+def measured(one: Contender, text: str) -> Timing:
+    """Synthesize a text after a pause; return the times and the CPU time."""
     time.sleep(PAUSE_S)
     before = one.cpu_s()
-    spoken = one.speak(text)
-    return replace(spoken, cpu=one.cpu_s() - before)
+    timing = one.speak(text)
+    return replace(timing, cpu=one.cpu_s() - before)
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def _ours(served: Served, engine: str, body: dict[str, object]) -> Iterator[Ours
         yield Ours("Open Speech", engine, body, served, client)
 
 
-def _if_there(stack: ExitStack, peer: AbstractContextManager[Contender]) -> Iterator[Contender]:
+def _if_available(stack: ExitStack, peer: AbstractContextManager[Contender]) -> Iterator[Contender]:
     try:
         yield stack.enter_context(peer)
     except (CalledProcessError, ChildProcessError, TimeoutError) as missing:

@@ -1,7 +1,7 @@
-"""The other side of a text-to-speech peer: one text a line on standard input, one answer a line on standard output.
+"""Worker process of a text-to-speech peer: one text per line on standard input, one answer per line on standard output.
 
-`kokoro` and `piper` call the library here, so that this process's CPU time is theirs. `wyoming` only carries text to a wyoming-piper
-server. Run by path, in whichever environment has the package: nothing of ours is imported.
+`kokoro` and `piper` call the library in this process, so that its CPU time is theirs. `wyoming` only sends text to a wyoming-piper
+server. Run by path, in the environment that has the package: this project's packages are not imported.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 
 Speak = Callable[[str], Iterator[float]]
-"""Speaks a text; yields, as each stretch of sound is there, its seconds."""
+"""Synthesizes a text; yields the length of each piece of audio in seconds as soon as it is ready."""
 
 
 def kokoro(model: str, voices: str, voice: str) -> Speak:
-    """The library as everybody uses it: its defaults, the whole text in one call."""
+    """Return the library with its defaults, which synthesizes the whole text in one call."""
     from kokoro_onnx import Kokoro
 
     engine = Kokoro(model, voices)
@@ -30,7 +30,7 @@ def kokoro(model: str, voices: str, voice: str) -> Speak:
 
 
 def piper(model: str) -> Speak:
-    """The library as everybody uses it: its defaults, which give the sound sentence by sentence."""
+    """Return the library with its defaults, which returns the audio sentence by sentence."""
     from piper import PiperVoice
 
     voice = PiperVoice.load(model)
@@ -43,7 +43,7 @@ def piper(model: str) -> Speak:
 
 
 def wyoming(uri: str, voice: str) -> Speak:
-    """The protocol of Home Assistant, through its own client, with text as it streams it: the server speaks sentence by sentence."""
+    """Return a client of a Wyoming server, with the protocol's own library and streamed text: audio arrives sentence by sentence."""
     from wyoming.audio import AudioChunk
     from wyoming.client import AsyncClient
     from wyoming.tts import SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
@@ -69,7 +69,7 @@ def wyoming(uri: str, voice: str) -> Speak:
 
 
 def timed(speak: Speak, text: str) -> dict[str, float]:
-    """Speak a text; gives the seconds to its first sound, those to its end, and those of the sound."""
+    """Synthesize a text; return the seconds to its first audio, the total seconds, and the length of the audio in seconds."""
     started = time.perf_counter()
     first, audio = 0.0, 0.0
     for seconds in speak(text):
@@ -79,11 +79,11 @@ def timed(speak: Speak, text: str) -> dict[str, float]:
 
 
 def serve(speak: Speak) -> None:
-    """Answer each line, a text in JSON, with what `timed` gives, or `{error}`, until standard input ends."""
+    """Answer each line, a text in JSON, with the result of `timed`, or `{error}`, until standard input ends."""
     for line in sys.stdin:
         try:
             answer: dict[str, object] = dict(timed(speak, json.loads(line)))
-        except Exception as failure:  # noqa: BLE001 - the end of this process: whoever asked must not wait for ever
+        except Exception as failure:  # noqa: BLE001 - the boundary of this process: the caller must not wait forever
             answer = {"error": f"{type(failure).__name__}: {failure}"}
         print(json.dumps(answer), flush=True)
 

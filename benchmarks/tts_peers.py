@@ -1,4 +1,4 @@
-"""Who is measured in speaking: our server, the raw libraries, fastkokoro and wyoming-piper, each in processes of its own."""
+"""The contenders in speech synthesis: this server, the raw libraries, fastkokoro and wyoming-piper, each in its own processes."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ import psutil
 
 from benchmarks.peers import ended, environment, wait_listening
 from benchmarks.served import Served, free_port
-from benchmarks.tts_report import Spoken
+from benchmarks.tts_report import Timing
 
 FASTKOKORO = "fastkokoro[cpu]==0.7.0"
 WYOMING = "wyoming-piper==2.5.2"
 SCRIPT = Path(__file__).with_name("tts_peer_process.py")
 ANSWER_S = 300
 WAV_HEADER = 44
-"""Bytes that our server sends before the sound."""
+"""Bytes that this server sends before the audio."""
 BYTES_PER_S = {"kokoro": 48_000, "piper": 44_100}
-"""16-bit samples at the model's own rate."""
+"""Bytes per second of 16-bit samples at the model's own rate."""
 
 
 class Contender(Protocol):
-    """Something that speaks, one text at a time."""
+    """A synthesizer, for one text at a time."""
 
     name: str
 
-    def speak(self, text: str) -> Spoken:
-        """Speak a text as a client would have it; its CPU time is left out. Blocks."""
+    def speak(self, text: str) -> Timing:
+        """Synthesize a text as for a client; the result has no CPU time. Blocks."""
         ...
 
     def cpu_s(self) -> float:
-        """CPU seconds its processes have used so far."""
+        """Return the CPU seconds that its processes have used so far."""
         ...
 
 
 @dataclass
 class Ours:
-    """One model of our running server, over HTTP."""
+    """One model of this project's running server, over HTTP."""
 
     name: str
     engine: str
@@ -56,8 +56,8 @@ class Ours:
     served: Served
     client: httpx.Client
 
-    def speak(self, text: str) -> Spoken:
-        # WAV keeps the model's own rate, so nobody resamples.
+    def speak(self, text: str) -> Timing:
+        # WAV keeps the model's own rate, so that nothing is resampled.
         body = self.body | {"input": text, "response_format": "wav"}
         return streamed(self.client, self.served.url, body, BYTES_PER_S[self.engine], header=WAV_HEADER)
 
@@ -67,7 +67,7 @@ class Ours:
 
 @dataclass
 class OverHttp:
-    """Somebody else's server with OpenAI's endpoint, which streams when it is told to."""
+    """Another server with OpenAI's endpoint, which streams on request."""
 
     name: str
     url: str
@@ -75,7 +75,7 @@ class OverHttp:
     client: httpx.Client
     process: psutil.Process
 
-    def speak(self, text: str) -> Spoken:
+    def speak(self, text: str) -> Timing:
         body = self.body | {"input": text, "response_format": "pcm", "stream": True}
         return streamed(self.client, self.url, body, BYTES_PER_S["kokoro"])
 
@@ -91,7 +91,7 @@ class Worker:
     process: subprocess.Popen[str]
     measured: psutil.Process
 
-    def speak(self, text: str) -> Spoken:
+    def speak(self, text: str) -> Timing:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(text) + "\n")
@@ -99,14 +99,14 @@ class Worker:
         answer = json.loads(self.process.stdout.readline() or '{"error": "its process ended"}')
         if "error" in answer:
             raise RuntimeError(f"{self.name}: {answer['error']}")
-        return Spoken(**answer)
+        return Timing(**answer)
 
     def cpu_s(self) -> float:
         return cpu_of(self.measured)
 
 
-def streamed(client: httpx.Client, url: str, body: dict[str, object], bytes_per_s: int, *, header: int = 0) -> Spoken:
-    """Post a request for speech and take the sound as it comes."""
+def streamed(client: httpx.Client, url: str, body: dict[str, object], bytes_per_s: int, *, header: int = 0) -> Timing:
+    """Send a request for speech, read the audio as it arrives, and return the times."""
     started = time.perf_counter()
     first, count = 0.0, -header
     with client.stream("POST", f"{url}/v1/audio/speech", json=body) as answer:
@@ -115,11 +115,11 @@ def streamed(client: httpx.Client, url: str, body: dict[str, object], bytes_per_
             count += len(chunk)
             if count > 0:
                 first = first or time.perf_counter() - started
-    return Spoken(first, time.perf_counter() - started, count / bytes_per_s)
+    return Timing(first, time.perf_counter() - started, count / bytes_per_s)
 
 
 def cpu_of(process: psutil.Process) -> float:
-    """CPU seconds that a process and its children have used so far."""
+    """Return the CPU seconds that a process and its children have used so far."""
     times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
     return sum(each.user + each.system for each in times)
 
@@ -140,7 +140,7 @@ def raw_piper(model: Path) -> Iterator[Worker]:
 
 @contextmanager
 def fastkokoro(model: Path, voices: Path, voice: str, work: Path) -> Iterator[OverHttp]:
-    """Run fastkokoro on the same weights, in an environment of its own that is made at the first run and kept.
+    """Run fastkokoro on the same weights, in its own environment, which is created at the first run and kept.
 
     Raises CalledProcessError if it cannot be installed, ChildProcessError or TimeoutError if it does not listen.
     """
@@ -156,7 +156,7 @@ def fastkokoro(model: Path, voices: Path, voice: str, work: Path) -> Iterator[Ov
 
 @contextmanager
 def wyoming_piper(folder: Path, voice: str) -> Iterator[Worker]:
-    """Run wyoming-piper on the same weights, as `fastkokoro` does its own. Raises as that does."""
+    """Run wyoming-piper on the same weights, in its own environment. Raises as `fastkokoro` does."""
     programs, port = environment(WYOMING, "wyoming-piper"), free_port()
     uri = f"tcp://127.0.0.1:{port}"
     command = [str(programs / "wyoming-piper"), f"--uri={uri}", f"--voice={voice}", f"--data-dir={folder}", f"--download-dir={folder}"]
@@ -168,7 +168,7 @@ def wyoming_piper(folder: Path, voice: str) -> Iterator[Worker]:
 
 
 def all_voices(folder: Path, work: Path) -> Path:
-    """Write the archive of all voices that the others want, from the files of single ones."""
+    """Write the archive of all voices that the other engines expect, from the files of single voices; return its path."""
     path = work / "voices.npz"
     np.savez(path, **{file.stem: np.fromfile(file, "<f4").reshape(510, 1, 256) for file in folder.glob("*.bin")})
     return path
@@ -180,7 +180,7 @@ def _named(package: str) -> str:
 
 @contextmanager
 def _worker(python: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    # -P: the folder of the script is no place to import from.
+    # -P: nothing is imported from the folder of the script.
     command = [python, "-P", str(SCRIPT), *arguments]
     with ended(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as worker:
         yield worker

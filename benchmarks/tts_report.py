@@ -1,4 +1,4 @@
-"""What the text-to-speech benchmark measured, as values, and the tables made of them. Pure."""
+"""Results of the text-to-speech benchmark as values, and their tables. Pure."""
 
 from __future__ import annotations
 
@@ -11,59 +11,60 @@ Length = Literal["sentence", "paragraph", "clause"]
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """How one text was spoken, in seconds."""
+class Timing:
+    """Times of the synthesis of one text, in seconds."""
 
     first: float
-    """To the first byte of sound."""
+    """To the first byte of audio."""
     whole: float
+    """To the last byte."""
     audio: float
-    """Length of the sound."""
+    """Length of the audio."""
     cpu: float = 0.0
-    """User and system time of all processes of whoever spoke."""
+    """User and system time of all processes of the contender."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What one contender did."""
+    """Results of one contender."""
 
     name: str
-    spoken: dict[Length, list[Spoken]] = field(default_factory=dict)
+    timings: dict[Length, list[Timing]] = field(default_factory=dict)
 
     def first(self, length: Length) -> float:
-        """Median seconds to the first byte."""
-        return statistics.median(one.first for one in self.spoken[length])
+        """Return the median seconds to the first byte."""
+        return statistics.median(one.first for one in self.timings[length])
 
     def whole(self, length: Length) -> float:
-        """Median seconds to the last byte."""
-        return statistics.median(one.whole for one in self.spoken[length])
+        """Return the median seconds to the last byte."""
+        return statistics.median(one.whole for one in self.timings[length])
 
     def cpu(self, length: Length) -> float:
-        """CPU seconds of one call, over all calls: a clock that ticks every 10 ms is right in the sum."""
-        return statistics.fmean(one.cpu for one in self.spoken[length])
+        """Return the mean CPU seconds of all calls, because the clock, which ticks every 10 ms, is accurate only in the sum."""
+        return statistics.fmean(one.cpu for one in self.timings[length])
 
     def cpu_per_audio_s(self, length: Length) -> float:
-        """CPU seconds for a second of sound."""
-        return self.cpu(length) / statistics.fmean(one.audio for one in self.spoken[length])
+        """Return the CPU seconds per second of audio."""
+        return self.cpu(length) / statistics.fmean(one.audio for one in self.timings[length])
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """Everyone on the same weights: ours first, then the raw library, then the others."""
+    """Results of all contenders on the same weights: this server first, then the raw library, then the others."""
 
     title: str
     clause: str
-    """What our first piece of the paragraph is; the raw library also speaks it alone."""
+    """This server's first piece of the paragraph, which the raw library also synthesizes alone."""
     results: Sequence[Result]
 
 
 def tables(races: Sequence[Race], words: tuple[int, int]) -> str:
-    """Write everything as Markdown; `words` are those of the sentence and of the paragraph."""
+    """Return all tables as Markdown; `words` are the numbers of words in the sentence and the paragraph."""
     return "\n\n".join(table(race, words) for race in races)
 
 
 def table(race: Race, words: tuple[int, int]) -> str:
-    """Write one race, and how it stands with the goals."""
+    """Return the table of one race, and the ratios that the goals refer to."""
     ours, raw, *_ = race.results
     lengths: tuple[Length, Length] = ("sentence", "paragraph")
     head = ["", *(f"{count} words: {what}" for count in words for what in ("first audio, s", "whole, s", "CPU s per audio s"))]
@@ -89,7 +90,7 @@ def table(race: Race, words: tuple[int, int]) -> str:
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table whose columns also line up as plain text."""
+    """Return a Markdown table whose columns are also aligned as plain text."""
     cells = [head, *rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]

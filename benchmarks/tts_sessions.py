@@ -1,4 +1,4 @@
-"""How onnxruntime is best set up for Kokoro and Piper on a CPU: threads, spinning, graph and memory options, turn by turn in one run."""
+"""Session options of onnxruntime for Kokoro and Piper on a CPU: threads, spinning, graph and memory options, by turns in one run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Speak = Callable[[str], object]
 Options = dict[str, object]
 SPIN_US = "session.intra_op.spin_duration_us"
 OURS: Options = {"intra_op_num_threads": 2, "enable_mem_pattern": False, SPIN_US: onnx.SPIN_US}
-"""What runners/support/onnx.py chooses on two cores."""
+"""The options in runners/support/onnx.py on two cores."""
 SETUPS: dict[str, Options] = {
     "as it comes: spinning threads": {},
     "ours: 2 threads that spin for 50 us, no memory pattern": OURS,
@@ -46,7 +46,7 @@ SETUPS: dict[str, Options] = {
     "denormals as zero": OURS | {"session.set_denormal_as_zero": "1"},
 }
 TOGETHER = ("ours: 2 threads that spin for 50 us, no memory pattern", "1 thread")
-"""Setups that two calls at once are tried with."""
+"""Setups that are also measured with two concurrent calls."""
 ROUNDS, QUICK_ROUNDS = 8, 2
 
 
@@ -63,7 +63,7 @@ def run(*, quick: bool = False) -> None:
 
 
 def kokoro(options: Options) -> Speak:
-    """Open Kokoro with a session of these options."""
+    """Load Kokoro in a session with these options."""
     folder = model_folder("kokoro")
     with tempfile.TemporaryDirectory() as work:
         engine = Kokoro.from_session(session(next(folder.glob("*.onnx")), options), str(all_voices(folder / "voices", Path(work))))
@@ -72,7 +72,7 @@ def kokoro(options: Options) -> Speak:
 
 
 def piper(options: Options) -> Speak:
-    """Open Piper with a session of these options."""
+    """Load Piper in a session with these options."""
     path = model_folder(PIPER) / f"{PIPER_VOICE}.onnx"
     settings = PiperConfig.from_dict(json.loads(path.with_suffix(".onnx.json").read_text(encoding="utf-8")))
     voice = PiperVoice(session(path, options), settings)
@@ -80,7 +80,7 @@ def piper(options: Options) -> Speak:
 
 
 def session(path: Path, options: Options) -> InferenceSession:
-    """Open a model file: names with `session.` are entries of the configuration, the others attributes of the options."""
+    """Open a model file; options that begin with `session.` are configuration entries, the others attributes of SessionOptions."""
     chosen = SessionOptions()
     for name, value in options.items():
         if name.startswith("session."):
@@ -91,7 +91,7 @@ def session(path: Path, options: Options) -> InferenceSession:
 
 
 def at_once(speak: Speak) -> Speak:
-    """Make two calls of one, side by side."""
+    """Return a function that makes two concurrent calls."""
 
     def twice(text: str) -> object:
         with ThreadPoolExecutor(2) as pool:
@@ -101,7 +101,7 @@ def at_once(speak: Speak) -> Speak:
 
 
 def table(calls: Mapping[str, Speak], texts: Sequence[str], rounds: int) -> str:
-    """Let everyone speak in turn, once to warm up; gives seconds and CPU seconds of each text."""
+    """Measure all setups by turns, after a warm-up round; return a table of the seconds and CPU seconds of each text."""
     spent: dict[str, list[list[float]]] = {name: [[] for _ in range(2 * len(texts))] for name in calls}
     for turn in range(rounds + 1):
         for name, speak in calls.items():

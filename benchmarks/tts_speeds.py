@@ -1,7 +1,7 @@
-"""How well speech is understood at each speed, and how fast it really is: `python -m benchmarks tts-speeds`.
+"""Intelligibility of speech at each speed, and its real speed: `python -m benchmarks tts-speeds`.
 
-Texts are spoken by the model's own speed within a range and stretched for the rest; faster-whisper transcribes them. The first half of the
-voices and texts is what a range is chosen by; the second half is only for checking it.
+Within a range the model itself changes its speed, beyond it the audio is stretched; faster-whisper transcribes the result. The first
+half of the voices and texts is used to choose the range, the second half only to check it.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ TEXTS = (
 )
 VOICES = {"kokoro": (("af_heart", "am_michael"), ("bf_emma", "af_nicole")), "piper": (("en_US-joe-medium",), ("en_US-joe-medium",))}
 
-HEARD_BY = RecognitionRequest("whisper-1", TranscribeOptions(language="en"))
+REQUEST = RecognitionRequest("whisper-1", TranscribeOptions(language="en"))
 
 
 async def speak(engine: Engine, model: str, voice: str, text: str, speed: float) -> Audio:
-    """Speak a text; the trim of silence and the loudness are those of the server."""
+    """Synthesize a text, with silence trimmed and loudness normalized as in the server."""
     speech = await engine.synthesis.speak(SynthesisRequest(model, text, voice=voice, speed=speed))
     async with aclosing(speech):
         return concat([piece async for piece in speech], speech.rate)
 
 
 async def measured(engine: Engine, model: str, cases: Iterable[tuple[str, str]], speed: float) -> tuple[int, int, float]:
-    """Return the word errors, the words, and the seconds of all cases at one speed."""
+    """Return the number of word errors, the number of words, and the seconds of audio of all cases at one speed."""
     errors = words = 0
     seconds = 0.0
     for voice, text in cases:
         audio = await speak(engine, model, voice, text, speed)
         seconds += audio.seconds
-        heard = await engine.recognition.transcribe(wav_bytes(audio), HEARD_BY)
-        compared = process_words(_plain(text), _plain(heard.text))
+        transcript = await engine.recognition.transcribe(wav_bytes(audio), REQUEST)
+        compared = process_words(_plain(text), _plain(transcript.text))
         errors += compared.substitutions + compared.deletions + compared.insertions
         words += len(text.split())
     return errors, words, seconds
@@ -60,7 +60,7 @@ def _plain(text: str) -> str:
 
 
 async def compare(ranges: dict[str, tuple[float, float]], model: str, backend: str) -> None:
-    """Print a table: for each range of the model's own speed, word errors and real speed at each speed asked for."""
+    """Print a table: for each range of the model's own speed, word errors and real speed at each requested speed."""
     for place, kind in enumerate(("tuning", "check")):
         cases = [(voice, TEXTS[place]) for voice in VOICES[backend][place]]
         for name, speed_range in ranges.items():
@@ -74,7 +74,7 @@ async def compare(ranges: dict[str, tuple[float, float]], model: str, backend: s
 
 
 def main() -> None:
-    """Measure Kokoro and Piper with their own speed alone, and with the range that the catalog gives them."""
+    """Measure Kokoro and Piper with only their own speed, with the range in the catalog, and with stretching alone."""
     print("| data | backend | model's own speed | asked for | word errors | real speed |\n|---|---|---|---|---|---|")
     for backend, model, widest in (("kokoro", "kokoro", (0.5, 2.0)), ("piper", "piper/en_US-joe-medium", (0.25, 4.0))):
         chosen = local_engine(config.load()).registry.backends[backend].speed_range

@@ -1,4 +1,4 @@
-"""Every voice heard back: what each English voice says is understood by Whisper, and voices of other languages speak at a sane pace."""
+"""A check of every voice: Whisper understands each English voice, and voices of other languages have a plausible speed."""
 
 from __future__ import annotations
 
@@ -32,60 +32,64 @@ TEXTS = {
     "pt": "Amanhã de manhã vamos juntos ao mercado para comprar pão, fruta e um pouco de queijo.",
     "zh": "明天早上我们一起去市场买面包、水果和一点奶酪。",
 }
-"""The same in each language: some five seconds of speech."""
-PACE_S = (2.5, 9.0)
-"""Within which a voice of any language takes for its text."""
+"""The same sentence in each language: about five seconds of speech."""
+DURATION_S = (2.5, 9.0)
+"""Plausible range of the length of speech of these texts, in seconds."""
 
 
 def run() -> int:
-    """Print the tables; 1 if English is not understood, or another language is too short or too long."""
-    ear = FasterWhisper(Setup(entry(WHISPER), model_folder(WHISPER), device="cpu"))
-    ear.load()
-    mouths = {name: loaded(backend, name) for name, backend in (("kokoro", Kokoro), (PIPER, Piper))}
-    english = [(name, voice) for name in mouths for voice in entry(name).voices if voice.language.startswith("en")]
+    """Print the tables; return 1 if English is not understood, or speech in another language is too short or too long."""
+    recognizer = FasterWhisper(Setup(entry(WHISPER), model_folder(WHISPER), device="cpu"))
+    recognizer.load()
+    synthesizers = {name: loaded(backend, name) for name, backend in (("kokoro", Kokoro), (PIPER, Piper))}
+    english = [(name, voice) for name in synthesizers for voice in entry(name).voices if voice.language.startswith("en")]
     rows, wrong = [], []
     for name, voice in english:
         started = time.perf_counter()
-        sounds = [said(mouths[name], sentence, voice.id) for sentence in SENTENCES]
+        clips = [synthesized(synthesizers[name], sentence, voice.id) for sentence in SENTENCES]
         took = time.perf_counter() - started
-        errors = [word_errors(text, heard(ear, sound)) / len(plain(text).split()) for text, sound in zip(SENTENCES, sounds, strict=True)]
+        errors = [
+            word_errors(text, transcribed(recognizer, audio)) / len(plain(text).split())
+            for text, audio in zip(SENTENCES, clips, strict=True)
+        ]
         wrong.append(sum(errors) / len(errors))
-        rows.append([voice.id, f"{100 * wrong[-1]:.1f}", f"{sum(sound.seconds for sound in sounds):.1f}", f"{took:.1f}"])
+        rows.append([voice.id, f"{100 * wrong[-1]:.1f}", f"{sum(audio.seconds for audio in clips):.1f}", f"{took:.1f}"])
     average = sum(wrong) / len(wrong)
     print(markdown(["English voice", "word errors, %", "audio, s", "made in, s"], [*rows, ["all", f"{100 * average:.1f}", "", ""]]))
-    paces = {voice.id: pace(mouths["kokoro"], voice) for voice in entry("kokoro").voices if not voice.language.startswith("en")}
-    print(markdown(["other voice", "audio, s"], [[name, "not installed" if s is None else f"{s:.1f}"] for name, s in paces.items()]))
-    sane = all(s is None or PACE_S[0] <= s <= PACE_S[1] for s in paces.values())
-    return 0 if average <= 0.10 and sane else 1
+    others = [voice for voice in entry("kokoro").voices if not voice.language.startswith("en")]
+    durations = {voice.id: duration_s(synthesizers["kokoro"], voice) for voice in others}
+    print(markdown(["other voice", "audio, s"], [[name, "not installed" if s is None else f"{s:.1f}"] for name, s in durations.items()]))
+    plausible = all(s is None or DURATION_S[0] <= s <= DURATION_S[1] for s in durations.values())
+    return 0 if average <= 0.10 and plausible else 1
 
 
 def entry(model: str) -> ModelEntry:
-    """Find a model of the catalog."""
+    """Return a model of the catalog."""
     return next(each for each in catalog.models() if each.id == model)
 
 
 def loaded(backend: type[Synthesizer], model: str) -> Synthesizer:
-    """Load a synthesiser on the CPU."""
-    mouth = backend(Setup(entry(model), model_folder(model), device="cpu"))
-    mouth.load()
-    return mouth
+    """Load a synthesizer on the CPU."""
+    synthesizer = backend(Setup(entry(model), model_folder(model), device="cpu"))
+    synthesizer.load()
+    return synthesizer
 
 
-def said(mouth: Synthesizer, text: str, voice: str) -> Audio:
-    """Speak a sentence."""
-    parts = list(mouth.synthesize(text, SpeechOptions(voice)))
+def synthesized(synthesizer: Synthesizer, text: str, voice: str) -> Audio:
+    """Synthesize a sentence."""
+    parts = list(synthesizer.synthesize(text, SpeechOptions(voice)))
     return concat(parts, parts[0].rate)
 
 
-def heard(ear: FasterWhisper, sound: Audio) -> str:
-    """Write down English speech."""
-    found = ear.transcribe(resample(sound, STT_RATE), TranscribeOptions(language="en"))
-    return "".join(item.text for item in found if isinstance(item, Segment))
+def transcribed(recognizer: FasterWhisper, audio: Audio) -> str:
+    """Transcribe English speech."""
+    items = recognizer.transcribe(resample(audio, STT_RATE), TranscribeOptions(language="en"))
+    return "".join(item.text for item in items if isinstance(item, Segment))
 
 
-def pace(mouth: Synthesizer, voice: Voice) -> float | None:
-    """Tell how many seconds a voice takes for the text of its language; None if what it needs is not installed."""
+def duration_s(synthesizer: Synthesizer, voice: Voice) -> float | None:
+    """Return the length of a voice's speech of the text in its language, in seconds; None if a package that it needs is missing."""
     try:
-        return said(mouth, TEXTS[voice.language.partition("-")[0]], voice.id).seconds
+        return synthesized(synthesizer, TEXTS[voice.language.partition("-")[0]], voice.id).seconds
     except NotInstalled:
         return None

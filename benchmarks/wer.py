@@ -1,4 +1,4 @@
-"""Words, sentence ends and cost of speech with pauses, noise and hesitations, against the library alone in the same run."""
+"""Word errors, sentence ends and cost for speech with pauses, noise and hesitations, compared with the raw library in the same run."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from benchmarks.wer_report import Row, Score, score, table
 
 RESULTS = Path(__file__).parent / "results" / "wer.md"
 QUICK_STEP = 3
-"""With `quick`, one clip of so many."""
+"""With `quick`, only every third clip is measured."""
 
 
 def run(corpora: Sequence[Path], *, quick: bool, fresh: bool, save: bool) -> int:
-    """Measure and print both halves; 1 if a cell has more word errors than the library, or a text differs the second time.
+    """Measure and print both halves; return 1 if a cell has more word errors than the library, or a text differs the second time.
 
-    The library is measured once for each clip and its results are kept on disk; `fresh` measures it again.
+    The library is measured once for each clip and its results are stored on disk; `fresh` measures it again.
     """
     failed = 0
     reports = []
     bases = wer_corpus.bases(corpora)
     with ExitStack() as stack:
         ours = stack.enter_context(stt.our_server())
-        library = Kept(stack.enter_context(peers.library("faster-whisper", "sequential", model_folder(stt.MODEL))), fresh=fresh)
+        library = CachedLibrary(stack.enter_context(peers.library("faster-whisper", "sequential", model_folder(stt.MODEL))), fresh=fresh)
         for held_out in (False, True):
             half = [base for base in bases if base.held_out is held_out]
             rows = [measure(cell, half[:: QUICK_STEP if quick else 1], ours, library) for cell in wer_corpus.cells()]
@@ -44,11 +44,11 @@ def run(corpora: Sequence[Path], *, quick: bool, fresh: bool, save: bool) -> int
     return int(failed)
 
 
-class Kept:
-    """The library, and what it took and wrote for each clip, kept on disk."""
+class CachedLibrary:
+    """The library, with its text and cost for each clip stored on disk."""
 
     def __init__(self, library: Contender, *, fresh: bool) -> None:
-        """`fresh` forgets what was kept."""
+        """`fresh` ignores stored results."""
         self._library = library
         self._path = wer_corpus.folder() / "library.json"
         self._known: dict[str, tuple[str, dict[str, float]]] = {}
@@ -60,23 +60,23 @@ class Kept:
         """Return the library's text of a clip and its cost."""
         if clip.path.name not in self._known:
             if not self._warm:
-                self._library.transcribe_windows(clip)  # loads the model
+                self._library.transcribe(clip)  # loads the model
                 self._warm = True
             text, cost = stt.timed(self._library, clip)
             self._known[clip.path.name] = text, asdict(cost)
             self._path.write_text(json.dumps(self._known), encoding="utf-8")
-        text, kept = self._known[clip.path.name]
-        return text, Cost(**kept)
+        text, seconds = self._known[clip.path.name]
+        return text, Cost(**seconds)
 
 
-def measure(cell: wer_corpus.Cell, bases: Sequence[wer_corpus.Base], ours: Contender, library: Kept) -> Row:
-    """Transcribe every clip of a cell twice with our server and once with the library."""
+def measure(cell: wer_corpus.Cell, bases: Sequence[wer_corpus.Base], ours: Contender, library: CachedLibrary) -> Row:
+    """Transcribe every clip of a cell twice with this server and once with the library."""
     clips = wer_corpus.clips(cell, bases)
     mine, theirs, unlike = Score(), Score(), 0
     costs: list[tuple[Cost, Cost]] = []
     for clip in clips:
         text, cost = stt.timed(ours, clip)
-        unlike += ours.transcribe_windows(clip) != text
+        unlike += ours.transcribe(clip) != text
         other, other_cost = library.timed(clip)
         mine, theirs = mine + score(clip.text, text), theirs + score(clip.text, other)
         costs.append((cost, other_cost))

@@ -1,4 +1,4 @@
-"""The clips of `python -m benchmarks wer`: recordings and spoken texts, clean, with pauses, with noise; half of them held out."""
+"""The clips of `python -m benchmarks wer`: recordings and synthesized texts, clean, with pauses, with noise; half of them held out."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ PAUSES_S = (0.3, 0.7, 1.2, 2.0, 3.0)
 SNR_DB = 10.0
 BECKETT = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better."
 HELD_OUT_READERS = ("two_cities", "LJ050", "spk2")
-"""Recordings whose names begin so are held out; of the texts, every second one. No constant of the recognizer was chosen by them."""
+"""Prefixes of recordings that are held out, as is every second text. No constant of the recognizer was chosen by them."""
 PIPER = "piper/en_US-joe-medium"
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A clip before anything is done to it."""
+    """An unmodified clip."""
 
     name: str
     kind: str
     """`read`, `paragraph`, `hesitation` or `command`."""
     audio: Audio
-    """At STT_RATE."""
+    """Audio at STT_RATE."""
     text: str
     held_out: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One row of the table: what is done to which kinds of clips."""
+    """One row of the table: a modification of some kinds of clips."""
 
     name: str
     kinds: tuple[str, ...]
@@ -51,7 +51,7 @@ class Cell:
 
 
 def folder() -> Path:
-    """Return the folder in which clips and the results of the library are kept between runs."""
+    """Return the folder in which clips and the results of the library are stored between runs."""
     path = config.load().models_dir.parent / "benchmarks" / "wer"
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -79,36 +79,36 @@ def cells() -> list[Cell]:
 
 
 def bases(corpora: Sequence[Path]) -> list[Base]:
-    """Make or read every clip that is to be changed; recordings of `corpora` come beside those of the project's own store."""
+    """Synthesize or read every unmodified clip: the project's own recordings, those of `corpora`, and the texts."""
     found = [*_recordings(corpora)]
     for kind, lines in (("read", SENTENCES), ("paragraph", PARAGRAPHS), ("hesitation", HESITATIONS), ("command", COMMANDS)):
         for number, line in enumerate(lines):
-            found.append(Base(f"{kind} {number} {line.voice}", kind, spoken(line), line.text, held_out=number % 2 == 1))
+            found.append(Base(f"{kind} {number} {line.voice}", kind, synthesized(line), line.text, held_out=number % 2 == 1))
     return found
 
 
 def clips(cell: Cell, found: Iterable[Base]) -> list[Clip]:
-    """Write the clips of one row, or find them written."""
+    """Return the clips of one row; they are written unless they exist."""
     chosen = [base for base in found if base.kind in cell.kinds]
     return [_written(f"{cell.name} {base.name}", cell.change(base, number), base.text) for number, base in enumerate(chosen)]
 
 
-def spoken(line: Line) -> Audio:
-    """Speak a line, or find it spoken before."""
+def synthesized(line: Line) -> Audio:
+    """Return the speech of a line, which is synthesized at its first use and stored."""
     path = folder() / f"said-{hashlib.sha1(repr(line).encode()).hexdigest()[:16]}.wav"
     if not path.is_file():
         name = PIPER if line.voice == "piper" else "kokoro"
         entry = tts_voices.entry(name)
         voice = entry.voices[0].id if line.voice == "piper" else line.voice
-        write(path, resample(tts_voices.said(_mouth(name), line.text, voice), STT_RATE))
+        write(path, resample(tts_voices.synthesized(_synthesizer(name), line.text, voice), STT_RATE))
     return decode(path, STT_RATE, max_seconds=LONGEST_S)
 
 
 @cache
-def _mouth(name: str) -> Kokoro | Piper:
-    made = tts_voices.loaded(Piper if name == PIPER else Kokoro, name)
-    assert isinstance(made, Kokoro | Piper)
-    return made
+def _synthesizer(name: str) -> Kokoro | Piper:
+    synthesizer = tts_voices.loaded(Piper if name == PIPER else Kokoro, name)
+    assert isinstance(synthesizer, Kokoro | Piper)
+    return synthesizer
 
 
 def _recordings(corpora: Sequence[Path]) -> Iterator[Base]:

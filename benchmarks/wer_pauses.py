@@ -1,4 +1,4 @@
-"""Clips with pauses put in and noise added. Pure: the same clip gives the same result every time."""
+"""Inserts pauses and adds noise to clips. Pure: the same clip gives the same result every time."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ Where = Literal["clause", "word"]
 FRAME_S = 0.02
 SMOOTH_FRAMES = 3
 EDGE_S = 0.5
-"""No pause is put in nearer to the beginning or the end of a clip."""
+"""Minimum distance of a pause from the beginning and the end of a clip, in seconds."""
 APART_S = 0.9
-"""Least distance between two pauses."""
+"""Minimum distance between two pauses, in seconds."""
 EVERY_S = 3.0
-"""One pause for so many seconds of a clip, at least one."""
+"""Seconds of a clip per pause; every clip has at least one."""
 ROOM_S = 0.24
-"""Length of the quietest stretch of a clip, which fills the pauses."""
+"""Length in seconds of the quietest section of a clip, which fills the pauses."""
 NEAR_S = 0.25
-"""A pause between words is put at the quietest place within this distance of an evenly spaced time."""
+"""A pause between words is inserted at the quietest point within this distance in seconds of an evenly spaced time."""
 FADE = 80
 """Samples over which the edges of a pause are blended."""
 
 
 def with_pauses(audio: Audio, seconds: float, where: Where) -> Audio:
-    """Put pauses of `seconds` into a clip, filled with the noise of its own room.
+    """Insert pauses of `seconds` into a clip, filled with its own background noise.
 
-    `clause` takes the quietest places of the clip, which are mostly at commas; `word` takes evenly spaced ones, moved to the nearest
+    `clause` uses the quietest points of the clip, which are mostly at commas; `word` uses evenly spaced ones, moved to the nearest
     quiet frame.
     """
     level = _levels(audio)
@@ -50,7 +50,7 @@ def with_pauses(audio: Audio, seconds: float, where: Where) -> Audio:
 
 
 def room(audio: Audio, seconds: float) -> Samples:
-    """Make a stretch of the noise between the words of a clip: its quietest moment, forwards and backwards by turns."""
+    """Return `seconds` of the background noise of a clip: its quietest section, alternately forwards and backwards."""
     length = round(ROOM_S * audio.rate)
     power = np.convolve(np.square(audio.samples, dtype=np.float64), np.ones(length) / length, "valid")
     start = int(np.argmin(power))

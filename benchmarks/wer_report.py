@@ -1,4 +1,4 @@
-"""Scores of one transcript against its text, and the table of `python -m benchmarks wer`. Pure."""
+"""Scores of a transcript against its text, and the table of `python -m benchmarks wer`. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPENING, _CLOSING = "\"'([“‘-—", "\"')]”’"
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What is wrong with one transcript, or with several together."""
+    """Number of errors in one transcript, or in several."""
 
     words: int = 0
     errors: int = 0
@@ -29,17 +29,17 @@ class Score:
     wrong_ends: int = 0
     """Sentence ends that are missing or too many."""
     wrong_capitals: int = 0
-    """Words that are right but for the case of their first letter."""
+    """Words that are right except for the case of their first letter."""
 
     def __add__(self, other: Score) -> Score:
-        """Count both together."""
+        """Return the sum of both scores."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
         return Score(*(one + two for one, two in pairs))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One cell of the table: ours and the library's scores, and what both cost in seconds."""
+    """One row of the table: the scores of this server and of the library, and the cost of both in seconds."""
 
     name: str
     clips: int
@@ -49,25 +49,25 @@ class Row:
     cpu_s: tuple[float, float]
     wall_s: tuple[float, float]
     unlike: int
-    """Clips whose second text was not the first one."""
+    """Clips whose second transcript differs from the first."""
 
 
-def score(text: str, heard: str) -> Score:
-    """Compare a transcript with its text. A text without any punctuation is one sentence."""
-    text, heard = _unified(text), _unified(heard)
-    said = _marked(text if any(mark in text for mark in _END) else text + ".")
-    written = _marked(heard)
-    places = _aligned([word for word, _, _ in said], [word for word, _, _ in written])
-    wrong = sum(end != (at in places and written[places[at]][1]) for at, (_, end, _) in enumerate(said))
+def score(text: str, transcript: str) -> Score:
+    """Compare a transcript with its text. A text without punctuation counts as one sentence."""
+    text, transcript = _unified(text), _unified(transcript)
+    expected = _marked(text if any(mark in text for mark in _END) else text + ".")
+    written = _marked(transcript)
+    places = _aligned([word for word, _, _ in expected], [word for word, _, _ in written])
+    wrong = sum(end != (at in places and written[places[at]][1]) for at, (_, end, _) in enumerate(expected))
     wrong += sum(end for at, (_, end, _) in enumerate(written) if at not in places.values())
-    same = [(said[one], written[other]) for one, other in places.items() if said[one][0] == written[other][0] != "i"]
-    # A text in lower case says nothing of capitals.
+    same = [(expected[one], written[other]) for one, other in places.items() if expected[one][0] == written[other][0] != "i"]
+    # Capitals cannot be compared with a text in lower case.
     capitals = sum(one[2] != other[2] for one, other in same) if text != text.lower() else 0
-    return Score(len(said), word_errors(text, heard), sum(end for _, end, _ in said), wrong, capitals)
+    return Score(len(expected), word_errors(text, transcript), sum(end for _, end, _ in expected), wrong, capitals)
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Write the table as Markdown; the last row is the sum."""
+    """Return the table as Markdown; the last row is the sum."""
     body = [_cells(row) for row in rows]
     total = Row(
         "all",
@@ -93,12 +93,12 @@ def _cells(row: Row) -> list[str]:
 
 
 def _unified(text: str) -> str:
-    """Write small numbers as words, and words of two spellings in one."""
+    """Replace small numbers by words, and alternative spellings by one."""
     return re.sub(r"\w+", lambda word: _SAME.get(word[0].lower(), word[0]), text.replace("Mr.", "Mister"))
 
 
 def _marked(text: str) -> list[tuple[str, bool, bool]]:
-    """Return each plain word, whether a sentence ends behind it, and whether it begins with a capital."""
+    """Return each plain word, whether a sentence ends after it, and whether it begins with a capital."""
     marked: list[tuple[str, bool, bool]] = []
     for token in text.split():
         words = plain(token).split()
@@ -107,11 +107,14 @@ def _marked(text: str) -> list[tuple[str, bool, bool]]:
     return marked
 
 
-def _aligned(said: Sequence[str], written: Sequence[str]) -> dict[int, int]:
-    if not (said and written):
+def _aligned(expected: Sequence[str], written: Sequence[str]) -> dict[int, int]:
+    """Return the index of each expected word -> the index of the word written for it."""
+    if not (expected and written):
         return {}
-    chunks = jiwer.process_words(" ".join(said), " ".join(written)).alignments[0]
-    kept = [chunk for chunk in chunks if chunk.type in ("equal", "substitute")]
+    chunks = jiwer.process_words(" ".join(expected), " ".join(written)).alignments[0]
     return {
-        chunk.ref_start_idx + step: chunk.hyp_start_idx + step for chunk in kept for step in range(chunk.ref_end_idx - chunk.ref_start_idx)
+        chunk.ref_start_idx + step: chunk.hyp_start_idx + step
+        for chunk in chunks
+        if chunk.type in ("equal", "substitute")
+        for step in range(chunk.ref_end_idx - chunk.ref_start_idx)
     }

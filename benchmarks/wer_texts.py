@@ -1,6 +1,6 @@
-"""Texts that voices speak for `python -m benchmarks wer`: clauses, paragraphs, hesitations and short commands.
+"""Texts that are synthesized for `python -m benchmarks wer`: clauses, paragraphs, hesitations and short commands.
 
-Numbers are written as words, and names are left out: an error counts what was misheard, not how it is spelled.
+Numbers are written as words, and there are no names, so that errors count misrecognized words and not different spellings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class Line:
     voice: str
     """A Kokoro voice, or `piper` for the Piper model of the benchmarks."""
     text: str
-    """As a careful writer would punctuate it."""
+    """Text with careful punctuation."""
 
 
 SENTENCES = (

@@ -1,9 +1,9 @@
-"""Write down what is said, while it is said: raw sound on standard input, text on standard output.
+"""Transcribe live speech: raw audio on standard input, text on standard output.
 
     arecord -q -t raw -f S16_LE -r 24000 -c 1 | python live_captions.py
 
-Needs `pip install "openai[realtime]"`. `OPENAI_BASE_URL` and `OPENAI_API_KEY` say where the server is, as for every client of OpenAI's;
-without them it is this machine's.
+Needs `pip install "openai[realtime]"`. `OPENAI_BASE_URL` and `OPENAI_API_KEY` set the server, as for every client of OpenAI's API; the
+default is a server on this machine.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 RATE = 24_000
-PIECE = RATE // 10 * 2
-"""Bytes in a tenth of a second."""
-LAST_WORDS_S = 30
-"""Seconds for the transcript of what was said last."""
+CHUNK_BYTES = RATE // 10 * 2
+"""A tenth of a second of audio."""
+LAST_TRANSCRIPT_S = 30
+"""Longest wait for the last transcript, in seconds."""
 
 
 async def main() -> None:
-    """Send what comes in, print what was understood, until standard input ends."""
+    """Send audio and print transcripts until standard input ends."""
     client = AsyncOpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8100/v1"), api_key=os.environ.get("OPENAI_API_KEY", "unused")
     )
     async with client.realtime.connect(model="whisper-1", extra_query={"intent": "transcription"}) as connection:
         printing = asyncio.create_task(show(connection))
         await send(connection)
-        await asyncio.wait({printing}, timeout=LAST_WORDS_S)
+        await asyncio.wait({printing}, timeout=LAST_TRANSCRIPT_S)
         printing.cancel()
 
 
 async def send(connection: AsyncRealtimeConnection) -> None:
-    """Send standard input as it comes; then what is not yet a turn is made one."""
-    while piece := await asyncio.to_thread(sys.stdin.buffer.read, PIECE):
-        await connection.input_audio_buffer.append(audio=base64.b64encode(piece[: len(piece) // 2 * 2]).decode())
+    """Send standard input as it arrives; at its end, commit the remaining audio as a last turn."""
+    while chunk := await asyncio.to_thread(sys.stdin.buffer.read, CHUNK_BYTES):
+        await connection.input_audio_buffer.append(audio=base64.b64encode(chunk[: len(chunk) // 2 * 2]).decode())
     await connection.session.update(session={"type": "transcription", "audio": {"input": {"turn_detection": None}}})
     await connection.input_audio_buffer.commit()
 
 
 async def show(connection: AsyncRealtimeConnection) -> None:
-    """Print text as it is understood, a line for each turn in the order of speaking, until the one that `send` made at the end is there."""
+    """Print text as it is recognized, one line per turn in the order of speech, up to the last turn, which `send` commits."""
     turns: dict[str, list[str]] = {}
     done: set[str] = set()
     sent = last = False
@@ -74,7 +74,7 @@ async def show(connection: AsyncRealtimeConnection) -> None:
 
 
 def print_first(turns: dict[str, list[str]], done: set[str]) -> None:
-    """Print what is new of the first turn that is not done, and all of those before it: a short turn may overtake a long one."""
+    """Print all finished turns before the first unfinished one, and new text of that one: a short turn may finish before a long one."""
     while turns:
         first = next(iter(turns))
         print("".join(turns[first]), end="", flush=True)

@@ -1,9 +1,9 @@
-"""Speak text while it is written: text on standard input, raw sound on standard output.
+"""Speak text while it is generated: text on standard input, raw audio on standard output.
 
     ollama run llama3.2 "Tell me a story." | python read_aloud.py alloy | aplay -q -t raw -f S16_LE -r 24000 -c 1
 
-Needs `pip install websockets`. `OPENAI_BASE_URL` and `OPENAI_API_KEY` say where the server is, as for every client of OpenAI's; without
-them it is this machine's.
+Needs `pip install websockets`. `OPENAI_BASE_URL` and `OPENAI_API_KEY` set the server, as for every client of OpenAI's API; the default
+is a server on this machine.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import threading
 
 from websockets.sync.client import ClientConnection, connect
 
-MOST_AT_ONCE = 4096
-"""Bytes."""
+READ_BYTES = 4096
+"""Maximum size of one message of text."""
 
 
 def main() -> None:
-    """Speak in the voice that is named on the command line."""
+    """Speak in the voice given on the command line."""
     base = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8100/v1")
     url = f"ws{base.removeprefix('http').rstrip('/')}/audio/speech/stream"
     key = os.environ.get("OPENAI_API_KEY")
@@ -33,21 +33,21 @@ def main() -> None:
 
 
 def write(socket: ClientConnection) -> None:
-    """Send text as it comes, to its end."""
+    """Send text as it arrives, until standard input ends."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    while piece := os.read(sys.stdin.fileno(), MOST_AT_ONCE):
-        socket.send(json.dumps({"type": "text", "text": decoder.decode(piece)}))
+    while data := os.read(sys.stdin.fileno(), READ_BYTES):
+        socket.send(json.dumps({"type": "text", "text": decoder.decode(data)}))
     socket.send(json.dumps({"type": "end"}))
 
 
 def play(socket: ClientConnection) -> None:
-    """Write sound out as it is made, until all is said; leaves with the message of an error."""
+    """Write audio as it arrives, until the end of the speech; exit with the message of an error."""
     for message in socket:
         if isinstance(message, bytes):
             sys.stdout.buffer.write(message)
             sys.stdout.buffer.flush()
-        elif (told := json.loads(message))["type"] == "error":
-            sys.exit(told["error"]["message"])
+        elif (event := json.loads(message))["type"] == "error":
+            sys.exit(event["error"]["message"])
 
 
 if __name__ == "__main__":

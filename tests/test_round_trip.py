@@ -81,7 +81,7 @@ def test_every_english_voice_of_kokoro_is_understood(ear: FasterWhisper, model_f
     errors = {}
     for number, voice in enumerate(voices):
         sentence = tts_voices.SENTENCES[number % len(tts_voices.SENTENCES)]
-        heard = tts_voices.heard(ear, tts_voices.said(mouth, sentence, voice))
+        heard = tts_voices.transcribed(ear, tts_voices.synthesized(mouth, sentence, voice))
         errors[voice] = jiwer.wer(words_of(sentence), words_of(heard))
     assert sum(errors.values()) / len(errors) <= MAX_WER, {voice: wrong for voice, wrong in errors.items() if wrong}
 
@@ -92,7 +92,7 @@ def test_a_voice_of_another_language_takes_a_sane_time_for_its_own_text(model_fo
     mouth = Kokoro(Setup(ENTRIES["kokoro"], model_folder("kokoro"), device="cpu", threads=2))
     mouth.load()
     voice = next(voice for voice in ENTRIES["kokoro"].voices if voice.language.partition("-")[0] == language)
-    seconds = tts_voices.pace(mouth, voice)
+    seconds = tts_voices.duration_s(mouth, voice)
     if seconds is None:
         pytest.skip(f"needs open-speech[kokoro-{language}]")
-    assert tts_voices.PACE_S[0] <= seconds <= tts_voices.PACE_S[1]
+    assert tts_voices.DURATION_S[0] <= seconds <= tts_voices.DURATION_S[1]

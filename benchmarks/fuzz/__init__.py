@@ -1,7 +1,7 @@
-"""`python -m benchmarks fuzz --minutes N`: hostile input at every door, for a bounded time, and what became of the server.
+"""`python -m benchmarks fuzz --minutes N`: hostile input at every API for a limited time, and checks of the server's reaction.
 
-Every attack is a function of a server and of random numbers, so its name and its seed are all that is needed to see it again.
-`tests/fuzz/seeds.toml` keeps those that found something.
+Every attack is a function of a server and of random numbers, so it can be reproduced with its name and its seed.
+`tests/fuzz/seeds.toml` lists those that found a defect.
 """
 
 from __future__ import annotations
@@ -12,4 +12,4 @@ from benchmarks.fuzz import growth, http, media, sockets, wyoming
 from benchmarks.fuzz.attack import Attack
 
 ATTACKS: Mapping[str, Attack] = {**media.ATTACKS, **http.ATTACKS, **sockets.ATTACKS, **wyoming.ATTACKS, **growth.ATTACKS}
-"""Every attack by its name, which begins with its kind."""
+"""Name, which begins with the kind -> attack."""

@@ -1,4 +1,4 @@
-"""What every attack needs: a server to attack, bytes sent as they are, and a verdict on the answer."""
+"""The parts that all attacks share: a target server, raw requests, and checks of the response."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from random import Random
 from typing import Any
 
 DEADLINE_S = 20.0
-"""Seconds in which the server has to say something, or to hang up."""
+"""Seconds within which the server has to respond or to close the connection."""
 ANSWER_BYTES = 1 << 20
-"""More of an answer is not looked at."""
+"""Maximum number of bytes of a response that are read."""
 ALLOWED = {503, 507}
-"""Answers of the fifth hundred that are documented: not now, and no room."""
+"""Documented 5xx responses: unavailable, and insufficient storage."""
 WEIRD: tuple[Any, ...] = (
     None, True, -1, 0, 1e308, 10**400, "", " ", "\x00", "\ud800", "\U0001f600" * 50, "a" * 70_000, "../../etc/passwd", "${jndi:ldap://x}",
     [], [[]] * 50, {}, {"": {}}, {"id": None}, [None], "0", "1e999", "NaN", "\u202e", "<speak>", "data:;base64,", "=" * 9,
 )  # fmt: skip
-"""Values that somebody forgot to think of."""
+"""Unusual values that validation may have missed."""
 
 
 class Fault(AssertionError):
-    """The server did what it must not do."""
+    """The server misbehaved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A running server: its HTTP door, its Wyoming door if it has one, and a key if it asks for one."""
+    """A running server: its HTTP port, its Wyoming port if it has one, and an API key if it requires one."""
 
     port: int
     wyoming_port: int | None = None
@@ -37,18 +37,18 @@ class Target:
 
 
 Attack = Callable[[Target, Random], Awaitable[str]]
-"""Does one thing to the server that depends on nothing but the random numbers; says how that ended, or raises Fault."""
+"""Attacks the server once, determined only by the random numbers; returns the outcome, or raises Fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back over HTTP; status 0 is a connection that was closed without a word."""
+    """An HTTP response; status 0 is a connection that was closed without a response."""
 
     status: int
     body: bytes
 
     def judged(self) -> str:
-        """Say it in a word. Raises Fault for one that a server must not give."""
+        """Return the status, or `closed`. Raises Fault for a status that a server must not return."""
         if self.status >= 500 and self.status not in ALLOWED:
             raise Fault(f"{self.status} {self.body[:300]!r}")
         return str(self.status or "closed")
@@ -56,7 +56,7 @@ class Answer:
 
 @asynccontextmanager
 async def connected(target: Target, port: int | None = None) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Hold a TCP connection; it is cut off at the end, whatever is on its way."""
+    """Open a TCP connection, which is aborted at the end of the block, even if data is in transit."""
     async with asyncio.timeout(DEADLINE_S):
         reader, writer = await asyncio.open_connection(target.host, port or target.port, limit=ANSWER_BYTES)
     try:
@@ -66,7 +66,7 @@ async def connected(target: Target, port: int | None = None) -> AsyncIterator[tu
 
 
 async def pour(writer: asyncio.StreamWriter, pieces: Iterable[bytes]) -> None:
-    """Send pieces; a server may hang up in the midst of what it does not like, or stop reading it."""
+    """Send pieces; the server may close the connection before the end, or stop reading."""
     with suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(DEADLINE_S):
             for piece in pieces:
@@ -75,35 +75,35 @@ async def pour(writer: asyncio.StreamWriter, pieces: Iterable[bytes]) -> None:
 
 
 async def rest(reader: asyncio.StreamReader, *, within_s: float = DEADLINE_S) -> bytes:
-    """Read until the server hangs up. Raises Fault if it never does."""
-    heard = bytearray()
+    """Read until the server closes the connection. Raises Fault if it does not within `within_s` seconds."""
+    received = bytearray()
     with suppress(ConnectionError):
         try:
             async with asyncio.timeout(within_s):
-                while len(heard) < ANSWER_BYTES and (data := await reader.read(1 << 16)):
-                    heard += data
+                while len(received) < ANSWER_BYTES and (data := await reader.read(1 << 16)):
+                    received += data
         except TimeoutError:
-            raise Fault(f"{within_s:g} s without an end; so far {bytes(heard[:200])!r}") from None
-    return bytes(heard)
+            raise Fault(f"{within_s:g} s without an end; so far {bytes(received[:200])!r}") from None
+    return bytes(received)
 
 
 async def exchange(target: Target, pieces: Iterable[bytes], *, within_s: float = DEADLINE_S) -> Answer:
-    """Send bytes to the HTTP door and take the answer. The request has to ask for the connection's end. Raises Fault if none comes."""
+    """Send bytes to the HTTP server and return its response. The request must contain `Connection: close`. Raises Fault without an end."""
     async with connected(target) as (reader, writer):
         sending = asyncio.create_task(pour(writer, pieces))
         try:
-            heard = await rest(reader, within_s=within_s)
+            received = await rest(reader, within_s=within_s)
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-    line, _, _ = heard.partition(b"\r\n")
-    head, _, body = heard.partition(b"\r\n\r\n")
+    line, _, _ = received.partition(b"\r\n")
+    head, _, body = received.partition(b"\r\n\r\n")
     status = line.split(b" ")[1:2]
     return Answer(int(status[0]) if status and status[0].isdigit() else 0, body or head)
 
 
 def request(target: Target, method: str, path: str, headers: dict[str, str] | None = None, *, length: int | None = None) -> bytes:
-    """Write the head of a request that ends its connection."""
+    """Return the request line and headers of a request with `Connection: close`."""
     given = {"Host": f"{target.host}:{target.port}", "Connection": "close", **(headers or {})}
     if target.key:
         given.setdefault("Authorization", f"Bearer {target.key}")
@@ -120,21 +120,21 @@ async def post(target: Target, path: str, body: bytes, content_type: str, header
 
 
 def damaged(rng: Random, data: bytes, *, strokes: int = 8) -> bytes:
-    """Damage bytes in some places: flip, cut, double, overwrite, insert numbers that are too large."""
-    hurt = bytearray(data)
+    """Damage bytes at random positions: flip a bit, delete, duplicate, overwrite, write numbers that are too large."""
+    result = bytearray(data)
     for _ in range(rng.randint(1, strokes)):
-        at = rng.randrange(len(hurt) + 1)
+        at = rng.randrange(len(result) + 1)
         match rng.randrange(6):
-            case 0 if at < len(hurt):
-                hurt[at] ^= 1 << rng.randrange(8)
+            case 0 if at < len(result):
+                result[at] ^= 1 << rng.randrange(8)
             case 1:
-                hurt[at : at + 4] = rng.choice((b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f"))
+                result[at : at + 4] = rng.choice((b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f"))
             case 2:
-                del hurt[at : at + rng.randint(1, 1 + len(hurt) // 4)]
+                del result[at : at + rng.randint(1, 1 + len(result) // 4)]
             case 3:
-                hurt[at:at] = hurt[at : at + rng.randint(1, 4096)]
+                result[at:at] = result[at : at + rng.randint(1, 4096)]
             case 4:
-                hurt[at : at + 16] = rng.randbytes(16)
+                result[at : at + 16] = rng.randbytes(16)
             case _ if rng.random() < 0.3:
-                del hurt[at:]
-    return bytes(hurt)
+                del result[at:]
+    return bytes(result)

@@ -1,7 +1,7 @@
-"""Bodies, frames and events that are small on the wire and large once parsed, or that take long to parse: one attack for each place.
+"""Bodies, frames and events that are small on the wire and large once parsed, or slow to parse: one attack per input.
 
-The structure is the attack: 15 MiB of `[],` are five million lists. `python -m benchmarks growth` measures what each attack costs
-the server in memory, and how long a probe waits meanwhile.
+The attack is in the structure: 15 MiB of `[],` are five million lists. `python -m benchmarks growth` measures the memory that each
+attack costs the server, and the latency of a probe during it.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from benchmarks.fuzz.sockets import BINARY, TEXT, frame, opened
 MIB = 1 << 20
 JSON = "application/json"
 WAIT_S = 2.0
-"""Seconds in which a WebSocket or Wyoming server may answer before the connection is cut."""
+"""Seconds that a WebSocket or Wyoming server has to respond before the connection is closed."""
 
 
 @functools.cache
 def repeated(head: bytes, piece: bytes, tail: bytes, mib: float) -> bytes:
-    """Write JSON of about `mib` MiB, most of it `piece` again and again."""
+    """Return JSON of about `mib` MiB that repeats `piece`."""
     return head + piece * int(mib * MIB / len(piece)) + tail
 
 
 @functools.cache
 def audio(mib: float) -> bytes:
-    """Write silence of `mib` MiB in base64."""
+    """Return `mib` MiB of silence in base64."""
     return base64.b64encode(bytes(int(mib * MIB)))
 
 
 def lists(head: bytes, mib: float = 15.0, tail: bytes = b"[]]}") -> Callable[[], bytes]:
-    """Put millions of empty lists behind `head`."""
+    """Return a function that returns `head` followed by millions of empty lists."""
     return lambda: repeated(head + b"[", b"[],", tail, mib)
 
 
 def http(path: str, body: Callable[[], bytes], content_type: str = JSON) -> Attack:
-    """Post one body."""
+    """Return the attack that posts one body."""
 
     async def attack(target: Target, _rng: Random) -> str:
         return (await post(target, path, body(), content_type)).judged()
@@ -51,7 +51,7 @@ def http(path: str, body: Callable[[], bytes], content_type: str = JSON) -> Atta
 
 
 def socket(path: str, payload: Callable[[], bytes], code: int = TEXT) -> Attack:
-    """Send one message to a WebSocket, and wait until the server answers it, hangs up, or a moment has passed."""
+    """Return the attack that sends one message to a WebSocket and waits up to WAIT_S for a response or the end of the connection."""
 
     @functools.cache
     def framed() -> bytes:
@@ -60,25 +60,25 @@ def socket(path: str, payload: Callable[[], bytes], code: int = TEXT) -> Attack:
     async def attack(target: Target, _rng: Random) -> str:
         async with opened(target, path) as (reader, writer):
             await pour(writer, [framed()])
-            return await _heard(reader)
+            return await _outcome(reader)
 
     return attack
 
 
 def wyoming(*pieces: Callable[[], bytes]) -> Attack:
-    """Send events to Wyoming, and wait until the server hangs up or a moment has passed."""
+    """Return the attack that sends Wyoming events and waits up to WAIT_S for the end of the connection."""
 
     async def attack(target: Target, _rng: Random) -> str:
         assert target.wyoming_port is not None
         async with connected(target, target.wyoming_port) as (reader, writer):
             await pour(writer, [piece() for piece in pieces])
-            return await _heard(reader)
+            return await _outcome(reader)
 
     return attack
 
 
-async def _heard(reader: asyncio.StreamReader) -> str:
-    """Read until the server has said nothing for WAIT_S seconds, or hangs up."""
+async def _outcome(reader: asyncio.StreamReader) -> str:
+    """Read for WAIT_S seconds, or until the server closes the connection; return the outcome."""
     answers = False
     with suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(WAIT_S):
@@ -89,18 +89,18 @@ async def _heard(reader: asyncio.StreamReader) -> str:
 
 
 def form(fields: Iterable[tuple[str, bytes]]) -> bytes:
-    """Write a multipart form without a file."""
+    """Return a multipart form without a file."""
     parts = [f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode() + value + b"\r\n" for name, value in fields]
     return b"".join([*parts, b"--edge--\r\n"])
 
 
 def append(mib: float) -> Callable[[], bytes]:
-    """Send audio to a Realtime session."""
+    """Return a function that returns an append event of a Realtime session with `mib` MiB of audio."""
     return lambda: b'{"type":"input_audio_buffer.append","audio":"' + audio(mib) + b'"}'
 
 
-SPEAK = b'{"model":"tts-1","input":"a b","voice":"alloy","x":'
-HEAR = b'{"model":"whisper-1","x":'
+SPEECH = b'{"model":"tts-1","input":"a b","voice":"alloy","x":'
+TRANSCRIPTION = b'{"model":"whisper-1","x":'
 FORM = "multipart/form-data; boundary=edge"
 FILE = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\r\n'
 
@@ -119,21 +119,22 @@ def _start() -> bytes:
 
 
 ATTACKS: Mapping[str, Attack] = {
-    "growth: speech, lists": http("/v1/audio/speech", lists(SPEAK)),
-    "growth: speech, objects": http("/v1/audio/speech", lambda: repeated(SPEAK + b"[", b'{"a":1},', b"{}]}", 15)),
-    "growth: speech, keys": http("/v1/audio/speech", lambda: SPEAK + b"{" + b"".join(b'"%d":1,' % n for n in range(1_200_000)) + b'"":1}}'),
+    "growth: speech, lists": http("/v1/audio/speech", lists(SPEECH)),
+    "growth: speech, objects": http("/v1/audio/speech", lambda: repeated(SPEECH + b"[", b'{"a":1},', b"{}]}", 15)),
+    "growth: speech, keys": http("/v1/audio/speech", lambda: SPEECH
+        + b"{" + b"".join(b'"%d":1,' % n for n in range(1_200_000)) + b'"":1}}'),
     "growth: speech, 90 MiB of text": http("/v1/audio/speech", lambda: repeated(b'{"model":"tts-1","input":"', b"word ", b'"}', 90)),
     "growth: speech, escapes": http("/v1/audio/speech", lambda: repeated(b'{"model":"tts-1","input":"', b"\\u00e9", b'"}', 15)),
-    "growth: speech, digits": http("/v1/audio/speech", lambda: repeated(SPEAK + b"0.", b"7", b"}", 15)),
-    "growth: speech, blanks": http("/v1/audio/speech", lambda: repeated(SPEAK + b"1", b" ", b"}", 15)),
+    "growth: speech, digits": http("/v1/audio/speech", lambda: repeated(SPEECH + b"0.", b"7", b"}", 15)),
+    "growth: speech, blanks": http("/v1/audio/speech", lambda: repeated(SPEECH + b"1", b" ", b"}", 15)),
     "growth: speech, a voice to clone": http(
-        "/v1/audio/speech", lambda: SPEAK + b'1,"reference_audio":"' + audio(9.9) + b'"}'
+        "/v1/audio/speech", lambda: SPEECH + b'1,"reference_audio":"' + audio(9.9) + b'"}'
     ),
-    "growth: transcriptions, lists": http("/v1/audio/transcriptions", lists(HEAR)),
+    "growth: transcriptions, lists": http("/v1/audio/transcriptions", lists(TRANSCRIPTION)),
     "growth: transcriptions, 24 MiB of audio": http(
-        "/v1/audio/transcriptions", lambda: HEAR + b'1,"input_audio":{"data":"' + audio(24) + b'"}}'
+        "/v1/audio/transcriptions", lambda: TRANSCRIPTION + b'1,"input_audio":{"data":"' + audio(24) + b'"}}'
     ),
-    "growth: jobs, lists": http("/v1/audio/jobs", lists(SPEAK)),
+    "growth: jobs, lists": http("/v1/audio/jobs", lists(SPEECH)),
     "growth: client secrets, lists": http("/v1/realtime/client_secrets", lists(b'{"session":{"x":', tail=b"[]]}}")),
     "growth: sessions, lists": http("/v1/realtime/sessions", lists(b'{"x":')),
     "growth: pull, lists": http("/api/pull/tones/speak", lists(b'{"x":')),
@@ -166,11 +167,11 @@ ATTACKS: Mapping[str, Attack] = {
 }  # fmt: skip
 
 WARM_UP: tuple[Attack, ...] = (
-    http("/v1/audio/speech", lambda: SPEAK + b"1}"),
-    http("/v1/audio/transcriptions", lambda: HEAR + b'1,"input_audio":{"data":"' + base64.b64encode(wav()) + b'"}}'),
+    http("/v1/audio/speech", lambda: SPEECH + b"1}"),
+    http("/v1/audio/transcriptions", lambda: TRANSCRIPTION + b'1,"input_audio":{"data":"' + base64.b64encode(wav()) + b'"}}'),
     socket("/v1/realtime?intent=transcription", append(0.1)),
     socket("/v1/audio/stream", lambda: bytes(MIB // 10), BINARY),
     socket("/v1/audio/speech/stream", lambda: b'{"type":"text","text":"Hello."}'),
     wyoming(_start, lambda: _chunk(1)),
 )
-"""Honest use of the same endpoints."""
+"""Normal use of the same endpoints."""

@@ -1,4 +1,4 @@
-"""HTTP that no honest client sends: forms without edges, JSON without end, floods of headers, bodies that stop or never do."""
+"""Invalid HTTP requests: forms without boundaries, JSON without an end, floods of headers, bodies that are truncated or endless."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from random import Random
 from typing import Any
 
 from benchmarks.fuzz.attack import WEIRD, Answer, Attack, Fault, Target, connected, damaged, exchange, post, pour, request, rest
-from benchmarks.fuzz.media import DOORS, form, wav
+from benchmarks.fuzz.media import ENDPOINTS, form, wav
 
 JSON = "application/json"
 FORM = "multipart/form-data; boundary=edge"
-SPEAK: Mapping[str, Any] = {"model": "tts-1", "input": "a b", "voice": "alloy", "response_format": "pcm", "speed": 1.0}
-HEAR: Mapping[str, Any] = {"model": "whisper-1", "response_format": "json", "language": "en", "temperature": 0, "input_audio": {"data": ""}}
+SPEECH: Mapping[str, Any] = {"model": "tts-1", "input": "a b", "voice": "alloy", "response_format": "pcm", "speed": 1.0}
+TRANSCRIPTION: Mapping[str, Any] = {
+    "model": "whisper-1",
+    "response_format": "json",
+    "language": "en",
+    "temperature": 0,
+    "input_audio": {"data": ""},
+}
 BODIES: tuple[tuple[str, Mapping[str, Any]], ...] = (
-    ("/v1/audio/speech", SPEAK),
-    ("/v1/audio/speech", {**SPEAK, "stream_format": "sse", "instructions": "x", "lang_code": "a"}),
-    ("/v1/audio/transcriptions", HEAR),
+    ("/v1/audio/speech", SPEECH),
+    ("/v1/audio/speech", {**SPEECH, "stream_format": "sse", "instructions": "x", "lang_code": "a"}),
+    ("/v1/audio/transcriptions", TRANSCRIPTION),
     ("/v1/realtime/client_secrets", {"session": {"type": "realtime", "audio": {"output": {"voice": "alloy"}}}}),
     ("/v1/realtime/sessions", {"model": "tts-1", "voice": "alloy", "turn_detection": {"type": "server_vad", "threshold": 0.5}}),
     ("/v1/realtime/transcription_sessions", {"input_audio_format": "pcm16", "input_audio_transcription": {"model": "whisper-1"}}),
@@ -86,7 +92,7 @@ DEEP: Mapping[str, bytes] = {
     "objects": b'{"a":' * 200_000,
     "a list in a field": b'{"model":"tts-1","input":"x","voice":' + b"[" * 990 + b"]" * 990 + b"}",
     "a number of 5000 digits": b'{"model":"tts-1","input":"x","speed":' + b"9" * 5000 + b"}",
-    "UTF-16": json.dumps(SPEAK).encode("utf-16"),
+    "UTF-16": json.dumps(SPEECH).encode("utf-16"),
     "no UTF-8": b'{"model":"tts-1","input":"\xff\xfe"}',
     "twice the same": b'{"model":"tts-1","model":1,"input":"x"}',
     "the end missing": b'{"model":"tts-1","input":"x',
@@ -94,16 +100,16 @@ DEEP: Mapping[str, bytes] = {
 
 
 def strange_form(name: str) -> Attack:
-    """Make the attack that sends one of FORMS."""
+    """Return the attack that sends one of FORMS."""
 
     async def attack(target: Target, rng: Random) -> str:
-        return (await post(target, rng.choice(DOORS), *FORMS[name]())).judged()
+        return (await post(target, rng.choice(ENDPOINTS), *FORMS[name]())).judged()
 
     return attack
 
 
 def deep_json(name: str) -> Attack:
-    """Make the attack that sends one of DEEP."""
+    """Return the attack that sends one of DEEP."""
 
     async def attack(target: Target, rng: Random) -> str:
         return (await post(target, rng.choice(BODIES)[0], DEEP[name], JSON)).judged()
@@ -112,12 +118,12 @@ def deep_json(name: str) -> Attack:
 
 
 def changed(rng: Random, value: Any) -> Any:
-    """Change JSON somewhere: a weird value in place of one, a key lost, a key that nobody knows."""
+    """Change JSON at a random position: replace a value by an unusual one, remove a key, or add an unknown key."""
     if isinstance(value, dict) and value and rng.random() < 0.8:
         key = rng.choice(sorted(value))
         match rng.randrange(4):
             case 0:
-                return {name: kept for name, kept in value.items() if name != key}
+                return {name: item for name, item in value.items() if name != key}
             case 1:
                 return {**value, rng.choice(("", "\ud800", "__proto__", "type", "id", key * 2)): rng.choice(WEIRD)}
         return {**value, key: changed(rng, value[key])}
@@ -127,12 +133,12 @@ def changed(rng: Random, value: Any) -> Any:
 
 
 def dumped(value: Any) -> bytes:
-    """Write JSON as clients do that check nothing: with infinite numbers, and half of an emoji."""
+    """Return JSON as from a client that validates nothing: with infinite numbers and lone surrogates."""
     return json.dumps(value).encode()
 
 
 async def changed_json(target: Target, rng: Random) -> str:
-    """Send a body in JSON that is nearly right."""
+    """Send a JSON body that is almost valid."""
     path, body = rng.choice(BODIES)
     if "input_audio" in body:
         body = {**body, "input_audio": {"data": base64.b64encode(damaged(rng, wav())).decode()}}
@@ -142,15 +148,15 @@ async def changed_json(target: Target, rng: Random) -> str:
 
 
 async def changed_fields(target: Target, rng: Random) -> str:
-    """Send a form whose file is right and whose fields are not."""
+    """Send a form with a valid file and invalid fields."""
     fields = {"model": "whisper-1"} | {rng.choice(FIELD_NAMES): str(rng.choice(WEIRD))[:2000] for _ in range(rng.randint(1, 4))}
     parts = b"".join(_part(name, value.encode("utf-8", "replace")) for name, value in fields.items())
     body, content_type = form("a.wav", wav(), {})
-    return (await post(target, rng.choice(DOORS), parts + body, content_type)).judged()
+    return (await post(target, rng.choice(ENDPOINTS), parts + body, content_type)).judged()
 
 
 async def header_flood(target: Target, rng: Random) -> str:
-    """Send headers: many, long, in letters that are none."""
+    """Send many headers, long headers, and headers with invalid characters."""
     many = {f"X-{number}": "a" * rng.choice((1, 30)) for number in range(rng.choice((10, 900, 5000)))}
     odd = {
         "Authorization": rng.choice(("Bearer \xff\xfe", "Basic ////", "Basic", "Bearer", " ", "Digest x", "Basic " + "A" * 9000)),
@@ -172,7 +178,7 @@ async def header_flood(target: Target, rng: Random) -> str:
 
 
 async def endless_header(target: Target, rng: Random) -> str:
-    """Send a header that never ends; the server has to end it."""
+    """Send a header without an end; the server must close the connection or reject it."""
 
     def header() -> Iterator[bytes]:
         yield f"GET {rng.choice(PATHS)} HTTP/1.1\r\nHost: x\r\nX: ".encode()
@@ -186,46 +192,46 @@ async def endless_header(target: Target, rng: Random) -> str:
 
 
 async def strange_line(target: Target, rng: Random) -> str:
-    """Send a request line that is none, or a path that is hardly one."""
+    """Send an invalid request line, or an unusual path."""
     method = rng.choice(("GET", "POST", "DELETE", "OPTIONS", "BREW", "TRACE", "CONNECT", "get"))
     whole = request(target, method, rng.choice(STRANGE_PATHS))
     data = rng.choice((whole, damaged(rng, whole) + b"\r\n\r\n", rng.randbytes(500) + b"\r\n\r\n"))
-    return (await _until_it_hangs_up(target, data)).judged()
+    return (await _exchange_until_closed(target, data)).judged()
 
 
 async def strange_length(target: Target, rng: Random) -> str:
-    """Send a body whose length is told wrong, twice, or not in numbers."""
+    """Send a body whose length is wrong, repeated, or not a number."""
     head = request(target, "POST", rng.choice(BODIES)[0], {"Content-Type": JSON, "Content-Length": rng.choice(LENGTHS)})
-    return (await _until_it_hangs_up(target, head + b'{"a":')).judged()
+    return (await _exchange_until_closed(target, head + b'{"a":')).judged()
 
 
 async def strange_chunks(target: Target, rng: Random) -> str:
-    """Send a chunked body that is damaged, or whose chunks are longer than the world."""
+    """Send a chunked body that is damaged, or declares huge chunks."""
     head = request(target, "POST", rng.choice(BODIES)[0], {"Content-Type": JSON, "Transfer-Encoding": "chunked"})
     good = b'5\r\n{"a":\r\n2\r\n1}\r\n0\r\n\r\n'
     body = rng.choice((damaged(rng, good), *CHUNKS))
-    return (await _until_it_hangs_up(target, head + body)).judged()
+    return (await _exchange_until_closed(target, head + body)).judged()
 
 
 async def half_a_body(target: Target, rng: Random) -> str:
-    """Send half a body, and go."""
+    """Send part of a body, then disconnect."""
     body, content_type = form("a.wav", wav(data=bytes(200_000)))
     async with connected(target) as (_, writer):
-        head = request(target, "POST", rng.choice(DOORS), {"Content-Type": content_type}, length=len(body))
+        head = request(target, "POST", rng.choice(ENDPOINTS), {"Content-Type": content_type}, length=len(body))
         await pour(writer, [head, body[: rng.randrange(len(body))]])
     return "left"
 
 
-async def _until_it_hangs_up(target: Target, data: bytes) -> Answer:
-    """Send what may be only half of a request, end the sending side, and take what comes; no answer is a good one, too."""
+async def _exchange_until_closed(target: Target, data: bytes) -> Answer:
+    """Send a possibly incomplete request, and return the response of the next second; no response is also valid."""
     async with connected(target) as (reader, writer):
         await pour(writer, [data])
         try:
-            heard = await rest(reader, within_s=1.0)
-        except Fault:  # it waits for the rest, which has a deadline of its own
+            received = await rest(reader, within_s=1.0)
+        except Fault:  # the server waits for the rest, with its own timeout
             return Answer(0, b"")
-    status = heard.partition(b"\r\n")[0].split(b" ")[1:2]
-    return Answer(int(status[0]) if status and status[0].isdigit() else 0, heard)
+    status = received.partition(b"\r\n")[0].split(b" ")[1:2]
+    return Answer(int(status[0]) if status and status[0].isdigit() else 0, received)
 
 
 ATTACKS: dict[str, Attack] = {

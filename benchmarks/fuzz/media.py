@@ -1,4 +1,4 @@
-"""Media files that are not what they claim: every container and codec damaged, headers that lie, bombs, texts, nothing."""
+"""Invalid media files: every container and codec damaged, false headers, decompression bombs, texts, empty files."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ CODECS = (
     ("ogg", "libopus"), ("flac", "flac"), ("mp4", "aac"), ("mov", "alac"), ("ipod", "aac"), ("matroska", "libopus"), ("webm", "libopus"),
     ("adts", "aac"), ("mpegts", "mp2"), ("aiff", "pcm_s16be"), ("au", "pcm_s16be"), ("caf", "alac"),
 )  # fmt: skip
-"""Containers and codecs of the whole files; some of them the server does not take at all."""
-DOORS = (
+"""Containers and codecs of valid files; the server does not accept some of them."""
+ENDPOINTS = (
     "/v1/audio/transcriptions", "/v1/audio/transcriptions", "/v1/audio/transcriptions/verbose", "/v1/audio/transcriptions/batch",
     "/v1/audio/translations", "/asr", "/detect-language", "/bazarr/asr?encode=false", "/asr?encode=false&output=json",
 )  # fmt: skip
 SAMPLES = (
     ("/v1/audio/speech/clone", "reference_audio"), ("/v1/audio/voices", "audio_sample"), ("/v1/audio/voice_consents", "recording"),
 )  # fmt: skip
-"""Doors that take the recording of a voice, and the name of its part."""
+"""Endpoints that accept the recording of a voice, and the form field for it."""
 FIELDS: Mapping[str, str] = {"model": "whisper-1", "response_format": "json"}
 
 
 @functools.cache
 def whole(container: str, codec: str) -> bytes:
-    """Make 0.4 s of noise into a file."""
+    """Return a file with 0.4 s of noise."""
     samples = np.random.default_rng(7).integers(-8000, 8000, round(0.4 * RATE), dtype=np.int16)
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
@@ -58,7 +58,7 @@ def whole(container: str, codec: str) -> bytes:
 def wav(  # noqa: PLR0913 - one keyword for each number in the header
     rate: int = RATE, channels: int = 1, bits: int = 16, *, kind: int = 1, claim: int | None = None, data: bytes = bytes(9600)
 ) -> bytes:
-    """Write a WAV file whose header says whatever it is told; `claim` is the length that its sound is said to have, in bytes."""
+    """Return a WAV file with any values in its header; `claim` is the stated length of the audio in bytes."""
     size = len(data) if claim is None else claim
     align = channels * bits // 8
     form = struct.pack("<HHIIHH", kind, channels & 0xFFFF, rate & 0xFFFFFFFF, (rate * align) & 0xFFFFFFFF, align & 0xFFFF, bits & 0xFFFF)
@@ -74,7 +74,7 @@ def _zip() -> bytes:
 
 
 def _silent_flac() -> bytes:
-    """Ten hours of silence in a small file, at a rate at which nothing else is that small."""
+    """Return a small FLAC file with 19 minutes of silence."""
     file = io.BytesIO()
     with av.open(file, "w", format="flac") as out:
         stream = out.add_stream("flac", rate=8000, layout="mono")
@@ -122,42 +122,42 @@ LIES: Mapping[str, Callable[[], bytes]] = {
 
 
 def form(name: str, data: bytes, fields: Mapping[str, str] = FIELDS) -> tuple[bytes, str]:
-    """Write a multipart form with one file; gives its body and its content type."""
+    """Return the body and the content type of a multipart form with one file."""
     parts = [f'--edge\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode() for field, value in fields.items()]
-    for part in ("file", "audio_file"):  # Bazarr's doors name it differently
+    for part in ("file", "audio_file"):  # Bazarr's endpoints have another name for it
         parts.append(f'--edge\r\nContent-Disposition: form-data; name="{part}"; filename="{name}"\r\n\r\n'.encode() + data + b"\r\n")
     return b"".join([*parts, b"--edge--\r\n"]), "multipart/form-data; boundary=edge"
 
 
-async def _sent(target: Target, door: str, data: bytes) -> Answer:
-    return await post(target, door, *form("a.wav", data))
+async def _upload(target: Target, path: str, data: bytes) -> Answer:
+    return await post(target, path, *form("a.wav", data))
 
 
 def lie(name: str) -> Attack:
-    """Make the attack that sends one of LIES to a door."""
+    """Return the attack that sends one of LIES to an endpoint."""
 
     async def attack(target: Target, rng: Random) -> str:
-        return (await _sent(target, rng.choice(DOORS), LIES[name]())).judged()
+        return (await _upload(target, rng.choice(ENDPOINTS), LIES[name]())).judged()
 
     return attack
 
 
 async def damaged_file(target: Target, rng: Random) -> str:
-    """Send a file of some container, damaged in some places, perhaps with two of them joined."""
+    """Send a damaged file of a random container, sometimes two concatenated files."""
     data = whole(*rng.choice(CODECS))
     if rng.random() < 0.1:
         data += whole(*rng.choice(CODECS))
-    return (await _sent(target, rng.choice(DOORS), damaged(rng, data))).judged()
+    return (await _upload(target, rng.choice(ENDPOINTS), damaged(rng, data))).judged()
 
 
 async def damaged_head(target: Target, rng: Random) -> str:
-    """Send a file damaged in its first bytes alone, where the lengths are."""
+    """Send a file that is damaged only in its first bytes, which contain the lengths."""
     data = whole(*rng.choice(CODECS))
-    return (await _sent(target, rng.choice(DOORS), damaged(rng, data[:96], strokes=3) + data[96:])).judged()
+    return (await _upload(target, rng.choice(ENDPOINTS), damaged(rng, data[:96], strokes=3) + data[96:])).judged()
 
 
 async def damaged_sample(target: Target, rng: Random) -> str:
-    """Send a damaged recording as a voice to clone, or to keep."""
+    """Send a damaged recording as a voice to clone or to store."""
     data = damaged(rng, whole(*rng.choice(CODECS)))
     path, part = rng.choice(SAMPLES)
     fields = {"model": "tts-1", "input": "x", "name": "a", "consent": "c", "language": "en"}

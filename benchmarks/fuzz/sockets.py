@@ -1,4 +1,4 @@
-"""WebSockets that are abused: on each door garbage, frames that are none, events nearly right, floods, and clients that never read."""
+"""Abuse of WebSockets: garbage, invalid frames, almost valid events, floods, and clients that never read, at each endpoint."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from benchmarks.fuzz.attack import Attack, Fault, Target, connected, damaged, po
 from benchmarks.fuzz.http import changed, dumped
 
 CONTINUE, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-DOORS = (
+ENDPOINTS = (
     "/v1/realtime?model=tts-1", "/v1/realtime?intent=transcription", "/v1/audio/stream", "/v1/audio/stream?vad=false",
     "/v1/audio/speech/stream",
 )  # fmt: skip
 LISTEN_S = 0.3
-"""Seconds in which the server is heard out after an attack."""
-SOUND = base64.b64encode(bytes(9600)).decode()
+"""Seconds for which the server's response is read after an attack."""
+AUDIO = base64.b64encode(bytes(9600)).decode()
 EVENTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "/v1/realtime": (
         {"type": "session.update", "session": {"type": "realtime", "instructions": "x", "audio": {
@@ -29,13 +29,13 @@ EVENTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
             "output": {"voice": "alloy", "speed": 1.0, "format": {"type": "audio/pcmu"}}}, "tools": [{"type": "function", "name": "f"}]}},
         {"type": "session.update", "session": {"type": "transcription", "audio": {"input": {
             "transcription": {"model": "whisper-1", "language": "en"}, "turn_detection": {"type": "semantic_vad", "eagerness": "high"}}}}},
-        {"type": "input_audio_buffer.append", "audio": SOUND},
-        {"type": "input_audio_buffer.append", "audio": SOUND * 100},
+        {"type": "input_audio_buffer.append", "audio": AUDIO},
+        {"type": "input_audio_buffer.append", "audio": AUDIO * 100},
         {"type": "input_audio_buffer.commit"}, {"type": "input_audio_buffer.clear"}, {"type": "output_audio_buffer.clear"},
         {"type": "conversation.item.create", "previous_item_id": "root", "item": {
             "id": "i", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "a b"}]}},
         {"type": "conversation.item.create", "item": {
-            "type": "message", "role": "user", "content": [{"type": "input_audio", "audio": SOUND}]}},
+            "type": "message", "role": "user", "content": [{"type": "input_audio", "audio": AUDIO}]}},
         {"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": "c", "output": "{}"}},
         {"type": "conversation.item.retrieve", "item_id": "i"}, {"type": "conversation.item.delete", "item_id": "i"},
         {"type": "conversation.item.truncate", "item_id": "i", "content_index": 0, "audio_end_ms": 10},
@@ -58,7 +58,7 @@ NO_EVENTS = (
 
 
 def frame(code: int, payload: bytes = b"", *, fin: bool = True, reserved: int = 0, masked: bool = True, claim: int | None = None) -> bytes:
-    """Write a WebSocket frame, right or wrong; `claim` is the length it says it has."""
+    """Return a WebSocket frame, valid or not; `claim` is the stated length of the payload."""
     length = len(payload) if claim is None else claim
     head = bytes([(0x80 if fin else 0) | reserved << 4 | code])
     mask = 0x80 if masked else 0
@@ -68,11 +68,11 @@ def frame(code: int, payload: bytes = b"", *, fin: bool = True, reserved: int = 
         head += bytes([mask | 126]) + struct.pack(">H", length)
     else:
         head += bytes([mask | 127]) + struct.pack(">Q", length)
-    return head + (bytes(4) if masked else b"") + payload  # a mask of zeros leaves the payload as it is
+    return head + (bytes(4) if masked else b"") + payload  # a mask of zeros leaves the payload unchanged
 
 
 LONGEST_PATH = 8000
-"""Characters of a path that the server must take."""
+"""Length of a path in characters that the server must accept."""
 
 FORBIDDEN = (
     frame(TEXT, b"{}", masked=False), frame(TEXT, b"{}", reserved=7), frame(3, b"x"), frame(15), frame(PING, b"x" * 126),
@@ -81,16 +81,16 @@ FORBIDDEN = (
     frame(BINARY, claim=1 << 31), frame(TEXT, claim=(1 << 64) - 1), frame(CLOSE) * 5, frame(PONG, b"never asked") * 100,
     frame(CLOSE) + frame(TEXT, b"{}"),
 )  # fmt: skip
-"""Frames that the protocol does not know, or not there."""
+"""Frames that are undefined in the protocol, or not allowed at that point."""
 
 
 class TooLong(Exception):
-    """The path is longer than the server has to take."""
+    """The path is longer than the server has to accept."""
 
 
 @asynccontextmanager
 async def opened(target: Target, path: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Hold a WebSocket. Raises Fault if the server does not take it, TooLong if it says that for a path that is."""
+    """Open a WebSocket. Raises Fault if the server does not accept it, TooLong if it returns 414 for a path longer than LONGEST_PATH."""
     key = base64.b64encode(os.urandom(16)).decode()
     head = f"GET {path} HTTP/1.1\r\nHost: x.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     head += f"Sec-WebSocket-Key: {key}\r\n"
@@ -110,21 +110,21 @@ async def opened(target: Target, path: str) -> AsyncIterator[tuple[asyncio.Strea
         yield reader, writer
 
 
-async def _heard_out(reader: asyncio.StreamReader) -> str:
-    heard = 0
+async def _outcome(reader: asyncio.StreamReader) -> str:
+    received = 0
     with suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(LISTEN_S):
             while data := await reader.read(1 << 16):
-                heard += len(data)
+                received += len(data)
             return "closed"
-    return "answers" if heard else "silent"
+    return "answers" if received else "silent"
 
 
-async def _thrown(target: Target, path: str, pieces: Iterable[bytes]) -> str:
+async def _send(target: Target, path: str, pieces: Iterable[bytes]) -> str:
     async with opened(target, path) as (reader, writer):
         sending = asyncio.create_task(pour(writer, pieces))
         try:
-            return await _heard_out(reader)
+            return await _outcome(reader)
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
@@ -137,31 +137,31 @@ def _events(rng: Random, path: str) -> list[dict[str, Any]]:
 
 
 async def garbage(target: Target, rng: Random) -> str:
-    """Send bytes that are no frames."""
-    return await _thrown(target, rng.choice(DOORS), [rng.randbytes(rng.choice((1, 100, 70_000)))])
+    """Send bytes that are not frames."""
+    return await _send(target, rng.choice(ENDPOINTS), [rng.randbytes(rng.choice((1, 100, 70_000)))])
 
 
 async def damaged_frames(target: Target, rng: Random) -> str:
     """Send frames in which some bytes are damaged."""
-    path = rng.choice(DOORS)
+    path = rng.choice(ENDPOINTS)
     frames = b"".join(frame(TEXT, dumped(event)) for event in _events(rng, path))
-    return await _thrown(target, path, [damaged(rng, frames)])
+    return await _send(target, path, [damaged(rng, frames)])
 
 
 async def nearly_right(target: Target, rng: Random) -> str:
-    """Send events of the door that are nearly right, in any order."""
-    path = rng.choice(DOORS)
+    """Send almost valid events of the endpoint, in random order."""
+    path = rng.choice(ENDPOINTS)
     frames = [frame(TEXT, dumped(event)) for event in _events(rng, path)]
     if "audio/stream" in path:
         frames += [frame(BINARY, rng.randbytes(rng.choice((0, 1, 999, 32_000)))) for _ in range(5)]
         rng.shuffle(frames)
-    return await _thrown(target, path, frames)
+    return await _send(target, path, frames)
 
 
 async def wrong_kind(target: Target, rng: Random) -> str:
-    """Send bytes where text is due, and text that is no UTF-8, no JSON, or JSON without end."""
+    """Send binary messages instead of text, and text that is not UTF-8, not JSON, or JSON without an end."""
     payloads = [rng.choice(NO_EVENTS) for _ in range(8)]
-    return await _thrown(target, rng.choice(DOORS), [frame(rng.choice((TEXT, BINARY)), payload) for payload in payloads])
+    return await _send(target, rng.choice(ENDPOINTS), [frame(rng.choice((TEXT, BINARY)), payload) for payload in payloads])
 
 
 async def fragments(target: Target, rng: Random) -> str:
@@ -170,24 +170,24 @@ async def fragments(target: Target, rng: Random) -> str:
     frames = [frame(TEXT, piece, fin=False), *[frame(CONTINUE, piece, fin=False)] * count]
     if rng.random() < 0.5:
         frames += [frame(PING, b"x"), frame(CONTINUE, piece)]
-    return await _thrown(target, rng.choice(DOORS), frames)
+    return await _send(target, rng.choice(ENDPOINTS), frames)
 
 
 async def forbidden(target: Target, rng: Random) -> str:
     """Send a frame that the protocol forbids."""
-    return await _thrown(target, rng.choice(DOORS), [rng.choice(FORBIDDEN)])
+    return await _send(target, rng.choice(ENDPOINTS), [rng.choice(FORBIDDEN)])
 
 
 async def pings(target: Target, rng: Random) -> str:
-    """Send 16 MB of pings and read none of the answers: the server must not keep them."""
-    async with opened(target, rng.choice(DOORS)) as (reader, writer):
+    """Send 16 MB of pings and read none of the responses: the server must not buffer them."""
+    async with opened(target, rng.choice(ENDPOINTS)) as (reader, writer):
         await pour(writer, [frame(PING, b"x" * 125) * 1000] * 128)
-        return await _heard_out(reader)
+        return await _outcome(reader)
 
 
 async def never_reads(target: Target, rng: Random) -> str:
-    """Ask for much, and read nothing of it, for a moment."""
-    path = rng.choice(DOORS)
+    """Request much output for 1.5 s, and read none of it."""
+    path = rng.choice(ENDPOINTS)
     events = {
         "/v1/realtime": [{"type": "conversation.item.retrieve", "item_id": "none" * 100}, {"type": "input_audio_buffer.clear"}],
         "/v1/audio/stream": [{"type": "nothing"}, {"type": "finalize"}],
@@ -204,13 +204,13 @@ async def never_reads(target: Target, rng: Random) -> str:
 
 
 async def strange_query(target: Target, rng: Random) -> str:
-    """Open a door with a query that makes no sense."""
+    """Open an endpoint with an invalid query."""
     values = ("", "%ff", "%00", "-1", "1e999", "nan", "a" * 3000, "%F0%9F%98%80", "[]", "0", "999999999999")
     names = ("model", "intent", "language", "sample_rate", "encoding", "endpointing", "vad", "interim_results", "prompt", "call_id", "%ff")
-    path = rng.choice(DOORS).partition("?")[0]
+    path = rng.choice(ENDPOINTS).partition("?")[0]
     query = "&".join(f"{rng.choice(names)}={rng.choice(values)}" for _ in range(rng.randint(1, 5)))
     try:
-        return await _thrown(target, f"{path}?{query}", [frame(TEXT, b"{}"), frame(BINARY, bytes(3200))])
+        return await _send(target, f"{path}?{query}", [frame(TEXT, b"{}"), frame(BINARY, bytes(3200))])
     except TooLong:
         return "414"
 

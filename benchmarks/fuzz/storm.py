@@ -1,4 +1,4 @@
-"""A storm of attacks on one server, bounded in time, and its judgement: wrong answers, hangs, tracebacks, and what does not come back."""
+"""A series of attacks on one server for a limited time, and checks for wrong responses, hangs, tracebacks, and leaks."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from benchmarks.fuzz.attack import DEADLINE_S, Fault, Target
 from benchmarks.served import MEASURED, Served, free_port, serve
 
 AT_ONCE = 3
-"""Attackers at the same time."""
+"""Concurrent attackers."""
 LONGEST_WAIT_S = 5.0
-"""Longest that a probe may wait for its answer while the attacks go on: two processors decode, speak and listen besides."""
+"""Maximum latency of a probe during the attacks, on two processors that also decode, synthesize and transcribe."""
 GROWTH_MB = 60.0
-"""Memory that a process may have more after the storm than after the warm-up: what its allocator keeps."""
+"""Memory that the allocator of a process may retain: the maximum growth from the warm-up to the end of the attacks."""
 LOOKS, SETTLE_S = 5, 3.0
-"""Looks at the memory after the storm, with a round of all attacks between two: what is leaked stays, and what glibc keeps at the end of a
-thread's heap (64 MB at most) goes when something else is freed there."""
+"""Measurements of memory after the attacks, with a round of all attacks between two: leaked memory remains, while memory that glibc
+retains at the end of a thread's heap (64 MB at most) is returned when another block there is freed."""
 GROWTH_FILES = 20
-"""Descriptors likewise."""
+"""Maximum growth of the number of descriptors."""
 WARM_UP = 3
-"""Rounds of all attacks before the memory is looked at: every codec is imported then, every pool filled."""
+"""Rounds of all attacks before memory is measured: afterwards every codec is imported, and every pool is filled."""
 HARMLESS = ("Invalid UTF-8 sequence received from client",)
-"""Tracebacks that uvicorn writes of a client's mistake."""
+"""Tracebacks that uvicorn logs for a client's mistake."""
 CHECKS = "not_a_server_error,content_type_conformance,response_schema_conformance,status_code_conformance"
 TONES = {
     "STT_BACKENDS": "tones-stt", "TTS_BACKENDS": "tones-tts", "STT_MODEL": "tones/listen", "TTS_MODEL": "tones/speak", "TTS_VOICE": "tone",
@@ -43,19 +43,19 @@ TONES = {
 
 @dataclass
 class Report:
-    """What was seen."""
+    """The results."""
 
     attacks: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     """Each with the attack's name and seed."""
     waits_s: list[float] = field(default_factory=list)
-    """How long each probe waited."""
+    """Latency of each probe."""
     growth: dict[str, float] = field(default_factory=dict)
-    """MB of memory that each process has more than after the warm-up."""
+    """Growth of each process's memory since the warm-up, in MB."""
 
     def print(self) -> None:
-        """Print it in a few lines."""
+        """Print the results in a few lines."""
         waits = sorted(self.waits_s) or [0.0]
         print(f"  {self.attacks} attacks: {', '.join(f'{outcome} {count}' for outcome, count in self.outcomes.most_common())}")
         print(f"  a probe waited {waits[len(waits) // 2] * 1000:.0f} ms in the median, {waits[-1] * 1000:.0f} ms at most")
@@ -65,7 +65,7 @@ class Report:
 
 
 def run(minutes: float, *, seed: int | None = None) -> int:
-    """Start a server without weights and attack it for `minutes`, half of them by its own OpenAPI document; the number of faults."""
+    """Attack a server without weights for `minutes`, half of them by its OpenAPI document; return the number of faults."""
     wyoming_port = free_port()
     with serve({**TONES, **MEASURED, "OS_WYOMING_ENABLED": "true", "OS_WYOMING_PORT": str(wyoming_port)}) as served:
         target = Target(int(served.url.rpartition(":")[2]), wyoming_port)
@@ -75,7 +75,7 @@ def run(minutes: float, *, seed: int | None = None) -> int:
 
 
 async def attacked(served: Served, target: Target, seconds: float, seed: int) -> Report:
-    """Attack a server for a while: all attacks in turn, each time with other numbers."""
+    """Attack a server for `seconds` with all attacks in turn, each time with another seed."""
     report = Report()
     rounds = turns(seed)
     for _ in range(WARM_UP * len(ATTACKS)):
@@ -108,7 +108,7 @@ async def attacked(served: Served, target: Target, seconds: float, seed: int) ->
 
 
 def turns(seed: int) -> Iterator[tuple[str, int]]:
-    """Name all attacks in turn without end, each with a seed of its own."""
+    """Yield the names of all attacks in turn, endlessly, with a new seed in each round."""
     while True:
         for name in ATTACKS:
             yield name, seed
@@ -116,17 +116,17 @@ def turns(seed: int) -> Iterator[tuple[str, int]]:
 
 
 async def one(target: Target, name: str, seed: int, report: Report) -> None:
-    """Do one attack, and note how it ended."""
+    """Run one attack, and record its outcome."""
     report.attacks += 1
     try:
         async with asyncio.timeout(4 * DEADLINE_S):
             report.outcomes[await ATTACKS[name](target, Random(f"{name}/{seed}"))] += 1
-    except (Fault, OSError, TimeoutError) as fault:  # a server that takes no connection is at fault, too
+    except (Fault, OSError, TimeoutError) as fault:  # a server that accepts no connection is also at fault
         report.faults.append(f"{name!r}, seed {seed}: {fault!r}")
 
 
 async def _probe(served: Served, report: Report) -> None:
-    """Ask the server now and then whether it lives, as its supervisor would."""
+    """Probe the server's liveness every 0.25 s, as a supervisor would."""
     async with httpx.AsyncClient(base_url=served.url, timeout=60) as client:
         while True:
             began = time.monotonic()
@@ -138,14 +138,14 @@ async def _probe(served: Served, report: Report) -> None:
 
 
 def tracebacks(served: Served) -> list[str]:
-    """Name the tracebacks in the server's log by the line before each."""
+    """Return the line before each traceback in the server's log."""
     lines = served.log.read_text(errors="replace").splitlines()
     found = [lines[max(0, number - 1)] or lines[max(0, number - 2)] for number, line in enumerate(lines) if line.startswith("Traceback")]
     return [line for line in found if not any(words in line for words in HARMLESS)]
 
 
 def open_files(served: Served) -> int:
-    """Count the descriptors of all processes."""
+    """Return the number of open descriptors of all processes."""
     count = 0
     for process in served.processes():
         with suppress(psutil.NoSuchProcess):
@@ -154,7 +154,7 @@ def open_files(served: Served) -> int:
 
 
 def by_schema(served: Served, seconds: float, seed: int) -> int:
-    """Have schemathesis make requests of our OpenAPI document, right ones and wrong ones; 1 if an answer breaks it."""
+    """Send valid and invalid requests by the server's OpenAPI document, with schemathesis; return 1 if a response violates it."""
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{served.url}/openapi.json", "--checks", CHECKS, "--seed", str(seed)]
     command += ["--max-time", str(max(1, round(seconds))), "--phases", "examples,coverage,fuzzing", "--request-timeout", "30"]
     command += ["--no-shrink", "--warnings", "off"]

@@ -1,4 +1,4 @@
-"""Wyoming that is abused: lines that are no events, lengths that lie, events out of order, strange sound, clients that never read."""
+"""Abuse of Wyoming: lines that are not events, false lengths, events out of order, invalid audio, clients that never read."""
 
 from __future__ import annotations
 
@@ -28,58 +28,58 @@ NO_EVENTS = (
 GREEDY: tuple[Mapping[str, Any], ...] = (
     {"type": "describe"}, {"type": "ping", "data": {"text": "x" * 5000}}, {"type": "synthesize", "data": {"text": "a b. " * 500}},
 )  # fmt: skip
-"""Events whose answers are larger than they."""
+"""Events with responses larger than themselves."""
 
 
 def line(event: Any) -> bytes:
-    """Write an event as one line, with as many bytes after it as it says, up to a bound."""
+    """Return an event as one line, followed by as many bytes as it states, 70 000 at most."""
     length = event.get("payload_length") if isinstance(event, dict) else None
     return json.dumps(event).encode() + b"\n" + bytes(min(length, 70_000) if isinstance(length, int) and length > 0 else 0)
 
 
-async def _thrown(target: Target, pieces: Iterable[bytes], *, ended: bool = False) -> str:
+async def _send(target: Target, pieces: Iterable[bytes], *, ended: bool = False) -> str:
     assert target.wyoming_port is not None
     async with connected(target, target.wyoming_port) as (reader, writer):
         await pour(writer, pieces)
         with suppress(ConnectionError, OSError):
             if ended:
                 writer.write_eof()
-        heard = bytearray()
+        received = bytearray()
         with suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(LISTEN_S):
                 while data := await reader.read(1 << 16):
-                    heard += data
-        if b"could not be completed" in heard:
-            raise Fault(bytes(heard[:300]).decode(errors="replace"))
-    return "answers" if heard else "silent"
+                    received += data
+        if b"could not be completed" in received:
+            raise Fault(bytes(received[:300]).decode(errors="replace"))
+    return "answers" if received else "silent"
 
 
 async def nearly_right(target: Target, rng: Random) -> str:
-    """Send events that are nearly right, in any order."""
+    """Send almost valid events in random order."""
     events = [dict(rng.choice(EVENTS)) for _ in range(rng.randint(1, 25))]
-    return await _thrown(target, [line(changed(rng, event) if rng.random() < 0.5 else event) for event in events], ended=rng.random() < 0.5)
+    return await _send(target, [line(changed(rng, event) if rng.random() < 0.5 else event) for event in events], ended=rng.random() < 0.5)
 
 
 async def damaged_lines(target: Target, rng: Random) -> str:
     """Send events in which some bytes are damaged."""
     data = b"".join(line(rng.choice(EVENTS)) for _ in range(10))
-    return await _thrown(target, [damaged(rng, data)], ended=rng.random() < 0.5)
+    return await _send(target, [damaged(rng, data)], ended=rng.random() < 0.5)
 
 
 async def garbage(target: Target, rng: Random) -> str:
-    """Send what is no event at all."""
-    return await _thrown(target, [rng.choice((rng.randbytes(5000), *NO_EVENTS))], ended=rng.random() < 0.5)
+    """Send bytes that are not events."""
+    return await _send(target, [rng.choice((rng.randbytes(5000), *NO_EVENTS))], ended=rng.random() < 0.5)
 
 
 async def lying_lengths(target: Target, rng: Random) -> str:
-    """Send events whose lengths cannot be."""
+    """Send events with impossible lengths."""
     length = rng.choice((-1, 1 << 62, 10**30, 1.5, "5", None, True, 1 << 31, 17 << 20))
     head = {"type": rng.choice(("audio-chunk", "describe", "transcribe")), rng.choice(("data_length", "payload_length")): length}
-    return await _thrown(target, [json.dumps(head).encode() + b"\n" + bytes(1000)], ended=rng.random() < 0.5)
+    return await _send(target, [json.dumps(head).encode() + b"\n" + bytes(1000)], ended=rng.random() < 0.5)
 
 
-async def strange_sound(target: Target, rng: Random) -> str:
-    """Send sound in a form that does not exist, or that changes midway."""
+async def strange_audio(target: Target, rng: Random) -> str:
+    """Send audio in an invalid format, or with a format that changes midway."""
     numbers = (0, -1, 1, 3, 2, 8, 1 << 31, 10**20, 48_000, 7)
     form = {"rate": rng.choice(numbers), "width": rng.choice(numbers), "channels": rng.choice(numbers)}
     other = {"rate": rng.choice((16000, *numbers)), "width": rng.choice((2, *numbers)), "channels": rng.choice((1, *numbers))}
@@ -87,11 +87,11 @@ async def strange_sound(target: Target, rng: Random) -> str:
     chunks = [{"type": "audio-chunk", "data": rng.choice((form, other, PCM)), "payload_length": rng.choice(lengths)} for _ in range(10)]
     start = {"type": "audio-start", "data": rng.choice((form, PCM))}
     events: list[dict[str, Any]] = [{"type": "transcribe", "data": {}}, start, *chunks, {"type": "audio-stop"}]
-    return await _thrown(target, map(line, events))
+    return await _send(target, map(line, events))
 
 
 async def never_reads(target: Target, rng: Random) -> str:
-    """Ask for much, and read nothing of it, for a moment."""
+    """Request much output for 1.5 s, and read none of it."""
     assert target.wyoming_port is not None
     event = line(rng.choice(GREEDY))
     async with connected(target, target.wyoming_port) as (_, writer):
@@ -108,6 +108,6 @@ ATTACKS: dict[str, Attack] = {
     "wyoming: damaged lines": damaged_lines,
     "wyoming: garbage": garbage,
     "wyoming: lengths": lying_lengths,
-    "wyoming: sound": strange_sound,
+    "wyoming: sound": strange_audio,
     "wyoming: never reads": never_reads,
 }

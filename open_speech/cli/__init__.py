@@ -1,6 +1,6 @@
 """The command line, `open-speech`: the second composition root beside service.py, with every backend in this process.
 
-A command's module is imported when the command runs: `open-speech --help` needs none of them.
+The module of a command is imported when the command runs, because `open-speech --help` needs none of them.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ COMMANDS = {
     "doctor": "Check what is installed, what is missing, and whether the server can start.",
     "settings": "List every setting with its current value.",
 }
-"""Command -> its help; the command itself is `command` in the module of that name. Kept here so that help is instant."""
+"""Command -> its help; the command itself is `command` in the module of that name. Defined here so that help is instant."""
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells count it."""
+"""Exit code after Ctrl-C, by the convention of shells."""
 
 
 class WrongUse(click.ClickException):
-    """What was asked cannot be done as it is written: a wrong setting or argument."""
+    """Invalid use of a command: a wrong setting or argument."""
 
     exit_code = 2
 
 
 class Main(click.Group):
-    """Imports commands when they are called, and turns every failure that we name into one line."""
+    """The group of all commands: imports a command when it is called, and reports each known error in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the order of the table."""
+        """Return the commands in the order of COMMANDS."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
+        """Import and return a command; None if it does not exist."""
         if cmd_name not in COMMANDS:
             return None
         command = importlib.import_module(f"open_speech.cli.{cmd_name}").command
@@ -49,12 +49,12 @@ class Main(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table into the help page."""
+        """Write COMMANDS into the help page."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command. Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+        """Run a command. Exit codes: 0 success, 1 failure, 2 wrong use, 130 interrupted."""
         from open_speech.config import SettingsError  # noqa: PLC0415 - pydantic takes longer than the whole help page
 
         try:
@@ -68,7 +68,7 @@ class Main(click.Group):
 
 
 def one_line(error: SpeechError) -> str:
-    """Say what went wrong, and which field is at fault when there is one."""
+    """Return the message of an error, with the invalid field if there is one."""
     return f"{error.param}: {error.message}" if error.param else error.message
 
 

@@ -1,4 +1,4 @@
-"""`python -m open_speech.cli`: the command where its package lies but is not installed, as in a Bento's image."""
+"""`python -m open_speech.cli`: the command line for a package that is present but not installed, as in a Bento's image."""
 
 from open_speech.cli import main
 

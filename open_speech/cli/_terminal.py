@@ -1,4 +1,4 @@
-"""What commands write: tables and bars on a terminal, plain tab-separated lines in a pipe."""
+"""Output of commands: tables and progress indicators on a terminal, plain tab-separated lines in a pipe."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from open_speech.config import Settings
 
 
 def settings(**options: str | None) -> Settings:
-    """Read the settings, with command-line options before the environment; a variable with an old name is told about on stderr.
+    """Load the settings; command-line options override the environment, and variables with an old name are reported on stderr.
 
     Raises SettingsError.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as deprecations:
         warnings.simplefilter("always", DeprecationWarning)
-        loaded = config.load({**os.environ, **given})  # noqa: TID251 - the command line is where the environment is read
-    for warning in told:
+        loaded = config.load({**os.environ, **given})  # noqa: TID251 - the command line reads the environment
+    for warning in deprecations:
         note(str(warning.message))
     return loaded
 
 
 def note(text: str) -> None:
-    """Write one line that is not the result: to stderr."""
+    """Write a line that is not part of the result, to stderr."""
     click.echo(text, err=True)
 
 
 def is_terminal() -> bool:
-    """Tell whether a person is likely to read stdout."""
+    """Return whether stdout is a terminal."""
     return Console().is_terminal
 
 
 def megabytes(size: int | None) -> str:
-    """Write a size in bytes for people: in MB of a million bytes, as disks and downloads are sold; empty when 0 or unknown."""
+    """Format a size in bytes in MB (1 MB is a million bytes, as for disks); empty if it is 0 or unknown."""
     return "" if not size else f"{size / 1e6:,.1f} MB"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
-    """Show rows: as a table with a heading on a terminal, else one line each with tabs between the cells and no heading.
+    """Print rows: on a terminal as a table with a heading, else without a heading, one line per row with tabs between the cells.
 
     `styles` are the colours of the rows' first cells.
     """
@@ -64,6 +64,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequenc
 
 @contextmanager
 def busy(text: str) -> Iterator[None]:
-    """Show that something takes its time: a moving sign on a terminal, nothing in a pipe."""
+    """Show that a task is in progress until the block ends: a spinner on a terminal, nothing in a pipe."""
     with Console(stderr=True).status(Text(text)):
         yield

@@ -20,19 +20,19 @@ from runners.wiring import factories as parts
 
 
 def whole_catalog(settings: Settings) -> Registry:
-    """Open the catalog with every backend in it, installed or not: weights may be pulled for a machine that has it."""
+    """Return the catalog with every backend, installed or not, because weights may be pulled for a machine that has it."""
     return parts.registry(settings, {entry.name: "" for entry in catalog.backends()})
 
 
 def needed(settings: Settings) -> list[ModelEntry]:
-    """List the models whose weights the server should have at hand: the defaults, those to preload, and one for every other backend.
+    """List the models whose weights the server should have at start: the defaults, those to preload, and one for every other backend.
 
     Models of backends on other machines are left out. Raises SettingsError when a setting names a model that does not exist.
     """
     registry = whole_catalog(settings)
-    here = [placement for placement in plan(settings) if not placement.where.startswith("http")]
-    chosen = {entry.id: entry for entry in _named(settings, registry, here)}
-    for placement in here:
+    local = [placement for placement in plan(settings) if not placement.where.startswith("http")]
+    chosen = {entry.id: entry for entry in _named(settings, registry, local)}
+    for placement in local:
         if not any(entry.backend == placement.backend.name for entry in chosen.values()):
             first = next((m for m in registry.all_models() if m.backend == placement.backend.name), None)
             if first is not None:
@@ -40,8 +40,8 @@ def needed(settings: Settings) -> list[ModelEntry]:
     return list(chosen.values())
 
 
-def _named(settings: Settings, registry: Registry, here: list[Placement]) -> Iterator[ModelEntry]:
-    backends = {placement.backend.name for placement in here}
+def _named(settings: Settings, registry: Registry, local: list[Placement]) -> Iterator[ModelEntry]:
+    backends = {placement.backend.name for placement in local}
     named = [("STT_MODEL", registry.defaults.stt_model), ("TTS_MODEL", registry.defaults.tts_model)]
     named += [("STT_PRELOAD_MODELS", model) for model in settings.stt_preload_models]
     named += [("TTS_PRELOAD_MODELS", model) for model in settings.tts_preload_models]
@@ -55,7 +55,7 @@ def _named(settings: Settings, registry: Registry, here: list[Placement]) -> Ite
 
 
 def pull(store: weights.Store, models: list[ModelEntry]) -> None:
-    """Bring the models that are not here yet, one after the other, and show how far each is.
+    """Download the missing models one after the other, and show their progress.
 
     Raises WeightsUnavailable, WeightsCorrupt or UnknownModel.
     """
@@ -79,7 +79,7 @@ def _shown(model: ModelEntry) -> Iterator[weights.OnProgress]:
 
 
 def _bar(model: ModelEntry, bars: Progress) -> weights.OnProgress:
-    """Make one bar, which starts again at every step of a pull: checking, downloading from one source or the next, unpacking."""
+    """Create a progress bar that restarts at every step of a pull: checking, downloading from each source, unpacking."""
     task = bars.add_task(model.id, total=None)
     current: tuple[str, str] | None = None
 
@@ -98,13 +98,13 @@ def _step(progress: weights.Progress) -> str:
 
 
 def _lines(model: ModelEntry) -> weights.OnProgress:
-    """Write one line per step of a pull: a log file wants no more."""
-    told: set[tuple[str, str]] = set()
+    """Return a callback that prints one line per step of a pull, which is enough for a log file."""
+    reported: set[tuple[str, str]] = set()
 
     def show(progress: weights.Progress) -> None:
         step = (progress.state, progress.source)
-        if progress.state != "done" and step not in told:
-            told.add(step)
+        if progress.state != "done" and step not in reported:
+            reported.add(step)
             size = megabytes(progress.total_bytes)
             note(f"{model.id}: {_step(progress)}" + (f", {size}" if size else ""))
 

@@ -1,4 +1,4 @@
-"""The flags and environment variables of wyoming_openai, said in our settings. Pure."""
+"""The flags and environment variables of wyoming_openai -> settings of this server. Pure."""
 
 from __future__ import annotations
 
@@ -9,59 +9,59 @@ from open_speech.backends import TranscribeOptions
 
 DIALECTS = ("OPENAI", "SPEACHES", "KOKORO_FASTAPI", "LOCALAI")
 LISTS = ("--languages", "--stt-models", "--stt-streaming-models", "--tts-models", "--tts-streaming-models", "--tts-voices")
-"""Options that take several words."""
+"""Options that accept several words."""
 THEIRS = (
     "STT_OPENAI_KEY", "STT_OPENAI_URL", "STT_MODELS", "STT_STREAMING_MODELS", "STT_BACKEND", "STT_TEMPERATURE", "STT_PROMPT",
     "TTS_OPENAI_KEY", "TTS_OPENAI_URL", "TTS_MODELS", "TTS_STREAMING_MODELS", "TTS_VOICES", "TTS_BACKEND", "TTS_INSTRUCTIONS",
     "TTS_STREAMING_MIN_WORDS", "TTS_STREAMING_MAX_CHARS",
 )  # fmt: skip
-"""Its variables with a prefix of ours that are no settings of ours."""
+"""Variables of wyoming_openai that have a prefix of this server but are not settings of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What is said of the server that transcribes, or of the one that speaks."""
+    """The options for the transcription server, or for the speech server."""
 
     url: str | None = None
     key: str | None = None
     models: tuple[str, ...] = ()
     streaming: tuple[str, ...] = ()
-    """Further models, that give their text, or take theirs, piece by piece."""
+    """Further models, which return or accept text piece by piece."""
     dialect: str | None = None
-    """One of DIALECTS; None finds out."""
+    """One of DIALECTS; None detects it."""
     voices: tuple[str, ...] = ()
 
     def settings(self, task: str) -> dict[str, str]:
-        """Say it in our settings; `task` is `STT` or `TTS`."""
-        said = {
+        """Return the options as settings of this server; `task` is `STT` or `TTS`."""
+        values = {
             "URL": self.url,
             "API_KEY": self.key,
             "MODELS": ",".join(dict.fromkeys((*self.streaming, *self.models))),
             "DIALECT": self.dialect and self.dialect.lower().replace("_", "-"),
         }
-        said |= {"STREAMING_MODELS": ",".join(self.streaming)} if task == "STT" else {"VOICES": ",".join(self.voices)}
-        return {f"{task}_UPSTREAM_{name}": value for name, value in said.items() if value}
+        values |= {"STREAMING_MODELS": ",".join(self.streaming)} if task == "STT" else {"VOICES": ",".join(self.voices)}
+        return {f"{task}_UPSTREAM_{name}": value for name, value in values.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a command line, or the environment, says."""
+class ServerOptions:
+    """The options from a command line or the environment."""
 
     stt: Side = Side()
     tts: Side = Side()
     upstream: str | None = None
-    """A server for both."""
+    """URL of a server for both tasks."""
     languages: tuple[str, ...] = ()
     temperature: float | None = None
     prompt: str | None = None
 
     local: bool = False
-    """No other server is asked."""
+    """Whether the local backends are used instead of another server."""
 
     def settings(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Say it in our settings, over an environment from which theirs are taken out.
+        """Return the options as settings of this server, added to an environment without wyoming_openai's own variables.
 
-        Who names a server for one task only gets that task only.
+        If a server is given for one task only, the other task is disabled.
         """
         ours = {name: value for name, value in environ.items() if name not in THEIRS}
         ours |= {"OS_WYOMING_LANGUAGES": ",".join(self.languages)} if self.languages else {}
@@ -79,17 +79,17 @@ class Asked:
         }
 
     def options(self) -> TranscribeOptions:
-        """Say how everything is transcribed."""
+        """Return the options of every transcription."""
         temperatures = TranscribeOptions().temperatures if self.temperature is None else (self.temperature,)
         return TranscribeOptions(temperatures=temperatures, prompt=self.prompt or None)
 
 
 def joined(arguments: Sequence[str], lists: Collection[str] = LISTS) -> list[str]:
-    """Make one argument of all the words that follow an option which takes several, up to the next option."""
-    found: list[str] = []
+    """Join all words after an option that accepts several, up to the next option, into one argument."""
+    merged: list[str] = []
     for argument in arguments:
-        if len(found) > 1 and found[-2] in lists and not argument.startswith("-"):
-            found[-1] = f"{found[-1]} {argument}"
+        if len(merged) > 1 and merged[-2] in lists and not argument.startswith("-"):
+            merged[-1] = f"{merged[-1]} {argument}"
         else:
-            found.append(argument)
-    return found
+            merged.append(argument)
+    return merged

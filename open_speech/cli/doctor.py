@@ -1,4 +1,4 @@
-"""`open-speech doctor`: what this machine has, what it lacks, and whether the server could start."""
+"""`open-speech doctor`: what is installed, what is missing, and whether the server could start."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from runners.wiring import factories as parts
 
 
 class State(Enum):
-    """What a finding means; its value is how it is written."""
+    """Severity of a finding; the value is the text in the output."""
 
     OK = "ok"
-    WORSE = "warning"
-    BAD = "FAILED"
+    WARNING = "warning"
+    FAILED = "FAILED"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. With a BAD one the server cannot start."""
+    """Result of one check. The server cannot start if any has failed."""
 
     what: str
     state: State
@@ -52,16 +52,16 @@ class Finding:
 @click.command(name="doctor")
 def command() -> None:
     """Check what is installed, what is missing, and whether the server can start (exit code 1 when not)."""
-    colours = {State.OK: "green", State.WORSE: "yellow", State.BAD: "red"}
+    colours = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red"}
     with terminal.busy("Checking"):
         findings = list(examine())
     terminal.table(("", "", ""), [(f.state.value, f.what, f.detail) for f in findings], [colours[f.state] for f in findings])
-    if any(f.state is State.BAD for f in findings):
+    if any(f.state is State.FAILED for f in findings):
         raise click.exceptions.Exit(1)
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything that a server by the current settings needs."""
+    """Check everything that a server with the current settings needs."""
     yield Finding("version", State.OK, f"open-speech {__version__}, bentoml {importlib.metadata.version('bentoml')}")
     yield Finding("python", State.OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     try:
@@ -71,7 +71,7 @@ def examine() -> Iterator[Finding]:
         parts.presets(settings)
         yield Finding("settings", State.OK, "all names are known and all values are valid")
     except SettingsError as wrong:
-        yield Finding("settings", State.BAD, str(wrong))
+        yield Finding("settings", State.FAILED, str(wrong))
         return
     yield from _backends(placements, missing)
     yield from _plugins()
@@ -84,21 +84,21 @@ def examine() -> Iterator[Finding]:
 
 
 def _address(settings: Settings) -> Finding:
-    """Check that the server could listen where the settings say."""
+    """Check that the server could listen on the address in the settings."""
     trouble, place = address_trouble(settings), settings.unix_socket
     free = f"{settings.os_host} port {settings.os_port} is free" if place is None else f"{place.path} is free"
-    return Finding("port" if place is None else "unix socket", State.BAD if trouble else State.OK, trouble or free)
+    return Finding("port" if place is None else "unix socket", State.FAILED if trouble else State.OK, trouble or free)
 
 
 def _backends(placements: tuple[Placement, ...], missing: list[BackendEntry]) -> Iterator[Finding]:
-    """Show each backend that is chosen, and how to get the others."""
+    """Report each chosen backend, and how to install or enable the others."""
     for placement in placements:
         entry = placement.backend
         versions = [entry.package, *(_version(module) for module in entry.requires)]
         yield Finding(f"backend {entry.name}", State.OK, " ".join(filter(None, (placement.where, *versions))))
     served = {placement.backend.task for placement in placements}
     for entry in missing:
-        state = State.WORSE if entry.task in served else State.BAD
+        state = State.WARNING if entry.task in served else State.FAILED
         yield Finding(f"backend {entry.name}", state, f"not installed: {entry.remedy}")
     chosen = {placement.backend.name for placement in placements} | {entry.name for entry in missing}
     for entry in catalog.backends():
@@ -109,13 +109,13 @@ def _backends(placements: tuple[Placement, ...], missing: list[BackendEntry]) ->
 
 
 def _plugins() -> Iterator[Finding]:
-    """Name each plugin that is left out, in whole or in part. The server starts without it."""
+    """Report each plugin that is left out, in whole or in part. The server starts without it."""
     for report in catalog.plugin_reports():
-        yield Finding(f"plugin {report.name}", State.WORSE, f"{report.package}: {report.problem}: {report.detail}")
+        yield Finding(f"plugin {report.name}", State.WARNING, f"{report.package}: {report.problem}: {report.detail}")
 
 
 def _reported() -> set[str]:
-    """Name the backends that are in the catalog and cannot be imported."""
+    """Return the names of backends that are in the catalog but cannot be imported."""
     return {report.name for report in loading.unusable()}
 
 
@@ -125,33 +125,33 @@ def _version(module: str) -> str:
 
 
 def _sandbox(settings: Settings) -> Finding:
-    """Confine a process as those are that decode files, and have it report what is in force."""
+    """Start a decoding process, which confines itself, and report the restrictions in force."""
     with parts.decoding(settings) as fork_server:
         if fork_server is None:
-            return Finding("sandbox", State.WORSE, "files are decoded in the server's own process because OS_DECODE_IN_CHILD is off")
+            return Finding("sandbox", State.WARNING, "files are decoded in the server's own process because OS_DECODE_IN_CHILD is off")
         try:
             found = fork_server.in_force()
         except SpeechError as error:
-            return Finding("sandbox", State.BAD, str(error))
-    return Finding("sandbox", State.WORSE if found.missing else State.OK, str(found))
+            return Finding("sandbox", State.FAILED, str(error))
+    return Finding("sandbox", State.WARNING if found.missing else State.OK, str(found))
 
 
 def _folder(settings: Settings) -> Finding:
-    """Check that weights could be written."""
+    """Check that the models folder is writable."""
     folder = settings.models_dir.absolute()
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        return Finding("models folder", State.WORSE, f"{folder} is not writable: no weights can be pulled")
-    return Finding("models folder", State.OK, f"{folder}, {terminal.megabytes(shutil.disk_usage(there).free)} free")
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Finding("models folder", State.WARNING, f"{folder} is not writable: no weights can be pulled")
+    return Finding("models folder", State.OK, f"{folder}, {terminal.megabytes(shutil.disk_usage(existing).free)} free")
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
-    """Check that the weights of the models by the settings are here."""
+    """Check that the weights of the models in the settings are downloaded."""
     store = parts.store(settings)
     try:
         needed = weights.needed(settings)
     except SettingsError as wrong:
-        yield Finding("models", State.BAD, str(wrong))
+        yield Finding("models", State.FAILED, str(wrong))
         return
     for model in needed:
         if store.is_complete(model):
@@ -159,11 +159,11 @@ def _models(settings: Settings) -> Iterator[Finding]:
         else:
             size = terminal.megabytes(model.size_bytes)
             wanted = f"weights are not downloaded{f' ({size})' if size else ''}: open-speech models pull {model.id}"
-            yield Finding(f"model {model.id}", State.WORSE, wanted)
+            yield Finding(f"model {model.id}", State.WARNING, wanted)
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:
-    """Check where weights could come from; each is given 5 seconds."""
+    """Check the sources of weights, with a timeout of 5 seconds each."""
     if settings.os_offline:
         yield Finding("network", State.OK, "not checked: OS_OFFLINE is on")
         return
@@ -171,19 +171,19 @@ def _sources(settings: Settings) -> Iterator[Finding]:
     yield reachable(reach, "hub", constants.ENDPOINT)
     indexes = pip_config().indexes
     if not indexes:
-        yield Finding("package index", State.WORSE, "pip has no index configured")
+        yield Finding("package index", State.WARNING, "pip has no index configured")
     for url in indexes:
         yield reachable(reach, "package index", url)
 
 
 def reachable(reach: Reach, what: str, url: str) -> Finding:
-    """Check one place that weights could come from: a host, or a folder as a `file:` URL. A user and password in it are not shown."""
+    """Check one source of weights: a host, or a folder as a `file:` URL. A user and password in the URL are not shown."""
     address = urlsplit(url)
     if address.scheme == "file":
-        there = Path(url2pathname(address.path)).is_dir()
-        return Finding(what, State.OK if there else State.WORSE, f"{address.path} is {'exists' if there else 'does not exist'}")
+        exists = Path(url2pathname(address.path)).is_dir()
+        return Finding(what, State.OK if exists else State.WARNING, f"{address.path} is {'exists' if exists else 'does not exist'}")
     try:
         reach.check(url)
     except SourceFailed as failed:
-        return Finding(what, State.WORSE, str(failed))
+        return Finding(what, State.WARNING, str(failed))
     return Finding(what, State.OK, f"{address.hostname} is reachable")

@@ -1,4 +1,4 @@
-"""`open-speech models`: the catalog and the weights that are here."""
+"""`open-speech models`: the catalog and the downloaded weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def list_models(here: bool) -> None:
     store = parts.store(settings)
     registry = weights.whole_catalog(settings)
     listed = {model.id: model for model in registry.all_models()}
-    # A hub repository that was pulled is in no catalog.
+    # A hub repository that was pulled is not in the catalog.
     sizes = {model.id: model.size_bytes for model in store.installed()}
     listed |= {name: registry.find(name) for name in sizes if name not in listed}
     rows = []
@@ -79,7 +79,7 @@ def show(model: str) -> None:
         ("task", str(entry.task)),
         ("description", entry.description),
         ("backend", entry.backend),
-        ("backend installed", _yes(any(b.name == entry.backend and catalog.installed(b) for b in catalog.backends()))),
+        ("backend installed", _yes_no(any(b.name == entry.backend and catalog.installed(b) for b in catalog.backends()))),
         ("licence", entry.licence),
         ("languages", " ".join(entry.languages)),
         ("voices", " ".join(voice.id for voice in entry.voices)),
@@ -99,5 +99,5 @@ def _state(store: Store, model: ModelEntry) -> str:
     return "downloaded" if all(store.is_complete(part) for part in model.whole) else "not downloaded"
 
 
-def _yes(answer: bool) -> str:
-    return "yes" if answer else "no"
+def _yes_no(value: bool) -> str:
+    return "yes" if value else "no"

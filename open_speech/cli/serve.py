@@ -1,4 +1,4 @@
-"""`open-speech serve`: weights first, then BentoML takes this process over."""
+"""`open-speech serve`: pulls weights, then replaces this process by BentoML."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from runners.catalog.placement import left_out, plan
 from runners.wiring import factories as parts
 
 GRACE_S = 10
-"""Seconds that running requests get when the server is told to stop; BentoML would wait for them without end."""
+"""Seconds that running requests have to finish at shutdown; BentoML alone would wait for them indefinitely."""
 
 
 @click.command(name="serve")
@@ -42,30 +42,30 @@ def command(host: str | None, port: str | None, unix_socket: str | None, no_pull
         raise click.ClickException(busy)
     if not no_pull:
         _pull(settings, parts.store(settings))
-    shown = tls.certificate(settings)
-    arguments = serve_arguments(settings, service_folder(), shown)
-    if shown is not None:
-        _tell(shown)
+    certificate = tls.certificate(settings)
+    arguments = serve_arguments(settings, service_folder(), certificate)
+    if certificate is not None:
+        _show_certificate(certificate)
     sys.stdout.flush()
     environ = os.environ  # noqa: TID251 - this process becomes the server, which builds its own settings from it
     os.execve(sys.executable, arguments, serve_environment(environ, settings))
 
 
 def require_backends(settings: Settings) -> None:
-    """Name the backends that are left out because they are not installed; raise WrongUse if nothing is left of a task."""
+    """Report the backends that are left out because they are not installed; raise WrongUse if a task has no backend left."""
     missing = left_out(settings)
     for report in catalog.plugin_reports():
         terminal.note(str(report))
     for entry in missing:
         terminal.note(f"{entry.name} is not installed and is disabled: {entry.remedy}")
-    there = {placement.backend.task for placement in plan(settings)}
+    served = {placement.backend.task for placement in plan(settings)}
     for entry in missing:
-        if entry.task not in there:
+        if entry.task not in served:
             raise WrongUse(f"No backend for {entry.task} is installed: {entry.remedy}")
 
 
 def address_trouble(settings: Settings) -> str:
-    """Return why the server cannot listen where the settings say, in one line; empty if it can."""
+    """Return why the server cannot listen on the address in the settings, in one line; empty if it can."""
     if settings.unix_socket is not None:
         path = settings.unix_socket.path
         problem = unix_sockets.trouble(path)
@@ -74,11 +74,11 @@ def address_trouble(settings: Settings) -> str:
 
 
 def port_trouble(host: str, port: int) -> str:
-    """Say why the server could not listen there, in one line; empty when it could."""
+    """Return why the server cannot listen on a port, in one line; empty if it can."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As the server itself does: a port whose last connections are still closing is free.
+            # As in the server itself, so that a port whose last connections are still closing counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
@@ -87,45 +87,45 @@ def port_trouble(host: str, port: int) -> str:
 
 
 def service_folder() -> Path:
-    """Find the folder of service.py; it is not imported here, because it composes the whole server."""
+    """Return the folder of service.py, which is not imported here because it composes the whole server."""
     spec = importlib.util.find_spec("service")
     if spec is None or spec.origin is None:
         raise click.ClickException("service.py is missing from this installation: install open-speech again.")
     return Path(spec.origin).parent
 
 
-def serve_arguments(settings: Settings, folder: Path, shown: tls.Certificate | None = None) -> list[str]:
-    """Write the command line that serves these settings, by HTTPS if there is a certificate."""
+def serve_arguments(settings: Settings, folder: Path, certificate: tls.Certificate | None = None) -> list[str]:
+    """Return the command line that serves these settings, over HTTPS if there is a certificate."""
     arguments = [sys.executable, "-m", "bentoml", "serve", "service:OpenSpeech", "--working-dir", str(folder)]
     arguments += ["--host", settings.os_host, "--port", str(settings.os_port), "--timeout-graceful-shutdown", str(GRACE_S)]
-    if shown is not None:
-        arguments += ["--ssl-certfile", str(shown.certfile), "--ssl-keyfile", str(shown.keyfile)]
+    if certificate is not None:
+        arguments += ["--ssl-certfile", str(certificate.certfile), "--ssl-keyfile", str(certificate.keyfile)]
     return arguments
 
 
 def serve_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Make the server's environment from ours."""
-    served = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
-    # BentoML would show each runner another GPU, or none; our runners choose by STT_DEVICE and TTS_DEVICE.
-    served["BENTOML_DISABLE_GPU_ALLOCATION"] = "1"
-    # Its mere presence switches the respawn of crashed runners off, and the whole server would end with the first of them.
-    served.pop("BENTOML_CONTAINERIZED", None)
-    served |= {
+    """Return the server's environment, made from this process's environment."""
+    variables = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
+    # BentoML would assign another GPU, or none, to each runner; the runners choose by STT_DEVICE and TTS_DEVICE.
+    variables["BENTOML_DISABLE_GPU_ALLOCATION"] = "1"
+    # If this variable is present, crashed runners are not restarted, and the whole server would end with the first of them.
+    variables.pop("BENTOML_CONTAINERIZED", None)
+    variables |= {
         "OS_HOST": settings.os_host,
         "OS_PORT": str(settings.os_port),
         "OS_MODELS_DIR": str(settings.models_dir.absolute()),
     }
-    return served | ({"OS_UNIX_SOCKET": str(settings.unix_socket.path)} if settings.unix_socket else {})
+    return variables | ({"OS_UNIX_SOCKET": str(settings.unix_socket.path)} if settings.unix_socket else {})
 
 
-def _tell(shown: tls.Certificate) -> None:
-    """Say what clients have to trust; no authority vouches for a certificate that was made here."""
-    terminal.note(f"HTTPS with the certificate {shown.public}")
-    terminal.note(f"SHA-256 {shown.fingerprint()}")
+def _show_certificate(certificate: tls.Certificate) -> None:
+    """Print what clients have to trust, because a certificate generated here is not signed by an authority."""
+    terminal.note(f"HTTPS with the certificate {certificate.public}")
+    terminal.note(f"SHA-256 {certificate.fingerprint()}")
 
 
 def _pull(settings: Settings, store: Store) -> None:
-    """Bring the weights; a server without a default model would be of little use, one without a further voice is fine."""
+    """Download the weights; a missing default model is an error, a further missing model is only reported."""
     defaults = parts.registry(settings, {}).defaults
     for model in weights.needed(settings):
         try:

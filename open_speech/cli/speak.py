@@ -1,4 +1,4 @@
-"""`open-speech speak`: a text into a sound file, in this process."""
+"""`open-speech speak`: synthesizes a text into an audio file, in this process."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def command(text: str, output: Path, voice: str | None, model: str, speed: float
     """Synthesize TEXT into an audio file, without a server. `-` reads the text from stdin."""
     settings = terminal.settings()
     chosen = format_of(output, wanted, settings)
-    words = sys.stdin.read() if text == "-" else text
+    spoken_text = sys.stdin.read() if text == "-" else text
     engine = local_engine(settings)
     weights.pull(parts.store(settings), [engine.registry.find(model, Task.TTS)])
-    speaking = engine.synthesis.speak(SynthesisRequest(model, words, voice=voice, speed=speed))
+    speech = engine.synthesis.speak(SynthesisRequest(model, spoken_text, voice=voice, speed=speed))
     with terminal.busy(f"Speaking with {model}"), parts.decoding(settings, at_once=False):
         if output == STDOUT:
-            asyncio.run(_write(speaking, sys.stdout.buffer, chosen))
+            asyncio.run(_write(speech, sys.stdout.buffer, chosen))
         else:
             with whole(output) as file:
-                asyncio.run(_write(speaking, file, chosen))
+                asyncio.run(_write(speech, file, chosen))
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears under its name only when everything is in it: a speech that fails half-way must not look finished."""
+    """Open a file that appears under its name only when it is complete, so that failed synthesis leaves no partial file."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
@@ -67,7 +67,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 def format_of(output: Path, wanted: AudioFormat | None, settings: Settings) -> AudioFormat:
-    """Choose the format: the one asked for, else the suffix's, else on stdout the server's default. Raises WrongUse for another suffix."""
+    """Return the requested format, else on stdout the server's default, else the suffix's. Raises WrongUse for an unknown suffix."""
     if wanted is not None:
         return wanted
     if output == STDOUT:
@@ -79,12 +79,12 @@ def format_of(output: Path, wanted: AudioFormat | None, settings: Settings) -> A
         raise WrongUse(f"Unknown suffix of `{output}`: use one of {known}, or set --format.") from None
 
 
-async def _write(speaking: Awaitable[SpeechStream], file: IO[bytes], chosen: AudioFormat) -> None:
-    speech = await speaking
-    async with aclosing(speech):
+async def _write(speech: Awaitable[SpeechStream], file: IO[bytes], chosen: AudioFormat) -> None:
+    stream = await speech
+    async with aclosing(stream):
         if chosen == "wav" and file.seekable():
-            # The header of a WAV comes first and holds its length: a stream cannot know it, a file should.
-            file.write(wav_bytes(concat([piece async for piece in speech], speech.rate)))
+            # The header of a WAV file contains its length: a stream cannot know it, a file should have it.
+            file.write(wav_bytes(concat([piece async for piece in stream], stream.rate)))
             return
-        async for chunk in encode_stream(speech, chosen, speech.rate):
+        async for chunk in encode_stream(stream, chosen, stream.rate):
             file.write(chunk)

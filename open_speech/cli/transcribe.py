@@ -1,4 +1,4 @@
-"""`open-speech transcribe`: files into text, in this process, in the very formats of the API."""
+"""`open-speech transcribe`: transcribes files in this process, into the formats of the API."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def command(files: tuple[Path, ...], model: str, language: str | None, form: Tra
 
 
 def places(files: tuple[Path, ...], form: TranscriptFormat, output: Path | None) -> dict[Path, Path | None]:
-    """Say where each file's text goes; None is stdout. Raises WrongUse if two texts would go to the same file."""
+    """Return the output file of each input file; None is stdout. Raises WrongUse if two texts would be written to the same file."""
     if output is None:
         return dict.fromkeys(files)
     if len(files) == 1 and not output.is_dir():
@@ -66,7 +66,7 @@ def places(files: tuple[Path, ...], form: TranscriptFormat, output: Path | None)
 async def _transcribe(
     recognition: Recognition, request: RecognitionRequest, form: TranscriptFormat, targets: dict[Path, Path | None]
 ) -> int:  # fmt: skip
-    """Transcribe one file after the other; one that fails is named and does not stop the rest. Returns how many failed."""
+    """Transcribe one file after the other; report a failed file and continue with the rest. Return the number of failures."""
     failed = 0
     for number, (file, target) in enumerate(targets.items(), 1):
         try:

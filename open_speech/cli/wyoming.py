@@ -1,4 +1,4 @@
-"""`open-speech wyoming`: the Wyoming door alone, in front of any OpenAI-compatible server; in place of wyoming_openai, as its flags are."""
+"""`open-speech wyoming`: a Wyoming server in front of any OpenAI-compatible server; replaces wyoming_openai and accepts its flags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from open_speech.api.wyoming.server import PIPE, WyomingServer, serve_pipe, serv
 from open_speech.api.wyoming.service import Service
 from open_speech.cli import WrongUse
 from open_speech.cli import _terminal as terminal
-from open_speech.cli._wyoming_openai import DIALECTS, Asked, Side, joined
+from open_speech.cli._wyoming_openai import DIALECTS, ServerOptions, Side, joined
 from open_speech.config import Settings
 from runners.host.memory import TIDYING
 from runners.wiring import factories as parts
@@ -31,15 +31,15 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """Split words with spaces or commas between them."""
+    """Split a list at spaces and commas."""
     return tuple((value or "").replace(",", " ").split())
 
 
 class Command(click.Command):
-    """A command some of whose options take all the words up to the next option, as `--tts-voices alloy echo` does."""
+    """A command with options that accept all words up to the next option, such as `--tts-voices alloy echo`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse."""
+        """Parse the arguments, after joining the words of such options."""
         return super().parse_args(ctx, joined(args))
 
 
@@ -77,64 +77,64 @@ OPTIONS = [
 
 def _run(**given: Any) -> None:
     """Serve only Wyoming, for Home Assistant, with an OpenAI-compatible server or (--local) the backends of this machine."""
-    asked = asked_of(given)
-    settings = settings_of(asked, given["tts_speed"])
-    handler = logging.StreamHandler(sys.stderr)  # stdout may be the client's
+    options = options_of(given)
+    settings = settings_of(options, given["tts_speed"])
+    handler = logging.StreamHandler(sys.stderr)  # stdout may be the connection to the client
     handler.setFormatter(logs.formatter(settings.os_log_format, lambda: {"service": "wyoming"}))
     logging.basicConfig(handlers=[handler], level=given["log_level"].upper())
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
-    # Where it listens decides what requests may have downloaded.
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
+    # The listening address determines which models a request may cause to be downloaded.
     engine = local_engine(settings.model_copy(update={"os_wyoming_enabled": True, "os_wyoming_uri": given["uri"]}))
-    service = wyoming.service_of(engine, settings, asked.options(), given["tts_instructions"])
-    door = replace(wyoming.server_of(settings), uri=given["uri"])
+    service = wyoming.service_of(engine, settings, options.options(), given["tts_instructions"])
+    server = replace(wyoming.server_of(settings), uri=given["uri"])
     try:
         with parts.decoding(settings, at_once=False):
-            asyncio.run(_serve(door, wyoming.admission_of(settings), service, settings))
+            asyncio.run(_serve(server, wyoming.admission_of(settings), service, settings))
     except OSError as error:
-        raise click.ClickException(f"Cannot listen on {door.uri}: {error.strerror or error}.") from error
+        raise click.ClickException(f"Cannot listen on {server.uri}: {error.strerror or error}.") from error
 
 
-def asked_of(given: dict[str, Any]) -> Asked:
-    """Gather what the options say. Raises WrongUse where they contradict each other."""
+def options_of(given: dict[str, Any]) -> ServerOptions:
+    """Collect the options of the command line. Raises WrongUse if they contradict each other."""
 
     def side(task: str) -> Side:
-        words = {name: given[f"{task}_{name}"] for name in ("models", "streaming_models")}
+        models = {name: given[f"{task}_{name}"] for name in ("models", "streaming_models")}
         return Side(
-            given[f"{task}_openai_url"], given[f"{task}_openai_key"], words["models"], words["streaming_models"], given[f"{task}_backend"],
-            given.get(f"{task}_voices", ()),
+            given[f"{task}_openai_url"], given[f"{task}_openai_key"], models["models"], models["streaming_models"],
+            given[f"{task}_backend"], given.get(f"{task}_voices", ()),
         )  # fmt: skip
 
-    asked = Asked(
+    options = ServerOptions(
         side("stt"), side("tts"), given["upstream"], given["languages"], given["stt_temperature"], given["stt_prompt"], given["local"]
     )
-    if asked.local and (asked.upstream or asked.stt != Side() or asked.tts != Side()):
+    if options.local and (options.upstream or options.stt != Side() or options.tts != Side()):
         raise WrongUse("--local uses no other server: leave out --upstream and the options for other servers.")
-    return asked
+    return options
 
 
-def settings_of(asked: Asked, speed: float | None) -> Settings:
+def settings_of(options: ServerOptions, speed: float | None) -> Settings:
     """Build the settings. Raises SettingsError."""
-    environ = dict(os.environ)  # noqa: TID251 - the command line is where the environment is read
-    said = asked.settings(environ if speed is None else environ | {"TTS_SPEED": str(speed)})
-    with warnings.catch_warnings(record=True) as told:
+    environ = dict(os.environ)  # noqa: TID251 - the command line reads the environment
+    variables = options.settings(environ if speed is None else environ | {"TTS_SPEED": str(speed)})
+    with warnings.catch_warnings(record=True) as deprecations:
         warnings.simplefilter("always", DeprecationWarning)
-        settings = config.load(said)
-    for warning in told:
+        settings = config.load(variables)
+    for warning in deprecations:
         terminal.note(str(warning.message))
     return settings
 
 
-async def _serve(door: WyomingServer, admission: ConnectionLimit, service: Service, settings: Settings) -> None:
-    """Serve until the client at the pipe leaves, or somebody ends the process."""
+async def _serve(server: WyomingServer, admission: ConnectionLimit, service: Service, settings: Settings) -> None:
+    """Serve until the client at the pipe disconnects, or the process receives SIGTERM."""
     await wyoming.acquaint(service.engine, settings)
     watching = asyncio.create_task(watch(service.engine.registry, settings))
     try:
-        if door.uri == PIPE:
+        if server.uri == PIPE:
             await serve_pipe(service)
             return
         stopped = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-        async with serving(door, admission, service, after=TIDYING.soon):
+        async with serving(server, admission, service, after=TIDYING.soon):
             await stopped.wait()
     finally:
         watching.cancel()

@@ -1,4 +1,4 @@
-"""Sound in files: any upload -> Audio, Audio -> the six formats that clients ask for, and tempo. The only place that knows FFmpeg."""
+"""Audio in files: any upload -> Audio, Audio -> the six formats that clients request, and tempo. The only package that uses FFmpeg."""
 
 from open_speech.codecs.blocks import collect
 from open_speech.codecs.decode import decode_pcm16

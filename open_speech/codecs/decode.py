@@ -1,4 +1,4 @@
-"""Any upload -> mono Audio at the rate that is asked for, whole or piece by piece. Blocking."""
+"""Any upload -> mono Audio at the requested rate, whole or piece by piece. Blocking."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from open_speech.codecs.wav import Pcm16, find_pcm16
 from open_speech.errors import InvalidAudio
 
 NewMix = Callable[[tuple[str, ...], int], Mix]
-"""Takes FFmpeg's names of the channels, and their rate in Hertz."""
+"""Creates a mix from FFmpeg's names of the channels and their rate in Hertz."""
 
 _BLOCK_FRAMES = 64
-"""Codec frames (of 20 to 100 ms each) that are mixed and resampled in one go, to spread NumPy's cost per call."""
+"""Codec frames (of 20 to 100 ms each) that are mixed and resampled together, to spread NumPy's cost per call."""
 _PCM_BLOCK_SECONDS = 30
 _ANY_RATE = 16_000
-"""Hertz, where nothing is resampled."""
+"""Hertz; a placeholder where nothing is resampled."""
 _SHORT_GAP_S = 1.0
-"""A gap up to this long is mixed and resampled like the audio around it; the silence of a longer one is made at the final rate."""
+"""A gap of up to this length is mixed and resampled like the audio around it; silence for a longer gap is generated at the final rate."""
 
 
 def decode(source: bytes | Path, rate: int, *, max_seconds: float) -> Audio:
     """Decode a media file, given as bytes or as a path, to mono at `rate` Hertz with at least one sample.
 
-    Every channel count is mixed to mono, the best audio stream of a video is taken, and of a truncated file whatever is there.
-    Raises AudioTooLong as soon as `max_seconds` of audio are exceeded, InvalidAudio for what is not audio; both name `file`.
+    Any number of channels is mixed to mono. The best audio stream of a video is decoded, and a truncated file up to its end.
+    Raises AudioTooLong as soon as `max_seconds` of audio are exceeded, InvalidAudio if the file is not audio; both name `file`.
     """
     return collect(blocks(source, rate, max_seconds=max_seconds), rate)
 
@@ -50,7 +50,7 @@ def decode(source: bytes | Path, rate: int, *, max_seconds: float) -> Audio:
 def decode_pcm16(source: bytes | Path, source_rate: int, rate: int, *, max_seconds: float) -> Audio:
     """Decode headerless little-endian 16-bit mono PCM at `source_rate` Hertz to `rate` Hertz.
 
-    Raises AudioTooLong beyond `max_seconds`, InvalidAudio if there is no sample or half a sample too much; both name `file`.
+    Raises AudioTooLong beyond `max_seconds`, InvalidAudio if there is no sample or an odd number of bytes; both name `file`.
     """
     return collect(blocks(source, rate, max_seconds=max_seconds, raw_rate=source_rate), rate)
 
@@ -66,9 +66,9 @@ def blocks(
 ) -> Iterator[Audio]:
     """Decode as `decode` does, but piece by piece, in memory that does not grow with the file; with `raw_rate` as `decode_pcm16` does.
 
-    The source may be the descriptor of an open file, which is closed in the end. `channel` decodes one channel, counted from 0, instead
-    of the mix. `formats` are FFmpeg's names of the containers that are read; all that are listed here if there are none.
-    Raises at the first piece, or at a later one where the limit is passed; InvalidAudio also for a channel that the file has not got.
+    The source may be the descriptor of an open file, which is closed at the end. `channel` decodes one channel, counted from 0, instead
+    of the mix. `formats` restricts the containers that are read, by FFmpeg's names; empty allows all in `formats.DEMUXERS`.
+    Raises at the first piece, or at the piece that exceeds the limit; InvalidAudio also for a channel that the file does not have.
     """
     flow = Flow(rate, max_seconds=max_seconds)
     empty = True
@@ -84,7 +84,7 @@ def blocks(
 
 
 def survey(source: bytes | Path | int, *, max_seconds: float) -> Survey:
-    """Look at the channels of a file: how many there are, and whether the beginning holds different speech in them.
+    """Count the channels of a file, and detect whether they contain different speech at its beginning.
 
     Raises as `blocks` does.
     """
@@ -105,7 +105,7 @@ def survey(source: bytes | Path | int, *, max_seconds: float) -> Survey:
 
 
 def needs_codec(source: bytes | Path) -> bool:
-    """Tell whether a file is for FFmpeg; 16-bit PCM in a WAV file is read without it, and what is empty is not read."""
+    """Return whether FFmpeg has to decode a file; 16-bit PCM in a WAV file is read without it, and an empty file is not read."""
     try:
         with _opened(source) as (data, _):
             return find_pcm16(data) is None
@@ -115,7 +115,7 @@ def needs_codec(source: bytes | Path) -> bool:
 
 @contextmanager
 def _opened(source: bytes | Path | int) -> Iterator[tuple[memoryview, io.BufferedIOBase]]:
-    """Give the source as memory, a file mapped into it, and as a stream. Raises InvalidAudio if it is empty."""
+    """Open the source as memory (a file is memory-mapped) and as a stream. Raises InvalidAudio if it is empty."""
     if isinstance(source, bytes):
         if not source:
             raise InvalidAudio("The file is empty.", param="file")
@@ -124,7 +124,7 @@ def _opened(source: bytes | Path | int) -> Iterator[tuple[memoryview, io.Buffere
     with open(source, "rb") as file:
         if not os.fstat(file.fileno()).st_size:
             raise InvalidAudio("The file is empty.", param="file")
-        # Closed when the last array that looks into it is gone; closing it here would fail while an error still holds one.
+        # The mapping is closed with the last array that refers to it; closing it here would fail while an exception still holds one.
         yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), file
 
 
@@ -136,7 +136,7 @@ def _source_blocks(
             raise InvalidAudio("16-bit PCM must have an even number of bytes.", param="file")
         return _pcm16_blocks(data, Pcm16(raw_rate, channels=1, start=0, frames=len(data) // 2), flow, new_mix)
     found = find_pcm16(data)
-    # The commonest upload of voice clients needs no codec: reading it here takes a seventh of FFmpeg's time.
+    # The most common upload of voice clients needs no codec: reading it here takes a seventh of FFmpeg's time.
     return _media_blocks(file, flow, new_mix, formats) if found is None else _pcm16_blocks(data, found, flow, new_mix)
 
 
@@ -175,7 +175,7 @@ def _timed(container: InputContainer, frames: Iterator[AudioFrame]) -> Iterator[
 
 
 class _Mixer:
-    """Puts frames at their times and mixes them, many at once, until the rate, the layout or the sample format changes."""
+    """Places frames at their times and mixes many at once, until the rate, the layout or the sample format changes."""
 
     def __init__(self, flow: Flow, clock: Clock, new_mix: NewMix) -> None:
         self._flow = flow
@@ -187,7 +187,7 @@ class _Mixer:
         self._pending: list[NDArray[Any]] = []
 
     def feed(self, frame: AudioFrame, time_s: float | None) -> Iterator[Audio | Gap]:
-        """Take the next frame and the time that it states. Raises AudioTooLong before a gap or a frame costs memory."""
+        """Add the next frame and its timestamp. Raises AudioTooLong before memory is allocated for a gap or a frame."""
         shape = (frame.sample_rate, frame.layout.name, frame.format.name)
         if shape != self._shape:
             yield from self.flush()
@@ -198,13 +198,13 @@ class _Mixer:
         self._flow.expect(frame.samples - place.drop, self._rate)
         if place.drop < frame.samples:
             samples = frame.to_ndarray()
-            width = samples.shape[1] // frame.samples  # the number of channels where they are interleaved
+            width = samples.shape[1] // frame.samples  # the number of channels if they are interleaved, else 1
             self._pending.append(samples[:, place.drop * width :])
         if len(self._pending) == _BLOCK_FRAMES:
             yield from self._mixed()
 
     def flush(self) -> Iterator[Audio]:
-        """Give all that is held back."""
+        """Yield all audio that is still buffered."""
         yield from self._mixed()
         if self._mix is not None:
             yield from (Audio(mono, self._rate) for mono in self._mix.flush())

@@ -1,4 +1,4 @@
-"""Audio -> mp3, opus, aac, flac, wav or pcm, piece by piece: what a piece completes comes out at once. Blocking."""
+"""Audio -> mp3, opus, aac, flac, wav or pcm, piece by piece; bytes are returned as soon as they are complete. Blocking."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ MEDIA_TYPES: Mapping[AudioFormat, str] = {
     "pcm": "audio/pcm",
 }
 PCM_RATE = 24_000
-"""Hertz of `pcm` unless another was asked for: a stream without a header has no place to say it."""
+"""Hertz of `pcm` unless the client requests another: a stream without a header cannot state its rate."""
 
 
 class Encoder(Protocol):
-    """One file in the making. Every sample given comes out; the pieces joined are the file."""
+    """An incremental encoder of one file. Every sample is encoded; the concatenated pieces are the file."""
 
     @property
     def media_type(self) -> str:
-        """The file's media type, for the Content-Type header."""
+        """Media type of the file, for the Content-Type header."""
         ...
 
     @property
     def rate(self) -> int:
-        """Hertz of the sound in the file; the source's own rate unless the format cannot take it."""
+        """Sample rate of the file in Hertz; the source's own rate unless the format does not support it."""
         ...
 
     @property
     def is_quick(self) -> bool:
-        """Whether encoding takes next to no time: nothing is won by doing it in small parts, or in a thread."""
+        """Whether encoding takes almost no time, so that neither small parts nor a thread have an advantage."""
         ...
 
     def encode(self, audio: Audio) -> bytes:
-        """Give the next piece, at the source's rate; get the bytes that are ready, perhaps none."""
+        """Encode the next piece, at the source's rate; return the bytes that are ready, possibly none."""
         ...
 
     def finish(self) -> bytes:
-        """End the file; get the rest of its bytes. Call it once, and `encode` no more."""
+        """End the file and return the rest of its bytes. Call it once, and do not call `encode` afterwards."""
         ...
 
 
 def encoder(format: AudioFormat, rate: int, *, pcm_rate: int = PCM_RATE) -> Encoder:
-    """Start a file in `format` from pieces at `rate` Hertz; `pcm_rate` is the rate of `pcm`, the other formats say theirs themselves."""
+    """Start a file in `format` from pieces at `rate` Hertz; `pcm_rate` is the rate of `pcm`, the other formats state theirs in the file."""
     if format == "pcm":
         return _Plain(MEDIA_TYPES[format], rate, pcm_rate)
     if format == "wav":
@@ -65,7 +65,7 @@ def encoder(format: AudioFormat, rate: int, *, pcm_rate: int = PCM_RATE) -> Enco
 
 
 class _Plain:
-    """Samples as they are, 16 bits each, after a header if there is one."""
+    """Uncompressed 16-bit samples, after a header if there is one."""
 
     def __init__(self, media_type: str, source_rate: int, rate: int, *, header: bytes = b"") -> None:
         self.media_type = media_type
@@ -86,31 +86,31 @@ class _Plain:
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """How FFmpeg makes one format."""
+    """FFmpeg's parameters for one format."""
 
     container: str
     codec: Literal["aac", "flac", "libmp3lame", "libopus"]
     sample_format: str
     rates: tuple[int, ...] = ()
-    """Hertz that the codec takes, ascending; empty for any."""
+    """Sample rates in Hertz that the codec supports, ascending; empty for any."""
     bits_per_second: tuple[int, int] | None = None
-    """For speech below 32 kHz, and from there on; None for a lossless codec."""
+    """Bit rates below 32 kHz, and from 32 kHz on; None for a lossless codec."""
     muxer: Mapping[str, str] = field(default_factory=dict)
 
     def rate_for(self, source_rate: int) -> int:
-        """Choose the rate: the source's own, else the next higher one, which loses nothing, else the highest."""
+        """Return the source's own rate if supported, else the next higher one, which loses nothing, else the highest."""
         return next((rate for rate in self.rates if rate >= source_rate), self.rates[-1]) if self.rates else source_rate
 
 
 _RECIPES: Mapping[AudioFormat, _Recipe] = {
-    # LAME's delay (1105 samples) stays audible as silence: the header that could tell players of it also states the length,
-    # which is not known yet, and FFmpeg's readers play such a header as one more frame when the length is missing.
+    # LAME's delay (1105 samples) remains as silence: the header that could announce it to players also states the length, which
+    # is not known yet, and FFmpeg's readers play such a header as one more frame when the length is missing.
     "mp3": _Recipe(
         "mp3", "libmp3lame", "fltp",
         rates=(8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000), bits_per_second=(64_000, 128_000),
         muxer={"write_xing": "0", "id3v2_version": "0"},
     ),
-    # A page of 40 ms leaves early, for some 8 % more bytes than FFmpeg's pages of one second.
+    # A page of 40 ms is sent early, for about 8 % more bytes than FFmpeg's pages of one second.
     "opus": _Recipe(
         "ogg", "libopus", "flt", rates=(8000, 12000, 16000, 24000, 48000), bits_per_second=(48_000, 64_000),
         muxer={"page_duration": "40000"},
@@ -119,13 +119,13 @@ _RECIPES: Mapping[AudioFormat, _Recipe] = {
         "adts", "aac", "fltp",
         rates=(8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000), bits_per_second=(64_000, 128_000),
     ),
-    # Without the option the header carries 8 KiB of padding for tags.
+    # Without this option the header contains 8 KiB of padding for tags.
     "flac": _Recipe("flac", "flac", "s16", muxer={"metadata_header_padding": "0"}),
 }  # fmt: skip
 
 
 class _Sink:
-    """A file that can only be appended to: without `seek` the muxers write what needs no correction later."""
+    """An append-only file: without `seek`, muxers write headers that need no later correction."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -140,7 +140,7 @@ class _Sink:
 
 
 class _Encoded:
-    """A codec and a container of FFmpeg. Nothing to close: an encoder that is dropped frees both."""
+    """A codec and a container of FFmpeg. Nothing has to be closed: both are freed with the encoder."""
 
     is_quick = False
 

@@ -1,4 +1,4 @@
-"""Which media FFmpeg may read: the containers and codecs that people have, each named. Nothing else of FFmpeg runs on an upload."""
+"""The containers and codecs that FFmpeg may read: an allowlist of those in common use. Nothing else of FFmpeg runs on an upload."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ DEMUXERS = (
     "aac", "ac3", "aiff", "amr", "asf", "au", "avi", "caf", "dts", "eac3", "flac", "flv", "matroska", "mov", "mp3", "mpc8", "mpeg",
     "mpegts", "mxf", "ogg", "tta", "w64", "wav", "wv",
 )  # fmt: skip
-"""FFmpeg's names of the containers. `mov` is MP4, M4A, 3GP and QuickTime; `matroska` is WebM, too; `asf` is WMA and WMV; `mpeg` is VOB."""
+"""FFmpeg's names of the containers. `mov` is MP4, M4A, 3GP and QuickTime; `matroska` includes WebM; `asf` is WMA and WMV; `mpeg` is VOB."""
 
 DECODERS = frozenset(
     {
@@ -31,17 +31,17 @@ DECODERS = frozenset(
 """FFmpeg's names of the decoders."""
 
 CLOCKED = ("asf", "avi", "flv", "matroska", "mov", "mpeg", "mpegts", "mxf", "ogg")
-"""Containers that state when each frame is played. In the others frames follow one another, and FFmpeg counts their times itself."""
+"""Containers with a timestamp for each frame. In the others FFmpeg counts the time from the frames before."""
 JOINED = ("mpeg", "mpegts")
-"""Broadcast streams: recordings are joined by appending one to the other, and the clock jumps at the joint."""
+"""Broadcast streams: recordings are joined by appending one to the other, so timestamps may jump there."""
 
 TRUSTED_DURATION = ("flac", "matroska", "mov", "ogg")
-"""Containers whose duration is written or indexed when they are finished. The size in a WAV, AIFF, AU or W64 header that was streamed is a
-placeholder, and FFmpeg guesses the duration of the others from their bit rate."""
+"""Containers whose duration is written or indexed when they are finished. The size in a streamed WAV, AIFF, AU or W64 header is a
+placeholder, and FFmpeg estimates the duration of the others from their bit rate."""
 STATES_DURATION = (*TRUSTED_DURATION, "aiff", "asf", "avi", "caf", "mp3", "mxf", "tta", "w64", "wav", "wv")
 """Containers whose duration is good enough to show progress."""
 
 
 def is_one_of(name: str, formats: tuple[str, ...]) -> bool:
-    """Tell whether a container is in a list, by FFmpeg's name for it, which may be several separated by commas."""
+    """Return whether a container is in a list; FFmpeg's name for it may consist of several, separated by commas."""
     return not set(name.split(",")).isdisjoint(formats)

@@ -2,7 +2,7 @@
 
 Encoding uses the decision values of G.711's tables, which at a segment's edge are not half-way between two levels, and complements
 negative samples bit by bit, as ITU-T G.191's reference does: every step is a half-open interval. code -> sample -> code is the
-identity for all codes but one: mu-law has two zeros, 0xFF and 0x7F ("minus zero"); both mean sample 0, and 0 is written 0xFF.
+identity for all codes but one: mu-law has two zeros, 0xFF and 0x7F ("minus zero"); both mean sample 0, which is encoded as 0xFF.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Law = Literal["mulaw", "alaw"]
 """`mulaw` in North America and Japan (OpenAI's `audio/pcmu`), `alaw` elsewhere (`audio/pcma`)."""
 
 RATE = 8000
-"""Hertz of every telephone line."""
+"""Sample rate of telephone lines in Hertz."""
 
 
 def decode(data: bytes, law: Law, rate: int = RATE) -> Audio:
@@ -56,7 +56,7 @@ def _alaw_linear() -> NDArray[np.int16]:
 
 
 def _mulaw_codes() -> NDArray[np.uint8]:
-    """Make the code of each 16-bit sample, indexed by its bits read as unsigned."""
+    """Return the code of each 16-bit sample, indexed by its bits read as unsigned."""
     negative, magnitude = _sign_and_magnitude()
     biased = np.minimum((magnitude >> 2) + 33, 0x1FFF)
     exponent = _highest_bit(biased) - 5
@@ -66,7 +66,7 @@ def _mulaw_codes() -> NDArray[np.uint8]:
 
 
 def _alaw_codes() -> NDArray[np.uint8]:
-    """Make the code of each 16-bit sample, indexed by its bits read as unsigned."""
+    """Return the code of each 16-bit sample, indexed by its bits read as unsigned."""
     negative, magnitude = _sign_and_magnitude()
     step = magnitude >> 4
     exponent = np.maximum(_highest_bit(np.maximum(step, 1)) - 3, 0)
@@ -81,7 +81,7 @@ def _sign_and_magnitude() -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
 
 
 def _highest_bit(values: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Give the index of the highest set bit of values in [1, 2**16)."""
+    """Return the index of the highest set bit of values in [1, 2**16)."""
     return (np.frexp(values.astype(np.float64))[1] - 1).astype(np.int32)
 
 

@@ -1,7 +1,7 @@
-"""Decoding strangers' files in another process, bounded in memory and time; 16-bit PCM, which needs no codec, is read here.
+"""Decoding of untrusted files in another process, with limits on memory and time; 16-bit PCM needs no codec and is read in this process.
 
-Where files are decoded is a property of this process and not of a caller: whatever takes a file must not be able to forget it. So it
-is switched on once, by who composes the server, and holds for all. Unix only.
+Where files are decoded is a property of the process and not of a caller, so that no code that decodes a file can forget it. The
+composition root enables isolation once, for all callers. Unix only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from open_speech.codecs.blocks import collect
 from open_speech.codecs.decode import blocks as blocks_here
 from open_speech.codecs.decode import needs_codec
 from open_speech.codecs.decode import survey as survey_here
-from open_speech.codecs.fork_server import BORN, ORDER, Job
+from open_speech.codecs.fork_server import FORK_REQUEST, FORKED, Job
 from open_speech.codecs.probe import stated_seconds as stated_seconds_here
 from open_speech.codecs.survey import Survey
 from open_speech.dispatch.frames import Decoder, Frame, Kind, audio_of, error_of
@@ -38,122 +38,122 @@ log = logging.getLogger("open_speech.decoding")
 
 _READ_BYTES = 1 << 18
 _SEALS = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL if hasattr(os, "memfd_create") else 0
-"""With which nobody can change a file in memory any more; 0 where there are no such files."""
-_BIRTH_S = 30.0
-"""Longest wait for a child; the first one waits until the codecs are imported."""
-_SLOW = 10
-"""How many times longer than the CPU time that a piece may take is waited for it: other work wants the processors, too."""
+"""Seals that make a file in memory immutable; 0 on systems without such files."""
+_FORK_TIMEOUT_S = 30.0
+"""Longest wait for a child; the first child is forked after the codecs are imported."""
+_WALL_PER_CPU = 10
+"""Timeout of a piece, as a multiple of its limit of CPU time: other work uses the processors as well."""
 
 
 class ForkServer:
-    """The process that has a child for each file; started when it is first needed, and again when it is gone."""
+    """Client of the fork server, which forks a child for each file; started at first use, and restarted when it has ended."""
 
     def __init__(self, *, memory_mb: int, quiet_s: float) -> None:
-        """One file may take `memory_mb` MiB, and `quiet_s` seconds of CPU time until the next piece of its sound."""
+        """Allow `memory_mb` MiB per file, and `quiet_s` seconds of CPU time until the next piece of its audio."""
         self._memory_mb = memory_mb
         self._quiet_s = quiet_s
         self._lock = threading.Lock()
-        self._is_ordered = False
-        self._line: socket.socket | None = None
-        self._end: weakref.finalize[[subprocess.Popen[bytes], socket.socket], ForkServer] | None = None
+        self._is_requested = False
+        self._control: socket.socket | None = None
+        self._finalizer: weakref.finalize[[subprocess.Popen[bytes], socket.socket], ForkServer] | None = None
 
     def start(self) -> None:
-        """Start the process, and do not wait for it."""
+        """Start the process without waiting for it."""
         with self._lock:
             self._connected()
-        self._order()
+        self._request_child()
 
     def close(self) -> None:
-        """End the process; what it has begun to decode is finished."""
+        """End the process; files in progress are still decoded to their end."""
         with self._lock:
-            self._forget()
+            self._disconnect()
 
     def in_force(self) -> InForce:
-        """Return how the process that decodes a file is confined, as one of them reports it. Blocking. Raises BackendUnavailable."""
+        """Return the restrictions of a decoding process, as one of them reports them. Blocking. Raises BackendUnavailable."""
         with self._child() as child:
-            child.settimeout(_BIRTH_S)
+            child.settimeout(_FORK_TIMEOUT_S)
             try:
                 return TypeAdapter(InForce).validate_json(next(_frames(child)).payload)
             except (InvalidAudio, BackendTimeout) as gone:
                 raise BackendUnavailable("The decoding process does not start.", retry_after_s=1) from gone
             finally:
-                self._order()
+                self._request_child()
 
     def blocks(
         self, source: bytes | Path, rate: int, *, max_seconds: float, channel: int | None = None, formats: tuple[str, ...] = ()
     ) -> Iterator[Audio]:
         """Decode as `decode.blocks` does. Blocking.
 
-        Raises what that does; InvalidAudio also where the file ended its decoder, BackendTimeout where no sound came for long.
+        Raises the same errors; InvalidAudio also if the decoding process ended, BackendTimeout if it returned no audio in time.
         """
         job = Job(rate, max_seconds, self._memory_mb, self._quiet_s, channel=channel, formats=formats)
-        with closing(self._answers(source, job)) as frames:
+        with closing(self._frames_for(source, job)) as frames:
             for frame in frames:
                 yield audio_of(frame)
 
     def survey(self, source: bytes | Path, *, max_seconds: float) -> Survey:
-        """Look at the channels of a file, as `decode.survey` does. Blocking. Raises as `blocks`."""
-        (found,) = self._answers(source, Job(0, max_seconds, self._memory_mb, self._quiet_s, surveys=True))
-        return TypeAdapter(Survey).validate_json(found.payload)
+        """Survey the channels of a file as `decode.survey` does. Blocking. Raises as `blocks` does."""
+        (frame,) = self._frames_for(source, Job(0, max_seconds, self._memory_mb, self._quiet_s, surveys=True))
+        return TypeAdapter(Survey).validate_json(frame.payload)
 
     def stated_seconds(self, path: Path) -> float | None:
-        """Tell the duration that a file states, as `length.stated_seconds` does. Blocking."""
+        """Return the duration that a file states, as `probe.stated_seconds` does. Blocking."""
         try:
-            (told,) = self._answers(path, Job(0, 0, self._memory_mb, self._quiet_s))
+            (frame,) = self._frames_for(path, Job(0, 0, self._memory_mb, self._quiet_s))
         except (InvalidAudio, BackendTimeout, OSError):
             return None
-        return TypeAdapter(float | None).validate_json(told.payload)
+        return TypeAdapter(float | None).validate_json(frame.payload)
 
-    def _answers(self, source: bytes | Path, job: Job) -> Generator[Frame, None, None]:
+    def _frames_for(self, source: bytes | Path, job: Job) -> Generator[Frame, None, None]:
         with self._child() as child:
-            child.settimeout(max(_SLOW * self._quiet_s, _BIRTH_S))
+            child.settimeout(max(_WALL_PER_CPU * self._quiet_s, _FORK_TIMEOUT_S))
             with _file_of(source) as file:
                 socket.send_fds(child, [job.encode()], [file.fileno()])
             frames = _frames(child)
-            next(frames)  # what is in force in the child
+            next(frames)  # the restrictions in force in the child
             for number, frame in enumerate(frames):
                 if number == 0:
-                    self._order()  # only now: a fork at the same time would take this file's processor, and its memory's lock
+                    self._request_child()  # not earlier: a simultaneous fork would compete for the processor and the memory's lock
                 yield frame
 
     def _child(self) -> socket.socket:
-        """Take the child that waits, or have one made. Raises BackendUnavailable."""
+        """Return the socket of the child that is ready, or of a new one. Raises BackendUnavailable."""
         with self._lock:
-            for _ in range(2):  # a nursery that was killed is only noticed here
+            for _ in range(2):  # a fork server that was killed is noticed only here
                 try:
-                    line = self._connected()
-                    if not self._is_ordered:
-                        line.send(ORDER)
-                    self._is_ordered = False
-                    answer, lines, _, _ = socket.recv_fds(line, 1, 1)
-                    if answer == BORN:
-                        return socket.socket(fileno=lines[0])
+                    control = self._connected()
+                    if not self._is_requested:
+                        control.send(FORK_REQUEST)
+                    self._is_requested = False
+                    response, sockets, _, _ = socket.recv_fds(control, 1, 1)
+                    if response == FORKED:
+                        return socket.socket(fileno=sockets[0])
                 except OSError as gone:
                     log.warning("the decoding process ended (%s) and is being restarted", gone)
-                self._forget()
+                self._disconnect()
         raise BackendUnavailable("The server could not start a process to decode the file.", retry_after_s=1)
 
-    def _order(self) -> None:
-        """Have the next child made, for whoever comes."""
+    def _request_child(self) -> None:
+        """Request the next child in advance."""
         with self._lock, suppress(OSError):
-            if self._line is not None and not self._is_ordered:
-                self._line.send(ORDER)
-                self._is_ordered = True
+            if self._control is not None and not self._is_requested:
+                self._control.send(FORK_REQUEST)
+                self._is_requested = True
 
     def _connected(self) -> socket.socket:
-        if self._line is None:
-            self._line, theirs = socket.socketpair()
-            self._line.settimeout(_BIRTH_S)
+        if self._control is None:
+            self._control, theirs = socket.socketpair()
+            self._control.settimeout(_FORK_TIMEOUT_S)
             with theirs:
-                process = _started(theirs)
-            self._end = weakref.finalize(self, _ended, process, self._line)
-        return self._line
+                process = _start_process(theirs)
+            self._finalizer = weakref.finalize(self, _end_process, process, self._control)
+        return self._control
 
-    def _forget(self) -> None:
-        if self._end is not None:
-            self._end()
-        self._line = self._end = None
-        self._is_ordered = False
+    def _disconnect(self) -> None:
+        if self._finalizer is not None:
+            self._finalizer()
+        self._control = self._finalizer = None
+        self._is_requested = False
 
 
 _fork_server: ForkServer | None = None
@@ -161,9 +161,9 @@ _fork_server: ForkServer | None = None
 
 @contextmanager
 def isolation(*, memory_mb: int, quiet_s: float, at_once: bool = True) -> Iterator[ForkServer]:
-    """Have files decoded in another process until the block ends; the bounds are those of one file.
+    """Decode files in another process until the block ends; the limits are per file.
 
-    Without `at_once` that process is started when the first file comes, for a process that may never have one.
+    Without `at_once` the other process is started at the first file, for a process that may never decode one.
     """
     global _fork_server  # noqa: PLW0603 - see above: a property of the process
     fork_server = _fork_server = ForkServer(memory_mb=memory_mb, quiet_s=quiet_s)
@@ -185,36 +185,36 @@ def blocks(
     channel: int | None = None,
     formats: tuple[str, ...] = (),
 ) -> Iterator[Audio]:
-    """Decode as `decode.blocks` does, elsewhere if this process has files decoded elsewhere and the file needs a codec."""
+    """Decode as `decode.blocks` does, in another process if isolation is enabled and the file needs a codec."""
     if _fork_server is None or raw_rate is not None or not needs_codec(source):
         return blocks_here(source, rate, max_seconds=max_seconds, raw_rate=raw_rate, channel=channel, formats=formats)
     return _fork_server.blocks(source, rate, max_seconds=max_seconds, channel=channel, formats=formats)
 
 
 def survey(source: bytes | Path, *, max_seconds: float) -> Survey:
-    """Look at the channels of a file as `decode.survey` does, elsewhere under the same conditions as `blocks`."""
+    """Survey the channels of a file as `decode.survey` does, in another process under the same conditions as `blocks`."""
     if _fork_server is None or not needs_codec(source):
         return survey_here(source, max_seconds=max_seconds)
     return _fork_server.survey(source, max_seconds=max_seconds)
 
 
 def decode(source: bytes | Path, rate: int, *, max_seconds: float, formats: tuple[str, ...] = ()) -> Audio:
-    """Decode as `decode.decode` does, elsewhere if this process has files decoded elsewhere and the file needs a codec.
+    """Decode as `decode.decode` does, in another process if isolation is enabled and the file needs a codec.
 
-    `formats` as `decode.blocks` takes them.
+    `formats` are as in `decode.blocks`.
     """
     return collect(blocks(source, rate, max_seconds=max_seconds, formats=formats), rate)
 
 
 def stated_seconds(path: Path) -> float | None:
-    """Tell the duration that a file states, as `length.stated_seconds` does, elsewhere if this process has files looked at elsewhere."""
+    """Return the duration that a file states, as `probe.stated_seconds` does, in another process if isolation is enabled."""
     return stated_seconds_here(path) if _fork_server is None else _fork_server.stated_seconds(path)
 
 
-def _frames(answer: socket.socket) -> Iterator[Frame]:
-    """Give what a child sends, to its end. Raises what it says is wrong, and InvalidAudio where it said nothing more."""
+def _frames(child: socket.socket) -> Iterator[Frame]:
+    """Yield the frames of a child up to its end. Raises the error that it reports, and InvalidAudio if it ended without END."""
     frames = Decoder()
-    while data := _received(answer):
+    while data := _received(child):
         for frame in frames.feed(data):
             match frame.kind:
                 case Kind.ERROR:
@@ -227,9 +227,9 @@ def _frames(answer: socket.socket) -> Iterator[Frame]:
     raise InvalidAudio("The file cannot be decoded.", param="file")
 
 
-def _received(answer: socket.socket) -> bytes:
+def _received(child: socket.socket) -> bytes:
     try:
-        return answer.recv(_READ_BYTES)
+        return child.recv(_READ_BYTES)
     except TimeoutError:
         raise BackendTimeout("Decoding the file takes longer than the server allows (OS_DECODE_TIMEOUT_S).") from None
     except ConnectionResetError:
@@ -238,14 +238,14 @@ def _received(answer: socket.socket) -> bytes:
 
 @contextmanager
 def _file_of(source: bytes | Path) -> Iterator[BinaryIO]:
-    """Give a file with its own position, without a name that others could open."""
+    """Open the source as a file with its own position; bytes become a file without a name, which others cannot open."""
     if isinstance(source, Path):
         with source.open("rb") as file:
             yield file
         return
     with _unnamed() as file:
         file.write(source)
-        file.seek(0)  # who gets the descriptor reads on from where it is
+        file.seek(0)  # the receiver of the descriptor reads from the current position
         if _SEALS:
             fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
         yield file
@@ -257,14 +257,14 @@ def _unnamed() -> BinaryIO:
     return tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
 
 
-def _started(line: socket.socket) -> subprocess.Popen[bytes]:
-    """Start a nursery. It gets none of our environment, which holds keys, and no signal that a terminal sends to all of us."""
+def _start_process(control: socket.socket) -> subprocess.Popen[bytes]:
+    """Start the fork server, without this process's environment, which contains API keys, and without the terminal's signals."""
     search = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")  # a process with threads must not fork
-    command = [sys.executable, "-P", "-c", "from open_speech.codecs.fork_server import main; main()", str(line.fileno())]
+    command = [sys.executable, "-P", "-c", "from open_speech.codecs.fork_server import main; main()", str(control.fileno())]
     return subprocess.Popen(
         command,
-        pass_fds=[line.fileno()],
+        pass_fds=[control.fileno()],
         env={"PYTHONPATH": search, **threads},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -272,7 +272,7 @@ def _started(line: socket.socket) -> subprocess.Popen[bytes]:
     )
 
 
-def _ended(process: subprocess.Popen[bytes], line: socket.socket) -> None:
-    with closing(line):
-        process.kill()  # its children go on: each has its file and its listener
+def _end_process(process: subprocess.Popen[bytes], control: socket.socket) -> None:
+    with closing(control):
+        process.kill()  # its children continue: each has its file and its client
         process.wait()

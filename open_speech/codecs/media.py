@@ -1,7 +1,7 @@
-"""A media file through FFmpeg: opened with nothing but what formats.py lists, its best audio stream, that stream's frames. Blocking.
+"""A media file through FFmpeg, restricted to the formats in formats.py: its best audio stream and that stream's frames. Blocking.
 
-Uploads come from clients that are not trusted. Only the listed demuxers and audio decoders run, on bytes that are already here: a
-playlist or a reference inside a file cannot make FFmpeg open another file or a URL.
+Uploads are untrusted. Only the listed demuxers and audio decoders run, on bytes that were already received: a playlist or a reference
+inside a file cannot make FFmpeg open another file or a URL.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from open_speech.codecs.formats import CLOCKED, DECODERS, DEMUXERS, JOINED, TRUS
 from open_speech.errors import InvalidAudio
 
 UNKNOWN_FORMAT = "Invalid file format. Supported formats: ['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', 'oga', 'ogg', 'wav', 'webm']"
-"""OpenAI's own words: clients look for them."""
+"""OpenAI's message verbatim, because clients match it."""
 
 _IO_BYTES = 1 << 18
 _AUDIO_LINE = re.compile(r"Audio: (\S+)(?: \(\S+\))* \(([^)]+)\)|Audio: (\w+)")
-"""How FFmpeg describes a stream: name, then its tag in the file if it has one."""
+"""FFmpeg's description of a stream: the codec's name, then its tag in the file if it has one."""
 
 
 @contextmanager
 def opened(file: io.BufferedIOBase, formats: tuple[str, ...] = ()) -> Iterator[InputContainer]:
-    """Open a media file in one of `formats` (FFmpeg's names of containers), or in any that is listed.
+    """Open a media file in one of `formats` (FFmpeg's names of containers), or in any that formats.py lists.
 
-    Raises InvalidAudio for what is no media file, or is in another container.
+    Raises InvalidAudio if it is not a media file or has another container.
     """
     try:
         container = av.open(
@@ -60,9 +60,9 @@ def opened(file: io.BufferedIOBase, formats: tuple[str, ...] = ()) -> Iterator[I
 
 
 def audio_stream(container: InputContainer, max_seconds: float) -> AudioStream:
-    """Choose the stream to recognize: FFmpeg's best one, or the first one, that has a listed decoder.
+    """Return the stream to recognize: FFmpeg's best one, else the first one, that has a listed decoder.
 
-    Raises InvalidAudio without one, and AudioTooLong for a file that itself states that it is longer than `max_seconds`: ten hours of
+    Raises InvalidAudio if there is none, and AudioTooLong for a file that states a duration of more than `max_seconds`: ten hours of
     silence fit into a small file.
     """
     known = [s for s in container.streams.audio if s.codec_context is not None and s.codec_context.name in DECODERS]
@@ -76,7 +76,7 @@ def audio_stream(container: InputContainer, max_seconds: float) -> AudioStream:
 
 
 def stated_end(container: InputContainer, stream: AudioStream | None) -> float | None:
-    """Return where the audio ends by what the file states, in seconds after the container's start; None where it states nothing."""
+    """Return the end of the audio that the file states, in seconds after the container's start; None if it states none."""
     if stream is not None and stream.duration and stream.time_base is not None:
         late = (stream.start_time or 0) * stream.time_base - Fraction(container.start_time or 0, av.time_base)
         return float(max(Fraction(0), late) + stream.duration * stream.time_base)
@@ -85,17 +85,17 @@ def stated_end(container: InputContainer, stream: AudioStream | None) -> float |
 
 @dataclass(frozen=True, slots=True)
 class Packets:
-    """The packets of one stream, and the time from which the container's players count."""
+    """The packets of one stream, and the time at which players of the container start."""
 
     start_s: float | None
-    """Time of the container's first frame of audio or video, in seconds; None where no frame has a time."""
+    """Time of the container's first frame of audio or video, in seconds; None if no frame has a time."""
     packets: Iterator[Packet[AudioStream]]
 
 
 def packets(container: InputContainer, stream: AudioStream) -> Packets:
-    """Read a stream. Of the video before its first packet only the time is looked at.
+    """Read the packets of a stream. Of video packets before its first packet only the time is read.
 
-    FFmpeg's own start time counts streams that it can decode, and no video decoder is listed here.
+    FFmpeg's own start time includes only streams that it can decode, and formats.py lists no video decoder.
     """
     times = [] if container.start_time is None else [container.start_time / av.time_base]
     for packet in _readable(container.demux()):
@@ -107,38 +107,38 @@ def packets(container: InputContainer, stream: AudioStream) -> Packets:
 
 
 def _readable(packets: Iterator[Any]) -> Iterator[Any]:
-    """Give packets up to the end, or to where the container is damaged."""
+    """Yield packets up to the end, or up to the point where the container is damaged."""
     with suppress(av.FFmpegError, PermissionError):
         yield from packets
 
 
 def has_clock(container: InputContainer) -> bool:
-    """Tell whether the times of frames are the file's own, and not counted by FFmpeg."""
+    """Return whether the times of frames are stored in the file, and not counted by FFmpeg."""
     return is_one_of(container.format.name, CLOCKED)
 
 
 def may_be_joined(container: InputContainer) -> bool:
-    """Tell whether the container is one whose streams are joined without their times being rewritten."""
+    """Return whether streams in this container format are joined without rewriting their times."""
     return is_one_of(container.format.name, JOINED)
 
 
 def frames(stream: AudioStream, packets: Iterator[Packet[AudioStream]]) -> Iterator[AudioFrame]:
-    """Decode what can be decoded: a damaged packet is skipped."""
+    """Decode packets and skip damaged ones."""
     for packet in packets:
         with suppress(av.FFmpegError):
             yield from stream.decode(packet)
 
 
 def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> Any:
-    """Answer a demuxer that wants to open something else."""
+    """Refuse a demuxer that wants to open another file."""
     raise PermissionError("a media file may not refer to other files")
 
 
 def _why_none(container: InputContainer) -> str:
-    """Say why none of the audio can be decoded, with the codec's name, or else its tag in the file."""
+    """Return why none of the audio can be decoded, with the codec's name, or else its tag in the file."""
     if not container.streams.audio:
         return "The file contains no audio."
-    # PyAV knows a codec by its decoder. Only FFmpeg's description names one that has none.
+    # PyAV identifies a codec by its decoder. Only FFmpeg's description names a codec without one.
     av.logging.set_level(av.logging.INFO)
     try:
         described = _AUDIO_LINE.search(container.dumps_format())  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The duration that a media file states, without decoding any of it. Blocking."""
+"""The duration that a media file states, without decoding it. Blocking."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ _PROBE_BYTES = 1 << 20
 
 
 def stated_seconds(file: Path | int) -> float | None:
-    """Return the duration of the audio that a file states; None where it states none, or is no media file.
+    """Return the duration of the audio in seconds as the file states it; None if it states none or is not a media file.
 
-    A descriptor is closed in the end.
-
-    It is a hint, good for showing progress: whoever made the file wrote it.
+    A descriptor is closed at the end. The duration is untrusted, because it was written by the creator of the file: use it only to
+    show progress.
     """
     options = {
         "format_whitelist": ",".join(STATES_DURATION),
-        "codec_whitelist": "none",  # no decoder looks into the file
+        "codec_whitelist": "none",  # no decoder runs
         "protocol_whitelist": "none",
         "probesize": str(_PROBE_BYTES),
     }
@@ -34,5 +33,5 @@ def stated_seconds(file: Path | int) -> float | None:
 
 
 def _refuse(url: str, flags: int, options: dict[str, str]) -> Any:
-    """Answer a demuxer that wants to open something else."""
+    """Refuse a demuxer that wants to open another file."""
     raise PermissionError("a media file may not refer to other files")

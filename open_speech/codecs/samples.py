@@ -1,4 +1,4 @@
-"""Samples of any format and channel layout -> clean float32, one row for each channel. Pure."""
+"""Samples of any format and channel layout -> clean float32, one row per channel. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _AROUND = 0.5
 
 @lru_cache(maxsize=64)
 def weights(channels: tuple[str, ...]) -> NDArray[np.float32]:
-    """Give each channel its share of the mono sum, by FFmpeg's channel names; shares sum to 1, so the mix cannot clip.
+    """Return the weight of each channel in a mono mix, by FFmpeg's channel names; weights sum to 1, so the mix cannot clip.
 
-    The low-frequency effects channel has no share: there is no speech in it.
+    The low-frequency effects channel has weight 0: it contains no speech.
     """
     raw = np.array([_CENTRE.get(name, _AROUND) for name in channels], np.float32)
     if not raw.any():
@@ -28,7 +28,7 @@ def weights(channels: tuple[str, ...]) -> NDArray[np.float32]:
 
 
 def planar(frames: Sequence[NDArray[Any]], channels: int) -> NDArray[np.float32]:
-    """Join frames of one format to shape (channels, n) in [-1, 1].
+    """Concatenate frames of one format to shape (channels, n) in [-1, 1].
 
     A frame has shape (channels, n), or (1, n * channels) when interleaved. NaN and infinite samples become 0.
     """
@@ -39,7 +39,7 @@ def planar(frames: Sequence[NDArray[Any]], channels: int) -> NDArray[np.float32]
 
 
 def clean(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring samples into [-1, 1]: NaN and infinite ones become 0, loud ones are clipped. The same array if nothing is wrong."""
+    """Return samples within [-1, 1]: NaN and infinite values become 0, others are clipped. The same array if all are in range."""
     # Two reductions cost a tenth of `nan_to_num` and `clip`, and NaN fails both comparisons.
     if not samples.size or (samples.min() >= -1.0 and samples.max() <= 1.0):
         return samples

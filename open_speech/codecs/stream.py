@@ -1,4 +1,4 @@
-"""A stream of audio -> a stream of encoded bytes; what takes time is done off the event loop."""
+"""A stream of audio -> a stream of encoded bytes; slow encoding runs off the event loop."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LONGEST_SECONDS = 2.0
 async def encode_stream(
     pieces: AsyncIterator[Audio], format: AudioFormat, rate: int, *, pcm_rate: int = PCM_RATE
 ) -> AsyncGenerator[bytes, None]:
-    """Encode pieces at `rate` Hertz as they come; yield chunks, none empty, that joined are one file in `format`.
+    """Encode pieces at `rate` Hertz as they arrive; yield non-empty chunks whose concatenation is one file in `format`.
 
-    `pcm_rate` is as in `encoder`. Without any piece the file is valid and silent where the format allows it. When the consumer
-    leaves, `pieces` is closed.
+    `pcm_rate` is as in `encoder`. Without any piece the file is valid and silent if the format allows it. When the consumer stops,
+    `pieces` is closed.
     """
     file = encoder(format, rate, pcm_rate=pcm_rate)
     step = _LONGEST_SECONDS if file.is_quick else _FIRST_SECONDS
@@ -37,7 +37,7 @@ async def encode_stream(
 
 
 def _cut(piece: Audio, seconds: float) -> Iterator[Audio]:
-    """Cut a piece into parts of `seconds`, each twice as long as the one before: the first bytes leave early, the rest in bulk."""
+    """Split a piece into parts of `seconds`, each twice as long as the one before, so that the first bytes are sent early."""
     start = 0
     while start < len(piece.samples):
         end = start + max(1, round(seconds * piece.rate))

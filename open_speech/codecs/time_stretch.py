@@ -15,11 +15,11 @@ from open_speech.errors import OutOfRange
 
 SLOWEST, FASTEST = 0.25, 4.0
 _TAIL_SECONDS = 0.2
-"""Silence that pushes the last sound out: the filter keeps back up to two windows (of 1/24 s) and would drop them."""
+"""Silence that flushes the filter, which buffers up to two windows (of 1/24 s) and would drop them."""
 
 
 def stretch(audio: Audio, factor: float) -> Audio:
-    """Speak `factor` times as fast, with the pitch kept: the result has round(n / factor) samples at the same rate.
+    """Return audio that is `factor` times as fast at the same pitch: round(n / factor) samples at the same rate.
 
     Raises OutOfRange naming `speed` unless `factor` is in [0.25, 4].
     """
@@ -27,7 +27,7 @@ def stretch(audio: Audio, factor: float) -> Audio:
 
 
 class Stretcher:
-    """Change the tempo of a stream piece by piece; in all it gives round(n / factor) samples for n."""
+    """Tempo change of a stream, piece by piece; in total it returns round(n / factor) samples for n."""
 
     def __init__(self, rate: int, factor: float) -> None:
         """Stretch pieces at `rate` Hertz. Raises OutOfRange naming `speed` unless `factor` is in [0.25, 4]."""
@@ -40,7 +40,7 @@ class Stretcher:
         self._taken = 0
 
     def feed(self, audio: Audio, *, last: bool = False) -> Audio:
-        """Give the next piece, get what is ready; with `last` the rest comes out too.
+        """Process the next piece; return the samples that are ready, with `last` all that remain.
 
         Raises ValueError if the piece has another rate than the stream.
         """
@@ -68,7 +68,7 @@ class Stretcher:
 
 
 def _graph(rate: int, factor: float) -> Graph:
-    """Chain filters of equal tempo: beyond a factor of 2, one filter alone would skip samples."""
+    """Build a chain of filters of equal tempo, because beyond a factor of 2 a single filter would skip samples."""
     links = max(1, math.ceil(abs(math.log2(factor))))
     graph = Graph()
     nodes = [graph.add_abuffer(sample_rate=rate, format="flt", layout="mono")]
@@ -79,7 +79,7 @@ def _graph(rate: int, factor: float) -> Graph:
 
 
 def _pull(graph: Graph) -> NDArray[np.float32]:
-    """Take all samples that are ready, shape (n,)."""
+    """Return all samples that are ready, shape (n,)."""
     parts: list[NDArray[np.float32]] = []
     while True:
         try:

@@ -1,7 +1,7 @@
-"""Timestamps of decoded frames -> where silence is missing and which samples come twice. Pure.
+"""Timestamps of decoded frames -> where silence is missing and which samples are duplicates. Pure.
 
-A container states when each frame is played. Decoders return only the frames that are there, so frames laid end to end drift from the
-container's clock wherever packets are missing: pauses of a call that were not recorded, damaged stretches, audio that starts late.
+A container states when each frame is played. Decoders return only the frames that exist, so concatenated frames drift from the
+container's clock wherever packets are missing: pauses of a call that were not recorded, damaged sections, audio that starts late.
 `ffmpeg -af aresample=async=1` fills and trims by the same rules.
 """
 
@@ -15,25 +15,25 @@ JITTER_S = 0.1
 """Timestamps this close to the end of the audio so far are rounding, the delay of a codec, or jitter of the recorder: FFmpeg's
 `min_hard_comp`."""
 OVERLAP_S = 1.0
-"""A frame that overlaps the audio so far by more starts a new clock, and nothing of it is dropped: two recordings in one file."""
+"""A frame that overlaps the audio so far by more starts a new clock, without dropping samples: the file has two recordings."""
 RESTART_S = 60.0
-"""In a broadcast stream, a jump ahead by more starts a new clock as well: streams are joined without their timestamps being rewritten."""
+"""In a broadcast stream, a jump ahead by more also starts a new clock: streams are joined without rewriting their timestamps."""
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What to do before a frame, in samples at the frame's rate."""
+    """The correction before a frame, in samples at the frame's rate."""
 
     gap: int = 0
     """Silence to insert."""
     drop: int = 0
-    """Samples to remove from the start of the frame: the audio so far covers them."""
+    """Samples to remove from the start of the frame, because the audio so far includes them."""
 
 
 class Clock:
-    """The position of each frame of one stream, in order of decoding."""
+    """Position of each frame of one stream, in order of decoding."""
 
     def __init__(self, start_s: float | None, *, joined: bool = False) -> None:
         """Set time 0 to `start_s`, the container's start; None starts at the first frame.
@@ -49,7 +49,7 @@ class Clock:
         """End of the audio so far."""
 
     def place(self, time_s: float | None, samples: int, rate: int) -> Place:
-        """Place a frame of `samples` at `rate` Hertz that claims to start at `time_s`; None continues where the last one ended."""
+        """Place a frame of `samples` at `rate` Hertz with the timestamp `time_s`; None continues where the last frame ended."""
         gap = 0 if time_s is None else round(self._ahead(time_s) * rate)
         drop = min(round(self._overlap * rate), samples)
         self._overlap = max(0.0, self._overlap - drop / rate)
@@ -57,7 +57,7 @@ class Clock:
         return Place(gap, drop)
 
     def _ahead(self, time_s: float) -> float:
-        """Return the seconds of silence before a frame; what it overlaps is noted in `_overlap`."""
+        """Return the seconds of silence before a frame, and store its overlap in `_overlap`."""
         if self._base is None:
             self._base = time_s if self._start_s is None else min(self._start_s, time_s)
             if time_s - self._base <= JITTER_S or (self._joined and time_s - self._base > RESTART_S):
@@ -75,9 +75,9 @@ class Clock:
 
 
 def believable(frames: Iterable[tuple[Item, float | None]]) -> Iterator[tuple[Item, float | None]]:
-    """Replace the time of a single frame by None where the times of its neighbours are in order without it: a damaged timestamp.
+    """Replace a damaged timestamp by None: one out of order between two neighbours that are in order.
 
-    Looks one frame ahead. A clock that starts again is left alone: its frames go on from the new time.
+    Reads one frame ahead. A clock that restarts is kept: its frames continue from the new time.
     """
     before: float | None = None
     held: tuple[Item, float | None] | None = None

@@ -1,4 +1,4 @@
-"""WAV as bytes: the header we write, and a reader for the one kind that needs no codec (16-bit PCM)."""
+"""WAV as bytes: a writer of headers, and a reader for the one format that needs no codec (16-bit PCM)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from open_speech.audio import Audio, to_pcm16
 
 UNKNOWN_SIZE = 0xFFFFFFFF
-"""Bytes, in both size fields of a stream whose end is not known; every player reads on to the end of the file."""
+"""Value of both size fields of a stream whose length is not known; every player then reads up to the end of the file."""
 
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 HEADER_BYTES = _HEADER.size
-"""Length of the header that we write."""
+"""Length of the header that `wav_header` returns."""
 _FORMAT = struct.Struct("<HHIIHH")
 _CHUNK = struct.Struct("<4sI")
 _PCM = 1
@@ -21,16 +21,16 @@ _PCM_SUBFORMAT = bytes.fromhex("0100000000001000800000aa00389b71")
 
 
 def wav_header(rate: int, data_bytes: int | None = None) -> bytes:
-    """Write the 44 bytes before 16-bit mono PCM at `rate` Hertz; `data_bytes` None means a stream of unknown length."""
+    """Return the 44-byte header of 16-bit mono PCM at `rate` Hertz; `data_bytes` None means a stream of unknown length."""
     data_size = UNKNOWN_SIZE if data_bytes is None else data_bytes
     riff_size = UNKNOWN_SIZE if data_bytes is None else data_bytes + _HEADER.size - _CHUNK.size
     return _HEADER.pack(b"RIFF", riff_size, b"WAVE", b"fmt ", _FORMAT.size, _PCM, 1, rate, rate * 2, 2, 16, b"data", data_size)
 
 
 def with_true_sizes(head: bytes, total: int) -> bytes:
-    """Return the beginning of a file of `total` bytes with its true sizes, where it is a WAV header of ours that leaves them open.
+    """Return the beginning of a file of `total` bytes, with true sizes if it is a header of `wav_header` with unknown length.
 
-    What is no such header is returned as it is, as is that of a file too large for the header's 32 bits.
+    Any other beginning is returned unchanged, as is that of a file too large for the header's 32 bits.
     """
     if len(head) < HEADER_BYTES or head[:4] != b"RIFF" or not HEADER_BYTES <= total < UNKNOWN_SIZE:
         return head
@@ -41,14 +41,14 @@ def with_true_sizes(head: bytes, total: int) -> bytes:
 
 
 def wav_bytes(audio: Audio) -> bytes:
-    """Write a whole 16-bit mono WAV file with true sizes, at the audio's own rate."""
+    """Return a whole 16-bit mono WAV file with true sizes, at the audio's own rate."""
     data = to_pcm16(audio)
     return wav_header(audio.rate, len(data)) + data
 
 
 @dataclass(frozen=True, slots=True)
 class Pcm16:
-    """Where the samples of a 16-bit PCM WAV file are."""
+    """Position of the samples in a 16-bit PCM WAV file."""
 
     rate: int
     """Hertz."""
@@ -56,13 +56,13 @@ class Pcm16:
     start: int
     """Offset of the first sample, in bytes."""
     frames: int
-    """Samples of each channel that are really in the file, whatever its header claims."""
+    """Number of samples per channel that the file contains, whatever its header states."""
 
 
 def find_pcm16(data: memoryview) -> Pcm16 | None:
-    """Find the samples of a mono or stereo 16-bit PCM WAV file, or None for anything else, which is left to FFmpeg.
+    """Locate the samples of a mono or stereo 16-bit PCM WAV file; None for any other file, which FFmpeg decodes.
 
-    Stated sizes are not trusted: a stream's header says 0 or 0xFFFFFFFF, a truncated file's header says more than there is.
+    Stated sizes are not trusted: a stream's header states 0 or 0xFFFFFFFF, a truncated file's header more than the file contains.
     """
     if bytes(data[:4]) != b"RIFF" or bytes(data[8:12]) != b"WAVE":
         return None
@@ -76,15 +76,15 @@ def find_pcm16(data: memoryview) -> Pcm16 | None:
         elif name == b"data":
             if shape is None:
                 return None
-            there = len(data) - at
-            used = there if size in (0, UNKNOWN_SIZE) else min(size, there)
+            available = len(data) - at
+            used = available if size in (0, UNKNOWN_SIZE) else min(size, available)
             return Pcm16(rate=shape[0], channels=shape[1], start=at, frames=used // (2 * shape[1]))
         at += size + size % 2
     return None
 
 
 def _pcm16_shape(fmt: memoryview) -> tuple[int, int] | None:
-    """Read a format chunk: (rate, channels) if it is 16-bit PCM of one or two channels."""
+    """Return (rate, channels) of a format chunk if it is 16-bit PCM of one or two channels, else None."""
     if len(fmt) < _FORMAT.size:
         return None
     tag, channels, rate, _, block, bits = _FORMAT.unpack_from(fmt)

@@ -1,4 +1,4 @@
-"""Every setting: an environment variable with a type, a range and one sentence. Built once and passed on; read nowhere else.
+"""Every setting: an environment variable with a type, a range and a description. Built once and passed on; read nowhere else.
 
 The field `os_port` is the variable `OS_PORT`. The names are public API (`OS_*`, `STT_*`, `TTS_*`, `OPENAUDIO_*`, `LLM_*`). Each group of
 settings is a class in a file of its own; a new setting is one field there.
@@ -30,11 +30,11 @@ from open_speech.security.pull_policy import ANY, CATALOG, PullPolicy
 
 PREFIXES = ("OS_", "STT_", "TTS_", "OPENAUDIO_")
 SHARED_PREFIXES = ("LLM_",)
-"""Prefixes that other programs use as well: of these only the names below are read, and no other is judged."""
+"""Prefixes that other programs also use: only known names with them are read, and unknown names are not errors."""
 
 
 class SettingsError(ValueError):
-    """A setting is wrong or unknown; the message names it and says what is right."""
+    """A setting is invalid or unknown; the message names it and the valid values."""
 
 
 class Settings(
@@ -55,18 +55,18 @@ class Settings(
 
     @property
     def speech_device(self) -> str:
-        """Where synthesisers run, after inheritance."""
+        """Device of the synthesizers: TTS_DEVICE, or else STT_DEVICE."""
         return self.tts_device or self.stt_device
 
     @property
     def is_exposed(self) -> bool:
-        """Whether other machines can reach the server: directly, by Wyoming, or through a reverse proxy, which a Unix socket is for."""
+        """Whether other machines can reach the server: directly, by Wyoming, or through a reverse proxy (assumed for a Unix socket)."""
         behind_proxy = bool(self.os_trust_proxy or self.os_trusted_proxies or self.os_root_path or self.os_unix_socket)
         return behind_proxy or not self.is_local or self.wyoming_is_exposed
 
     @property
     def pulls(self) -> PullPolicy:
-        """Which models outside of the catalog a request may have downloaded."""
+        """Policy for models outside the catalog that a request may cause to be downloaded."""
         usual = CATALOG if self.keys or self.is_exposed else ANY
         named = {self.stt_model, self.tts_model, *self.stt_preload_models, *self.tts_preload_models}
         return PullPolicy(self.os_pull_allowed or (usual,), frozenset(named))
@@ -86,18 +86,18 @@ RENAMED = {
     "STT_MODEL_DIR": "OS_MODELS_DIR",
     "STT_DEFAULT_MODEL": "STT_MODEL",
 }
-"""Names of earlier servers -> ours. They work, with a warning."""
+"""Setting name of an earlier server -> current name. The old names work, with a warning."""
 
 FOREIGN = (
     "OS_AUTH_TYPE", "OS_AUTH_URL", "OS_CACERT", "OS_CLOUD", "OS_ENDPOINT_TYPE", "OS_IDENTITY_API_VERSION", "OS_INTERFACE",
     "OS_PASSWORD", "OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME", "OS_PROJECT_ID", "OS_PROJECT_NAME", "OS_REGION_NAME",
     "OS_TENANT_ID", "OS_TENANT_NAME", "OS_TOKEN", "OS_USERNAME", "OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME",
 )  # fmt: skip
-"""OpenStack's client shares our prefix; its names are not ours to judge."""
+"""Variables of OpenStack's client, which has the same prefix; they are ignored."""
 
 
 def names() -> tuple[str, ...]:
-    """List every environment variable the server reads, in order."""
+    """List every environment variable that the server reads, in order."""
     return tuple(field.upper() for field in Settings.model_fields)
 
 
@@ -111,7 +111,7 @@ def secrets() -> frozenset[str]:
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Build the settings from environment variables (the process's own by default).
 
-    Raises SettingsError naming the variable if a value is out of range or a name with one of our prefixes is unknown.
+    Raises SettingsError with the name of the variable if a value is out of range, or a name with one of PREFIXES is unknown.
     """
     environ = os.environ if environ is None else environ  # noqa: TID251 - the one place that reads it
     known = set(names())
@@ -128,7 +128,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
                 continue
         values[current.lower()] = value
     if (level := environ.get("LOG_LEVEL", "").lower()) in LOG_LEVELS:
-        values.setdefault("os_log_level", level)  # many programs share this name: what it cannot mean here is not ours to judge
+        values.setdefault("os_log_level", level)  # many programs use this name, so other values are ignored
     try:
         return Settings(**values)
     except ValidationError as invalid:
@@ -151,7 +151,7 @@ def _unknown(name: str) -> str:
 
 
 def table() -> str:
-    """Write the settings as a Markdown table, for docs/settings.md."""
+    """Return the settings as a Markdown table, for docs/settings.md."""
     rows = ["| Variable | Default | What it does |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default

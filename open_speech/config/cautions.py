@@ -1,4 +1,4 @@
-"""Warnings at start about settings that are valid together but leave the server open to misuse. Pure."""
+"""Warnings at start about combinations of settings that are valid but expose the server to misuse. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from open_speech.config import Settings
 
 
 def cautions(settings: Settings) -> list[str]:
-    """List what the operator should know, one sentence or two each; nothing for most servers."""
+    """Return warnings for the operator, of one or two sentences each; empty for most servers."""
     found = []
     if settings.os_trust_proxy and not settings.os_trusted_proxies and not settings.is_local:
         found.append(

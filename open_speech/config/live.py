@@ -1,4 +1,4 @@
-"""Settings: webSocket streams, and the library of uploaded voices."""
+"""Settings: WebSocket streams, and the library of uploaded voices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: other servers as backends: OpenAI-compatible ones and Wyoming ones."""
+"""Settings: other servers as backends, OpenAI-compatible and Wyoming."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from open_speech.config.types import OPENAI_URL, WEB_ADDRESS, WYOMING_ADDRESS, N
 
 
 class PeerSettings(BaseModel):
-    """Other servers as backends: OpenAI-compatible ones and Wyoming ones."""
+    """Other servers as backends, OpenAI-compatible and Wyoming."""
 
     os_peer_refresh_s: float = Field(
         60.0, gt=0, description="Interval at which upstream and Wyoming servers are asked for their models and voices, in seconds."

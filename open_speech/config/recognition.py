@@ -31,5 +31,5 @@ class RecognitionSettings(BaseModel):
 
     @property
     def vad(self) -> Vad:
-        """How files are searched for speech, where they are."""
+        """Options of speech detection in files."""
         return Vad(self.stt_vad_threshold, self.stt_vad_min_speech_ms, self.stt_vad_silence_ms)

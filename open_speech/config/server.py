@@ -13,7 +13,7 @@ from open_speech.security.api_keys import KeyRing
 from open_speech.security.network import Network, is_loopback, networks
 
 UNIX_PEERS = "unix"
-"""Stands in OS_TRUSTED_PROXIES for the clients of the Unix socket, which have no address."""
+"""Value in OS_TRUSTED_PROXIES for the clients of the Unix socket, which have no address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class UnixSocket:
     """A Unix socket to listen on."""
 
     path: Path
-    """Absolute."""
+    """Absolute path."""
     mode: int
     """File mode, 0 to 0o777."""
 
@@ -153,31 +153,31 @@ class ServerSettings(BaseModel):
 
     @field_validator("os_root_path")
     @classmethod
-    def _without_a_slash_at_its_end(cls, value: str) -> str:
+    def _strip_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")
 
     @field_validator("os_api_key")
     @classmethod
-    def _keys_are_readable(cls, value: str) -> str:
+    def _validate_keys(cls, value: str) -> str:
         KeyRing.read(value)
         return value
 
     @field_validator("os_trusted_proxies")
     @classmethod
-    def _proxies_are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _validate_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         networks(name for name in value if name != UNIX_PEERS)
         return value
 
     @field_validator("os_auth_required")
     @classmethod
-    def _there_is_a_key(cls, value: bool, info: ValidationInfo) -> bool:
+    def _require_key(cls, value: bool, info: ValidationInfo) -> bool:
         if value and not info.data.get("os_api_key", "").strip():
             raise ValueError("there is no key: set OS_API_KEY")
         return value
 
     @property
     def keys(self) -> KeyRing:
-        """The keys of the server."""
+        """The API keys of the server."""
         return KeyRing.read(self.os_api_key)
 
     @property
@@ -203,24 +203,24 @@ class ServerSettings(BaseModel):
         return UnixSocket(self.os_unix_socket.expanduser().absolute(), int(self.os_unix_socket_mode, 8))
 
     def per_key(self, total: int) -> int:
-        """Return how much of a common limit one API key may use; all of it unless there are several holders of keys."""
+        """Return the share of a common limit that one API key may use; all of it unless several users have keys."""
         return total if len({key.owner for key in self.keys.keys}) < 2 else max(1, total * self.os_key_share // 100)
 
     @property
     def page_origins(self) -> tuple[str, ...]:
-        """Origins whose pages may call, besides the server's own; `*` for any."""
+        """Origins whose pages may send requests, besides the server's own; `*` for any."""
         return self.os_cors_origins or (("*",) if self.keys else ())
 
     @property
     def socket_origins(self) -> tuple[str, ...]:
-        """Origins whose pages may open WebSockets: `*` of the setting for pages was not meant for them where no key is asked for."""
+        """Origins whose pages may open WebSockets; `*` in the setting for pages does not apply to them without API keys."""
         if self.os_ws_allowed_origins or self.keys:
             return self.os_ws_allowed_origins or self.page_origins
         return tuple(origin for origin in self.page_origins if origin != "*")
 
     @property
     def host_names(self) -> tuple[str, ...] | None:
-        """Names by which the server may be asked for; None for any."""
+        """Host names under which the server accepts requests; None for any."""
         return self.os_allowed_hosts or (() if self.is_local and not self.keys else None)
 
     @property

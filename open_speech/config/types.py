@@ -1,4 +1,4 @@
-"""Types of settings: how the text of an environment variable becomes a value."""
+"""Types of settings: conversion of the text of an environment variable to a value."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def split_names(value: object) -> object:
 
 
 def none_if_empty(value: object) -> object:
-    """Return None for the empty text."""
+    """Return None for an empty string."""
     return None if value == "" else value
 
 
 def proxy_count(value: object) -> object:
-    """Count proxies; earlier servers had a switch here, which meant one."""
+    """Return the number of proxies; `true` and `false`, the values in earlier servers, mean 1 and 0."""
     return {"true": 1, "false": 0}.get(value.lower(), value) if isinstance(value, str) else value
 
 
@@ -39,6 +39,6 @@ AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 UpstreamDialect = Literal["auto", "openai", "speaches", "kokoro-fastapi", "localai"]
 OPENAI_URL = "https://api.openai.com/v1"
 WEB_ADDRESS = r"^https?://[^\s/@]+(/\S*)?$"
-"""No name and password in it: an address may be shown."""
+"""Without user name and password, because addresses are displayed."""
 WYOMING_ADDRESS = r"^(tcp://[^\s/@]+:\d{1,5}|unix://\S+)$"
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]

@@ -1,4 +1,4 @@
-"""Settings: which model weights a request may have downloaded, and how large they may be."""
+"""Settings: which model weights a request may cause to be downloaded, and their maximum size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from open_speech.config.types import Names
 
 
 class WeightSettings(BaseModel):
-    """Which model weights a request may have downloaded, and how large they may be."""
+    """Which model weights a request may cause to be downloaded, and their maximum size."""
 
     os_pull_allowed: Names = Field(
         (),

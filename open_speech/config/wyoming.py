@@ -35,7 +35,7 @@ class WyomingSettings(BaseModel):
 
     @property
     def wyoming_is_exposed(self) -> bool:
-        """Whether Wyoming is served where other machines can reach it."""
+        """Whether other machines can connect to the Wyoming server."""
         parts = urlsplit(self.os_wyoming_uri)
         if not self.os_wyoming_enabled or parts.scheme not in ("", "tcp"):
             return False

@@ -1,1 +1,1 @@
-"""Figures for Prometheus: what is counted (figures), where things happen (meter), what is asked for at a scrape (scrape, backends)."""
+"""Metrics for Prometheus: their definitions (figures), the recording of events (meter), and those collected at a scrape (backends)."""

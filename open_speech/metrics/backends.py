@@ -1,4 +1,4 @@
-"""What is known of backends at a scrape -> figures: their lines, their runners, their batches, their models, the cache. Pure."""
+"""State of the backends at a scrape -> metrics of their queues, runners, batches, models and the cache. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from open_speech.dispatch.admission import Queue
 
 States = Mapping[str, Mapping[str, Any]]
-"""Backend -> what dispatch/readiness.py tells of it."""
+"""Backend -> its state, as dispatch/readiness.py returns it."""
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 """Bounds of the histogram of batch sizes."""
 
-_LINE = (
+_QUEUE = (
     ("under_way", "gauge", "open_speech_queue_under_way", "Requests accepted by a backend and not yet finished."),
     ("waiting", "gauge", "open_speech_queue_waiting", "Requests that wait for a backend, without any part of their response."),
     (
@@ -31,16 +31,16 @@ _LINE = (
 )
 
 
-def of_lines(lines: Mapping[str, Queue]) -> list[Metric]:
-    """Tell how long the line before each backend is."""
+def of_lines(queues: Mapping[str, Queue]) -> list[Metric]:
+    """Return the metrics of each backend's queue."""
     return [
-        _family(kind, name, documentation, {backend: getattr(line, field) for backend, line in lines.items()})
-        for field, kind, name, documentation in _LINE
+        _family(kind, name, documentation, {backend: getattr(queue, field) for backend, queue in queues.items()})
+        for field, kind, name, documentation in _QUEUE
     ]
 
 
 def of_clients(lost: Mapping[str, int], restarts: Mapping[str, int]) -> list[Metric]:
-    """Tell what became of runners, as their callers saw it."""
+    """Return the lost calls and restarts of runners, as counted by their clients."""
     return [
         _family(
             "counter", "open_speech_runner_lost_calls", "Calls whose runner died while it handled them; each is retried a few times.", lost
@@ -50,7 +50,7 @@ def of_clients(lost: Mapping[str, int], restarts: Mapping[str, int]) -> list[Met
 
 
 def of_cache(hits: Mapping[str, int], misses: Mapping[str, int]) -> list[Metric]:
-    """Tell how often speech was found that had been made before: whole answers, and pieces of text."""
+    """Return the hits and misses of the speech cache, by kind: whole responses, and pieces of text."""
     found = CounterMetricFamily("open_speech_cache_hits", "Speech found in the cache.", labels=("kind",))
     missed = CounterMetricFamily("open_speech_cache_misses", "Speech not found in the cache.", labels=("kind",))
     for family, counted in ((found, hits), (missed, misses)):
@@ -60,7 +60,7 @@ def of_cache(hits: Mapping[str, int], misses: Mapping[str, int]) -> list[Metric]
 
 
 def of_runners(states: States) -> list[Metric]:
-    """Tell how the runner of each backend is, and what it has in memory."""
+    """Return the state of each backend's runner and the models that it has loaded."""
     return [*_runners(states), *_models(states), _batches(states)]
 
 
@@ -69,12 +69,13 @@ def _runners(states: States) -> Iterable[Metric]:
     yield _family("gauge", "open_speech_runner_up", "Whether a runner answered within two seconds.", up)
     ready = {backend: state["ready"] for backend, state in states.items()}
     yield _family("gauge", "open_speech_runner_ready", "Whether a backend accepts calls, including while it is being restarted.", ready)
-    memory = {backend: answer["memory_bytes"] for backend, answer in _answers(states) if "memory_bytes" in answer}
+    memory = {backend: status["memory_bytes"] for backend, status in _statuses(states) if "memory_bytes" in status}
     yield _family("gauge", "open_speech_runner_memory_bytes", "Memory of a runner's process, with all loaded models.", memory)
-    fetched = {backend: answer["fetched_models"] for backend, answer in _answers(states) if "fetched_models" in answer}
+    fetched = {backend: status["fetched_models"] for backend, status in _statuses(states) if "fetched_models" in status}
     yield _family("counter", "open_speech_downloads", "Models that a runner has downloaded since it started.", fetched)
     fetching = {
-        backend: sum("loading" != told.get("state") for told in answer.get("progress", {}).values()) for backend, answer in _answers(states)
+        backend: sum("loading" != progress.get("state") for progress in status.get("progress", {}).values())
+        for backend, status in _statuses(states)
     }
     yield _family("gauge", "open_speech_downloads_under_way", "Models that are being downloaded.", fetching)
 
@@ -83,30 +84,30 @@ def _models(states: States) -> Iterable[Metric]:
     loaded = GaugeMetricFamily("open_speech_model_loaded", "Models loaded in memory.", labels=("backend", "model"))
     idle = GaugeMetricFamily("open_speech_model_idle_seconds", "Time since the last use of a loaded model.", labels=("backend", "model"))
     users = GaugeMetricFamily("open_speech_model_calls_under_way", "Calls that use a loaded model.", labels=("backend", "model"))
-    for backend, answer in _answers(states):
-        for model, idle_s in answer.get("loaded", {}).items():
+    for backend, status in _statuses(states):
+        for model, idle_s in status.get("loaded", {}).items():
             loaded.add_metric((backend, model), 1)
             idle.add_metric((backend, model), idle_s)
-            users.add_metric((backend, model), answer.get("in_flight", {}).get(model, 0))
+            users.add_metric((backend, model), status.get("in_flight", {}).get(model, 0))
     return loaded, idle, users
 
 
 def _batches(states: States) -> Metric:
     sizes = HistogramMetricFamily("open_speech_batch_size", "Number of windows or texts in one call of a model.", labels=("backend",))
-    for backend, answer in _answers(states):
-        if counted := answer.get("batches"):
+    for backend, status in _statuses(states):
+        if counted := status.get("batches"):
             buckets, total = histogram({int(size): count for size, count in counted.items()}, BATCHES)
             sizes.add_metric((backend,), buckets, total)
     return sizes
 
 
 def histogram(counted: Mapping[int, int], bounds: Sequence[int]) -> tuple[list[tuple[str, float]], float]:
-    """Write how often each value was seen as Prometheus does: how many were at most each bound, and the sum of all."""
+    """Return Prometheus buckets (the count of values up to each bound) and the sum of all values, from value -> count."""
     buckets = [(f"{bound:.1f}", float(sum(n for value, n in counted.items() if value <= bound))) for bound in bounds]
     return [*buckets, ("+Inf", float(sum(counted.values())))], float(sum(value * n for value, n in counted.items()))
 
 
-def _answers(states: States) -> Iterable[tuple[str, Mapping[str, Any]]]:
+def _statuses(states: States) -> Iterable[tuple[str, Mapping[str, Any]]]:
     return ((backend, state["runner"]) for backend, state in states.items() if state["runner"] is not None)
 
 

@@ -1,6 +1,6 @@
-"""Every counter, gauge and histogram that one process keeps of itself: its name, its labels, its buckets.
+"""Every counter, gauge and histogram of one process: its name, its labels, its buckets.
 
-No label is made of what a client sends: doors, routes, models and error codes are all of lists of our own (labels.py).
+No label contains text that a client sent: APIs (the label `door`), routes, models and error codes are from fixed lists (labels.py).
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 WAITS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Times until something begins."""
+"""Buckets for latencies, in seconds."""
 WORK_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
-"""Times that a whole request takes: a film takes half an hour."""
+"""Buckets for the duration of whole requests, in seconds: a long file takes half an hour."""
 SESSION_S = (1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0)
 FACTORS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0)
-"""Seconds of work for a second of sound; above 1 nobody can talk along."""
+"""Buckets for seconds of processing per second of audio; above 1, processing is slower than real time."""
 
 
 class Figures:
-    """The figures of one process, in a registry of their own."""
+    """The metrics of one process, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -62,7 +62,7 @@ class Figures:
             buckets=FACTORS,
             registry=registry,
         )
-        self.first_sounds = Histogram(
+        self.first_audio_times = Histogram(
             "open_speech_first_sound_seconds", "Time until the first audio of a synthesis.", ("model",), buckets=WAITS_S,
             registry=registry,
         )  # fmt: skip

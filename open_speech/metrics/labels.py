@@ -1,4 +1,4 @@
-"""Labels out of lists that no client can make longer: doors by path, methods, and models by what this server lists. Pure."""
+"""Label values from lists that clients cannot extend: APIs (the label `door`) by path, methods, and the listed models. Pure."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ DOORS = (
     ("/readyz", PROBE),
     ("/metrics", PROBE),
 )
-"""Beginnings of paths, the first that fits counts -> the way in that they belong to."""
+"""Prefixes of paths, in order of priority -> the API that they belong to."""
 WYOMING = "wyoming"
-"""The door that has no paths."""
+"""The API that has no paths."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def door_of(path: str) -> str:
-    """Name the door that a path leads to."""
+    """Return the API that a path belongs to."""
     return next((door for beginning, door in DOORS if path.startswith(beginning)), OTHER)
 
 
 def method_of(method: str) -> str:
-    """Name an HTTP method; one that nobody has heard of is `other`."""
+    """Return an HTTP method; `other` for an unknown one."""
     return method if method in METHODS else OTHER
 
 
 class Models:
-    """The models that may be labels: those that a server lists, whatever other names it would take."""
+    """The models that may be labels: those that a server lists, whatever other names it accepts."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._listed = {model.id for entry in registry.all_models() for model in (entry, *entry.parts)}
 
     def label(self, model: str) -> str:
-        """Give a model's id if it is listed, `other` for a name that only its asker vouches for."""
+        """Return a model's id if it is listed, `other` for any other name in a request."""
         if model in self._listed or any(listed.id == model for listed in self._registry.models()):
             return model
         return OTHER

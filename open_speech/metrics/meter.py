@@ -1,4 +1,4 @@
-"""Where things that happen are counted: one meter a process, handed to the engine and to the doors."""
+"""Counts events: one meter per process, which is passed to the engine and to the APIs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Clock = Callable[[], float]
 
 
 class Meter:
-    """Counts; a call costs some microseconds. Models come by their ids, and are told under labels of labels.py."""
+    """Recorder of events, at a few microseconds per call. It takes model ids and records them under the labels of labels.py."""
 
     def __init__(self, clock: Clock = time.perf_counter) -> None:
         self.figures = Figures()
@@ -28,11 +28,11 @@ class Meter:
         self._models: Models | None = None
 
     def learn(self, registry: Registry) -> None:
-        """Learn which models there are; until then each is `other`."""
+        """Set the registry of models; until then the label of every model is `other`."""
         self._models = Models(registry)
 
     def answered(self, door: str, route: str, method: str, status: int, *, took_s: float, first_byte_s: float | None) -> None:
-        """Count a request whose answer has ended; `first_byte_s` is None if nothing but a head was sent."""
+        """Count a request whose response has ended; `first_byte_s` is None if only headers were sent."""
         figures = self.figures
         figures.requests.labels(door, route, method, str(status)).inc()
         figures.durations.labels(door, route).observe(took_s)
@@ -40,53 +40,53 @@ class Meter:
             figures.first_bytes.labels(door, route).observe(first_byte_s)
 
     def failed(self, door: str, code: str) -> None:
-        """Count an error that a client is told."""
+        """Count an error that is sent to a client."""
         self.figures.errors.labels(door, code).inc()
 
     @contextmanager
     def session(self, door: str) -> Iterator[None]:
-        """Count a connection at a live door, from its begin to its end."""
-        figures, begun = self.figures, self._clock()
+        """Count a connection to a live API, from its beginning to its end."""
+        figures, began = self.figures, self._clock()
         figures.sessions_begun.labels(door).inc()
         figures.sessions.labels(door).inc()
         try:
             yield
         finally:
             figures.sessions.labels(door).dec()
-            figures.session_times.labels(door).observe(self._clock() - begun)
+            figures.session_times.labels(door).observe(self._clock() - began)
 
     async def transcribed(
         self, model: str, items: AsyncGenerator[TranscriptInfo | Segment, None]
     ) -> AsyncGenerator[TranscriptInfo | Segment, None]:
-        """Pass on a transcription while it is made, and count it when it has come to its end."""
+        """Pass on the items of a transcription as they arrive, and count it at its end."""
         logs.note_model(model)
-        heard_s = 0.0
-        watch = _Watch(self._clock)
+        audio_s = 0.0
+        stopwatch = _Stopwatch(self._clock)
         async with aclosing(items):
-            while (item := await watch.next(items)) is not None:
+            while (item := await stopwatch.next(items)) is not None:
                 if isinstance(item, TranscriptInfo):
-                    heard_s = item.duration
+                    audio_s = item.duration
                 yield item
-        self.heard(model, heard_s)
-        self.worked("stt", model, heard_s, watch.took_s)
+        self.heard(model, audio_s)
+        self.worked("stt", model, audio_s, stopwatch.took_s)
 
-    async def spoken(self, model: str, sound: AsyncGenerator[Audio, None]) -> AsyncGenerator[Audio, None]:
-        """Pass on a speech while it is made, and count its sound; how fast it was is known when it has come to its end."""
+    async def spoken(self, model: str, pieces: AsyncGenerator[Audio, None]) -> AsyncGenerator[Audio, None]:
+        """Pass on synthesized audio as it arrives, and count it; the real-time factor is recorded at its end."""
         logs.note_model(model)
         label = self._label(model)
-        made_s = 0.0
-        watch = _Watch(self._clock)
-        async with aclosing(sound):
-            while (audio := await watch.next(sound)) is not None:
-                if not made_s:
-                    self.figures.first_sounds.labels(label).observe(watch.took_s)
-                made_s += audio.seconds
+        audio_s = 0.0
+        stopwatch = _Stopwatch(self._clock)
+        async with aclosing(pieces):
+            while (audio := await stopwatch.next(pieces)) is not None:
+                if not audio_s:
+                    self.figures.first_audio_times.labels(label).observe(stopwatch.took_s)
+                audio_s += audio.seconds
                 self.figures.audio_out.labels(label).inc(audio.seconds)
                 yield audio
-        self.worked("tts", model, made_s, watch.took_s)
+        self.worked("tts", model, audio_s, stopwatch.took_s)
 
     async def read(self, model: str, steps: AsyncIterator[Step]) -> AsyncGenerator[Step, None]:
-        """Pass on what is to be spoken, and count its characters."""
+        """Pass on the steps of a speech, and count the characters of their text."""
         label = self._label(model)
         async for step in steps:
             if isinstance(step, Say):
@@ -94,17 +94,17 @@ class Meter:
             yield step
 
     def heard(self, model: str, seconds: float) -> None:
-        """Count sound whose text is final."""
+        """Count audio whose transcript is final."""
         self.figures.audio_in.labels(self._label(model)).inc(seconds)
 
     def worked(self, task: str, model: str, seconds: float, took_s: float) -> None:
-        """Count how fast so many seconds of sound were dealt with; none at all say nothing about that."""
+        """Record the real-time factor of `seconds` of audio that took `took_s`; nothing if there was no audio."""
         if seconds > 0:
             self.figures.factors.labels(task, self._label(model)).observe(took_s / seconds)
 
     @contextmanager
     def working(self, task: str, model: str, seconds: float) -> Iterator[None]:
-        """Count how fast a block deals with so many seconds of sound, unless it fails."""
+        """Record the real-time factor of a block that processes `seconds` of audio, unless it fails."""
         logs.note_model(model)
         since = self._clock()
         yield
@@ -114,8 +114,8 @@ class Meter:
         return OTHER if self._models is None else self._models.label(model)
 
 
-class _Watch:
-    """Measures the time that things take to come, without that in which nobody asks for them."""
+class _Stopwatch:
+    """Measures the time spent waiting for items, without the time in which the consumer does not request any."""
 
     def __init__(self, clock: Clock) -> None:
         self.took_s = 0.0

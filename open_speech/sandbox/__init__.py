@@ -1,4 +1,4 @@
-"""What a process gives up before it reads bytes that it does not trust, and how it keeps its own memory from its neighbours."""
+"""Sandboxing of a process before it reads untrusted bytes, and protection of its memory from other processes."""
 
 from open_speech.sandbox.process import InForce, confine, hide_memory, preload
 

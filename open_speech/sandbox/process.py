@@ -1,7 +1,7 @@
-"""The system calls by which this process confines itself. Linux; elsewhere nothing is in force, and that is what is reported.
+"""The system calls by which this process confines itself. Linux only; on other systems nothing is in force, which is reported.
 
-They go through the C library by ctypes. There are packages for this: `pyseccomp` needs libseccomp (LGPL) on the machine, `landlock` is a
-development release of 2025 that knows no scopes, `python-prctl` is GPL. None of them makes this file much shorter than it is.
+The C library is called through ctypes. Packages exist for this: `pyseccomp` needs libseccomp (LGPL) on the machine, `landlock` is a
+development release of 2025 without support for scopes, `python-prctl` is GPL. None of them would make this file much shorter.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ _GET_DUMPABLE, _SET_DUMPABLE, _SET_NO_NEW_PRIVS, _GET_NO_NEW_PRIVS = 3, 4, 38, 3
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SET_FILTER = 1
 _ALL_THREADS, _KEEP_SPECULATION = 1, 4
-"""Flags of seccomp(2). Before Linux 5.16 a filter switched speculative loads off, which costs a decoder 10 to 20 %; they would be of use
-against secrets in the same process, and there are none."""
+"""Flags of seccomp(2). Before Linux 5.16 a filter disabled speculative loads, which costs a decoder 10 to 20 %. That would protect
+secrets in the same process, and there are none."""
 _CAPABILITIES = struct.pack("=Ii", 0x20080522, 0)
-"""`struct __user_cap_header_struct`: the third version, this process."""
+"""`struct __user_cap_header_struct`: version 3, this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """What this process cannot do any more."""
+    """The restrictions of this process that are in force."""
 
     no_new_privs: bool = False
-    """A set-user-ID program gives it no privileges."""
+    """A set-user-ID program gives the process no privileges."""
     no_capabilities: bool = False
-    """It has no capabilities, also when it runs as root."""
+    """The process has no capabilities, even when it runs as root."""
     landlock: int = 0
-    """ABI of the Landlock ruleset that refuses it files, TCP (from 4 on), and abstract sockets and signals (from 6 on); 0: none."""
+    """ABI of the Landlock ruleset that denies files, TCP (from 4 on), and abstract sockets and signals (from 6 on); 0: none."""
     seccomp: bool = False
-    """It can make only the system calls of `seccomp.NUMBERS`."""
+    """The process can make only the system calls of `seccomp.NUMBERS`."""
     not_dumpable: bool = False
-    """Processes of the same user can neither trace it nor read its memory and environment, and it leaves no core dump."""
+    """Processes of the same user can neither trace the process nor read its memory and environment, and it leaves no core dump."""
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Names of what is not in force."""
-        return tuple(name for name, there in self._parts if not there)
+        """Names of the restrictions that are not in force."""
+        return tuple(name for name, active in self._parts if not active)
 
     def __str__(self) -> str:
-        there = [name for name, is_there in self._parts if is_there]
+        active = [name for name, is_active in self._parts if is_active]
         missing = f"; not in force: {', '.join(self.missing)}" if self.missing else ""
-        return (", ".join(there) or "nothing") + missing
+        return (", ".join(active) or "nothing") + missing
 
     @property
     def _parts(self) -> tuple[tuple[str, object], ...]:
@@ -64,12 +64,12 @@ class InForce:
         )
 
     def encode(self) -> bytes:
-        """Write it as JSON."""
+        """Return the restrictions as JSON."""
         return json.dumps(asdict(self)).encode()
 
 
 def preload() -> None:
-    """Load and make before a fork what `confine` needs, and the unwinder, which the C library would open when a thread ends."""
+    """Prepare, before a fork, everything that `confine` needs, and load the unwinder, which the C library opens when a thread ends."""
     if platform.system() == "Linux":
         _libc()
         with suppress(OSError):
@@ -79,9 +79,9 @@ def preload() -> None:
 
 
 def hide_memory() -> bool:
-    """Keep other processes of the same user from tracing this one and from reading its memory and environment; return whether it holds.
+    """Prevent other processes of the same user from tracing this one and reading its memory and environment; return whether it worked.
 
-    The process leaves no core dump either. Root, who has CAP_SYS_PTRACE, is not kept out. A program that is started is not covered.
+    The process also leaves no core dump. Root, which has CAP_SYS_PTRACE, is not restricted. Programs that are started are not protected.
     """
     if platform.system() != "Linux":
         return False
@@ -91,10 +91,10 @@ def hide_memory() -> bool:
 
 
 def confine(*, landlocked: bool = True, filtered: bool = True) -> InForce:
-    """Confine this process for good, as far as the kernel can, and return what is in force.
+    """Confine this process permanently, as far as the kernel supports it, and return the restrictions in force.
 
-    What is open stays open. `landlocked` and `filtered` are there to try each of the two layers without the other. Landlock holds for the
-    calling thread and for threads and processes that it starts later, so this is for a process with a single thread.
+    Open files remain open. `landlocked` and `filtered` allow a test of each of the two layers without the other. Landlock applies to the
+    calling thread and to threads and processes that it starts later, so the process must have a single thread.
     """
     if platform.system() != "Linux":
         return InForce()
@@ -110,12 +110,12 @@ def confine(*, landlocked: bool = True, filtered: bool = True) -> InForce:
 @functools.cache
 def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None)
-    libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)  # it refuses what is not 0 in all 64 bits
+    libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)  # prctl rejects unused arguments that are not 0 in all 64 bits
     return libc
 
 
 def _landlock(libc: ctypes.CDLL) -> int:
-    """Refuse this process all that Landlock can; return the ABI, 0 without Landlock."""
+    """Apply a ruleset that denies everything that Landlock can; return its ABI, 0 without Landlock."""
     abi = int(libc.syscall(landlock.CREATE_RULESET, None, ctypes.c_size_t(0), landlock.VERSION))
     if abi < 1:
         return 0
@@ -136,7 +136,7 @@ class _Program(ctypes.Structure):
 
 
 def _filter(libc: ctypes.CDLL) -> bool:
-    """Put the filter of system calls in place; return whether it is."""
+    """Install the filter of system calls; return whether it is installed."""
     machine = platform.machine()
     if machine not in seccomp.ARCHITECTURES or struct.calcsize("P") != 8:  # a 32-bit process makes other system calls
         return False

@@ -1,10 +1,10 @@
-"""The seccomp filter of a process that only computes: the system calls that it may make, as a BPF program. Pure.
+"""The seccomp filter of a process that only computes: an allowlist of system calls, as a BPF program. Pure.
 
-The list says what is allowed, not what is forbidden: a system call that a later kernel adds is refused without an edit here. What is
-left is memory, threads, clocks, and reading and writing descriptors that are already open. So there is no way to open a file, to make or
-connect a socket, to start a program, to fork, to trace or signal a process, or to make memory executable. abort() cannot raise SIGABRT
-either, and then ends the process by an invalid instruction. `newfstatat`, by which some C libraries read the attributes of open files,
-can also read those of a path: whether it exists, its size and its times are no secret to the process.
+With an allowlist, a system call that a later kernel adds is denied without a change here. Allowed are memory, threads, clocks, and
+reading and writing of descriptors that are already open. The process can therefore not open a file, create or connect a socket, start a
+program, fork, trace or signal a process, or make memory executable. abort() cannot raise SIGABRT either, and then ends the process by
+an invalid instruction. `newfstatat`, by which some C libraries read the attributes of open files, can also read those of a path: the
+process can find out whether a path exists, its size and its times.
 
 Sources: Linux `Documentation/userspace-api/seccomp_filter.rst`; `include/uapi/linux/{seccomp,filter,audit,sched}.h`; the system call
 tables of x86-64 and of arm64 (`include/uapi/asm-generic/unistd.h`).
@@ -21,50 +21,50 @@ from dataclasses import dataclass
 INSTRUCTION = struct.Struct("=HBBI")
 """One `struct sock_filter`: code, jump if true, jump if false, operand."""
 ALLOW, KILL_PROCESS, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-"""What a filter answers; ERRNO carries the number of the error in its lower 16 bits."""
+"""Return values of a filter; ERRNO contains the error number in its lower 16 bits."""
 REFUSED = ERRNO | errno.EPERM
 ABSENT = ERRNO | errno.ENOSYS
 
 _LOAD, _AND, _EQUAL, _RETURN = 0x20, 0x54, 0x15, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
-"""Offsets of the fields of `struct seccomp_data`; six arguments of 64 bits begin at the last one."""
+"""Offsets of the fields of `struct seccomp_data`; six 64-bit arguments begin at the last offset."""
 _WHOLE = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One that the filter is written for."""
+    """An architecture that the filter supports."""
 
     audit: int
-    """What the kernel calls it: `AUDIT_ARCH_*`. System calls of another one, such as 32-bit ones on x86-64, end the process."""
+    """The kernel's identifier, `AUDIT_ARCH_*`. System calls of another architecture, such as 32-bit ones on x86-64, end the process."""
     column: int
-    """Place of its numbers in the tables below."""
+    """Column of its numbers in NUMBERS."""
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {"x86_64": Architecture(0xC000003E, 0), "aarch64": Architecture(0xC00000B7, 1)}
-"""By `platform.machine()`, for 64-bit little-endian processes."""
+"""`platform.machine()` -> architecture, for 64-bit little-endian processes."""
 
 NUMBERS: Mapping[str, tuple[int, int]] = {
     # memory
     "brk": (12, 214), "madvise": (28, 233), "mmap": (9, 222), "mprotect": (10, 226), "mremap": (25, 216), "munmap": (11, 215),
-    # descriptors that are open
+    # open descriptors
     "close": (3, 57), "fcntl": (72, 25), "fstat": (5, 80), "lseek": (8, 62), "newfstatat": (262, 79), "pread64": (17, 67), "read": (0, 63),
     "readv": (19, 65), "recvfrom": (45, 207), "recvmsg": (47, 212), "sendto": (44, 206), "write": (1, 64), "writev": (20, 66),
     # threads
     "clone": (56, 220), "clone3": (435, 435), "exit": (60, 93), "futex": (202, 98), "getcpu": (309, 168), "gettid": (186, 178),
     "membarrier": (324, 283), "rseq": (334, 293), "sched_getaffinity": (204, 123), "sched_yield": (24, 124), "set_robust_list": (273, 99),
-    # handlers of signals, timers, clocks, and the end
+    # signal handlers, timers, clocks, and exit
     "clock_getres": (229, 114), "clock_gettime": (228, 113), "clock_nanosleep": (230, 115), "exit_group": (231, 94), "getpid": (39, 172),
     "getrandom": (318, 278), "getrusage": (98, 165), "gettimeofday": (96, 169), "nanosleep": (35, 101), "prlimit64": (302, 261),
     "restart_syscall": (219, 128), "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139),
     "setitimer": (38, 103), "sigaltstack": (131, 132),
 }  # fmt: skip
-"""System calls that may be made, with their numbers on x86-64 and on arm64; some only with certain arguments."""
+"""Allowed system calls, with their numbers on x86-64 and on arm64; some only with certain arguments (CONDITIONS)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A condition on one argument: `(value & mask)` is one of `allowed`. Only the lower 32 bits count, as in the kernel for these."""
+    """A condition on one argument: `(value & mask)` is one of `allowed`. Only the lower 32 bits are checked; the kernel uses no others."""
 
     index: int
     mask: int
@@ -79,14 +79,14 @@ _EMPTY_PATH = 0x1000
 
 
 CONDITIONS: Mapping[str, Argument] = {
-    "clone": Argument(0, _THREAD | _NEW_NAMESPACES, (_THREAD,)),  # a thread of this process, and not another process
+    "clone": Argument(0, _THREAD | _NEW_NAMESPACES, (_THREAD,)),  # a new thread of this process, not a new process
     "mmap": Argument(2, _EXECUTABLE, (0,)),
     "mprotect": Argument(2, _EXECUTABLE, (0,)),
-    "fcntl": Argument(1, _WHOLE, (_GETFD, _SETFD, _GETFL, _DUPFD_CLOEXEC)),  # no owner who is signalled, no locks
+    "fcntl": Argument(1, _WHOLE, (_GETFD, _SETFD, _GETFL, _DUPFD_CLOEXEC)),  # no F_SETOWN (signals), no locks
     "newfstatat": Argument(3, _EMPTY_PATH, (_EMPTY_PATH,)),
     "prlimit64": Argument(0, _WHOLE, (0,)),  # its own limits; without capabilities they can only be lowered
 }
-"""Conditions under which some of them may be made."""
+"""System call -> condition under which it is allowed."""
 
 
 @functools.cache
@@ -98,7 +98,7 @@ def program(machine: str) -> bytes:
         answer = [(_RETURN, 0, 0, ALLOW)]
         if name in CONDITIONS:
             answer = list(_condition(CONDITIONS[name]))
-        elif name == "clone3":  # its flags are in memory, where no filter can look; the C library falls back to clone
+        elif name == "clone3":  # its flags are in memory, which a filter cannot read; the C library falls back to clone
             answer = [(_RETURN, 0, 0, ABSENT)]
         code += [(_EQUAL, 0, len(answer), numbers[architecture.column]), *answer]
     code.append((_RETURN, 0, 0, REFUSED))

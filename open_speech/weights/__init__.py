@@ -1,6 +1,6 @@
-"""Weights by content: a model file is known by its SHA-256, and any source that delivers those bytes is good.
+"""Weights by content: a model file is identified by its SHA-256, and may come from any source that delivers these bytes.
 
-`Store` is the door: `Store(folder).pull(model)` blocks until the model is there.
+`Store` is the entry point: `Store(folder).pull(model)` blocks until the model is downloaded.
 """
 
 from open_speech.weights.hub import Hub

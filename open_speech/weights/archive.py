@@ -1,4 +1,4 @@
-"""Wheels and sdists read as data: their members are streams of bytes. Nothing is installed, imported or unpacked by name."""
+"""Wheels and sdists as data: their members are read as streams of bytes. Nothing is installed, imported or unpacked by name."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 
 from open_speech.errors import WeightsCorrupt
-from open_speech.weights.landing import CHUNK
+from open_speech.weights.part_file import CHUNK
 
 
 class OpenArchive:
-    """An archive whose members can be read. A context manager; raises WeightsCorrupt if it is none."""
+    """An archive whose members can be read. A context manager; raises WeightsCorrupt if the file is not an archive."""
 
     def __init__(self, path: Path) -> None:
         self._name = path.name
@@ -31,7 +31,7 @@ class OpenArchive:
         self._file.close()
 
     def position(self, member: str) -> int:
-        """Give a member's place in the archive, to read them in order: a packed tar can only be read forwards. -1 if there is none."""
+        """Return a member's offset, for reading in order, because a compressed tar can only be read forwards; -1 if it is missing."""
         try:
             if isinstance(self._file, zipfile.ZipFile):
                 return self._file.getinfo(member).header_offset
@@ -40,7 +40,7 @@ class OpenArchive:
             return -1
 
     def read(self, member: str) -> Iterator[bytes]:
-        """Yield a member's bytes. Raises WeightsCorrupt if it is missing, not a plain file, or broken."""
+        """Yield a member's bytes. Raises WeightsCorrupt if it is missing, not a plain file, or damaged."""
         try:
             opened = self._file.open(member) if isinstance(self._file, zipfile.ZipFile) else self._file.extractfile(member)
             if opened is None:

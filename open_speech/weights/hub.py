@@ -1,7 +1,7 @@
-"""The Hugging Face hub: what a repository holds, where its files are, and what the user's own hub cache already has.
+"""The Hugging Face hub: files of a repository, their URLs, and the user's own hub cache.
 
-The hub's library knows the user's endpoint, token and cache; we ask over our own HTTP, so that its time-outs, its errors and the bytes
-are ours, whatever HTTP library the hub's uses this year.
+The hub's library provides the user's endpoint, token and cache. Requests use this package's own HTTP client (`Web`), so that timeouts,
+errors and downloads do not depend on the HTTP library that the hub's library uses.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from huggingface_hub import constants, get_token, hf_hub_url, try_to_load_from_c
 from open_speech.errors import UnknownModel
 from open_speech.model_files import HubSource, WeightFile
 from open_speech.weights.reach import Reach, SourceFailed
-from open_speech.weights.web import NotThere, Web
+from open_speech.weights.web import FileUnavailable, Web
 
 WHISPER_FILES = ("*.bin", "*.json", "*.txt")
-"""What a CTranslate2 Whisper is made of; a repository's other files (README, images) stay there."""
+"""Patterns of the files of a CTranslate2 Whisper model; a repository's other files (README, images) are not downloaded."""
 WHISPER_CORE = ("model.bin", "config.json")
-"""Without these a folder or repository is no CTranslate2 Whisper."""
+"""Files that every CTranslate2 Whisper model has."""
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a repository holds at one commit."""
+    """The model files of a repository at one commit."""
 
     commit: str
     paths: tuple[str, ...]
 
 
 def whisper_files(names: list[str]) -> tuple[str, ...]:
-    """Choose the files of a CTranslate2 Whisper among a folder's or repository's names; empty if it is not one."""
+    """Return the files of a CTranslate2 Whisper model among a folder's or repository's names; empty if it is not one."""
     if not set(WHISPER_CORE) <= set(names):
         return ()
     chosen = [name for name in names if "/" not in name and any(fnmatchcase(name, pattern) for pattern in WHISPER_FILES)]
@@ -44,36 +44,36 @@ def whisper_files(names: list[str]) -> tuple[str, ...]:
 
 
 class Hub:
-    """One hub and the cache that goes with it."""
+    """One hub and its cache."""
 
     def __init__(self, reach: Reach, endpoint: str | None = None, cache: Path | None = None) -> None:
-        """By default the hub and cache that the user's `HF_*` variables name."""
+        """Use the endpoint and cache of the user's `HF_*` variables by default."""
         self._reach = reach
         self._endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
         self._cache = cache or Path(constants.HF_HUB_CACHE)
 
     def headers(self) -> dict[str, str]:
-        """Give the request headers that carry the user's token, if there is one. Raises SourceFailed if the user keeps the hub off."""
+        """Return the request headers with the user's token, if there is one. Raises SourceFailed if HF_HUB_OFFLINE is set."""
         if constants.HF_HUB_OFFLINE:
             raise SourceFailed("HF_HUB_OFFLINE is set")
         token = get_token()
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     def url(self, source: HubSource, path: str) -> str:
-        """Give the download address of a model's file."""
+        """Return the URL of a model's file."""
         return str(hf_hub_url(source.repo, source.paths.get(path, path), revision=source.revision, endpoint=self._endpoint))
 
     def listing(self, source: HubSource) -> Listing:
-        """Ask which files a CTranslate2 Whisper repository holds.
+        """Request the list of files of a CTranslate2 Whisper repository.
 
-        Raises UnknownModel if there is no such repository or it holds something else, SourceFailed if the hub does not tell.
+        Raises UnknownModel if the repository does not exist or has no such model, SourceFailed if the hub returns no list.
         """
         url = f"{self._endpoint}/api/models/{source.repo}/revision/{quote(source.revision, safe='')}"
         try:
             with Web(self._reach) as web:
                 page = web.page(url, "application/json", self.headers())
-        except NotThere as missing:
-            # Without a token the hub answers 401 for a repository that does not exist.
+        except FileUnavailable as missing:
+            # Without a token the hub returns 401 for a repository that does not exist.
             if missing.status in (401, 404):
                 raise UnknownModel(f"The model `{source.repo}` does not exist here or on the Hugging Face hub.", param="model") from missing
             raise
@@ -88,11 +88,11 @@ class Hub:
         return Listing(commit, paths)
 
     def describe(self, source: HubSource, path: str, web: Web) -> WeightFile:
-        """Ask for the size of a file, and for its SHA-256 where the hub knows it (large files only). Raises SourceFailed or NotThere."""
+        """Request the size of a file, and its SHA-256 if the hub stores one (large files). Raises SourceFailed or FileUnavailable."""
         headers = web.head(self.url(source, path), self.headers())
         if "x-repo-commit" not in headers:
             raise SourceFailed("the server is not a Hugging Face hub")
-        # A large file's own figures are in the headers of the redirect to where it is stored.
+        # The size and hash of a large file are in the headers of the redirect to its storage.
         tag = headers.get("x-linked-etag", "").strip('"')
         size = headers.get("x-linked-size") or headers.get("content-length")
         return WeightFile(path, tag if _SHA256.match(tag) else None, int(size) if size else None)
@@ -104,7 +104,7 @@ class Hub:
         return Path(found) if isinstance(found, str) else None
 
     def cached_listing(self, source: HubSource) -> Listing | None:
-        """List a CTranslate2 Whisper in the user's hub cache, without the network."""
+        """List the files of a CTranslate2 Whisper model in the user's hub cache, without the network."""
         core = self.cached(source, WHISPER_CORE[0])
         paths = whisper_files([path.name for path in core.parent.iterdir()]) if core else ()
         return Listing(core.parent.name, paths) if core and paths else None

@@ -1,4 +1,4 @@
-"""A Python package index as a place to find archives: PEP 503 pages, PEP 691 JSON, local folders."""
+"""A Python package index as a source of archives: PEP 503 pages, PEP 691 JSON, local folders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Links(HTMLParser):
         self.found: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note one tag."""
+        """Collect the URL of one tag."""
         href = dict(attrs).get("href") or ""
         if tag == "base" and not self.base:
             self.base = href
@@ -36,7 +36,7 @@ class _Links(HTMLParser):
 
 
 def links(content_type: str, body: bytes, page_url: str) -> dict[str, str]:
-    """Read a project's page as file name -> absolute URL. Raises ValueError if it is not such a page."""
+    """Parse a project's page into file name -> absolute URL. Raises ValueError if it is not such a page."""
     if "json" in content_type:
         files = json.loads(body)["files"]
         return {file["filename"]: urljoin(page_url, file["url"]) for file in files}
@@ -48,19 +48,19 @@ def links(content_type: str, body: bytes, page_url: str) -> dict[str, str]:
 
 
 class PackageIndex:
-    """The indexes and folders that pip is configured with."""
+    """The indexes and folders in pip's configuration."""
 
     def __init__(self, config: PipConfig | None = None) -> None:
-        """Reads pip's own configuration unless another is given."""
+        """Read pip's own configuration unless another is given."""
         self._config = pip_config() if config is None else config
 
     def verification(self) -> ssl.SSLContext | bool:
-        """Say how the index's TLS certificates are checked, as httpx takes it."""
+        """Return how the index's TLS certificates are verified, as httpx's parameter `verify`."""
         authorities = self._config.certificate
         return ssl.create_default_context(cafile=authorities) if authorities and authorities.is_file() else True
 
     def find(self, archive: Archive, web: Web) -> Path | str:
-        """Find an archive: a local path, or the URL to download. Raises SourceFailed saying what each place answered."""
+        """Return the local path of an archive, or its URL. Raises SourceFailed with the failure of each index."""
         for folder in self._config.find_links:
             if (folder / archive.filename).is_file():
                 return folder / archive.filename
@@ -95,7 +95,7 @@ def _local(url: str) -> Path:
 
 
 def _with_login(url: str, index: str) -> str:
-    """Give a link the user and password of its index if both are on one host, as pip does."""
+    """Add the user and password of an index to a link if both are on the same host, as pip does."""
     login, _, host = urlsplit(index).netloc.rpartition("@")
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=f"{login}@{host}")) if login and parts.netloc == host else url

@@ -1,4 +1,4 @@
-"""What is known of a model's folder, kept in it as `.open-speech.json`: start-up compares sizes with it instead of hashing gigabytes."""
+"""The manifest `.open-speech.json` in a model's folder: at start, sizes are compared with it instead of hashing gigabytes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The files of one model: all of them, with the hashes found; while not `complete` some are still missing."""
+    """All files of one model, with their hashes; unless `complete`, some files are still missing."""
 
     model: str
     files: tuple[WeightFile, ...]
     complete: bool = False
     source: str = ""
-    """Where the last file came from."""
+    """Source of the last file."""
     revision: str | None = None
-    """Commit of the hub repository that listed the files, if it was asked."""
+    """Commit of the hub repository at which the files were listed; None if they were not listed by the hub."""
 
     def write(self, folder: Path) -> None:
-        """Put it into the model's folder, whole or not at all. Raises WeightsUnavailable if the folder takes no files."""
+        """Write the manifest into the model's folder atomically. Raises WeightsUnavailable if the folder is not writable."""
         data = {
             "version": _VERSION,
             "model": self.model,
@@ -49,20 +49,20 @@ class Manifest:
             raise WeightsUnavailable(f"The models folder cannot be written: {error.strerror}.") from error
 
     def sources(self, model: ModelEntry) -> tuple[Source, ...]:
-        """Give the model's sources, the hub held to the commit that the files were listed at."""
+        """Return the model's sources, the hub pinned to the commit at which the files were listed."""
         if self.revision is None:
             return model.sources
         return tuple(replace(source, revision=self.revision) if isinstance(source, HubSource) else source for source in model.sources)
 
     def is_whole(self, folder: Path, model: ModelEntry) -> bool:
-        """Compare with the catalog (it may have moved on) and with the sizes on disk."""
+        """Return whether the manifest is complete and agrees with the catalog (which may have changed) and the sizes on disk."""
         recorded = {file.path: file for file in self.files}
         agrees = all(_same(file, recorded.get(file.path)) for file in model.files)
         return self.complete and agrees and all(_size(folder / file.path) == file.size for file in self.files)
 
 
 def read(folder: Path) -> Manifest | None:
-    """Read the manifest of a model's folder; None if there is none that can be understood."""
+    """Read the manifest of a model's folder; None if it is missing or invalid."""
     try:
         data: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
         files = tuple(WeightFile(str(file["path"]), file["sha256"], file["size"]) for file in data["files"])
@@ -72,7 +72,7 @@ def read(folder: Path) -> Manifest | None:
 
 
 def merge(catalog: Iterable[WeightFile], recorded: Iterable[WeightFile]) -> tuple[WeightFile, ...]:
-    """Fill in what the catalog does not know from what was recorded; a catalog that lists files alone says which there are."""
+    """Return the catalog's files, with recorded hashes where it has none; the recorded files if the catalog lists none."""
     known = {file.path: file for file in recorded}
     listed = tuple(catalog)
     if not listed:

@@ -1,4 +1,4 @@
-"""Where pip (or uv) would look for packages: read from its own configuration, so that a company's mirror is used as it is."""
+"""The package indexes of pip (or uv), read from their own configuration, so that a company's mirror works without further settings."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _CERTIFICATE = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUND
 
 @dataclass(frozen=True, slots=True)
 class PipConfig:
-    """The part of pip's configuration that says where packages come from."""
+    """The part of pip's configuration that names the sources of packages."""
 
     indexes: tuple[str, ...] = ()
-    """URLs of package indexes in the order in which they are asked; they may carry a user and password."""
+    """URLs of package indexes in the order in which they are tried; they may contain a user and password."""
     find_links: tuple[Path, ...] = ()
     """Local folders of archives."""
     certificate: Path | None = None
-    """File of certificate authorities; None for the usual ones."""
+    """File of certificate authorities; None for the default ones."""
 
 
 def pip_config(environ: Mapping[str, str] | None = None, files: tuple[Path, ...] | None = None) -> PipConfig:
-    """Read the environment (ours by default) and pip's configuration files; a variable wins over a file, a later file over an earlier."""
-    environ = os.environ if environ is None else environ  # noqa: TID251 - these variables are pip's, not settings of ours
+    """Read the environment (the process's by default) and pip's files; variables override files, later files earlier ones."""
+    environ = os.environ if environ is None else environ  # noqa: TID251 - these variables are pip's, not settings of this server
     values: dict[str, str] = {}
     for path in _files(environ) if files is None else files:
         values |= _read(path)
@@ -52,7 +52,7 @@ def pip_config(environ: Mapping[str, str] | None = None, files: tuple[Path, ...]
 
 @functools.cache
 def default_index() -> str:
-    """Ask pip for the index it uses when nothing is configured; empty where pip is not installed, as we name no host of our own."""
+    """Return pip's default index; empty if pip is not installed, because this project names no host of its own."""
     try:
         return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
     except (ImportError, AttributeError):
@@ -68,7 +68,7 @@ def _is_named(url: str) -> bool:
 
 
 def _files(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """List pip's configuration files as pip documents them: global, user, environment, then the one that PIP_CONFIG_FILE names."""
+    """List pip's configuration files in pip's documented order: global, user, environment, then that of PIP_CONFIG_FILE."""
     named = environ.get("PIP_CONFIG_FILE", "")
     if named == os.devnull:
         return ()

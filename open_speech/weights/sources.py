@@ -1,4 +1,4 @@
-"""Bring a model's missing files from one source into its folder. Which source comes next is the store's business."""
+"""Downloads a model's missing files from one source into its folder. The order of the sources is decided in pull.py."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from open_speech.model_files import Archive, ArchiveSource, HubSource, Source, U
 from open_speech.weights.archive import OpenArchive
 from open_speech.weights.hub import Hub
 from open_speech.weights.index import PackageIndex
-from open_speech.weights.landing import CHUNK, land, require_space, sha256_of
+from open_speech.weights.part_file import CHUNK, require_space, sha256_of, write_file
 from open_speech.weights.progress import Meter
 from open_speech.weights.reach import Reach, SourceFailed
-from open_speech.weights.web import NotThere, Web
+from open_speech.weights.web import FileUnavailable, Web
 
 HUB, URL, INDEX, LOCAL, CACHE = "hub", "url", "package index", "local folder", "hub cache"
 
 
 def name_of(source: Source) -> str:
-    """Name a source for people."""
+    """Return the name of a source for users."""
     match source:
         case HubSource():
             return HUB
@@ -32,7 +32,7 @@ def name_of(source: Source) -> str:
 
 
 class Downloader:
-    """Carries the files of one model. `incoming` is a folder for archives on their way; the caller deletes it."""
+    """Downloader of the files of one model. `incoming` is a folder for archives during download; the caller deletes it."""
 
     def __init__(self, folder: Path, incoming: Path, meter: Meter, hub: Hub, index: PackageIndex, reach: Reach) -> None:  # noqa: PLR0913
         self._folder = folder
@@ -42,11 +42,11 @@ class Downloader:
         self._index = index
         self._reach = reach
 
-    def bring(self, source: Source, files: Sequence[WeightFile]) -> Iterator[WeightFile]:
-        """Yield each file as soon as it is in its place, with its hash and size; files that the source lacks are left out.
+    def fetch(self, source: Source, files: Sequence[WeightFile]) -> Iterator[WeightFile]:
+        """Yield each file as soon as it is in place, with its hash and size; files that the source lacks are left out.
 
-        Raises SourceFailed when the source cannot go on, WeightsCorrupt when it delivered something else, WeightsUnavailable when the disk
-        is full.
+        Raises SourceFailed when the source fails, WeightsCorrupt when it delivered other content, WeightsUnavailable when the disk is
+        full.
         """
         require_space(self._folder, sum(file.size or 0 for file in files))
         match source:
@@ -57,17 +57,17 @@ class Downloader:
             case ArchiveSource():
                 return self._from_archives(source, files)
 
-    def bring_cached(self, source: HubSource, files: Sequence[WeightFile]) -> Iterator[WeightFile]:
-        """Yield the files that the user's own hub cache has, copied from there."""
+    def fetch_cached(self, source: HubSource, files: Sequence[WeightFile]) -> Iterator[WeightFile]:
+        """Copy files from the user's own hub cache, and yield those that it has."""
         found = [(file, path) for file in files if (path := self._hub.cached(source, file.path))]
         if not found:
             return
         self._meter.step("checking", CACHE, sum(path.stat().st_size for _, path in found))
         for file, path in found:
             try:
-                yield land(_chunks(path), self._folder / file.path, file, self._meter)
+                yield write_file(_chunks(path), self._folder / file.path, file, self._meter)
             except (WeightsCorrupt, OSError):
-                # Another revision's file, or a broken cache: not ours to mend, the next source is asked.
+                # A file of another revision, or a damaged cache, which is not repaired here: the next source is tried.
                 continue
 
     def _from_hub(self, source: HubSource, files: Sequence[WeightFile]) -> Iterator[WeightFile]:
@@ -85,11 +85,11 @@ class Downloader:
             yield from self._download(web, source.urls, files, {})
 
     def _download(self, web: Web, urls: Mapping[str, str], files: Sequence[WeightFile], headers: dict[str, str]) -> Iterator[WeightFile]:
-        reason: NotThere | None = None
+        reason: FileUnavailable | None = None
         for file in files:
             try:
                 yield web.download(urls[file.path], self._folder / file.path, file, self._meter, headers)
-            except NotThere as missing:
+            except FileUnavailable as missing:
                 reason = missing
         if reason is not None:
             raise reason
@@ -102,7 +102,7 @@ class Downloader:
             paths = {index: self._fetch(source.archives[index], web) for index in needed}
         self._meter.step("unpacking", INDEX, _total(files))
         with ExitStack() as stack:
-            # An archive has served then, whatever came of it; a broken one must not be met again.
+            # The archives are no longer needed, whatever the result; a damaged one must not be used again.
             stack.callback(discard, self._incoming)
             archives = {index: stack.enter_context(OpenArchive(path)) for index, path in paths.items()}
 
@@ -112,10 +112,10 @@ class Downloader:
 
             for file in sorted(files, key=place):
                 parts = (chunk for index, member in source.members[file.path] for chunk in archives[index].read(member))
-                yield land(parts, self._folder / file.path, file, self._meter)
+                yield write_file(parts, self._folder / file.path, file, self._meter)
 
     def _fetch(self, archive: Archive, web: Web) -> Path:
-        """Bring one archive here, checked; a local one is used where it is."""
+        """Download one archive and verify it; a local one is used in place."""
         found = self._index.find(archive, web)
         if isinstance(found, str):
             self._incoming.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ class Downloader:
 
 
 def discard(folder: Path) -> None:
-    """Delete a folder of archives on their way."""
+    """Delete a folder of downloaded archives."""
     shutil.rmtree(folder, ignore_errors=True)
 
 

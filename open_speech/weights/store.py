@@ -1,4 +1,4 @@
-"""The models folder: what is in it, and the one way a model's files get into it."""
+"""The models folder: its contents, and the only way to add and delete models."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from open_speech.weights.sources import Downloader, discard
 _MOST_PARTS = 3
 _PART = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _REACH = Reach()
-"""One memory of dead hosts for the whole process."""
+"""One cache of unreachable hosts for the whole process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One model whose files are all here."""
+    """One model whose files are all downloaded."""
 
     id: str
     folder: Path
     size_bytes: int
     source: str
-    """Where its files came from, as in Progress."""
+    """Source of its files, as in Progress."""
 
 
 class Store:
-    """A models folder. Everything here blocks; every method is safe to call from several threads and processes at once."""
+    """A models folder. All methods block, and are safe to call from several threads and processes at once."""
 
     def __init__(  # noqa: PLR0913 - one keyword for each thing that the operator, the settings or a test decides
         self,
@@ -51,7 +51,7 @@ class Store:
         guard: PullGuard | None = None,
         max_bytes: int | None = None,
     ) -> None:
-        """With `offline` no socket is ever opened. `hub` and `index` are the user's configured ones unless given.
+        """Open a models folder. With `offline` no socket is ever opened. `hub` and `index` default to the user's configured ones.
 
         `guard` decides which models may be downloaded, and no download is larger than `max_bytes`; None allows all.
         """
@@ -64,14 +64,14 @@ class Store:
         self._index = index or PackageIndex()
 
     def folder(self, model: ModelEntry) -> Path:
-        """Name the folder of a model, present or not. Raises UnknownModel if the id could lead out of the models folder."""
+        """Return the folder of a model, which may not exist. Raises UnknownModel if the id could lead out of the models folder."""
         parts = model.id.split("/")
         if len(parts) > _MOST_PARTS or not all(_PART.fullmatch(part) for part in parts):
             raise UnknownModel(f"The model `{model.id}` does not exist here or on the Hugging Face hub.", param="model")
         return self._root.joinpath(*parts)
 
     def is_complete(self, model: ModelEntry) -> bool:
-        """Tell whether all files of a model are here, by the sizes and hashes recorded when they were checked. Cheap."""
+        """Return whether all files of a model are downloaded, by the sizes and hashes recorded when they were verified. Cheap."""
         if not model.files and not model.sources:
             return True
         folder = self.folder(model)
@@ -79,40 +79,40 @@ class Store:
         return known is not None and known.is_whole(folder, model)
 
     def files(self, model: ModelEntry) -> tuple[WeightFile, ...]:
-        """List a model's files, with the hashes recorded when they were pulled where the catalog does not know them."""
+        """List a model's files, with the hashes recorded at their download if the catalog has none."""
         if model.files and all(file.sha256 for file in model.files):
             return model.files
         known = manifest.read(self.folder(model))
         return manifest.merge(model.files, known.files if known else ())
 
     def pull(self, model: ModelEntry, on_progress: OnProgress | None = None) -> Path:
-        """Make sure that all files of a model are here and have the right content; returns its folder.
+        """Ensure that all files of a model are downloaded and have the right content; return its folder.
 
-        `on_progress` is called in this thread; an exception from it ends the pull, and the next pull goes on from there. Raises
-        UnknownModel if neither the catalog nor the hub has it, WeightsCorrupt if all that could be had is something else,
-        WeightsUnavailable if a file is missing and no source delivers it, or the disk is full, PullNotAllowed if it is neither here nor
-        allowed to be downloaded, and ModelTooLarge if it is larger than a download may be.
+        `on_progress` is called in this thread; an exception from it ends the pull, and the next pull resumes it. Raises UnknownModel if
+        neither the catalog nor the hub has the model, WeightsCorrupt if the sources delivered only other content, WeightsUnavailable if
+        a file is missing and no source delivers it, or the disk is full, PullNotAllowed if the model is neither downloaded nor allowed
+        to be, and ModelTooLarge if it exceeds the maximum size of a download.
         """
         folder = self.folder(model)
         if self.is_complete(model):
             return folder
         if self._guard is not None and not is_by_hand(folder):
             self._guard.check(model.id)
-        tell = on_progress or _ignore
-        with pull_lock(self._lock_file(model), tell) as lock:
+        report = on_progress or _ignore
+        with pull_lock(self._lock_file(model), report) as lock:
             if not self.is_complete(model):
 
-                def told(progress: Progress) -> None:
-                    lock.tell(progress)
-                    tell(progress)
+                def report_to_all(progress: Progress) -> None:
+                    lock.report(progress)
+                    report(progress)
 
-                meter = Meter(model.id, told, limit_bytes=self._max_bytes)
+                meter = Meter(model.id, report_to_all, limit_bytes=self._max_bytes)
                 downloader = Downloader(folder, self._incoming(model), meter, self._hub, self._index, self._reach)
                 had_folder = folder.exists()
                 try:
                     Pull(model, folder, meter, downloader, self._hub, offline=self._offline).run()
                 except ModelTooLarge:
-                    # What has come so far would fill the disk, repository by repository. Files of the operator's own stay.
+                    # Otherwise partial downloads would fill the disk, repository by repository. The operator's own files are kept.
                     for left in folder.rglob("*.part") if had_folder else ():
                         left.unlink()
                     if not had_folder:
@@ -122,11 +122,11 @@ class Store:
                 discard(self._incoming(model))
         done = manifest.read(folder)
         size = sum(file.size or 0 for file in done.files) if done else 0
-        tell(Progress(model.id, "", size, size, done.source if done else "", "done"))
+        report(Progress(model.id, "", size, size, done.source if done else "", "done"))
         return folder
 
     def remove(self, model: ModelEntry) -> int:
-        """Delete a model's folder with all that is in it; returns the bytes freed, 0 if it was not there.
+        """Delete a model's folder with all its contents; return the bytes freed, 0 if it did not exist.
 
         Raises WeightsUnavailable if it cannot be deleted.
         """
@@ -134,7 +134,7 @@ class Store:
         try:
             with pull_lock(self._lock_file(model), _ignore):
                 if folder.is_symlink():
-                    # Somebody's own folder, linked here: only the link is ours.
+                    # The operator's own folder is linked here, so only the link is deleted.
                     folder.unlink()
                     return 0
                 freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -150,9 +150,9 @@ class Store:
         return freed
 
     def installed(self) -> list[Installed]:
-        """List the models that were pulled or adopted and are complete, by id."""
+        """List the complete models that were pulled or accepted by a pull, by id."""
         found = []
-        # An id has at most three parts, and a folder may be a link to elsewhere, which `**` would not follow.
+        # An id has at most three parts, and a folder may be a symbolic link, which `**` would not follow.
         for path in (path for depth in ("*", "*/*", "*/*/*") for path in self._root.glob(f"{depth}/{manifest.NAME}")):
             known = manifest.read(path.parent)
             if known is not None and known.complete:
@@ -160,7 +160,7 @@ class Store:
         return sorted(found, key=lambda model: model.id)
 
     def by_hand(self) -> dict[str, int]:
-        """List the models that somebody put here and that no pull has looked at yet: ids with the sizes of their files in bytes."""
+        """List the models that were copied here by hand and not yet checked by a pull: id -> size of its files in bytes."""
         folders = {path.parent for depth in ("*", "*/*", "*/*/*") for path in self._root.glob(f"{depth}/{WHISPER_CORE[0]}")}
         return {
             folder.relative_to(self._root).as_posix(): sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
@@ -176,4 +176,4 @@ class Store:
 
 
 def _ignore(progress: Progress) -> None:
-    """Tell nobody."""
+    """Discard the progress."""

@@ -81,12 +81,12 @@ def test_a_place_that_answers_is_named_by_its_host_and_never_by_its_password() -
 
 def test_a_place_that_does_not_answer_is_a_warning(free_port: str) -> None:
     found = reachable(Reach(), "hub", f"http://127.0.0.1:{free_port}")
-    assert found == Finding("hub", State.WORSE, "127.0.0.1 cannot be reached")
+    assert found == Finding("hub", State.WARNING, "127.0.0.1 cannot be reached")
 
 
 def test_an_index_may_be_a_folder(tmp_path: Path) -> None:
     assert reachable(Reach(), "package index", tmp_path.as_uri()).state is State.OK
-    assert reachable(Reach(), "package index", (tmp_path / "gone").as_uri()).state is State.WORSE
+    assert reachable(Reach(), "package index", (tmp_path / "gone").as_uri()).state is State.WARNING
 
 
 def test_a_backend_that_is_not_installed_is_named_with_its_extra(run: Run, free_port: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from open_speech import config
 from open_speech.backends import TranscribeOptions
-from open_speech.cli._wyoming_openai import Asked, Side, joined
+from open_speech.cli._wyoming_openai import ServerOptions, Side, joined
 
 Run = Callable[..., Any]
 
@@ -25,12 +25,12 @@ def test_words_after_an_option_that_takes_several_belong_to_it() -> None:
 
 
 def test_everything_that_wyoming_openai_takes_is_said_in_our_settings() -> None:
-    asked = Asked(
+    options = ServerOptions(
         Side("http://stt:1/v1", "secret", ("whisper-1",), ("gpt-4o-transcribe",), "SPEACHES"),
         Side("http://tts:2/v1", "hidden", ("tts-1", "tts-1-hd"), (), "KOKORO_FASTAPI", ("alloy", "echo")),
         languages=("en", "de"),
     )
-    assert asked.settings({"PATH": "/bin", "STT_OPENAI_KEY": "secret", "OS_OFFLINE": "1"}) == {
+    assert options.settings({"PATH": "/bin", "STT_OPENAI_KEY": "secret", "OS_OFFLINE": "1"}) == {
         "PATH": "/bin",
         "OS_OFFLINE": "1",
         "STT_BACKENDS": "upstream",
@@ -50,40 +50,45 @@ def test_everything_that_wyoming_openai_takes_is_said_in_our_settings() -> None:
 
 
 def test_our_settings_take_all_of_that() -> None:
-    asked = Asked(Side("http://stt:1/v1", "k", ("a",), ("b",), "LOCALAI"), Side("http://tts:2/v1", "k", ("c",), (), "OPENAI", ("v",)))
-    settings = config.load(asked.settings({"TTS_SPEED": "1.5"}))
+    options = ServerOptions(
+        Side("http://stt:1/v1", "k", ("a",), ("b",), "LOCALAI"), Side("http://tts:2/v1", "k", ("c",), (), "OPENAI", ("v",))
+    )
+    settings = config.load(options.settings({"TTS_SPEED": "1.5"}))
     assert settings.stt_upstream_models == ("b", "a")
     assert settings.tts_upstream_voices == ("v",)
     assert settings.tts_speed == 1.5
 
 
 @pytest.mark.parametrize(
-    ("asked", "backends"),
+    ("options", "backends"),
     [
-        (Asked(), ("upstream", "upstream-tts")),
-        (Asked(upstream="http://x/v1"), ("upstream", "upstream-tts")),
-        (Asked(stt=Side(url="http://x/v1")), ("upstream", "")),
-        (Asked(tts=Side(models=("tts-1",))), ("", "upstream-tts")),
-        (Asked(upstream="http://x/v1", tts=Side(models=("tts-1",))), ("upstream", "upstream-tts")),
+        (ServerOptions(), ("upstream", "upstream-tts")),
+        (ServerOptions(upstream="http://x/v1"), ("upstream", "upstream-tts")),
+        (ServerOptions(stt=Side(url="http://x/v1")), ("upstream", "")),
+        (ServerOptions(tts=Side(models=("tts-1",))), ("", "upstream-tts")),
+        (ServerOptions(upstream="http://x/v1", tts=Side(models=("tts-1",))), ("upstream", "upstream-tts")),
     ],
 )
-def test_who_names_a_server_for_one_task_gets_that_task(asked: Asked, backends: tuple[str, str]) -> None:
-    said = asked.settings({})
+def test_who_names_a_server_for_one_task_gets_that_task(options: ServerOptions, backends: tuple[str, str]) -> None:
+    said = options.settings({})
     assert (said["STT_BACKENDS"], said["TTS_BACKENDS"]) == backends
 
 
 def test_one_server_may_do_both_and_another_one_of_them() -> None:
-    said = Asked(upstream="http://both/v1", tts=Side(url="http://tts/v1")).settings({})
+    said = ServerOptions(upstream="http://both/v1", tts=Side(url="http://tts/v1")).settings({})
     assert (said["STT_UPSTREAM_URL"], said["TTS_UPSTREAM_URL"]) == ("http://both/v1", "http://tts/v1")
 
 
 def test_alone_it_is_what_the_settings_say() -> None:
-    assert Asked(local=True, languages=("en",)).settings({"STT_BACKENDS": "vosk"}) == {"STT_BACKENDS": "vosk", "OS_WYOMING_LANGUAGES": "en"}
+    assert ServerOptions(local=True, languages=("en",)).settings({"STT_BACKENDS": "vosk"}) == {
+        "STT_BACKENDS": "vosk",
+        "OS_WYOMING_LANGUAGES": "en",
+    }
 
 
 def test_how_to_transcribe_is_passed_on() -> None:
-    assert Asked(temperature=0.3, prompt="Poems.").options() == TranscribeOptions(temperatures=(0.3,), prompt="Poems.")
-    assert Asked(prompt="").options() == TranscribeOptions()
+    assert ServerOptions(temperature=0.3, prompt="Poems.").options() == TranscribeOptions(temperatures=(0.3,), prompt="Poems.")
+    assert ServerOptions(prompt="").options() == TranscribeOptions()
 
 
 def test_a_taken_port_is_one_clear_line(run: Run) -> None:

@@ -13,7 +13,7 @@ from open_speech.codecs import decode as decode_anywhere
 from open_speech.codecs import isolation
 from open_speech.codecs.blocks import collect
 from open_speech.codecs.decode import blocks, decode
-from open_speech.codecs.downmix import STRETCH_S, Choice, Downmix
+from open_speech.codecs.downmix import SECTION_S, Choice, Downmix
 from open_speech.codecs.samples import weights
 from open_speech.errors import InvalidAudio
 
@@ -126,7 +126,7 @@ def test_a_channel_that_is_noise_at_first_is_heard_from_its_first_word_on(speech
 
 
 def test_the_choice_does_not_alternate(speech: Samples) -> None:
-    silent = np.zeros(round(STRETCH_S * RATE), np.float32)
+    silent = np.zeros(round(SECTION_S * RATE), np.float32)
     stretch = np.concatenate([speech, speech])[: len(silent)]
     choice = Choice(weights(STEREO), RATE)
     stretches = [np.stack([part, -part]) + noise(len(part), level=0.0002) for part in [stretch, silent, silent, stretch, silent] * 4]
@@ -140,7 +140,7 @@ def test_channels_that_no_longer_cancel_are_mixed_again(speech: Samples, other: 
 
 
 def test_a_change_of_weights_is_faded(speech: Samples) -> None:
-    stretch = round(STRETCH_S * RATE)
+    stretch = round(SECTION_S * RATE)
     tone = (0.3 * np.sin(np.arange(2 * stretch) * 2 * np.pi * 200 / RATE)).astype(np.float32)
     late = np.zeros_like(tone)
     late[stretch:] = np.resize(speech, stretch)

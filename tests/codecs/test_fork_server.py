@@ -62,7 +62,7 @@ def test_a_file_on_disk_is_read_by_its_descriptor_alone(
 
 
 def children() -> list[psutil.Process]:
-    """The processes that decode, or wait for a file: children of the nursery."""
+    """The processes that decode, or wait for a file: children of the fork server."""
     ours = psutil.Process().children(recursive=True)
     named = [process for process in ours if any("codecs.fork_server" in word for word in process.cmdline())]
     return [process for process in named if process.ppid() != os.getpid()]
@@ -103,7 +103,7 @@ def test_a_file_in_memory_cannot_be_changed_by_who_gets_it() -> None:
         assert file.read() == b"sound"
 
 
-def test_the_nursery_is_started_without_the_environment_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fork_server_is_started_without_the_environment_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = tmp_path / "environment"
     interpreter = tmp_path / "python"
     interpreter.write_text(f"#!/bin/sh\nenv > {seen}\n", encoding="ascii")
@@ -112,8 +112,8 @@ def test_the_nursery_is_started_without_the_environment_of_the_server(tmp_path: 
     monkeypatch.setattr(sys, "executable", str(interpreter))
     fork_server = ForkServer(memory_mb=64, quiet_s=1)
     fork_server.start()
-    assert fork_server._end is not None
-    process = fork_server._end.peek()[2][0]  # type: ignore[index]
+    assert fork_server._finalizer is not None
+    process = fork_server._finalizer.peek()[2][0]  # type: ignore[index]
     process.wait(30)
     monkeypatch.undo()
     fork_server.close()

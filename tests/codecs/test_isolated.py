@@ -30,11 +30,11 @@ def written(format: str, audio: Audio) -> bytes:
 
 
 def processes() -> list[psutil.Process]:
-    """The nursery and its children, oldest first."""
-    return sorted(filter(is_of_the_nursery, psutil.Process().children(recursive=True)), key=lambda process: process.create_time())
+    """The fork server and its children, oldest first."""
+    return sorted(filter(is_of_the_fork_server, psutil.Process().children(recursive=True)), key=lambda process: process.create_time())
 
 
-def is_of_the_nursery(process: psutil.Process) -> bool:
+def is_of_the_fork_server(process: psutil.Process) -> bool:
     try:
         return any("codecs.fork_server" in word for word in process.cmdline())
     except psutil.Error:  # it has ended
@@ -122,17 +122,17 @@ def test_a_decoder_that_dies_costs_its_own_file_alone(fork_server: ForkServer, t
     files = [written("mp3", tone(seconds, RATE)) for seconds in (200.0, 100.0)]
     first, second = (blocks(file, RATE, max_seconds=999) for file in files)
     next(first)
-    until(lambda: len(processes()) == 3)  # the nursery, the child of this file, the next one
+    until(lambda: len(processes()) == 3)  # the fork server, the child of this file, the next one
     processes()[1].kill()
     with pytest.raises(InvalidAudio, match="cannot be decoded"):
         list(first)
     assert collect(second, RATE).seconds == pytest.approx(100, abs=0.2)
 
 
-def test_a_nursery_that_was_killed_is_started_again(fork_server: ForkServer, tone: Tone) -> None:
+def test_a_fork_server_that_was_killed_is_started_again(fork_server: ForkServer, tone: Tone) -> None:
     file = written("mp3", tone(1.0, RATE))
     for _ in range(3):
-        for _ in range(2):  # the first may have the child that waited when the nursery was killed
+        for _ in range(2):  # the first may have the child that waited when the fork server was killed
             assert decode(file, RATE, max_seconds=9).seconds == pytest.approx(1, abs=0.2)
         processes()[0].kill()
 
@@ -140,7 +140,7 @@ def test_a_nursery_that_was_killed_is_started_again(fork_server: ForkServer, ton
 def test_a_listener_who_leaves_ends_the_decoder(fork_server: ForkServer, tone: Tone) -> None:
     sound = blocks(written("mp3", tone(300.0, RATE)), RATE, max_seconds=999)
     next(sound)
-    until(lambda: len(processes()) == 3)  # the nursery, the child of this file, the next one
+    until(lambda: len(processes()) == 3)  # the fork server, the child of this file, the next one
     sound.close()  # type: ignore[attr-defined]
     until(lambda: len(processes()) == 2)
 

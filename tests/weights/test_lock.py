@@ -23,7 +23,7 @@ from pathlib import Path
 from open_speech.weights.lock import pull_lock
 from open_speech.weights.progress import Progress
 with pull_lock(Path(sys.argv[1]), print) as lock:
-    lock.tell(Progress("m", "f", 7, 9, "hub", "downloading"))
+    lock.report(Progress("m", "f", 7, 9, "hub", "downloading"))
     print("held", flush=True)
     time.sleep(60)
 """

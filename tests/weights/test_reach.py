@@ -63,16 +63,16 @@ def test_a_name_that_does_not_exist_is_unreachable() -> None:
         Reach(deadline_s=2).check("https://nowhere.invalid/simple")
 
 
-def test_a_host_that_answers_is_dialled_once(shelf) -> None:
+def test_a_host_that_answers_is_connected_to_once(shelf) -> None:
     reach = Reach(deadline_s=2)
     reach.check(shelf.url)
-    reach.lost("http://127.0.0.2:1/")
+    reach.mark_unreachable("http://127.0.0.2:1/")
     reach.check(shelf.url)
 
 
 def test_a_failure_is_forgotten_after_a_while(shelf) -> None:
     reach = Reach(deadline_s=2, memory_s=0.2)
-    reach.lost(shelf.url)
+    reach.mark_unreachable(shelf.url)
     with pytest.raises(SourceFailed):
         reach.check(shelf.url)
     time.sleep(0.25)

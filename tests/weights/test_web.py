@@ -12,7 +12,7 @@ from open_speech.errors import WeightsCorrupt, WeightsUnavailable
 from open_speech.model_files import WeightFile
 from open_speech.weights.progress import Meter, Progress
 from open_speech.weights.reach import Reach, SourceFailed
-from open_speech.weights.web import NotThere, Web
+from open_speech.weights.web import FileUnavailable, Web
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -122,7 +122,7 @@ def test_a_download_larger_than_the_disk_is_refused_before_its_first_byte(downlo
 @pytest.mark.parametrize("status", [404, 403, 410])
 def test_a_file_that_is_not_there_is_told_apart_at_once(download, shelf, status: int) -> None:
     shelf.statuses["/f"] = status
-    with pytest.raises(NotThere, match=str(status)):
+    with pytest.raises(FileUnavailable, match=str(status)):
         download()
     assert len(shelf.asked) == 1
 

@@ -8,7 +8,7 @@ import pytest
 
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
 from open_speech.model_files import WeightFile
-from open_speech.weights.landing import Part, land, require_space, sha256_of
+from open_speech.weights.part_file import Part, require_space, sha256_of, write_file
 from open_speech.weights.progress import Meter
 
 
@@ -19,7 +19,7 @@ def meter() -> Meter:
 
 def test_a_stream_lands_with_its_hash_and_size(tmp_path: Path, meter: Meter, hashed) -> None:
     target = tmp_path / "deep" / "f"
-    assert land([b"ab", b"", b"c"], target, WeightFile("f"), meter) == WeightFile("f", hashed(b"abc"), 3)
+    assert write_file([b"ab", b"", b"c"], target, WeightFile("f"), meter) == WeightFile("f", hashed(b"abc"), 3)
     assert target.read_bytes() == b"abc" and sha256_of(target) == hashed(b"abc")
 
 
@@ -34,21 +34,21 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path, meter: Me
 
 def test_too_few_bytes_are_corrupt_even_without_a_hash(tmp_path: Path, meter: Meter) -> None:
     with pytest.raises(WeightsCorrupt, match="3 bytes long, expected 4"):
-        land([b"abc"], tmp_path / "f", WeightFile("f", None, 4), meter)
+        write_file([b"abc"], tmp_path / "f", WeightFile("f", None, 4), meter)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_in_the_middle_is_named(tmp_path: Path, meter: Meter) -> None:
     (tmp_path / "f.part").symlink_to("/dev/full")
     with pytest.raises(WeightsUnavailable, match="disk of the models folder is full"):
-        land([b"abc"], tmp_path / "f", WeightFile("f"), meter)
+        write_file([b"abc"], tmp_path / "f", WeightFile("f"), meter)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_takes_no_file_is_named(tmp_path: Path, meter: Meter) -> None:
     (tmp_path / "dir").write_bytes(b"a file where a folder should be")
     with pytest.raises(WeightsUnavailable, match="cannot be written"):
-        land([b"abc"], tmp_path / "dir" / "f", WeightFile("f"), meter)
+        write_file([b"abc"], tmp_path / "dir" / "f", WeightFile("f"), meter)
 
 
 def test_space_is_asked_of_the_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:

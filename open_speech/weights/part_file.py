@@ -1,4 +1,4 @@
-"""How bytes become a file of a model: beside its place as `.part`, hashed on the way, put in place whole or not at all."""
+"""Writes model files as `.part` files that are hashed while they are written, and moved into place only when complete."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from open_speech.security.private_files import sync
 from open_speech.weights.progress import Meter
 
 CHUNK = 1 << 20
-"""Bytes read at a time; large enough that hashing and writing cost more than the loop."""
+"""Bytes read at a time; large enough that the cost of the loop is negligible beside hashing and writing."""
 SPARE_BYTES = 64 << 20
-"""What a download leaves free on the disk for everybody else."""
+"""Disk space in bytes that a download leaves free."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def sha256_of(path: Path) -> str:
-    """Hash a file's content, as 64 hexadecimal digits."""
+    """Return the hash of a file's content, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Raise WeightsUnavailable if the disk of `folder`, present or not, cannot take `needed` bytes more and keep a little free."""
+    """Raise WeightsUnavailable if the disk of `folder` (which need not exist) has no room for `needed` bytes plus SPARE_BYTES."""
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(existing).free
     if needed + SPARE_BYTES > free:
@@ -43,27 +43,27 @@ def _mib(size: int) -> str:
 
 
 class Part:
-    """A file on its way. Use it as a context manager: leaving it early keeps the `.part`, so that the work can be taken up again."""
+    """A file that is being written. A context manager: if it is left early, the `.part` is kept, so that writing can be resumed."""
 
     def __init__(self, target: Path, expected: WeightFile, *, resume: bool = False) -> None:
-        """Write towards `target`; with `resume` the bytes of an earlier try are kept and hashed first.
+        """Write the file `target`; with `resume` the bytes of an earlier attempt are kept and hashed first.
 
         Raises WeightsUnavailable if the file cannot be written.
         """
         self._target = target
         self.folder = target.parent
-        """Where the bytes go."""
+        """Folder of the file."""
         self._expected = expected
         self._path = target.with_name(target.name + ".part")
         self._hash = hashlib.sha256()
         self.size = 0
-        """Bytes so far."""
+        """Bytes written so far, including those of an earlier attempt."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("r+b" if resume and self._path.is_file() else "wb", buffering=0)
         except OSError as error:
             self._fail(error)
-        self._recall()
+        self._hash_existing()
 
     def __enter__(self) -> Part:
         return self
@@ -71,13 +71,13 @@ class Part:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
 
-    def _recall(self) -> None:
+    def _hash_existing(self) -> None:
         while chunk := self._file.read(CHUNK) if self._file.readable() else b"":
             self._hash.update(chunk)
             self.size += len(chunk)
 
     def restart(self) -> None:
-        """Throw away what is there and begin at the first byte."""
+        """Discard the bytes so far and start again at the first byte."""
         if self.size:
             self._file.seek(0)
             self._file.truncate()
@@ -87,7 +87,7 @@ class Part:
     def write(self, chunk: bytes) -> None:
         """Append bytes.
 
-        Raises WeightsCorrupt if there are more than expected, WeightsUnavailable on a full disk; the `.part` is gone then.
+        Raises WeightsCorrupt if there are more than expected, WeightsUnavailable on a full disk; the `.part` is then deleted.
         """
         self.size += len(chunk)
         if self._expected.size is not None and self.size > self._expected.size:
@@ -102,9 +102,9 @@ class Part:
             self._fail(error)
 
     def finish(self) -> WeightFile:
-        """Check the content, then put the file in its place; both survive a crash of the machine.
+        """Verify the content and move the file into place; both are synced to disk. Returns its true hash and size.
 
-        Raises WeightsCorrupt naming both hashes if the content is another; the `.part` is gone then.
+        Raises WeightsCorrupt with both hashes if the content differs; the `.part` is then deleted.
         """
         found = WeightFile(self._expected.path, self._hash.hexdigest(), self.size)
         if self._expected.sha256 is not None and found.sha256 != self._expected.sha256:
@@ -135,8 +135,8 @@ class Part:
         raise WeightsUnavailable(f"{self._expected.path} cannot be written to the models folder: {error.strerror}.") from error
 
 
-def land(chunks: Iterable[bytes], target: Path, expected: WeightFile, meter: Meter) -> WeightFile:
-    """Write a whole stream to `target`; returns the file with the hash and size that it has. Raises what Part raises."""
+def write_file(chunks: Iterable[bytes], target: Path, expected: WeightFile, meter: Meter) -> WeightFile:
+    """Write a whole stream to `target`; return the file with its true hash and size. Raises what Part raises."""
     meter.file(expected.path)
     with Part(target, expected) as part:
         for chunk in chunks:
