@@ -13,6 +13,7 @@ from open_speech.backends import SpeechOptions
 from open_speech.codecs import Stretcher, decode, encode_stream, loudness
 from open_speech.config import Settings
 from open_speech.config.types import AudioFormat
+from open_speech.synthesis.plan import SynthesisRequest
 from open_speech.synthesis.postprocess import LEAD_S, TAIL_S, TARGET_LUFS, Ending, Finish, Leveller, Onset, polished, prepared
 from runners.wiring.engine import local_engine
 
@@ -233,8 +234,10 @@ def test_a_real_voice_has_its_length_and_loudness_in_every_format(weights_root: 
         os_models_dir=weights_root, tts_backends=("kokoro", "piper"), stt_backends=(), tts_trim_silence=False, tts_normalize_output=False
     )
 
+    request = SynthesisRequest(model, TEXT, voice=voice, speed=speed)
+
     async def made() -> tuple[list[Audio], list[Audio], dict[AudioFormat, bytes]]:
-        raw = [audio async for audio in await local_engine(settings).speak(model, TEXT, voice=voice, speed=speed)]
+        raw = [audio async for audio in await local_engine(settings).synthesis.speak(request)]
         pieces = await spoken(raw, ALL)
         return raw, pieces, {form: await encode(pieces, form) for form in ("mp3", "opus", "aac", "flac", "wav", "pcm")}
 
