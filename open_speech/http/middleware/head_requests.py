@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Heads:
+class HeadRequests:
     """ASGI middleware that asks the routes for GET where a client asks for HEAD, and lets the body go no further.
 
     Innermost: everybody else sees the method that the client sent. A stream, which would go on, ends with its head.

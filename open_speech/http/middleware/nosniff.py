@@ -6,7 +6,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class NoSniffing:
+class NoSniff:
     """ASGI middleware that has browsers believe the type of an answer.
 
     Else a browser looks into a transcript, whose words somebody else has said, and may find that it is a page.

@@ -22,7 +22,7 @@ _HARMLESS = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing; whether a page can read their answers is said by CORS."""
 
 
-class OwnPages:
+class OriginCheck:
     """ASGI middleware that turns away what comes by a name that is not ours, and what pages of others send."""
 
     def __init__(self, app: ASGIApp, *, origins: Collection[str] | None, hosts: Collection[str] | None) -> None:
