@@ -19,7 +19,7 @@ from open_speech.api.jobs.service import Jobs
 from open_speech.api.live_speech import router as live_speech
 from open_speech.api.live_transcription import router as live_transcription
 from open_speech.api.management import api_models, ollama
-from open_speech.api.management.operations import MOST as ORDERS
+from open_speech.api.management.operations import MOST as MAX_OPERATIONS
 from open_speech.api.management.operations import Operations
 from open_speech.api.metrics import Scrape
 from open_speech.api.openai import azure, cloning, consents, models, speech, transcriptions, voices
@@ -75,7 +75,7 @@ def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifes
     app.state.slots = Slots(streams, each=each(streams))
     app.state.realtime_slots = Slots(sessions, "OS_REALTIME_MAX_SESSIONS", each=each(sessions), kind="Realtime sessions")
     app.state.realtime_secrets = Secrets(each=each(SECRETS))
-    app.state.operations = Operations(each=each(ORDERS))
+    app.state.operations = Operations(each=each(MAX_OPERATIONS))
     app.state.followers = Slots(FOLLOWERS, "", each=each(FOLLOWERS), kind="streams of a model's state")
     app.state.json_bounds = bounds_by_path(settings)
     app.state.jobs = jobs = Jobs(settings)
