@@ -51,7 +51,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     for caution in cautions(settings):
         log.warning("%s", caution)
     background = Tasks()
-    for work in (_preload(front.engine.pool), watch(front.engine.registry, settings), tls.keep(settings)):
+    for work in (_preload(front.engine.pool), watch(front.engine.registry, settings), tls.renew_regularly(settings)):
         background.begin(work)
     try:
         with parts.decoding(settings) as fork_server:

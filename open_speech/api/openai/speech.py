@@ -19,7 +19,7 @@ from open_speech.engine import Engine
 from open_speech.errors import BackendFailed
 from open_speech.http import sse
 from open_speech.http.dependencies import EngineDep, SettingsDep
-from open_speech.http.disconnect import UNSTORED, LiveResponse, resumed, while_connected
+from open_speech.http.disconnect import NO_STORE, LiveResponse, resumed, while_connected
 from open_speech.http.json_bodies import JsonRoute, audio_of
 from open_speech.synthesis.rendering import Rendition
 from open_speech.voices import ResolvedVoice, VoiceOptions
@@ -59,7 +59,7 @@ async def synthesize(body: SpeechRequest, voice_options: VoiceOptions, request: 
     if body.stream_format in ("sse", "json"):
         return _with_events(rendition.monitor, await _started(rendition, request), form, headers)
     if rendition.stored is not None:
-        return Response(rendition.stored, media_type=MEDIA_TYPES[form], headers={**UNSTORED, **headers})
+        return Response(rendition.stored, media_type=MEDIA_TYPES[form], headers={**NO_STORE, **headers})
     return LiveResponse(await _started(rendition, request), MEDIA_TYPES[form], headers)
 
 
