@@ -61,7 +61,7 @@ class Registry:
 
     @property
     def aliases(self) -> Mapping[str, str]:
-        """OpenAI's model names -> ours."""
+        """Alias -> model id. The aliases include OpenAI's model names."""
         return self._aliases
 
     def models(self, task: Task | None = None) -> list[ModelEntry]:

@@ -10,7 +10,7 @@ SpeechTask = Literal["transcribe", "translate"]
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word as written, with its leading space if the language has one."""
+    """One word of the text, with its leading space if the language uses spaces."""
 
     text: str
     start: float

@@ -24,7 +24,7 @@ STEP = 1 << 16
 """Characters screened at a time. The interpreter can switch threads between two steps, but not within one."""
 
 Path = tuple[str | None, ...]
-"""Keys from the outermost object to a value: `("input_audio", "data")`; None stands for a list."""
+"""Keys from the outermost object to a value: `("input_audio", "data")`; None for a list."""
 
 _STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _WHOLE_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)

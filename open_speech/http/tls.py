@@ -31,7 +31,7 @@ RENEW = timedelta(days=30)
 """Time before its expiry at which it is replaced."""
 CHECK_S = 6 * 3600.0
 BOTH, PUBLIC = "server.pem", "certificate.pem"
-"""Certificate and key in one file, which is replaced in one step; and the certificate alone, for clients to trust."""
+"""Files with certificate and key, which are replaced atomically, and with the certificate alone, for clients to trust."""
 _PEM, _PKCS8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
 
 
@@ -149,7 +149,7 @@ def _made(folder: Path, hosts: Sequence[str], now: datetime) -> Certificate:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):  # several processes start at once
-            make_private(made.certfile)  # the copy of a backup may have lost its mode
+            make_private(made.certfile)  # a restored backup may have lost the file mode
             if not _is_usable(made.certfile, hosts, now):
                 _write(made, *_make(_names(hosts), now))
     except OSError as error:

@@ -26,7 +26,7 @@ Identity = tuple[int, int]
 def trouble(path: Path) -> str:
     """Return why a server cannot listen on this path, as a clause without a full stop; empty if it can. Blocking, up to ANSWER_S.
 
-    The socket file of a server that has ended is no obstacle.
+    The socket file of a server that has ended does not prevent listening.
     """
     length, folder = len(os.fsencode(path)), path.parent
     if length > LONGEST_PATH:
@@ -52,7 +52,7 @@ def message(path: Path, problem: str) -> str:
 
 
 def is_served(path: Path) -> bool:
-    """Return whether a process listens on a socket; also True if this process has no permission to connect."""
+    """Return whether a process listens on a socket; also True if this cannot be determined, such as without permission."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(ANSWER_S)
         try:

@@ -44,7 +44,7 @@ _TRANSIENT = (BackendUnavailable, BackendTimeout, WeightsUnavailable)
 
 Run = Callable[[Job, ReportProgress], Awaitable[Result]]
 Deliver = Callable[[Job], Awaitable[None]]
-"""Raises Undelivered."""
+"""Sends the webhook of a job. Raises Undelivered."""
 
 
 class Admission(Protocol):

@@ -46,7 +46,7 @@ class ModelState(BaseModel):
     """Whether its backend responds; if not, `state` is derived without it."""
     state: State
     default: bool
-    """Whether OpenAI's names (`whisper-1`, `tts-1`) stand for it."""
+    """Whether OpenAI's names (`whisper-1`, `tts-1`) are aliases of the model."""
     description: str
     licence: str
     languages: tuple[str, ...]

@@ -33,7 +33,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         "description": "The audio, in `response_format`. With `stream_format` `sse` or `json`: events or an object with it in base64.",
     }
 }
-"""The responses of a route that speaks, for the OpenAPI document."""
+"""OpenAPI description of the responses of a speech endpoint."""
 _NO = ("false", "0", "no", "off")
 
 

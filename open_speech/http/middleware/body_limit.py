@@ -18,7 +18,7 @@ reset, and the client never receives the response."""
 
 FORM = "multipart/form-data"
 JSON_BYTES = 1 << 20
-"""Largest body that is neither a form nor one of the endpoints that take text or audio in JSON."""
+"""Maximum size of a body that is neither a form nor JSON of an endpoint that accepts text or audio in it."""
 SLOWEST = 4096
 """Minimum average rate of a body in bytes per second, apart from one wait, so that single bytes do not keep a request open."""
 
@@ -48,7 +48,7 @@ class BodyLimit:
         self._linger_s = linger_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request with its body counted."""
+        """Serve one request within the limits on its body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
