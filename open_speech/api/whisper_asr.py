@@ -108,7 +108,7 @@ async def transcribe_film(request: Request, recognition: RecognitionDep, registr
     """Transcribe a media file into the format `output`. Nothing is sent until the transcript is complete."""
     async with read_upload(request, *FILE_PARTS) as upload:
         body = validated(AsrRequest, upload.fields)
-        wanted = RecognitionRequest(
+        options = RecognitionRequest(
             body.model,
             _with_word_times(body, registry, settings.vad),
             await diarization(body),
@@ -116,7 +116,7 @@ async def transcribe_film(request: Request, recognition: RecognitionDep, registr
             raw_rate=body.raw_rate,
             channels=body.channel_mode,
         )
-        transcript = await while_connected(request.receive, recognition.transcribe(upload.source, wanted))
+        transcript = await while_connected(request.receive, recognition.transcribe(upload.source, options))
     text = await asyncio.to_thread(formatted, transcript, body.output, body.shape)
     return Response(text, media_type=_WRITERS[body.output][1])
 

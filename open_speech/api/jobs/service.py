@@ -42,8 +42,8 @@ class JobFilter:
 
     def matches(self, job: Job) -> bool:
         """Return whether a job matches."""
-        criteria = ((self.status, job.status), (self.type, job.type), (self.batch_id, job.batch_id))
-        return all(expected is None or expected == actual for expected, actual in criteria)
+        pairs = ((self.status, job.status), (self.type, job.type), (self.batch_id, job.batch_id))
+        return all(expected is None or expected == actual for expected, actual in pairs)
 
 
 class Jobs:
@@ -87,7 +87,7 @@ class Jobs:
             raise UnknownItem(f"There is no job `{name[:64]}`.", param="job_id")
         return job
 
-    async def page(self, owner: str, wanted: JobFilter, *, after: str | None, limit: int) -> tuple[list[Job], bool]:
+    async def page(self, owner: str, criteria: JobFilter, *, after: str | None, limit: int) -> tuple[list[Job], bool]:
         """List the jobs of an owner, newest first, at most `limit` after the job `after`; also return whether there are more.
 
         Raises InvalidValue naming `after`.
@@ -98,7 +98,7 @@ class Jobs:
             except UnknownItem as unknown:
                 raise InvalidValue(unknown.message, param="after") from None
         jobs = await asyncio.to_thread(self.store.all)
-        found = [job for job in jobs if job.owner == owner and wanted.matches(job) and (after is None or job.id < after)]
+        found = [job for job in jobs if job.owner == owner and criteria.matches(job) and (after is None or job.id < after)]
         return found[:limit], len(found) > limit
 
     async def metrics(self) -> Dump:

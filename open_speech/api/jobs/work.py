@@ -52,11 +52,11 @@ class Work:
         return await (self._synthesize(stored, report) if job.type == "speech" else self._transcribe(job, stored, report))
 
     async def _transcribe(self, job: Job, stored: JobInput, report: ReportProgress) -> Result:
-        wanted = await recognition_request(recognition_body(job.type, stored.fields), self._engine.pool, self._settings)
+        request = await recognition_request(recognition_body(job.type, stored.fields), self._engine.pool, self._settings)
         upload, path = self._store.upload(job.id), self._store.path(job.id, CHECKPOINTS)
         total_s = await asyncio.to_thread(stated_seconds, upload)
         partial_transcript = PartialTranscript(path, await asyncio.to_thread(checkpoints.read, path))
-        transcript = await self._recognize(wanted, upload, partial_transcript, partial(_report, report, total_s))
+        transcript = await self._recognize(request, upload, partial_transcript, partial(_report, report, total_s))
         data = _TRANSCRIPT.dump_json(transcript)
         with disk.storing():
             await asyncio.to_thread(disk.write, self._store.path(job.id, TRANSCRIPT), data)
@@ -64,12 +64,12 @@ class Work:
         return Result(file=TRANSCRIPT, size=len(data), audio_s=transcript.info.duration)
 
     async def _recognize(
-        self, wanted: RecognitionRequest, upload: Path, partial_transcript: PartialTranscript, report: Callable[[float], Awaitable[None]]
+        self, request: RecognitionRequest, upload: Path, partial_transcript: PartialTranscript, report: Callable[[float], Awaitable[None]]
     ) -> Transcript:
         start_s = partial_transcript.until_s
-        if wanted.channels == "mix":  # otherwise the channels may have different languages
-            wanted = replace(wanted, options=replace(wanted.options, language=partial_transcript.language or wanted.options.language))
-        transcription = await self._engine.recognition.stream(upload, replace(wanted, start_s=start_s))
+        if request.channels == "mix":  # otherwise the channels may have different languages
+            request = replace(request, options=replace(request.options, language=partial_transcript.language or request.options.language))
+        transcription = await self._engine.recognition.stream(upload, replace(request, start_s=start_s))
         async with aclosing(transcription):
             async for segment in transcription:
                 await partial_transcript.add(transcription.info, segment)

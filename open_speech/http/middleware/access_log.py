@@ -27,7 +27,7 @@ access = logging.getLogger("open_speech.access")
 log = logging.getLogger("open_speech.http")
 
 _SANE_ID = re.compile(rb"[\w.:-]{1,128}")
-_LEFT = 499
+_CLIENT_CLOSED = 499
 """nginx's status for a client that disconnected; it is only logged and counted."""
 _ABNORMAL = 1006
 """Close code of a WebSocket that neither side has closed."""
@@ -89,7 +89,7 @@ class Trace:
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
         except ClientDisconnect:
-            exchange.left = True
+            exchange.disconnected = True
             if not exchange.status:
                 # No client reads this response, but BentoML's timeout layer waits for a first message before it ends a request.
                 await exchange.answer(InvalidRequest("The client disconnected before it had sent the whole request."))
@@ -113,7 +113,7 @@ class _Exchange:
         self.scope = scope
         self.id = context.id
         self.status = 0
-        self.left = False
+        self.disconnected = False
         self._context = context
         self._receive = receive
         self._send = send
@@ -125,7 +125,7 @@ class _Exchange:
     async def receive(self) -> Message:
         message = await self._receive()
         # Servers also report a disconnect after a complete response, when the client has not left early.
-        self.left = self.left or (message["type"] == "http.disconnect" and not self._complete)
+        self.disconnected = self.disconnected or (message["type"] == "http.disconnect" and not self._complete)
         return message
 
     async def send(self, message: Message) -> None:
@@ -157,17 +157,17 @@ class _Exchange:
 
     def end(self, meter: Meter) -> None:
         """Write the access-log line, and count the request."""
-        scope, status = self.scope, self.status or (_LEFT if self.left else 500)
+        scope, status = self.scope, self.status or (_CLIENT_CLOSED if self.disconnected else 500)
         method, route, took_s = method_of(scope["method"]), _route_of(scope), self._seconds()
         meter.answered(self._context.door, route, method, status, took_s=took_s, first_byte_s=self._first_s)
-        fields = {"status": status, "route": route, "bytes": self._sent, "client_left": self.left or None}
+        fields = {"status": status, "route": route, "bytes": self._sent, "client_left": self.disconnected or None}
         # The path without its query, which may contain a key. `%r` escapes control characters.
         # Probes arrive every few seconds and are all alike.
         level = logging.DEBUG if self._context.door == PROBE and status < 400 else logging.INFO
         access.log(
             level, "%s %s %r %d %d ms %d bytes%s",
             _client_of(scope), scope["method"], scope["path"], status, int(took_s * 1000), self._sent,
-            " (client disconnected)" if self.left else "",
+            " (client disconnected)" if self.disconnected else "",
             extra={**fields, **_fields_of(scope, took_s)},
         )  # fmt: skip
 
