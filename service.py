@@ -21,6 +21,7 @@ from open_speech.engine import Engine
 from open_speech.errors import SpeechError
 from open_speech.http import tls
 from open_speech.sandbox import hide_memory
+from runners import catalog
 from runners.catalog.placement import plan
 from runners.host.arbiter import seal
 from runners.host.bentoml_patches import RUNNER_CONNECTION, prepare_log, share_log
@@ -50,6 +51,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(parts.make_folders_private, settings)
     for caution in cautions(settings):
         log.warning("%s", caution)
+    for report in catalog.plugin_reports():
+        log.warning("%s", report)
     background = Tasks()
     for work in (_preload(front.engine.pool), watch(front.engine.registry, settings), tls.renew_regularly(settings)):
         background.begin(work)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from open_speech import config
+from open_speech.testing.clips import speech_clips
 from open_speech.weights import Store
 from runners import catalog
 
-CLIPS = Path(__file__).resolve().parent.parent / "tests" / "speech.toml"
-
 
 def clip(name: str) -> Path:
-    """Give the path of a clip of tests/speech.toml, fetched first if need be."""
-    (row,) = catalog.read_models(CLIPS)
-    return Store(config.load().models_dir.parent).pull(row) / f"{name}.wav"
+    """Give the path of a recording of the conformance kit, fetched first if need be."""
+    return speech_clips(config.load().models_dir)[name]
 
 
 def model_folder(model_id: str) -> Path:

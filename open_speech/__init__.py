@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # numpy's OpenBLAS splits matrices of any size between threads, which then spin for a tenth of a second: half of the total cost of a short
 # clip. With this setting they sleep at once (2 to the 4th, cycles). It is read when numpy is first imported; a value set by the user wins.

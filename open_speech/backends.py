@@ -139,11 +139,26 @@ class BackendEntry:
     """`module:function` that tells them: the values of `settings`, and `ask` for whether to ask the server -> entries."""
     calls: int = 2
     """Calls that run at once where it runs in the front's process."""
+    programs: tuple[str, ...] = ()
+    """Programs that must be found in PATH, beside `requires`."""
+    install: str = ""
+    """The command that installs what `requires` and `programs` name; for a backend that no extra of Open Speech brings."""
+    variables: tuple[str, ...] = ()
+    """Environment variables that are for this backend alone; it finds those that are set in its Setup. For a backend of another package."""
+    package: str = ""
+    """Name and version of the package that the backend comes from; empty for one of Open Speech. Set by the catalog."""
 
     @property
     def remedy(self) -> str:
         """The command that brings it to a machine that has not got it."""
+        if self.install or self.package:
+            return self.install or f"pip install {self.package.partition(' ')[0]}"
         return f"make runner NAME={self.name}" if self.apart else f"pip install 'open-speech[{self.extra}]'"
+
+    @property
+    def service(self) -> str:
+        """The name of its runner as a BentoML service."""
+        return self.name.replace("-", "_")
 
     @property
     def module(self) -> str:
@@ -288,8 +303,8 @@ class Setup:
     compute_type: str = "auto"
     """CTranslate2's name (`int8`, `float16`, …) or `auto`; other engines ignore it."""
     threads: int = 0
-    own: Mapping[str, Any] = field(default_factory=dict)
-    """The values of the settings that the backend's entry names in `settings`."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The values of the settings that the backend's entry names in `settings`, and of the `variables` that are set, by their names."""
 
 
 class Transcriber(Protocol):
@@ -315,7 +330,7 @@ class WindowTranscriber(Transcriber, Protocol):
     def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
         """Decode windows, of whatever requests, together: one result each, in order; what is wrong with one is its own result.
 
-        Silence gives a Heard without segments.
+        Silence gives a WindowResult without segments.
         """
         ...
 
@@ -348,7 +363,7 @@ class Utterance:
 class BatchSynthesizer(Synthesizer, Protocol):
     """A synthesiser that also speaks many pieces in one call; its catalog entry has `batch` > 0."""
 
-    def speak(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
+    def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
         """Speak pieces, of whatever requests, together: one result each, in order; what is wrong with one is its own result."""
         ...
 

@@ -91,7 +91,7 @@ class Registry:
         if entry.backend not in self.served:
             backend = self.backends[entry.backend]
             install = f"install `open-speech[{backend.extra}]` and " if backend.extra else ""
-            how = (f"run `{backend.remedy}` and " if backend.apart else install) + f"name it in {entry.task.setting}"
+            how = (f"run `{backend.remedy}` and " if backend.apart or backend.install else install) + f"name it in {entry.task.setting}"
             raise NotInstalled(f"The model `{name}` needs the backend `{entry.backend}`: {how}.", param="model")
         return entry
 

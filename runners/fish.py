@@ -30,6 +30,7 @@ from open_speech.errors import (
 )
 from open_speech.text.cleanup import says_something
 from runners.support.audio_formats import format_of
+from runners.support.backend_options import FishOptions
 from runners.support.wav_stream import WavStream
 from runners.wiring.bento_service import Resources, tts_service
 
@@ -46,49 +47,36 @@ ANSWER_CHARS = 500
 _REFERENCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,254}")
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """One fish-speech server and how it is asked, from the settings of the same names."""
-
-    openaudio_api_base: str
-    openaudio_api_key: str
-    openaudio_tts_path: str
-    openaudio_default_format: str
-    openaudio_default_reference_id: str
-    openaudio_default_normalize: bool
-    openaudio_chunk_length: int
-    openaudio_latency: str
-    openaudio_temperature: float | None
-    openaudio_top_p: float | None
-    openaudio_timeout_seconds: float
-    openaudio_max_retries: int
+@dataclass(frozen=True)
+class Server(FishOptions):
+    """One fish-speech server, and the requests to it."""
 
     @property
     def url(self) -> str:
         """Where speech is asked for."""
-        return self.openaudio_api_base.rstrip("/") + self.openaudio_tts_path
+        return self.api_base.rstrip("/") + self.tts_path
 
     @property
     def headers(self) -> dict[str, str]:
         """What every request carries."""
-        return {"Authorization": f"Bearer {self.openaudio_api_key}"} if self.openaudio_api_key else {}
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
     def body(self, text: str, options: SpeechOptions) -> dict[str, Any]:
         """Write the request: a recording to clone, or a voice that the server knows, or neither."""
         body: dict[str, Any] = {
             "text": text,
-            "format": self.openaudio_default_format,
-            "streaming": self.openaudio_default_format == "wav",  # the only form that a fish-speech server streams
-            "normalize": self.openaudio_default_normalize,
-            "chunk_length": self.openaudio_chunk_length,
-            "latency": self.openaudio_latency,
+            "format": self.default_format,
+            "streaming": self.default_format == "wav",  # the only form that a fish-speech server streams
+            "normalize": self.default_normalize,
+            "chunk_length": self.chunk_length,
+            "latency": self.latency,
         }
-        body |= {"temperature": self.openaudio_temperature} if self.openaudio_temperature is not None else {}
-        body |= {"top_p": self.openaudio_top_p} if self.openaudio_top_p is not None else {}
+        body |= {"temperature": self.temperature} if self.temperature is not None else {}
+        body |= {"top_p": self.top_p} if self.top_p is not None else {}
         if options.reference:
             audio = base64.b64encode(wav_bytes(options.reference.audio)).decode()
             return body | {"references": [{"audio": audio, "text": options.reference.text or ""}], "use_memory_cache": "on"}
-        voice = reference_id(options.voice) or self.openaudio_default_reference_id
+        voice = reference_id(options.voice) or self.default_reference_id
         return body | ({"reference_id": voice, "use_memory_cache": "on"} if voice else {})
 
 
@@ -108,7 +96,7 @@ class Fish:
     def __init__(self, setup: Setup) -> None:
         """Take the setup; its folder is empty, and its own settings are those of Server."""
         self._setup = setup
-        self._server = Server(**setup.own)
+        self._server = Server.of(setup.settings)
 
     def load(self) -> None:
         """Open a client. The server is not asked yet: it may still be starting."""
@@ -133,14 +121,14 @@ class Fish:
         return self._speak(self._server.body(text, options))
 
     def _speak(self, body: dict[str, Any]) -> Iterator[Audio]:
-        deadline = time.monotonic() + self._server.openaudio_timeout_seconds
-        for attempt in range(self._server.openaudio_max_retries + 1):
+        deadline = time.monotonic() + self._server.timeout_seconds
+        for attempt in range(self._server.max_retries + 1):
             sound = self._ask(body, deadline)
             try:
                 first = next(sound, None)
             except Busy as busy:
                 wait = max(busy.wait_s, FIRST_PAUSE_S * 2**attempt * random.uniform(0.8, 1.2))
-                if attempt == self._server.openaudio_max_retries or wait > LONGEST_PAUSE_S or time.monotonic() + wait > deadline:
+                if attempt == self._server.max_retries or wait > LONGEST_PAUSE_S or time.monotonic() + wait > deadline:
                     raise busy.error from busy
                 log.warning("%s, attempt %d: retrying in %.1f s", busy, attempt + 1, wait)
                 time.sleep(wait)
@@ -182,7 +170,7 @@ class Fish:
         """Raise BackendFailed for audio in a format that was not asked for: it would be heard as noise."""
         found = format_of(kind.partition(";")[0].strip().lower(), head)
         if found not in (None, "wav"):
-            raise BackendFailed(f"The fish-speech server sent `{found}` audio instead of `{self._server.openaudio_default_format}`.")
+            raise BackendFailed(f"The fish-speech server sent `{found}` audio instead of `{self._server.default_format}`.")
 
 
 def reference_id(voice: str) -> str:

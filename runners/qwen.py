@@ -29,6 +29,7 @@ from open_speech.errors import (
     WeightsCorrupt,
 )
 from open_speech.text.cleanup import says_something
+from runners.support.backend_options import QwenOptions
 from runners.support.pauses import pause_after, settle
 from runners.wiring.bento_service import Resources, tts_service
 
@@ -52,6 +53,7 @@ class Qwen:
     def __init__(self, setup: Setup) -> None:
         """Take the setup; the folder holds a checkpoint as the hub has it, with its `speech_tokenizer`."""
         self._setup = setup
+        self._options = QwenOptions.of(setup.settings)
         self._prompts: OrderedDict[bytes, Any] = OrderedDict()
         # One call at a time: more at once are slower on one GPU than a batch, and a made-up voice seeds the generator of the process.
         self._lock = threading.Lock()
@@ -66,7 +68,7 @@ class Qwen:
         device = self._device(torch.cuda.is_available())
         if device == "cpu" and self._setup.threads:
             torch.set_num_threads(self._setup.threads)
-        flash = device != "cpu" and self._setup.own.get("tts_qwen3_flash_attn", False)
+        flash = device != "cpu" and self._options.flash_attn
         try:
             self._model = Qwen3TTSModel.from_pretrained(
                 str(self._setup.folder),
@@ -92,7 +94,7 @@ class Qwen:
         self.check(text, options)
         return self._one(Utterance(text, options))
 
-    def speak(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
+    def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
         """Speak pieces together: one sound each, or the error that `check` raises."""
         results: dict[int, Audio | SpeechError] = {}
         # A made-up voice is alike from sentence to sentence only if its own seed was set before it: one description, one call.
@@ -133,7 +135,7 @@ class Qwen:
             raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
 
     def _one(self, utterance: Utterance) -> Iterator[Audio]:
-        (sound,) = self.speak([utterance])
+        (sound,) = self.synthesize_batch([utterance])
         if isinstance(sound, SpeechError):
             raise sound
         yield sound
@@ -167,7 +169,7 @@ class Qwen:
         return self._prompts[key]
 
     def _device(self, cuda: bool) -> str:
-        wanted = self._setup.own.get("tts_qwen3_device") or self._setup.device
+        wanted = self._options.device or self._setup.device
         if wanted == "auto":
             return "cuda:0" if cuda else "cpu"
         return "cuda:0" if wanted == "cuda" else wanted

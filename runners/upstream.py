@@ -26,6 +26,7 @@ from open_speech.errors import (
 from open_speech.languages import language_code
 from open_speech.text.cleanup import says_something
 from open_speech.transcript import Segment, TranscriptInfo
+from runners.support.backend_options import UpstreamOptions, UpstreamSttOptions, UpstreamTtsOptions
 from runners.support.partial_results import Growing, announced
 from runners.support.peer_names import id_of, name_of, voice_of
 from runners.support.retry import Patience
@@ -71,7 +72,7 @@ class Way(StrEnum):
 class _Upstream:
     """What both have in common: one model of one server."""
 
-    _task: str
+    _options: UpstreamOptions
 
     def __init__(self, setup: Setup) -> None:
         """Take the setup; its folder is empty, and its own settings say which server it is."""
@@ -81,19 +82,19 @@ class _Upstream:
 
     def load(self) -> None:
         """Open a client, and ask the server what it has. Raises BackendUnavailable, BackendTimeout or BackendFailed if it does not say."""
-        settings, dialect = f"{self._task.upper()}_UPSTREAM", self._own("dialect")
-        patience = Patience(self._own("timeout_s"), self._own("max_retries"))
-        self._server = Upstream(Address(self._own("url"), self._own("api_key"), settings), patience)
-        self._has = patience.get(lambda _: explored(self._server, dialect, settings, voices_for=self._asks_voices))
-        known = (*self._own("models"), *(self._has.stt_models if self._task == "stt" else self._has.tts_models))
-        self._name = name_of(PREFIX, self._setup.model.id, known)
+        options = self._options
+        settings, patience = options.prefix.upper().rstrip("_"), Patience(options.timeout_s, options.max_retries)
+        self._server = Upstream(Address(options.url, options.api_key, settings), patience)
+        self._has = patience.get(lambda _: explored(self._server, options.dialect, settings, voices_for=self._needs_voices))
+        self._name = name_of(PREFIX, self._setup.model.id, (*options.models, *self._models()))
 
-    def _own(self, name: str) -> Any:
-        return self._setup.own[f"{self._task}_upstream_{name}"]
+    def _models(self) -> Sequence[str]:
+        """Return the names of the server's models for the task."""
+        raise NotImplementedError
 
-    def _asks_voices(self, name: str) -> bool:
-        """Only a synthesiser has a use for them, for its own model, and where the settings do not name them."""
-        return self._task == "tts" and not self._own("voices") and id_of(PREFIX, name) == self._setup.model.id
+    def _needs_voices(self, name: str) -> bool:
+        """Return whether the voices of a model are needed."""
+        raise NotImplementedError
 
     def _may_go_on(self, refused: InvalidRequest, way: str, ways: Sequence[str]) -> bool:
         """Tell whether another way is left after a refusal that may be one of this way; it is not taken again then."""
@@ -107,7 +108,16 @@ class _Upstream:
 class UpstreamTranscriber(_Upstream):
     """A recogniser of an OpenAI-compatible server."""
 
-    _task = "stt"
+    def __init__(self, setup: Setup) -> None:
+        """Store the setup; as in `_Upstream`."""
+        super().__init__(setup)
+        self._options: UpstreamSttOptions = UpstreamSttOptions.of(setup.settings)
+
+    def _models(self) -> Sequence[str]:
+        return self._has.stt_models
+
+    def _needs_voices(self, name: str) -> bool:
+        return False
 
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
         """Yield the info, then the segments as the server sends them; the info comes again where the language is told at the end.
@@ -171,7 +181,7 @@ class UpstreamTranscriber(_Upstream):
             return [Way.SURE, Way.PLAIN]
         if options.task == "translate":
             return [Way.VERBOSE, Way.PLAIN]
-        named = self._own("streaming_models")
+        named = self._options.streaming_models
         streams = _STREAMS.match(self._name) is not None or self._name in named or "*" in named
         plain = [Way.VERBOSE, Way.PLAIN]
         if options.detect_only or options.word_times or not streams:
@@ -205,7 +215,16 @@ class UpstreamTranscriber(_Upstream):
 class UpstreamSynthesizer(_Upstream):
     """A synthesiser of an OpenAI-compatible server."""
 
-    _task = "tts"
+    def __init__(self, setup: Setup) -> None:
+        """Store the setup; as in `_Upstream`."""
+        super().__init__(setup)
+        self._options: UpstreamTtsOptions = UpstreamTtsOptions.of(setup.settings)
+
+    def _models(self) -> Sequence[str]:
+        return self._has.tts_models
+
+    def _needs_voices(self, name: str) -> bool:
+        return not self._options.voices and id_of(PREFIX, name) == self._setup.model.id
 
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
         """Yield the sound as the server sends it, at the rate that it has there.
@@ -252,7 +271,7 @@ class UpstreamSynthesizer(_Upstream):
         return body | language_of(self._has, options.language)
 
     def _voices(self) -> Sequence[Any]:
-        return self._setup.model.voices if self._own("voices") else self._has.voices.get(self._name, ())
+        return self._setup.model.voices if self._options.voices else self._has.voices.get(self._name, ())
 
     def _default_voice(self) -> str:
         """Choose for a request that names none; OpenAI's first voice where nothing is known."""

@@ -27,6 +27,7 @@ from open_speech.errors import (
 from open_speech.languages import language_code
 from open_speech.text.cleanup import says_something
 from open_speech.transcript import Segment, TranscriptInfo
+from runners.support.backend_options import WyomingOptions, WyomingSttOptions, WyomingTtsOptions
 from runners.support.partial_results import Growing, announced
 from runners.support.peer_names import id_of, voice_of
 from runners.support.retry import Busy, Patience
@@ -52,16 +53,14 @@ _NUMBER_TYPES = {1: "u1", 2: "<i2", 4: "<i4"}
 class _Peer:
     """What both have in common: one server, and which of its programs is asked."""
 
-    _task: str
+    _options: type[WyomingOptions]
 
     def __init__(self, setup: Setup) -> None:
-        """Take the setup; its folder is empty, and its own settings say which server it is."""
+        """Store the setup; its folder is empty, and its settings name the server."""
         self._setup = setup
-        self._uri: str = self._own("uri")
-        self._patience = Patience(self._own("timeout_s"), self._own("max_retries"))
-
-    def _own(self, name: str) -> Any:
-        return self._setup.own[f"{self._task}_wyoming_{name}"]
+        options = self._options.of(setup.settings)
+        self._uri = options.uri
+        self._patience = Patience(options.timeout_s, options.max_retries)
 
     def _choose(self, line: WyomingConnection) -> None:
         """Choose the program, where the server has several."""
@@ -74,7 +73,7 @@ class _Peer:
 class WyomingTranscriber(_Peer):
     """A recogniser of a Wyoming server."""
 
-    _task = "stt"
+    _options = WyomingSttOptions
 
     def load(self) -> None:
         """Ask the server what it has. Raises UnknownModel, BackendUnavailable, BackendTimeout or BackendFailed."""
@@ -138,7 +137,7 @@ class WyomingTranscriber(_Peer):
 class WyomingSynthesizer(_Peer):
     """A program of a Wyoming server that speaks."""
 
-    _task = "tts"
+    _options = WyomingTtsOptions
 
     def load(self) -> None:
         """Ask the server what it has. Raises as the recogniser's does."""

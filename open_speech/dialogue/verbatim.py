@@ -1,7 +1,7 @@
-"""Which part of a text a piece of speech says: the text as it was written, cut where the speech is. Pure.
+"""Alignment of synthesized pieces with the original text: which part of the text each piece speaks. Pure.
 
-The pieces that are spoken are not the text: marks are gone from them, numbers are words. What a client is told of them must be its own
-text, each character once: so each piece is looked up in what is left of the text, by its last word that is there, near where it should be.
+The synthesized pieces differ from the text: marks are removed, and numbers are words. A client must receive its own text, each character
+once. Each piece is therefore located in the rest of the text by the last of its words that occurs there, near the expected position.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ import re
 
 _WORD = re.compile(r"[^\W\d_]+")
 _TAIL = re.compile(r"[^\w\s]*\s*")
-"""What belongs to a word at the end of a sentence: its marks, and the space after them."""
-_TRIED = 4
-"""Words from the end of a piece that are looked for; numbers and signs at the end are words in the piece only."""
+"""Punctuation after the last word of a piece, and the space after it."""
+_SEARCHED_WORDS = 4
+"""Number of words from the end of a piece that are searched for: numbers and signs at the end are words only in the piece."""
 
 
 class Verbatim:
-    """A text that may still grow, taken from the front piece by piece; all that is taken, joined, is the text."""
+    """A text that may still grow and is consumed from the front, piece by piece. The consumed parts, joined, are the text."""
 
     def __init__(self, text: str = "") -> None:
         self._rest = text
 
     def put(self, text: str) -> None:
-        """Add to the end of the text."""
+        """Append to the text."""
         self._rest += text
 
     def take(self, piece: str) -> str:
-        """Take the part of the text that a spoken piece says; empty if that was taken already."""
+        """Consume and return the part of the text that a synthesized piece speaks; empty if it was consumed already."""
         return self._cut(_end_of(piece, self._rest))
 
     def rest(self) -> str:
-        """Take all that is left."""
+        """Consume and return the rest of the text."""
         return self._cut(len(self._rest))
 
     def _cut(self, at: int) -> str:
@@ -39,12 +39,12 @@ class Verbatim:
 
 
 def _end_of(piece: str, text: str) -> int:
-    """Find where the part ends that `piece` says, as an index into `text`."""
+    """Return the index into `text` at which the part that `piece` speaks ends."""
     lead = len(text) - len(text.lstrip())
     if text.startswith(piece, lead):
         return _with_tail(text, lead + len(piece))
     expected, around = lead + len(piece), len(piece) // 2 + 20
-    for back, word in enumerate(reversed(_WORD.findall(piece)[-_TRIED:])):
+    for back, word in enumerate(reversed(_WORD.findall(piece)[-_SEARCHED_WORDS:])):
         whole_word = re.compile(rf"(?<![^\W\d_]){re.escape(word)}(?![^\W\d_])", re.IGNORECASE)
         near = [match.end() for match in whole_word.finditer(text, max(0, expected - around - len(word)), expected + around)]
         if near:
@@ -54,7 +54,7 @@ def _end_of(piece: str, text: str) -> int:
 
 
 def _after_words(text: str, at: int, count: int) -> int:
-    """Go on by so many words, but not into the next sentence."""
+    """Return the index after the next `count` words, but not beyond the sentence."""
     following = re.compile(r"[^\S\n]*[^\s.!?]+")
     for _ in range(count):
         match = following.match(text, at)

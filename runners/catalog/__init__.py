@@ -1,21 +1,31 @@
-"""The only list of what this server can run: backends here, their models as data in `models/*.toml`.
+"""The only list of what this server can run: backends here, their models as data in `models/*.toml`, and what other packages add.
 
 A file there holds the models of one backend: its top-level keys are the defaults of every `[[model]]` in it. Adding a backend is one
-module and one entry here; adding a model is one row there.
+module and one entry here; adding a model is one row there. Another package adds both by an entry point (docs/backends.md). Whatever
+works on the catalog uses `backends()` and `models()`; `BACKENDS` and `own_models()` are the part that Open Speech brings.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import tomllib
-from collections.abc import Mapping
+import shutil
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
-from open_speech.model_files import Archive, ArchiveSource, HubSource, Source, UrlSource, WeightFile
+from open_speech.backends import BackendEntry, ModelEntry, Task
+from open_speech.model_rows import read_models
+from open_speech.plugins import PluginReport, loading
+from open_speech.plugins.joining import join
+from open_speech.plugins.values import Joined
+from runners.support.backend_options import (
+    FishOptions,
+    QwenOptions,
+    UpstreamSttOptions,
+    UpstreamTtsOptions,
+    WyomingSttOptions,
+    WyomingTtsOptions,
+)
 
 MODELS_FOLDER = Path(__file__).parent / "models"
 
@@ -124,7 +134,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         licence="Apache-2.0",
         batch=4,
         openai_voices=QWEN_VOICES,
-        settings=("tts_qwen3_device", "tts_qwen3_flash_attn"),
+        settings=QwenOptions.settings(),
     ),
     BackendEntry(
         name="fish",
@@ -133,20 +143,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         requires=(),
         extra="",
         licence="MIT",
-        settings=(
-            "openaudio_api_base",
-            "openaudio_api_key",
-            "openaudio_tts_path",
-            "openaudio_default_format",
-            "openaudio_default_reference_id",
-            "openaudio_default_normalize",
-            "openaudio_chunk_length",
-            "openaudio_latency",
-            "openaudio_temperature",
-            "openaudio_top_p",
-            "openaudio_timeout_seconds",
-            "openaudio_max_retries",
-        ),
+        settings=FishOptions.settings(),
     ),
     BackendEntry(
         name="upstream",
@@ -155,15 +152,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         requires=(),
         extra="",
         licence="MIT",
-        settings=(
-            "stt_upstream_url",
-            "stt_upstream_api_key",
-            "stt_upstream_dialect",
-            "stt_upstream_models",
-            "stt_upstream_streaming_models",
-            "stt_upstream_timeout_s",
-            "stt_upstream_max_retries",
-        ),
+        settings=UpstreamSttOptions.settings(),
         prefix="upstream/",
         offers="runners.support.upstream_discovery:listening_offers",
         calls=16,
@@ -177,15 +166,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         licence="MIT",
         speed_range=(0.25, 4.0),
         piece_chars=1000,  # it cuts into sentences itself, and a call that is left ends there, too
-        settings=(
-            "tts_upstream_url",
-            "tts_upstream_api_key",
-            "tts_upstream_dialect",
-            "tts_upstream_models",
-            "tts_upstream_voices",
-            "tts_upstream_timeout_s",
-            "tts_upstream_max_retries",
-        ),
+        settings=UpstreamTtsOptions.settings(),
         prefix="upstream/",
         offers="runners.support.upstream_discovery:speaking_offers",
         calls=16,
@@ -197,7 +178,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         requires=("wyoming",),
         extra="",
         licence="MIT",
-        settings=("stt_wyoming_uri", "stt_wyoming_timeout_s", "stt_wyoming_max_retries"),
+        settings=WyomingSttOptions.settings(),
         prefix="wyoming/",
         offers="runners.support.wyoming_discovery:listening_offers",
         calls=8,
@@ -209,7 +190,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         requires=("wyoming",),
         extra="",
         licence="MIT",
-        settings=("tts_wyoming_uri", "tts_wyoming_timeout_s", "tts_wyoming_max_retries"),
+        settings=WyomingTtsOptions.settings(),
         prefix="wyoming/",
         offers="runners.support.wyoming_discovery:speaking_offers",
         calls=8,
@@ -235,8 +216,15 @@ BACKENDS: tuple[BackendEntry, ...] = (
 
 
 def installed(entry: BackendEntry) -> bool:
-    """Tell whether everything the backend needs can be imported here; nothing is imported to find out."""
-    return all(importlib.util.find_spec(module) is not None for module in entry.requires)
+    """Tell whether everything the backend needs can be imported here, and its programs found; nothing is imported to find out."""
+    return all(map(_found, entry.requires)) and all(shutil.which(program) for program in entry.programs)
+
+
+def _found(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package of a module in a package is missing
+        return False
 
 
 def with_needs(model: ModelEntry, entry: BackendEntry) -> ModelEntry:
@@ -254,9 +242,30 @@ def with_needs(model: ModelEntry, entry: BackendEntry) -> ModelEntry:
 
 
 @cache
-def models() -> tuple[ModelEntry, ...]:
+def own_models() -> tuple[ModelEntry, ...]:
     """List every model of `models/*.toml`, in the order of file name and row."""
     return tuple(model for path in sorted(MODELS_FOLDER.glob("*.toml")) for model in read_models(path))
+
+
+@cache
+def _joined() -> Joined:
+    """Join our tables with those of other packages, once in each process: their entry points are imported here."""
+    return join(BACKENDS, own_models(), loading.loaded())
+
+
+def backends() -> tuple[BackendEntry, ...]:
+    """List every backend: ours, then those of other packages."""
+    return _joined().backends
+
+
+def models() -> tuple[ModelEntry, ...]:
+    """List every model: ours, then those of other packages."""
+    return _joined().models
+
+
+def plugin_reports() -> tuple[PluginReport, ...]:
+    """List what was left out of the tables, or cannot run although it is in them, and why."""
+    return (*_joined().reports, *loading.unusable())
 
 
 @cache
@@ -264,43 +273,3 @@ def speech_detector() -> ModelEntry:
     """The network that tells speech from the rest. It is no model that a request can name."""
     (entry,) = read_models(MODELS_FOLDER / "front" / "silero.toml")
     return entry
-
-
-def read_models(path: Path) -> tuple[ModelEntry, ...]:
-    """Read the models of one file. Raises TypeError, KeyError or ValueError if a row is not written as it should be."""
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
-    rows = table.pop("model")
-    return tuple(_model({**table, **row}) for row in rows)
-
-
-def _model(row: dict[str, Any]) -> ModelEntry:
-    """Build one entry; a key that ModelEntry does not have is a TypeError, so a slip of the pen cannot pass unseen.
-
-    A row's parts have all that it has and they do not say otherwise; the files are theirs, and what one of them can do it can do.
-    """
-    aliases = tuple(row.pop("aliases", ()))
-    parts = tuple(_model({**row, **part}) for part in row.pop("part", ()))
-    if parts:
-        del row["file"]
-        row |= {ability: any(getattr(part, ability) for part in parts) for ability in ("clones", "designs", "instructs")}
-    sources = tuple(_source(source) for source in row.pop("source", ()))
-    files = tuple(WeightFile(**file) for file in row.pop("file", ()))
-    voices = tuple(Voice(**{**voice, "speakers": tuple(voice.get("speakers", ()))}) for voice in row.pop("voice", ()))
-    languages = (*row.pop("languages"), *row.pop("more_languages", ()))
-    return ModelEntry(
-        task=Task(row.pop("task")), languages=languages, voices=voices, files=files, sources=sources, aliases=aliases, parts=parts, **row
-    )
-
-
-def _source(row: Mapping[str, Any]) -> Source:
-    """Build one source; its first key says which kind it is."""
-    match row:
-        case {"hub": repo, **rest}:
-            return HubSource(repo, **rest)
-        case {"urls": urls}:
-            return UrlSource(urls)
-        case {"archives": archives, "members": members}:
-            joined = {path: tuple((index, name) for index, name in parts) for path, parts in members.items()}
-            return ArchiveSource(tuple(Archive(**archive) for archive in archives), joined)
-        case _:
-            raise ValueError(f"a source needs `hub`, `urls`, or `archives` with `members`: {dict(row)}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from open_speech.backends import BackendEntry, Task
 from open_speech.config import Settings, SettingsError
+from open_speech.plugins.loading import usable
 from runners import catalog
 
 
@@ -26,19 +27,20 @@ class Placement:
 
 
 def plan(settings: Settings) -> tuple[Placement, ...]:
-    """Read the placements from the settings; a backend that is not installed here is left out.
+    """Read the placements from the settings; a backend that is not installed here, or of a plugin that is unusable, is left out.
 
     Raises SettingsError for an unknown backend, one of the wrong task, or an unknown place.
     """
-    placements = [_placement(task, item) for task, item in _wanted(settings)]
-    return tuple(p for p in placements if p.where.startswith("http") or catalog.installed(p.backend))
+    placements = filter(None, [_placement(task, item) for task, item in _wanted(settings)])
+    return tuple(p for p in placements if (p.where.startswith("http") or catalog.installed(p.backend)) and usable(p.backend))
 
 
 def left_out(settings: Settings) -> list[BackendEntry]:
-    """List the backends that the settings name and that are not installed."""
+    """List the backends that the settings name and that are not installed; what is wrong with a plugin is in `catalog.plugin_reports`."""
     here = {placement.backend.name for placement in plan(settings)}
-    named = [item.partition("@")[0] for _, item in _wanted(settings)]
-    return [entry for entry in catalog.BACKENDS if entry.name in named and entry.name not in here]
+    reported = {(report.name, report.package) for report in catalog.plugin_reports() if report.whole}
+    named = {item.partition("@")[0] for _, item in _wanted(settings)}
+    return [entry for entry in catalog.backends() if entry.name in named - here and (entry.name, entry.package) not in reported]
 
 
 def _wanted(settings: Settings) -> list[tuple[Task, str]]:
@@ -48,10 +50,13 @@ def _wanted(settings: Settings) -> list[tuple[Task, str]]:
     return [(task, item) for task, items in tasks.items() for item in items]
 
 
-def _placement(task: Task, item: str) -> Placement:
+def _placement(task: Task, item: str) -> Placement | None:
+    """Read one placement; None for a plugin that was left out of the catalog: its report is logged, and the server starts without it."""
     name, _, where = item.partition("@")
-    known = {entry.name: entry for entry in catalog.BACKENDS if entry.task is task}
+    known = {entry.name: entry for entry in catalog.backends() if entry.task is task}
     if name not in known:
+        if any(report.name == name and report.whole for report in catalog.plugin_reports()):
+            return None
         raise SettingsError(f"{task.setting}: unknown backend {name!r}; known are {', '.join(known)}")
     if where not in ("", "process", "inproc") and not where.startswith(("http://", "https://")):
         raise SettingsError(f"{task.setting}: {item!r}: a backend runs at `process`, `inproc` or `http://host:port`")

@@ -160,8 +160,8 @@ def transcribe_batch(kind: Hashable, windows: Sequence[Window]) -> Sequence[Wind
     return backend.transcribe_windows(windows)
 
 
-def speak_batch(kind: Hashable, utterances: Sequence[Utterance]) -> Sequence[Audio | SpeechError]:
+def synthesize_batch(kind: Hashable, utterances: Sequence[Utterance]) -> Sequence[Audio | SpeechError]:
     """Synthesize a batch of utterances with the model that they need."""
     assert isinstance(kind, SameModel)
     backend: BatchSynthesizer = kind.backend
-    return backend.speak(utterances)
+    return backend.synthesize_batch(utterances)

@@ -33,7 +33,7 @@ class Needs:
     """The secrets that one process uses."""
 
     settings: frozenset[str] = frozenset()
-    """Names of the variables of secret settings."""
+    """Names of the variables of secret settings, and of a plugin's own variables."""
     hub: bool = False
     """It downloads weights from the Hugging Face hub, with the user's token if there is one."""
     index: bool = False
@@ -47,7 +47,8 @@ def needs(service: str, settings: Settings) -> Needs:
     are placed `inproc`. A runner needs the settings of its own backend.
     """
     if service == FRONT:
-        return Needs(config.secrets(), hub=True, index=True)
+        placed = {name for placement in plan(settings) for name in placement.backend.variables}
+        return Needs(config.secrets() | placed, hub=True, index=True)
     if service == WYOMING:
         placements = plan(settings)
         pulling = [placement.backend for placement in placements if placement.where == "inproc"]
@@ -55,7 +56,7 @@ def needs(service: str, settings: Settings) -> Needs:
         # Its speech detector is a file of the package faster-whisper, or else comes from the package index.
         detector_missing = importlib.util.find_spec("faster_whisper") is None and not settings.os_offline
         return replace(found, index=found.index or detector_missing)
-    backends = [entry for entry in catalog.BACKENDS if entry.name.replace("-", "_") == service]
+    backends = [entry for entry in catalog.backends() if entry.service == service]
     return _needs(backends, backends, settings)
 
 
@@ -82,13 +83,15 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def _needs(backends: Iterable[BackendEntry], pulling: Iterable[BackendEntry], settings: Settings) -> Needs:
-    own = {name.upper() for entry in backends for name in entry.settings}
+    backends = tuple(backends)
+    own = config.secrets() & {name.upper() for entry in backends for name in entry.settings}
+    own |= {name for entry in backends for name in entry.variables}
     if settings.os_offline:
-        return Needs(config.secrets() & own)
+        return Needs(own)
     names = {entry.name for entry in pulling}
     sources = [source for model in catalog.models() if model.backend in names for part in (model, *model.parts) for source in part.sources]
     hub = any(entry.open_ended for entry in pulling) or any(isinstance(source, HubSource) for source in sources)
-    return Needs(config.secrets() & own, hub=hub, index=any(isinstance(source, ArchiveSource) for source in sources))
+    return Needs(own, hub=hub, index=any(isinstance(source, ArchiveSource) for source in sources))
 
 
 def _is_needed(name: str, needed: Needs) -> bool:

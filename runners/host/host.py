@@ -56,7 +56,7 @@ from open_speech.dispatch.frames import (
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.registry import Registry
 from open_speech.weights import Store
-from runners.host.batching import SECONDS_PER_CHAR, Ask, Batches, SameModel, speak_batch, transcribe_batch
+from runners.host.batching import SECONDS_PER_CHAR, Ask, Batches, SameModel, synthesize_batch, transcribe_batch
 from runners.host.call_queue import CallQueue, give_up_after
 from runners.host.device import has_cuda
 from runners.host.memory import Aftercare, resident_bytes
@@ -82,7 +82,7 @@ class HostOptions:
     model_threads: int = 0
     ttl_s: float = 300.0
     limit: int = 0
-    own: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     """The settings that are for this backend alone."""
     heartbeat_s: float = 1.0
     """Seconds between progress frames while a model is fetched and loaded: the caller's deadline counts from frame to frame."""
@@ -120,7 +120,7 @@ class Host:
         self._options = options
         self._line = CallQueue(threads)
         self._batches: Batches[Window, WindowResult | SpeechError] = Batches(transcribe_batch, size=max(1, batch), workers=threads)
-        self._utterances: Batches[Utterance, Audio | SpeechError] = Batches(speak_batch, size=max(1, batch), workers=threads)
+        self._utterances: Batches[Utterance, Audio | SpeechError] = Batches(synthesize_batch, size=max(1, batch), workers=threads)
         self._many = batch > 0
         self._residency: Residency[Backend] = Residency(self._load, ttl_s=options.ttl_s, limit=options.limit, clock=time.monotonic)
         self._loads: dict[str, asyncio.Future[None]] = {}
@@ -357,7 +357,12 @@ class Host:
         folder = self._files.bring(entry)
         options = self._options
         setup = Setup(
-            entry, folder, device=options.device, compute_type=options.compute_type, threads=options.model_threads, own=options.own
+            entry,
+            folder,
+            device=options.device,
+            compute_type=options.compute_type,
+            threads=options.model_threads,
+            settings=options.settings,
         )
         backend = self._backend(setup)
         started = time.monotonic()

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from open_speech.backends import ModelEntry, Task, Voice
 from open_speech.errors import BackendFailed
 from open_speech.registry import OPENAI_VOICES
+from runners.support.backend_options import UpstreamOptions, UpstreamSttOptions, UpstreamTtsOptions
 from runners.support.peer_names import id_of
 from runners.support.retry import Patience
 from runners.support.upstream_http import Address, Upstream
@@ -78,28 +79,29 @@ def explored(server: Upstream, dialect: str, settings: str, *, voices_for: Calla
     return Discovery(spoken, listening, speaking, voices, languages)
 
 
-def listening_offers(own: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
+def listening_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
     """Make entries of the recognisers that STT_UPSTREAM_MODELS names, or else the server tells of; without `ask` it is left alone.
 
     Raises what `discover` does.
     """
-    given = tuple(own["stt_upstream_models"])
-    found = _asked(own, "stt") if ask else Discovery("openai")
+    options = UpstreamSttOptions.of(settings)
+    found = _discovered(options) if ask else Discovery("openai")
     return [
         ModelEntry(
             id_of(PREFIX, name), "upstream", Task.STT, "see the server", found.languages.get(name, ()),
             description=f"`{name}` of the upstream server.", word_times=True, translates=True,
         )
-        for name in given or found.stt_models
+        for name in options.models or found.stt_models
     ]  # fmt: skip
 
 
-def speaking_offers(own: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
+def speaking_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
     """Make entries of the synthesisers, as `listening_offers` does; voices that TTS_UPSTREAM_VOICES names stand for all of theirs."""
-    given = tuple(Voice(name, kokoro_language(name)) for name in own["tts_upstream_voices"])
-    found = _asked(own, "tts") if ask else Discovery("openai")
+    options = UpstreamTtsOptions.of(settings)
+    given = tuple(Voice(name, kokoro_language(name)) for name in options.voices)
+    found = _discovered(options, voices=not given) if ask else Discovery("openai")
     entries = []
-    for name in tuple(own["tts_upstream_models"]) or found.tts_models:
+    for name in options.models or found.tts_models:
         voices = given or found.voices.get(name, ())
         entries.append(
             ModelEntry(
@@ -123,11 +125,9 @@ def kokoro_language(voice: str) -> str:
     return KOKORO_LANGUAGES[voice[0]] if _KOKORO_VOICE.match(voice) else ""
 
 
-def _asked(own: Mapping[str, Any], task: str) -> Discovery:
-    at = f"{task}_upstream_"
-    speaks = task == "tts" and not own[at + "voices"]
+def _discovered(options: UpstreamOptions, *, voices: bool = False) -> Discovery:
     return discover(
-        own[at + "url"], own[at + "api_key"], own[at + "dialect"], settings=at.upper().rstrip("_"), voices_for=lambda _: speaks
+        options.url, options.api_key, options.dialect, settings=options.prefix.upper().rstrip("_"), voices_for=lambda _: voices
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from open_speech.backends import ModelEntry, Task, Voice
 from open_speech.errors import BackendFailed
 from open_speech.languages import language_code
+from runners.support.backend_options import WyomingSttOptions, WyomingTtsOptions
 from runners.support.peer_names import id_of
 from runners.support.retry import Busy
 from runners.support.wyoming_connection import WyomingConnection
@@ -57,9 +58,9 @@ def info_of(data: Mapping[str, Any]) -> Info:
     return Info(tuple(asr), tuple(tts))
 
 
-def listening_offers(own: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
+def listening_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
     """Make entries of all models of the server at STT_WYOMING_URI. Raises SpeechError's children if it does not tell them."""
-    info = _asked(own["stt_wyoming_uri"]) if ask else Info()
+    info = _asked(WyomingSttOptions.of(settings).uri) if ask else Info()
     entries: dict[str, ModelEntry] = {}
     for program in info.asr:
         for name, languages in program.models:
@@ -69,12 +70,12 @@ def listening_offers(own: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
     return list(entries.values())
 
 
-def speaking_offers(own: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
+def speaking_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
     """Make an entry of each program of the server at TTS_WYOMING_URI, as `listening_offers` does.
 
     None of its voices is our default: a server does not tell its own, and lists more voices than it has files for.
     """
-    info = _asked(own["tts_wyoming_uri"]) if ask else Info()
+    info = _asked(WyomingTtsOptions.of(settings).uri) if ask else Info()
     entries: dict[str, ModelEntry] = {}
     for program in info.tts:
         model_id = id_of(PREFIX, program.name)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+from typing import Any
 
+from open_speech import config
 from open_speech.backends import BackendEntry, ModelEntry
 from open_speech.config import Settings
-from open_speech.errors import SpeechError
+from open_speech.errors import BackendFailed, SpeechError
 from open_speech.registry import Registry
 
 log = logging.getLogger("open_speech.peer")
@@ -18,8 +20,12 @@ FIRST_PAUSE_S = 2.0
 
 
 def given(entry: BackendEntry, settings: Settings) -> list[ModelEntry]:
-    """List the models that the settings name for a backend with a server of its own."""
-    return _offers(entry, settings, ask=False)
+    """List the models that the settings name for a backend with a server of its own; none for a plugin that fails to."""
+    try:
+        return _offers(entry, settings, ask=False)
+    except SpeechError as error:
+        log.warning("%s: %s", entry.name, error.message)
+        return []
 
 
 def ask(registry: Registry, settings: Settings) -> bool:
@@ -61,5 +67,17 @@ def _learn(registry: Registry, entry: BackendEntry, settings: Settings) -> bool:
 def _offers(entry: BackendEntry, settings: Settings, *, ask: bool) -> list[ModelEntry]:
     module, _, function = entry.offers.partition(":")
     offers = getattr(importlib.import_module(module), function)
-    found: list[ModelEntry] = offers({name: getattr(settings, name) for name in entry.settings}, ask=ask)
+    try:
+        found: list[ModelEntry] = offers(own_values(entry, settings), ask=ask)
+    except SpeechError:
+        raise
+    except Exception as error:
+        if not entry.package:
+            raise
+        raise BackendFailed(f"The plugin cannot list its models: {type(error).__name__}: {error}") from error
     return found
+
+
+def own_values(entry: BackendEntry, settings: Settings) -> dict[str, Any]:
+    """Return what a backend is configured with: the values of its settings, and of those of its variables that are set."""
+    return {name: getattr(settings, name) for name in entry.settings} | config.variables(entry.variables)

@@ -36,7 +36,7 @@ from runners.wiring.factories import (
 def service_of(entry: BackendEntry) -> Any:
     """Import the BentoML service at the foot of a backend's file."""
     module = importlib.import_module(entry.module)
-    return next(s for s in vars(module).values() if isinstance(s, bentoml.Service) and s.name == entry.name.replace("-", "_"))
+    return next(s for s in vars(module).values() if isinstance(s, bentoml.Service) and s.name == entry.service)
 
 
 def dependencies(placements: Iterable[Placement]) -> dict[str, Any]:

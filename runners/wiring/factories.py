@@ -60,10 +60,10 @@ def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
     if stt_model == "auto":
         stt_model = GPU_MODEL if _on_gpu(settings.stt_device) else CPU_MODEL
     aliases = {"qwen3-tts": f"qwen3-tts-{settings.tts_qwen3_size.lower()}"}
-    here = {entry.name: entry for entry in catalog.BACKENDS if served.get(entry.name) in ("process", "inproc")}
+    here = {entry.name: entry for entry in catalog.backends() if served.get(entry.name) in ("process", "inproc")}
     models = [catalog.with_needs(model, here[model.backend]) if model.backend in here else model for model in catalog.models()]
-    known = Registry(catalog.BACKENDS, models, served, Defaults(stt_model, settings.tts_model, settings.tts_voice, aliases))
-    for entry in catalog.BACKENDS:
+    known = Registry(catalog.backends(), models, served, Defaults(stt_model, settings.tts_model, settings.tts_voice, aliases))
+    for entry in catalog.backends():
         if entry.offers and entry.name in served:
             known.learn(entry.name, discovery.given(entry, settings))
     return known
@@ -141,13 +141,15 @@ def speech_cache(settings: Settings) -> SpeechCache | None:
 def stamp(settings: Settings) -> Stamp:
     """Say how to tell what a model's sound depends on beside the request."""
     models = store(settings)
-    backends = {entry.name: entry for entry in catalog.BACKENDS}
+    backends = {entry.name: entry for entry in catalog.backends()}
 
     def told(model: ModelEntry) -> str | None:
         files = [file for part in model.whole for file in models.files(part)]
         if any(file.sha256 is None for file in files) or (model.sources and not files):
             return None
-        own = [(name, repr(getattr(settings, name))) for name in backends[model.backend].settings]
+        entry = backends[model.backend]
+        own = [(name, repr(value)) for name, value in discovery.own_values(entry, settings).items()]
+        own += [("package", entry.package)] if entry.package else []
         return digest((model.id, settings.speech_device, [(file.path, file.sha256) for file in files], own))
 
     return told
@@ -176,14 +178,14 @@ def speech_model(settings: Settings) -> Callable[[], SpeechModel]:
 
 def host_options(settings: Settings, backend: str) -> HostOptions:
     """Choose how a runner of `backend` works."""
-    entry = next(entry for entry in catalog.BACKENDS if entry.name == backend)
+    entry = next(entry for entry in catalog.backends() if entry.name == backend)
     return HostOptions(
         device=settings.speech_device if entry.task is Task.TTS else settings.stt_device,
         compute_type=settings.stt_compute_type,
         model_threads=settings.os_threads,
         ttl_s=settings.os_model_ttl,
         limit=settings.os_max_loaded_models,
-        own={name: getattr(settings, name) for name in entry.settings},
+        settings=discovery.own_values(entry, settings),
     )
 
 

@@ -20,10 +20,10 @@ from open_speech.app import create_app
 from open_speech.audio import Audio, concat, from_pcm16, silence, to_pcm16
 from open_speech.codecs import decode, wav_bytes
 from open_speech.config import Settings
+from open_speech.testing.words import ALLOWED_ERRORS
 from runners.wiring.engine import local_engine
 from tests.language_model import KEY, LanguageModelServer
 from tests.waiting import PATIENCE_S
-from tests.words import ALLOWED_ERRORS
 
 TEXT = "The first sentence is long enough to be spoken by itself. And so is the second one, of course."
 PIECE = 9600

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from open_speech.dialogue.completions import LINE_BYTES, Answer, Called, Ended, Piece, Said
+from open_speech.dialogue.completions import LINE_BYTES, CompletionParser, Ended, Piece, TextDelta, ToolCallDelta
 from open_speech.errors import LanguageModelFailed
 
 
@@ -15,7 +15,7 @@ def event(delta: dict[str, Any] | None = None, *, finish: str | None = None, **f
 
 
 def read(data: bytes, *, step: int = 1 << 20) -> list[Piece]:
-    answer = Answer()
+    answer = CompletionParser()
     pieces = [piece for start in range(0, len(data), step) for piece in answer.feed(data[start : start + step])]
     return [*pieces, answer.finish()]
 
@@ -34,14 +34,14 @@ STREAM = (
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
 def test_text_comes_out_however_the_stream_is_cut(step: int) -> None:
-    assert read(STREAM, step=step) == [Said("Grüß "), Said("Gott."), Ended("", {"prompt_tokens": 7, "completion_tokens": 2})]
+    assert read(STREAM, step=step) == [TextDelta("Grüß "), TextDelta("Gott."), Ended("", {"prompt_tokens": 7, "completion_tokens": 2})]
 
 
 @pytest.mark.parametrize(
     ("finish", "reason"), [("stop", ""), ("tool_calls", ""), ("length", "max_output_tokens"), ("content_filter", "content_filter")]
 )
 def test_why_it_ended_is_told(finish: str, reason: str) -> None:
-    assert read(event({"content": "a"}, finish=finish)) == [Said("a"), Ended(reason)]  # type: ignore[arg-type]
+    assert read(event({"content": "a"}, finish=finish)) == [TextDelta("a"), Ended(reason)]  # type: ignore[arg-type]
 
 
 def call(arguments: str, **fields: Any) -> dict[str, Any]:
@@ -53,21 +53,22 @@ def test_calls_of_tools_come_piece_by_piece() -> None:
     data = event({"tool_calls": [call("", index=0, id="a", name="light"), call("{}", index=1, id="b", name="door")]})
     data += event({"tool_calls": [call('{"on":', index=0)]}) + event({"tool_calls": [call(" 1}", index=0)]}, finish="tool_calls")
     assert read(data)[:-1] == [
-        Called(0, "a", "light", ""), Called(1, "b", "door", "{}"), Called(0, "", "", '{"on":'), Called(0, "", "", " 1}"),
+        ToolCallDelta(0, "a", "light", ""), ToolCallDelta(1, "b", "door", "{}"),
+        ToolCallDelta(0, "", "", '{"on":'), ToolCallDelta(0, "", "", " 1}"),
     ]  # fmt: skip
 
 
 def test_calls_without_an_index_are_told_apart_by_their_id() -> None:
     data = event({"tool_calls": [call("{", id="a", name="light")]}) + event({"tool_calls": [call("}")]})
     data += event({"tool_calls": [call("{}", id="b", name="door")]}, finish="tool_calls")
-    assert [piece.index for piece in read(data) if isinstance(piece, Called)] == [0, 0, 1]
+    assert [piece.index for piece in read(data) if isinstance(piece, ToolCallDelta)] == [0, 0, 1]
 
 
 def test_a_server_that_does_not_stream_is_understood() -> None:
     message = {"content": "All at once.", "tool_calls": None}
     body = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1}}
-    answer = Answer()
-    assert list(answer.whole(json.dumps(body).encode())) == [Said("All at once.")]
+    answer = CompletionParser()
+    assert list(answer.feed_body(json.dumps(body).encode())) == [TextDelta("All at once.")]
     assert answer.is_done
     assert answer.finish() == Ended("", {"prompt_tokens": 1})
 
@@ -100,8 +101,8 @@ def test_an_answer_that_breaks_off_is_a_failure(data: bytes) -> None:
 )
 def test_fields_of_a_wrong_type_are_left_out(chunk: dict[str, Any]) -> None:
     pieces = read(b"data: " + json.dumps(chunk).encode() + b"\n\ndata: [DONE]\n\n")
-    assert not [piece for piece in pieces if isinstance(piece, Said)]
+    assert not [piece for piece in pieces if isinstance(piece, TextDelta)]
 
 
 def test_nothing_is_read_after_the_end() -> None:
-    assert read(event({"content": "a"}, finish="stop") + b"data: [DONE]\n\ndata: {broken\n\n") == [Said("a"), Ended("")]
+    assert read(event({"content": "a"}, finish="stop") + b"data: [DONE]\n\ndata: {broken\n\n") == [TextDelta("a"), Ended("")]

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from open_speech.dialogue.completions import Called, Ended, Piece, Said
+from open_speech.dialogue.completions import Ended, Piece, TextDelta, ToolCallDelta
 from open_speech.dialogue.llm import ANSWER_CHARS, LanguageModel
 from open_speech.errors import (
     LanguageModelBusy,
@@ -37,7 +37,7 @@ def ask(llm: LanguageModel, *messages: str) -> list[list[Piece]]:
 
 
 def said(pieces: list[Piece]) -> str:
-    return "".join(piece.text for piece in pieces if isinstance(piece, Said))
+    return "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
 
 
 def test_an_answer_comes_word_by_word_and_then_how_it_ended(language_model: LanguageModelServer) -> None:
@@ -57,7 +57,7 @@ def test_an_answer_that_is_cut_short_says_so(language_model: LanguageModelServer
 
 
 def test_a_call_of_a_tool_comes_in_pieces(language_model: LanguageModelServer) -> None:
-    calls = [piece for piece in ask(client(language_model), "call it")[0] if isinstance(piece, Called)]
+    calls = [piece for piece in ask(client(language_model), "call it")[0] if isinstance(piece, ToolCallDelta)]
     assert (calls[0].call_id, calls[0].name) == ("call_1", "light")
     assert "".join(call.arguments for call in calls) == '{"room": "kitchen"}'
 

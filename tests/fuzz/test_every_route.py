@@ -232,6 +232,6 @@ def test_wyoming_answers_no_event_of_a_host_that_may_not_connect(settings: Setti
 
 def event_types() -> list[str]:
     """Name every event that a Wyoming client may send here."""
-    names = [re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower() for kind in get_args(messages.Asked)]
-    assert all(kind.is_type(name) for kind, name in zip(get_args(messages.Asked), names, strict=True))
+    names = [re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower() for kind in get_args(messages.ClientEvent)]
+    assert all(kind.is_type(name) for kind, name in zip(get_args(messages.ClientEvent), names, strict=True))
     return names

@@ -4,7 +4,7 @@ import pytest
 
 from open_speech.app import create_app
 from open_speech.config import Settings
-from open_speech.metrics.labels import DOORS, OTHER, Models, method_of, server_of
+from open_speech.metrics.labels import DOORS, OTHER, Models, door_of, method_of
 from runners.wiring.factories import registry
 
 
@@ -18,13 +18,13 @@ from runners.wiring.factories import registry
     ],
 )  # fmt: skip
 def test_a_path_leads_to_its_door(path: str, door: str) -> None:
-    assert server_of(path) == door
+    assert door_of(path) == door
 
 
 def test_every_route_of_the_app_has_a_door_of_its_own() -> None:
     paths = create_app(Settings()).openapi()["paths"]
-    assert [path for path in paths if server_of(path) == OTHER] == []
-    assert {server_of(path) for path in paths} <= {door for _, door in DOORS}
+    assert [path for path in paths if door_of(path) == OTHER] == []
+    assert {door_of(path) for path in paths} <= {door for _, door in DOORS}
 
 
 def test_a_method_nobody_has_heard_of_is_no_label() -> None:

@@ -126,7 +126,7 @@ def _upstream_setup(model: str, task: Task, url: str, **settings: str) -> Setup:
     name, at = ("upstream", "STT_UPSTREAM_") if task is Task.STT else ("upstream-tts", "TTS_UPSTREAM_")
     chosen = config.load({at + "URL": url, at + "API_KEY": UPSTREAM_KEY} | {at + key: value for key, value in settings.items()})
     registry = parts.registry(chosen, {name: "process"})
-    return Setup(registry.find(f"upstream/{model}", task), Path(), own=parts.host_options(chosen, name).own)
+    return Setup(registry.find(f"upstream/{model}", task), Path(), settings=parts.host_options(chosen, name).settings)
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,10 @@ from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, ModelEntry, Setup, Task, TranscribeOptions, Vad
 from open_speech.codecs import decode
 from open_speech.errors import BackendFailed, UnsupportedLanguage, UnsupportedValue
+from open_speech.testing.words import ALLOWED_ERRORS, word_errors
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
 from runners.faster_whisper import FasterWhisper, encoding_once
 from tests.waiting import PATIENCE_S
-from tests.words import ALLOWED_ERRORS, word_errors
 
 pytest.importorskip("faster_whisper", reason="the extra `faster-whisper` is not installed")
 

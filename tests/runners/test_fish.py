@@ -135,8 +135,8 @@ def server() -> Iterator[Server]:
 
 def backend(server: Server | None, **settings: str) -> Fish:
     base = {"OPENAUDIO_API_BASE": f"http://127.0.0.1:{server.server_port}/"} if server else {}
-    own = parts.host_options(config.load(base | {f"OPENAUDIO_{name}": value for name, value in settings.items()}), "fish").own
-    made = Fish(Setup(MODEL, folder=catalog.MODELS_FOLDER, own=own))
+    own = parts.host_options(config.load(base | {f"OPENAUDIO_{name}": value for name, value in settings.items()}), "fish").settings
+    made = Fish(Setup(MODEL, folder=catalog.MODELS_FOLDER, settings=own))
     made.load()
     return made
 

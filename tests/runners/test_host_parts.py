@@ -39,7 +39,7 @@ class Toy:
     go_on: threading.Event
 
     def __init__(self, setup: Setup) -> None:
-        self.own = setup.own
+        self.own = setup.settings
         self.id = setup.model.id
 
     def load(self) -> None:
@@ -48,7 +48,7 @@ class Toy:
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
         raise AssertionError("its pieces are spoken together")
 
-    def speak(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
+    def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
         self.batches.append(len(utterances))
         self.go_on.wait(PATIENCE_S)
         sound = Audio(np.full(1, self.own["loudness"], np.float32), 24_000)
@@ -65,7 +65,7 @@ def toy() -> type[Toy]:
 @pytest.fixture
 def host(toy: type[Toy], tmp_path: Path) -> Host:
     registry = Registry([BACKEND], [MODEL], {"toy": "process"}, Defaults("", "toy", ""))
-    return Host(toy, registry, Store(tmp_path, offline=True), HostOptions(own={"loudness": 0.25}), threads=1, batch=BACKEND.batch)
+    return Host(toy, registry, Store(tmp_path, offline=True), HostOptions(settings={"loudness": 0.25}), threads=1, batch=BACKEND.batch)
 
 
 async def frames_of(host: Host, text: str, options: SpeechOptions, model: str) -> list[Frame]:

@@ -84,7 +84,7 @@ def test_a_server_without_it_says_how_to_run_it() -> None:
 
 def test_its_own_settings_reach_the_backend() -> None:
     settings = config.load({"TTS_QWEN3_DEVICE": "cuda:1", "TTS_QWEN3_FLASH_ATTN": "true"})
-    assert parts.host_options(settings, "qwen").own == {"tts_qwen3_device": "cuda:1", "tts_qwen3_flash_attn": True}
+    assert parts.host_options(settings, "qwen").settings == {"tts_qwen3_device": "cuda:1", "tts_qwen3_flash_attn": True}
 
 
 def test_its_environment_has_what_the_project_needs_but_for_the_hub_library() -> None:
@@ -216,18 +216,20 @@ def test_each_kind_of_checkpoint_speaks(checkpoint: Callable[[str], Qwen], kind:
 @pytest.mark.parametrize("kind", KINDS)
 def test_pieces_spoken_together_are_one_sound_each_and_a_wrong_one_fails_alone(checkpoint: Callable[[str], Qwen], kind: str) -> None:
     texts = ["Good morning.", "😀", "And good night."]
-    results = checkpoint(kind).speak([Utterance(text, HOW[kind]) for text in texts])
+    results = checkpoint(kind).synthesize_batch([Utterance(text, HOW[kind]) for text in texts])
     assert [type(result) for result in results] == [Audio, NothingToSpeak, Audio]
 
 
 def test_every_speaker_of_the_catalog_speaks(checkpoint: Callable[[str], Qwen]) -> None:
-    results = checkpoint("custom_voice").speak([Utterance("Hi.", SpeechOptions(voice.id)) for voice in BIG.voices])
+    results = checkpoint("custom_voice").synthesize_batch([Utterance("Hi.", SpeechOptions(voice.id)) for voice in BIG.voices])
     assert all(isinstance(result, Audio) for result in results)
 
 
 def test_every_language_of_the_catalog_is_spoken(checkpoint: Callable[[str], Qwen]) -> None:
     assert set(LANGUAGES) == set(BIG.languages)
-    results = checkpoint("base").speak([Utterance("Hi.", SpeechOptions("", language=code, reference=SPOKEN)) for code in BIG.languages])
+    results = checkpoint("base").synthesize_batch(
+        [Utterance("Hi.", SpeechOptions("", language=code, reference=SPOKEN)) for code in BIG.languages]
+    )
     assert all(isinstance(result, Audio) for result in results)
 
 
@@ -240,7 +242,7 @@ def test_one_description_gives_the_same_speech_again(checkpoint: Callable[[str],
     design = checkpoint("voice_design")
     once, again = (next(design.synthesize("Good morning.", MADE_UP)) for _ in range(2))
     np.testing.assert_array_equal(once.samples, again.samples)
-    many = design.speak([Utterance("Hi.", SpeechOptions("", design=name)) for name in ("an old man", "a child", "an old man")])
+    many = design.synthesize_batch([Utterance("Hi.", SpeechOptions("", design=name)) for name in ("an old man", "a child", "an old man")])
     assert all(isinstance(result, Audio) for result in many)
 
 
@@ -289,4 +291,4 @@ def test_flash_attention_without_its_package_is_named(checkpoint: Callable[[str]
     checkpoint("base")
     own = {"tts_qwen3_device": "cuda:0", "tts_qwen3_flash_attn": True}
     with pytest.raises(BackendFailed, match="flash-attn"):
-        Qwen(Setup(BIG.parts[2], tiny(tmp_path, "base"), own=own)).load()
+        Qwen(Setup(BIG.parts[2], tiny(tmp_path, "base"), settings=own)).load()

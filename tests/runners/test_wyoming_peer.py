@@ -72,8 +72,8 @@ def spoken(audio: Audio = SOUND, width: int = 2, channels: int = 1) -> bytes:
 
 def setup(peer: Any, model: str, task: Task, settings: Mapping[str, str], languages: tuple[str, ...] = ()) -> Setup:
     name, at = ("wyoming", "STT_WYOMING_") if task is Task.STT else ("wyoming-tts", "TTS_WYOMING_")
-    own = parts.host_options(config.load({at + "URI": peer.uri} | {at + key: value for key, value in settings.items()}), name).own
-    return Setup(ModelEntry(f"wyoming/{model}", name, task, "MIT", languages), Path(), own=own)
+    own = parts.host_options(config.load({at + "URI": peer.uri} | {at + key: value for key, value in settings.items()}), name).settings
+    return Setup(ModelEntry(f"wyoming/{model}", name, task, "MIT", languages), Path(), settings=own)
 
 
 def listener(peer: Any, model: str = "a", languages: tuple[str, ...] = (), **settings: str) -> WyomingTranscriber:

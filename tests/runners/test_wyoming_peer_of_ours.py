@@ -54,8 +54,8 @@ def test_what_it_says_it_has_is_spoken_and_heard_back(uri: str) -> None:
     registry = parts.registry(chosen, {"wyoming": "inproc", "wyoming-tts": "inproc"})
     assert discovery.ask(registry, chosen)
     (hears,), (speaks,) = registry.models(Task.STT), registry.models(Task.TTS)
-    listener = WyomingTranscriber(Setup(hears, Path(), own=parts.host_options(chosen, "wyoming").own))
-    speaker = WyomingSynthesizer(Setup(speaks, Path(), own=parts.host_options(chosen, "wyoming-tts").own))
+    listener = WyomingTranscriber(Setup(hears, Path(), settings=parts.host_options(chosen, "wyoming").settings))
+    speaker = WyomingSynthesizer(Setup(speaks, Path(), settings=parts.host_options(chosen, "wyoming-tts").settings))
     listener.load()
     speaker.load()
     sound = [resample(part, STT_RATE) for part in speaker.synthesize(SENTENCES, SpeechOptions(speaks.voices[0].id))]
@@ -70,7 +70,7 @@ def test_what_it_refuses_comes_back_as_an_error(uri: str) -> None:
     registry = parts.registry(chosen, {"wyoming-tts": "inproc"})
     discovery.ask(registry, chosen)
     (speaks,) = registry.models(Task.TTS)
-    speaker = WyomingSynthesizer(Setup(speaks, Path(), own=parts.host_options(chosen, "wyoming-tts").own))
+    speaker = WyomingSynthesizer(Setup(speaks, Path(), settings=parts.host_options(chosen, "wyoming-tts").settings))
     speaker.load()
     with pytest.raises(BackendFailed):
         list(speaker.synthesize("word " * 20_000, SpeechOptions(speaks.voices[0].id)))

@@ -16,8 +16,8 @@ from openai import AsyncOpenAI, OpenAI
 from benchmarks.served import Served
 from open_speech.audio import from_pcm16, to_pcm16
 from open_speech.codecs import decode, wav_bytes
+from open_speech.testing.words import ALLOWED_ERRORS, word_errors
 from tests.waiting import PATIENCE_S
-from tests.words import ALLOWED_ERRORS, word_errors
 
 pytestmark = [pytest.mark.served, pytest.mark.weights]
 

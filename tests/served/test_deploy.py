@@ -17,9 +17,9 @@ from wyoming.client import AsyncTcpClient
 from wyoming.info import Describe, Info
 
 from benchmarks.served import ROOT, Served, free_port, serve
+from open_speech.testing.words import ALLOWED_ERRORS, word_errors
 from tests.manifests import container, environment, front, runners
 from tests.waiting import PATIENCE_S, until
-from tests.words import ALLOWED_ERRORS, word_errors
 
 pytestmark = [pytest.mark.served, pytest.mark.weights]
 

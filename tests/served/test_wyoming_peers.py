@@ -16,8 +16,8 @@ import pytest
 from openai import OpenAI
 
 from benchmarks.served import Served, free_port, serve
+from open_speech.testing.words import ALLOWED_ERRORS
 from tests.waiting import PATIENCE_S, until
-from tests.words import ALLOWED_ERRORS
 
 pytestmark = [pytest.mark.served, pytest.mark.weights]
 

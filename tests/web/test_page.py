@@ -51,7 +51,7 @@ def unlock(page: Page, key: str = KEY) -> None:
     dialog = page.locator("#key-dialog")
     expect(dialog).to_be_visible()
     dialog.get_by_label("Key").fill(key)
-    dialog.get_by_role("button", name="Keep").click()
+    dialog.get_by_role("button", name="Save").click()
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)

@@ -33,7 +33,7 @@ def test_a_file_becomes_lines_that_lead_into_it_and_files_to_take_along(
     browse: Browse, browser: Browser, speaking_server: Served, speech_clips: dict[str, Path], width: int, scheme: str
 ) -> None:
     with browse(browser, f"{speaking_server.url}/web/#transcribe", width=width, scheme=scheme) as page:
-        page.get_by_label("Times of words").check()
+        page.get_by_label("Word timestamps").check()
         page.locator("#file").set_input_files(speech_clips["two_cities"])
         page.get_by_role("button", name="Transcribe").click()
         lines = page.locator(".lines li")
@@ -86,7 +86,7 @@ def test_a_text_is_heard_while_it_is_made_and_kept_as_it_was_heard(
     with browse(browser, f"{speaking_server.url}/web/#speak", width=width, scheme=scheme) as page:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
-        page.get_by_label("What to say").fill(TEXT)
+        page.get_by_label("Text to speak").fill(TEXT)
         page.get_by_role("combobox", name="Format").select_option(form)
         expect(page.locator(".who")).to_have_text("Heart")
         page.get_by_role("button", name="Speak", exact=True).click()
@@ -113,13 +113,13 @@ def test_voices_are_found_heard_and_mixed(browse: Browse, browser: Browser, spea
         assert all("British" in text for text in voices.locator(".voice").all_inner_texts())
         voices.get_by_label("Search voices").fill("")
         voices.get_by_label("Gender").select_option("")
-        voices.get_by_role("button", name="Hear Bella").click()
+        voices.get_by_role("button", name="Play Bella").click()
         expect(voices.locator(".hear.playing")).to_have_count(1)
         expect(voices.locator(".hear.playing")).to_have_count(0)  # the sample has come to its end
-        voices.get_by_role("button", name="Mix Bella in").click()
+        voices.get_by_role("button", name="Add Bella to the blend").click()
         page.get_by_label("Bella", exact=True).press("End")
         expect(page.locator(".mixer code")).to_have_text("af_heart(1)+af_bella(3)")
-        page.get_by_label("What to say").fill(TEXT)
+        page.get_by_label("Text to speak").fill(TEXT)
         page.get_by_role("combobox", name="Format").select_option("wav")
         with page.expect_request("**/v1/audio/speech") as asking:
             page.get_by_role("button", name="Speak", exact=True).click()
@@ -130,7 +130,7 @@ def test_voices_are_found_heard_and_mixed(browse: Browse, browser: Browser, spea
 def test_ssml_is_spoken_and_stop_is_silence(browse: Browse, browser: Browser, speaking_server: Served) -> None:
     with browse(browser, f"{speaking_server.url}/web/#speak") as page:
         page.get_by_text("SSML", exact=True).click()
-        expect(page.get_by_label("What to say")).to_have_value(re.compile("^<speak>"))
+        expect(page.get_by_label("Text to speak")).to_have_value(re.compile("^<speak>"))
         page.get_by_role("combobox", name="Format").select_option("wav")
         with page.expect_request("**/v1/audio/speech") as asking:
             page.get_by_role("button", name="Speak", exact=True).click()

@@ -1,4 +1,4 @@
-"""Text in, sound out, live: the WebSocket `/v1/audio/speech/stream`, for text that is spoken while a language model writes it."""
+"""Live speech synthesis: the WebSocket `/v1/audio/speech/stream`, for text that is spoken while a language model generates it."""
 
 from open_speech.api.live_speech.websocket import router
 

@@ -1,4 +1,4 @@
-"""One connection of a live speech: performs what the session decides, and tells it what came of it."""
+"""One connection of live speech: performs the effects of the session, and reports the results to it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from starlette.websockets import WebSocket
 from open_speech.api.live_speech import messages
 from open_speech.api.live_speech.messages import Config
 from open_speech.api.live_speech.session import (
+    AudioChunk,
+    CueReached,
     Effect,
     Failed,
     Feed,
     Finish,
     Finished,
-    Heading,
     Prepare,
     Report,
     Session,
-    Sound,
     Start,
     Stop,
     Warned,
@@ -46,21 +46,21 @@ from open_speech.voices import VoiceOptions
 log = logging.getLogger("open_speech.live_speech")
 
 FRAME_BYTES = 32_768
-"""Sound is sent in frames of this size at most: a cancel drops whole frames only."""
+"""Maximum bytes of an audio frame: a cancel drops whole frames only."""
 
 
 class Connection:
-    """A connection from its first message to its last.
+    """A connection, from its first message to its last.
 
-    The reader, the writer and what is spoken are tasks of one event loop, so each of them may call the session.
+    The reader, the writer and the synthesis are tasks of one event loop, so each of them may call the session.
     """
 
     def __init__(self, socket: WebSocket, engine: Engine, *, idle_s: float) -> None:
-        """It is closed when for `idle_s` seconds the client says nothing and nothing is sent to it."""
+        """The connection is closed after `idle_s` seconds without a message in either direction."""
         self._socket = socket
         self._engine = engine
         self._session = Session()
-        self._outbox = SendQueue(_sound_of)
+        self._outbox = SendQueue(_audio_group)
         self._fragments = Fragments()
         self._utterance: asyncio.Task[None] | None = None
         self._tasks = Tasks()
@@ -68,20 +68,20 @@ class Connection:
         self._received = partial(received, self._inbox, self._outbox, idle_s, lambda: self._session.is_finishing, messages.MESSAGE_BYTES)
 
     async def run(self) -> None:
-        """Serve until one side closes the connection; nothing that was begun here outlives it."""
+        """Serve until one side closes the connection; all tasks that were started here end with it."""
         try:
             await until_one_ends(*map(self._tasks.begin, (self._inbox.fill(), self._read(), self._outbox.write(self._socket))))
         finally:
             await self._tasks.end()
 
     async def _read(self) -> None:
-        """Take messages until the client leaves; the end of a session is the writer's to bring about."""
+        """Handle messages until the client is idle for too long. The writer ends the session."""
         while (data := await self._received()) is not None:
             await self._outbox.calm()
             try:
                 message = messages.parse(data if isinstance(data, str) else "")
             except SpeechError as error:
-                self._perform(self._session.misread(error))
+                self._perform(self._session.invalid_message(error))
             else:
                 self._perform(self._session.receive(message))
         self._perform(self._session.idle())
@@ -133,27 +133,27 @@ class Connection:
             self._report(Failed(number, BackendFailed("The speech could not be completed.")))
 
     async def _send(self, number: int, config: Config, speech: SpeechStream) -> float:
-        """Encode a speech and hand it to the session frame by frame, as fast as the client takes it; give its seconds."""
+        """Encode speech and report it to the session frame by frame, no faster than the client reads; return its length in seconds."""
         seconds, warnings = 0.0, 0
 
-        async def heard() -> AsyncGenerator[Audio, None]:
+        async def audio() -> AsyncGenerator[Audio, None]:
             nonlocal seconds, warnings
             async for item in narrated(speech):
                 for message in speech.warnings[warnings:]:
                     self._report(Warned(number, message))
                 warnings = len(speech.warnings)
                 if isinstance(item, Cue):
-                    self._report(Heading(number, item))
+                    self._report(CueReached(number, item))
                 else:
                     seconds += item.seconds
                     yield item
 
         rate = config.sample_rate or PCM_RATE
-        async with aclosing(encode_stream(heard(), config.response_format, speech.rate, pcm_rate=rate)) as chunks:
+        async with aclosing(encode_stream(audio(), config.response_format, speech.rate, pcm_rate=rate)) as chunks:
             async for chunk in chunks:
                 for start in range(0, len(chunk), FRAME_BYTES):
                     await self._outbox.room()
-                    self._report(Sound(number, chunk[start : start + FRAME_BYTES]))
+                    self._report(AudioChunk(number, chunk[start : start + FRAME_BYTES]))
         for message in speech.warnings[warnings:]:
             self._report(Warned(number, message))
         return seconds
@@ -162,5 +162,5 @@ class Connection:
         self._perform(self._session.report(report))
 
 
-def _sound_of(message: Mapping[str, Any]) -> str | None:
+def _audio_group(message: Mapping[str, Any]) -> str | None:
     return "" if message["type"] == "audio" else None

@@ -1,4 +1,4 @@
-"""What the two sides of a live speech say to each other, in JSON: parsed here, written here. Pure."""
+"""The JSON messages of live speech: the client's are parsed here, the server's are built here. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from open_speech.http import json_screen
 from open_speech.http.errors import envelope, validated
 
 MESSAGE_BYTES = 65_536
-"""A longer message is refused: text comes in pieces."""
+"""Maximum bytes of a message; longer text must be sent in pieces."""
 
 
 class _Message(BaseModel):
@@ -22,7 +22,7 @@ class _Message(BaseModel):
 
 
 class Config(_Message):
-    """How to speak, and in what form the sound is to come. What is unknown is ignored."""
+    """The voice, and the format of the audio. Unknown fields are ignored."""
 
     model: str = Field("tts-1", max_length=200)
     voice: str | None = Field(None, max_length=500)
@@ -30,26 +30,26 @@ class Config(_Message):
     language: str | None = Field(None, max_length=35)
     response_format: Annotated[AudioFormat, BeforeValidator(lower)] = "pcm"
     sample_rate: int | None = Field(None, ge=8000, le=48_000)
-    """Hertz; None is 24 000 for `pcm`, and the voice's own for the other formats."""
+    """Hertz; None means 24 000 for `pcm`, and the model's own rate for the other formats."""
     encoding: Literal["binary", "base64"] = "binary"
 
 
 class Text(_Message):
-    """A piece of text, cut anywhere."""
+    """A piece of text, split anywhere."""
 
     text: str
 
 
 class Flush(_Message):
-    """Speak what is there: what follows is a text of its own."""
+    """Speak the text so far; the text after it is a separate utterance."""
 
 
 class Cancel(_Message):
-    """Be silent: drop all text that is not yet spoken, and all sound that is not yet sent."""
+    """Stop speaking: drop all text that is not spoken yet, and all audio that is not sent yet."""
 
 
 class End(_Message):
-    """Speak what is there, then close."""
+    """Speak the text so far, then close the connection."""
 
 
 ClientMessage = Config | Text | Flush | Cancel | End
@@ -57,7 +57,7 @@ _CLASSES: Mapping[str, type[ClientMessage]] = {"config": Config, "text": Text, "
 
 
 def parse(data: str) -> ClientMessage:
-    """Read one message. Raises InvalidRequest's children naming the field, or TextTooLong for more than MESSAGE_BYTES."""
+    """Parse one message. Raises subclasses of InvalidRequest that name the field, or TextTooLong for more than MESSAGE_BYTES."""
     if len(data) > MESSAGE_BYTES or len(data.encode("utf-8", "replace")) > MESSAGE_BYTES:
         raise TextTooLong(f"The message is longer than the limit of {MESSAGE_BYTES} bytes.", param="text")
     try:
@@ -75,7 +75,7 @@ def parse(data: str) -> ClientMessage:
 
 
 def ready(config: Config, *, model: str, voice: str, sample_rate: int | None) -> dict[str, Any]:
-    """Tell how it will be spoken: names resolved, `sample_rate` in Hertz, None where the sound itself says it."""
+    """Build the response to a config: names resolved, `sample_rate` in Hertz, None where the audio itself contains it."""
     return {
         "type": "ready", "model": model, "voice": voice, "response_format": config.response_format, "sample_rate": sample_rate,
         "encoding": config.encoding,
@@ -83,20 +83,20 @@ def ready(config: Config, *, model: str, voice: str, sample_rate: int | None) ->
 
 
 def sentence(text: str, start: float) -> dict[str, Any]:
-    """Tell what is spoken in the sound that follows; `start` in seconds of sound since the last `ready`, `flushed` or `cancelled`."""
+    """Announce the sentence in the audio that follows; `start` in seconds of audio since the last `ready`, `flushed` or `cancelled`."""
     return {"type": "sentence", "text": text, "start": round(start, 3)}
 
 
 def mark(name: str, start: float) -> dict[str, Any]:
-    """Tell where a mark of the text is, in seconds as for `sentence`."""
+    """Report the position of a mark in the text, in seconds as for `sentence`."""
     return {"type": "mark", "name": name, "start": round(start, 3)}
 
 
 def audio(data: bytes) -> dict[str, Any]:
-    """Carry sound in JSON, for a client that cannot take binary messages."""
+    """Wrap audio in JSON, for a client that cannot receive binary messages."""
     return {"type": "audio", "audio": base64.b64encode(data).decode()}
 
 
 def failure(error: SpeechError) -> dict[str, Any]:
-    """Tell what went wrong, in the envelope of every other door."""
+    """Build an error message, in the same envelope as the other APIs."""
     return {"type": "error", **envelope(error)}

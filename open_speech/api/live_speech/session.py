@@ -1,7 +1,7 @@
-"""A live speech as a state machine: what the client says and what the engine did go in, effects come out. No I/O, no clock.
+"""Live speech as a state machine: client messages and reports of the engine in, effects out. No I/O, no clock.
 
-Text is spoken in utterances: one lasts from the first text to the next `flush` or `end`. What the client sends while a flushed utterance
-is still being spoken waits its turn. Every utterance has a number, so what the engine tells of one that was cancelled is known as stale.
+Text is spoken in utterances: one lasts from the first text to the next `flush` or `end`. Messages that arrive while a flushed utterance
+is still being spoken wait. Every utterance has a number, so reports about a cancelled one can be ignored.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from open_speech.http.ws_messages import POLICY, TRY_LATER, Close, Send, SendAud
 from open_speech.synthesis.stream import Cue
 
 SESSION_CHARS = 1_000_000
-"""Characters that one session speaks at most."""
+"""Maximum characters of text in one session."""
 WAITING_MESSAGES = 10_000
-"""Messages that may wait for a flushed utterance to end."""
+"""Maximum messages that wait for a flushed utterance to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Find out whether it can be spoken like this; the answer is `prepared` or `refused`."""
+    """Resolve the voice of a config; `prepared` or `refused` is called with the result."""
 
     config: Config
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin to speak an utterance."""
+    """Start to speak an utterance."""
 
     number: int
     config: Config
@@ -39,35 +39,35 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Hand text to the utterance that was started last."""
+    """Add text to the utterance that was started last."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Tell it that its text is complete."""
+    """Complete the text of the current utterance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop it, and drop its sound that is not yet sent."""
+    """Stop the current utterance, and drop its audio that is not sent yet."""
 
 
 Effect = Send | SendAudio | Prepare | Start | Feed | Finish | Stop | Close
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
-    """Something is heard from here on."""
+class CueReached:
+    """The audio after this report begins with a sentence or a mark."""
 
     number: int
     cue: Cue
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """Encoded sound of an utterance."""
+class AudioChunk:
+    """Encoded audio of an utterance."""
 
     number: int
     data: bytes
@@ -75,7 +75,7 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """All of an utterance was made; it is `seconds` long."""
+    """The audio of an utterance is complete; it is `seconds` long."""
 
     number: int
     seconds: float
@@ -83,7 +83,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An utterance ended before its time."""
+    """An utterance failed."""
 
     number: int
     error: SpeechError
@@ -91,27 +91,27 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something of the text was left out."""
+    """A part of the text was skipped."""
 
     number: int
     message: str
 
 
-Report = Heading | Sound | Finished | Failed | Warned
+Report = CueReached | AudioChunk | Finished | Failed | Warned
 
 
 class Session:
-    """One connection. Each method takes what happened and gives what is to be done, in order."""
+    """One connection. Each method handles one event and returns the effects to perform, in order."""
 
     def __init__(self) -> None:
         self._config: Config | None = None
         self._number = 0
         self._speaking = False
         self._complete = False
-        """No more text comes to the utterance that is spoken."""
+        """Whether the text of the current utterance is complete."""
         self._preparing = False
-        self._deaf = False
-        """An utterance failed: what comes up to the next flush belongs to it."""
+        self._discarding = False
+        """Whether text is discarded: an utterance failed, and all text up to the next flush belongs to it."""
         self._ending = False
         self._closed = False
         self._waiting: deque[ClientMessage] = deque()
@@ -119,7 +119,7 @@ class Session:
         self._seconds = 0.0
 
     def receive(self, message: ClientMessage) -> list[Effect]:
-        """Take a message of the client."""
+        """Handle a message of the client."""
         if self._closed:
             return []
         if isinstance(message, Text):
@@ -127,7 +127,7 @@ class Session:
             if self._chars > SESSION_CHARS:
                 return self._fatal(TextTooLong(f"A session accepts at most {SESSION_CHARS} characters of text.", param="text"), POLICY)
         if isinstance(message, Cancel):
-            return self._cancelled()
+            return self._cancel()
         if self._ending:
             return [_error(InvalidRequest("After `end`, only `cancel` is accepted.", param="type"))]
         if self._is_busy:
@@ -135,61 +135,61 @@ class Session:
                 return self._fatal(Overloaded(f"More than {WAITING_MESSAGES} messages are waiting."), TRY_LATER)
             self._waiting.append(message)
             return []
-        return self._take(message)
+        return self._handle(message)
 
-    def misread(self, error: SpeechError) -> list[Effect]:
-        """Take a message that could not be read; the session goes on."""
+    def invalid_message(self, error: SpeechError) -> list[Effect]:
+        """Handle a message that could not be parsed; the session continues."""
         return [] if self._closed else [_error(error)]
 
     def prepared(self, config: Config, *, model: str, voice: str, sample_rate: int | None) -> list[Effect]:
-        """Take a config that can be spoken."""
-        self._config, self._deaf, self._preparing = config, False, False
+        """Apply a config whose voice was resolved."""
+        self._config, self._discarding, self._preparing = config, False, False
         if self._closed:
             return []
-        return [Send(messages.ready(config, model=model, voice=voice, sample_rate=sample_rate)), *self._go_on()]
+        return [Send(messages.ready(config, model=model, voice=voice, sample_rate=sample_rate)), *self._resume()]
 
     def refused(self, error: SpeechError) -> list[Effect]:
-        """Take a config that cannot be spoken; the one before it stays."""
+        """Reject a config whose voice could not be resolved; the previous config stays in effect."""
         self._preparing = False
         if self._closed:
             return []
-        return [_error(error), *self._go_on()]
+        return [_error(error), *self._resume()]
 
     @property
     def is_finishing(self) -> bool:
-        """Whether sound may still come without a word of the client."""
+        """Whether audio may still be sent without further messages of the client."""
         return self._complete
 
     def report(self, report: Report) -> list[Effect]:
-        """Take what the engine did."""
+        """Handle a report of the engine."""
         if report.number != self._number or not self._speaking or self._closed:
             return []
         match report:
-            case Heading(_, cue):
+            case CueReached(_, cue):
                 return [Send((messages.mark if cue.is_mark else messages.sentence)(cue.text, cue.at_s))]
-            case Sound(_, data):
+            case AudioChunk(_, data):
                 assert self._config is not None
                 return [Send(messages.audio(data)) if self._config.encoding == "base64" else SendAudio(data)]
             case Warned(_, message):
                 return [Send({"type": "warning", "message": message})]
             case Finished(_, seconds):
                 self._seconds += seconds
-                return self._over()
+                return self._end_utterance()
             case Failed(_, error):
-                # A language model may well end with an emoji: that is no failure.
-                return self._over() if isinstance(error, NothingToSpeak) and self._complete else self._failed(error)
+                # A language model may end its text with an emoji: that is not a failure.
+                return self._end_utterance() if isinstance(error, NothingToSpeak) and self._complete else self._fail(error)
 
     def idle(self) -> list[Effect]:
-        """Take that nothing has happened for too long."""
+        """End the session because it was idle for too long."""
         return self._fatal(InvalidRequest("The connection was idle for too long."), POLICY)
 
     @property
     def _is_busy(self) -> bool:
-        """Whether what the client says must wait."""
+        """Whether messages of the client must wait."""
         return self._complete or self._preparing
 
-    def _take(self, message: ClientMessage) -> list[Effect]:
-        """Take a message whose turn it is."""
+    def _handle(self, message: ClientMessage) -> list[Effect]:
+        """Handle the next message in order."""
         match message:
             case Config():
                 if self._speaking:
@@ -204,12 +204,12 @@ class Session:
                 self._ending = True
                 return self._flush()
             case Cancel():
-                return self._cancelled()
+                return self._cancel()
 
     def _text(self, text: str) -> list[Effect]:
         if self._config is None:
             return [_error(MissingField("Send `config` before the first text.", param="type"))]
-        if self._deaf or not (text.strip() or self._speaking):
+        if self._discarding or not (text.strip() or self._speaking):
             return []
         if self._speaking:
             return [Feed(text)]
@@ -218,15 +218,15 @@ class Session:
         return [Start(self._number, self._config), Feed(text)]
 
     def _flush(self) -> list[Effect]:
-        self._deaf = False
+        self._discarding = False
         if self._speaking:
             self._complete = True
             return [Finish()]
         return self._flushed()
 
-    def _over(self) -> list[Effect]:
+    def _end_utterance(self) -> list[Effect]:
         self._speaking = self._complete = False
-        return [*self._flushed(), *self._go_on()]
+        return [*self._flushed(), *self._resume()]
 
     def _flushed(self) -> list[Effect]:
         return self._done() if self._ending else [Send({"type": "flushed"})]
@@ -235,24 +235,24 @@ class Session:
         self._closed = True
         return [Send({"type": "done", "characters": self._chars, "seconds": round(self._seconds, 3)}), Close()]
 
-    def _failed(self, error: SpeechError) -> list[Effect]:
-        complete, self._deaf = self._complete, not self._complete
+    def _fail(self, error: SpeechError) -> list[Effect]:
+        complete, self._discarding = self._complete, not self._complete
         self._speaking = self._complete = False
-        return [_error(error), *(self._flushed() if complete else ()), *self._go_on()]
+        return [_error(error), *(self._flushed() if complete else ()), *self._resume()]
 
-    def _cancelled(self) -> list[Effect]:
+    def _cancel(self) -> list[Effect]:
         stop: list[Effect] = [Stop()] if self._speaking else []
-        self._speaking = self._complete = self._deaf = False
+        self._speaking = self._complete = self._discarding = False
         ending = self._ending or any(isinstance(message, End) for message in self._waiting)
         self._waiting = deque(message for message in self._waiting if isinstance(message, Config))
-        after = self._done() if ending else self._go_on()
+        after = self._done() if ending else self._resume()
         return [*stop, Send({"type": "cancelled"}), *after]
 
-    def _go_on(self) -> list[Effect]:
-        """Take what waited, until something must be waited for again."""
+    def _resume(self) -> list[Effect]:
+        """Handle the messages that waited, until one must wait again."""
         effects: list[Effect] = []
         while self._waiting and not self._is_busy and not self._closed:
-            effects += self._take(self._waiting.popleft())
+            effects += self._handle(self._waiting.popleft())
         return effects
 
     def _fatal(self, error: SpeechError, code: int) -> list[Effect]:

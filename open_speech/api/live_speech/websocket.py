@@ -1,4 +1,4 @@
-"""WebSocket /v1/audio/speech/stream: who may connect, and where the conversation begins and ends."""
+"""The WebSocket endpoint /v1/audio/speech/stream: checks of the handshake, and the lifetime of a connection."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ router = APIRouter()
 
 @router.websocket("/v1/audio/speech/stream")
 async def speech_stream(socket: WebSocket) -> None:
-    """Speak text while it is written.
+    """Speak text while it is generated.
 
-    Accepted before anything else: a refusal instead tells the client nothing, and a handler that fails before it hangs under BentoML.
+    The handshake is accepted first: a rejected one gives the client no reason, and a handler that fails before it hangs under BentoML.
     """
     await accept(socket, chosen_subprotocol(socket.headers))
     settings: Settings = socket.app.state.settings

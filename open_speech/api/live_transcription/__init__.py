@@ -1,4 +1,4 @@
-"""Sound in, text out, live: the WebSocket `/v1/audio/stream`, for speech that is written down while it is said."""
+"""Live transcription: the WebSocket `/v1/audio/stream`, for speech that is transcribed while it is spoken."""
 
 from open_speech.api.live_transcription.websocket import router
 

@@ -1,4 +1,4 @@
-"""One connection of a live transcription: performs what the session decides, and tells it what came of it."""
+"""One connection of a live transcription: performs the effects of the session, and reports the results to it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from open_speech.api.live_transcription import messages
 from open_speech.api.live_transcription.session import (
+    AppendAudio,
     Begin,
     Draft,
     Drain,
@@ -19,7 +20,6 @@ from open_speech.api.live_transcription.session import (
     Failed,
     Finish,
     Finished,
-    Listen,
     Part,
     Report,
     Session,
@@ -41,12 +41,12 @@ log = logging.getLogger("open_speech.live_transcription")
 
 STEP_S = 1.0
 """Seconds of audio that are processed at a time: 2 ms of work, then other tasks run."""
-AWAITED = 4
-"""Utterances whose text may be awaited; nothing more is read from the client until one is done."""
+MOST_FINISHING = 4
+"""Maximum utterances whose text is pending; no more is read from the client until one is done."""
 
 
 class Connection:
-    """A connection from its first sound to its last message.
+    """A connection, from its first audio to its last message.
 
     The reader, the writer and the utterances are tasks of one event loop, so each of them may call the session.
     """
@@ -76,7 +76,7 @@ class Connection:
         self._tasks = Tasks()
 
     async def run(self, greeting: dict[str, Any]) -> None:
-        """Serve until one side closes the connection; nothing that was begun here outlives it."""
+        """Serve until one side closes the connection; all tasks that were started here end with it."""
         self._outbox.put(Send(greeting))
         self._tasks.begin(self._load())
         try:
@@ -88,36 +88,36 @@ class Connection:
             self._input.forget(self._input.seconds)
 
     async def _load(self) -> None:
-        """Have the model loaded while nobody speaks yet; what is wrong with it is told with the first utterance."""
+        """Load the model before anyone speaks; a failure is reported with the first utterance."""
         try:
             await self._pool.load(self._recognizer.model)
         except SpeechError as error:
             log.warning("the model %s is not ready: %s", self._recognizer.model, error.message)
 
     async def _read(self) -> None:
-        """Take what the client sends until it leaves; the end of a session is the writer's to bring about."""
+        """Handle audio and messages until the client is idle for too long. The writer ends the session."""
         while (data := await self._received()) is not None:
             if isinstance(data, bytes):
                 for part in steps(data, self._rate, STEP_S, width=2):
-                    self._perform(self._session.sound(part))
-                    await self._room()
+                    self._perform(self._session.append(part))
+                    await self._wait_for_room()
                 continue
             try:
                 command = messages.parse(data)
             except SpeechError as error:
-                self._perform(self._session.misread(error))
+                self._perform(self._session.invalid_message(error))
             else:
                 self._perform(self._session.receive(command))
-            await self._room()
+            await self._wait_for_room()
         self._perform(self._session.idle())
         await asyncio.Event().wait()
 
-    async def _room(self) -> None:
-        """Wait until what was taken in is nearly done: a client that sends too fast, or does not read, is made to wait."""
+    async def _wait_for_room(self) -> None:
+        """Wait until the received audio is nearly processed: this slows down a client that sends too fast or does not read."""
         await asyncio.sleep(0)
         await self._outbox.calm()
         await self._input.room()
-        while len(self._finishing) >= AWAITED:
+        while len(self._finishing) >= MOST_FINISHING:
             await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
 
     def _perform(self, effects: Sequence[Effect]) -> None:
@@ -125,25 +125,25 @@ class Connection:
             match effect:
                 case Send() | Close():
                     self._outbox.put(effect)
-                case Listen(data):
-                    self._listen(data)
+                case AppendAudio(data):
+                    self._append_audio(data)
                 case Begin(number, start_s):
                     self._input.begin(self._utterance(number), start_s)
                 case Finish(number, end_s):
                     self._finish(number, end_s)
                 case Drain():
-                    self._perform(self._session.turned(self._input.flush(), self._input.seconds))
+                    self._perform(self._session.turn_events(self._input.flush(), self._input.seconds))
                     self._perform(self._session.drained())
 
-    def _listen(self, data: bytes) -> None:
+    def _append_audio(self, data: bytes) -> None:
         events = self._input.take(from_pcm16(data, self._rate))
-        self._perform(self._session.turned(events, self._input.seconds))
+        self._perform(self._session.turn_events(events, self._input.seconds))
         self._input.advance(events)
         if self._input.has_failed:
-            self._perform(self._session.broken())
+            self._perform(self._session.utterance_failed())
 
     def _finish(self, number: int, end_s: float | None) -> None:
-        finishing = self._tasks.begin(self._finished(number, self._input.end(end_s)))
+        finishing = self._tasks.begin(self._finish_utterance(number, self._input.end(end_s)))
         self._finishing.add(finishing)
         finishing.add_done_callback(self._finishing.discard)
 
@@ -156,7 +156,7 @@ class Connection:
     def _part(self, number: int, part: Transcript, is_last: bool) -> None:  # noqa: FBT001 - called by the utterance
         self._report(Part(number, part, is_last))
 
-    async def _finished(self, number: int, utterance: Utterance) -> None:
+    async def _finish_utterance(self, number: int, utterance: Utterance) -> None:
         try:
             await utterance.finish()
         except asyncio.CancelledError:

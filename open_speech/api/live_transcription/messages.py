@@ -1,4 +1,4 @@
-"""What the two sides of a live transcription say to each other, in JSON: parsed here, written here. Pure."""
+"""The JSON messages of a live transcription: the client's are parsed here, the server's are built here. Pure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from open_speech.languages import requested_language
 from open_speech.transcript import Transcript
 
 MESSAGE_BYTES = 4096
-"""A longer message in text is refused: the sound comes in binary ones."""
-KEPT_DIGITS = 3
+"""Maximum characters of a text message; audio is sent in binary messages."""
+DECIMALS = 3
 """Decimals of times and of confidence."""
 
 
 class Query(BaseModel):
-    """How a client wants to be heard: the query of its URL. What is unknown is ignored."""
+    """The options of a client, from the query of its URL. Unweighted parameters are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,32 +33,32 @@ class Query(BaseModel):
     encoding: Literal["pcm_s16le"] = "pcm_s16le"
     interim_results: bool = True
     endpointing: int | None = Field(None, ge=100, le=10_000)
-    """Milliseconds of silence that end an utterance; None takes the server's setting."""
+    """Milliseconds of silence that end an utterance; None means the server's setting."""
     vad: bool | None = None
-    """Whether utterances are told by silence; None takes the server's setting."""
+    """Whether utterances are detected by voice activity; None means the server's setting."""
     prompt: str | None = Field(None, max_length=2000)
     hotwords: str | None = Field(None, max_length=2000)
 
 
 class Command(StrEnum):
-    """What a client says besides sound."""
+    """A message of the client other than audio."""
 
     STOP = "stop"
-    """There is no more sound: write down what is there, then close."""
+    """The audio is complete: transcribe the rest, then close the connection."""
     FINALIZE = "finalize"
-    """What was said so far is an utterance; do not wait for its silence."""
+    """End the utterance now, without waiting for silence."""
     KEEPALIVE = "keepalive"
-    """The client is still there, though it sends no sound."""
+    """Keep the connection open while no audio is sent."""
 
 
 def query(params: Mapping[str, str]) -> Query:
-    """Read the query of the URL; an empty value counts as none. Raises InvalidRequest's children naming the parameter."""
-    asked = validated(Query, {name: value for name, value in params.items() if value})
-    return asked.model_copy(update={"language": requested_language(asked.language, "language")})
+    """Parse the query of the URL; an empty value counts as omitted. Raises subclasses of InvalidRequest that name the parameter."""
+    parsed = validated(Query, {name: value for name, value in params.items() if value})
+    return parsed.model_copy(update={"language": requested_language(parsed.language, "language")})
 
 
 def parse(data: str) -> Command:
-    """Read one message. Raises InvalidRequest's children naming the field."""
+    """Parse one message. Raises subclasses of InvalidRequest that name the field."""
     if len(data) > MESSAGE_BYTES:
         raise TextTooLong(f"The message is longer than the limit of {MESSAGE_BYTES} bytes: send audio in binary messages.")
     try:
@@ -74,8 +74,8 @@ def parse(data: str) -> Command:
     return Command(kind.lower())
 
 
-def begun(query: Query, *, session_id: str, model: str, vad: bool, endpointing_ms: int) -> dict[str, Any]:
-    """Tell that sound may come, and how it will be heard: names resolved, defaults filled in."""
+def session_begin(query: Query, *, session_id: str, model: str, vad: bool, endpointing_ms: int) -> dict[str, Any]:
+    """Build the first message: the session accepts audio. It contains the options with names resolved and defaults filled in."""
     return {
         "type": "session.begin", "session_id": session_id, "model": model, "language": query.language, "sample_rate": query.sample_rate,
         "encoding": query.encoding, "interim_results": query.interim_results, "vad": vad, "endpointing": endpointing_ms,
@@ -83,46 +83,46 @@ def begun(query: Query, *, session_id: str, model: str, vad: bool, endpointing_m
 
 
 def vad(state: Literal["speech_start", "speech_end"], at_s: float) -> dict[str, Any]:
-    """Tell that somebody began to speak, or ended, and when: in seconds from the first sound."""
-    return {"type": "vad", "state": state, "at": round(at_s, KEPT_DIGITS)}
+    """Report the start or the end of speech, at `at_s` seconds after the first audio."""
+    return {"type": "vad", "state": state, "at": round(at_s, DECIMALS)}
 
 
 def draft(text: str, start_s: float, end_s: float) -> dict[str, Any]:
-    """Tell what is understood so far of an utterance that goes on; the next message about it takes its place."""
+    """Build the interim transcript of an utterance in progress; the next message about the utterance replaces it."""
     return _transcript(text, start_s, end_s, None, is_final=False, speech_final=False)
 
 
 def final(part: Transcript, offset_s: float, *, speech_final: bool) -> dict[str, Any]:
-    """Tell text that will not change. `speech_final`: the utterance ends with it. The part's times count from `offset_s`."""
+    """Build a final transcript. `speech_final`: the utterance ends with it. The times of `part` count from `offset_s`."""
     start, end = (part.segments[0].start, part.segments[-1].end) if part.segments else (0.0, 0.0)
-    told = _transcript(part.text, start + offset_s, end + offset_s, confidence(part), is_final=True, speech_final=speech_final)
-    return {**told, "language": part.info.language or None}
+    message = _transcript(part.text, start + offset_s, end + offset_s, confidence(part), is_final=True, speech_final=speech_final)
+    return {**message, "language": part.info.language or None}
 
 
-def ended(seconds: float) -> dict[str, Any]:
-    """Tell that all of the sound is written down."""
-    return {"type": "session.end", "duration": round(seconds, KEPT_DIGITS)}
+def session_end(seconds: float) -> dict[str, Any]:
+    """Report that all of the audio, `seconds` long, is transcribed."""
+    return {"type": "session.end", "duration": round(seconds, DECIMALS)}
 
 
 def failure(error: SpeechError) -> dict[str, Any]:
-    """Tell what went wrong, in the envelope of every other door."""
+    """Build an error message, in the same envelope as the other APIs."""
     return {"type": "error", **envelope(error)}
 
 
 def confidence(part: Transcript) -> float | None:
-    """Find how probable the recogniser thought its words, or else its tokens, on average, in [0, 1]; None where it does not tell."""
+    """Return the mean probability of the words, or else of the tokens, in [0, 1]; None if the recognizer does not report any."""
     if part.words and any(word.probability < 1 for word in part.words):
-        return round(sum(word.probability for word in part.words) / len(part.words), KEPT_DIGITS)
-    told = [(segment.avg_logprob, len(segment.text)) for segment in part.segments if segment.avg_logprob < 0]
-    if not told:
+        return round(sum(word.probability for word in part.words) / len(part.words), DECIMALS)
+    weighted = [(segment.avg_logprob, len(segment.text)) for segment in part.segments if segment.avg_logprob < 0]
+    if not weighted:
         return None
-    return round(math.exp(sum(logprob * weight for logprob, weight in told) / max(1, sum(weight for _, weight in told))), KEPT_DIGITS)
+    return round(math.exp(sum(logprob * weight for logprob, weight in weighted) / max(1, sum(weight for _, weight in weighted))), DECIMALS)
 
 
 def _transcript(  # noqa: PLR0913 - the fields of one message
     text: str, start_s: float, end_s: float, confidence: float | None, *, is_final: bool, speech_final: bool
 ) -> dict[str, Any]:
     return {
-        "type": "transcript", "is_final": is_final, "speech_final": speech_final, "text": text, "start": round(start_s, KEPT_DIGITS),
-        "end": round(end_s, KEPT_DIGITS), "confidence": confidence,
+        "type": "transcript", "is_final": is_final, "speech_final": speech_final, "text": text, "start": round(start_s, DECIMALS),
+        "end": round(end_s, DECIMALS), "confidence": confidence,
     }  # fmt: skip

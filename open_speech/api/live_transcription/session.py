@@ -1,7 +1,7 @@
-"""A live transcription as a state machine: sound, messages and what was heard go in, effects come out. No I/O, no clock.
+"""A live transcription as a state machine: audio, messages and transcripts in, effects out. No I/O, no clock.
 
-Speech is heard in utterances, and each has a number. The next may begin while the text of the last is still awaited, so what is told of an
-utterance waits until those before it are done: text comes in the order in which it was said.
+Speech is transcribed in utterances, and each has a number. The next may begin while the text of the last is still pending, so the messages
+of an utterance wait until those before it are done: text is sent in the order in which it was spoken.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from open_speech.recognition.live.turn_detection import Paused, Resumed, Started
 from open_speech.transcript import Transcript, TranscriptInfo
 
 NOTHING = Transcript(TranscriptInfo("", 0.0, 0.0))
-"""The text of silence."""
+"""The transcript of silence."""
 TAIL_S = 0.3
-"""Seconds of sound after the end of speech that a recogniser is given: the last sound of a word is faint."""
+"""Seconds of audio after the end of speech that the recognizer receives: the last phoneme of a word is faint."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """Take sound in: whole samples. What happened in it is told by `turned`."""
+class AppendAudio:
+    """Process audio: whole samples. The speech detected in it is reported with `turn_events`."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Begin to transcribe an utterance whose sound starts at `start_s`; sound before that is not needed any more."""
+    """Start to transcribe an utterance whose audio starts at `start_s`; audio before that is no longer needed."""
 
     number: int
     start_s: float
@@ -41,7 +41,7 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Its sound is complete up to `end_s`, or up to the last that came; Finished or Failed is reported, once."""
+    """End the audio of an utterance at `end_s`, or at the last sample; Finished or Failed is reported exactly once."""
 
     number: int
     end_s: float | None
@@ -49,15 +49,15 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Bring out the sound that is held back on its way; what happened in it is told by `turned`, and then by `drained`."""
+    """Process the audio that is still buffered; its speech is reported with `turn_events`, and then `drained` is called."""
 
 
-Effect = Send | Close | Listen | Begin | Finish | Drain
+Effect = Send | Close | AppendAudio | Begin | Finish | Drain
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is understood so far of an utterance, after the parts that are final; it ends at `end_s`."""
+    """The interim text of an utterance, after its final parts; it ends at `end_s`."""
 
     number: int
     text: str
@@ -66,7 +66,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The next part of an utterance is final; `is_last`: it ends with this."""
+    """The next final part of an utterance; `is_last`: the utterance ends with it."""
 
     number: int
     part: Transcript
@@ -96,46 +96,46 @@ class _Utterance:
     number: int
     start_s: float
     done_s: float = 0.0
-    """Up to where its parts are final."""
-    begun: bool = False
-    """Something was told of it, so its end must be told."""
-    over: bool = False
-    """Its end was told."""
-    ended: bool = False
+    """The end of its last final part."""
+    is_reported: bool = False
+    """A message about the utterance was sent, so its end must be sent."""
+    final_sent: bool = False
+    """Its message with `speech_final` was sent or is in `waiting`."""
+    is_done: bool = False
     waiting: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Session:
-    """One connection. Each method takes what happened and gives what is to be done, in order."""
+    """One connection. Each method handles one event and returns the effects to perform, in order."""
 
     def __init__(self, *, vad: bool, interim_results: bool) -> None:
-        """Without `vad` all that comes is one utterance, until the client says otherwise."""
+        """Without `vad`, all audio up to the next `finalize` or `stop` of the client is one utterance."""
         self._vad = vad
         self._interim = interim_results
         self._odd = b""
-        """Half a sample whose other half is still to come."""
+        """The first byte of a sample whose second byte has not arrived yet."""
         self._number = 0
         self._open: int | None = None
-        """The utterance that is being said."""
-        self._deaf = False
-        """It failed, and without `vad` it lasts until the client says otherwise: what comes up to then belongs to it."""
+        """The number of the utterance in progress."""
+        self._discarding = False
+        """Whether audio is discarded: without `vad`, an utterance failed, and all audio up to the next `finalize` belongs to it."""
         self._order: deque[_Utterance] = deque()
-        """Utterances whose text is awaited."""
-        self._heard_s = 0.0
+        """Utterances whose text is pending."""
+        self._processed_s = 0.0
         self._stopping = self._drained = self._closed = False
 
     @property
     def is_finishing(self) -> bool:
-        """Whether the client has said its last and waits for us."""
+        """Whether the client has sent `stop` and waits for the rest of the text."""
         return self._stopping
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing more is done."""
+        """Whether the session has ended."""
         return self._closed
 
-    def sound(self, data: bytes) -> list[Effect]:
-        """Take sound of any length, cut anywhere."""
+    def append(self, data: bytes) -> list[Effect]:
+        """Accept audio of any length, split anywhere."""
         if self._closed or self._stopping:
             return []
         data = self._odd + data
@@ -143,11 +143,11 @@ class Session:
         self._odd = data[whole:]
         if not whole:
             return []
-        begin = [] if self._vad or self._deaf or self._open is not None else self._begin(self._heard_s)
-        return [*begin, Listen(data[:whole])]
+        begin = [] if self._vad or self._discarding or self._open is not None else self._begin(self._processed_s)
+        return [*begin, AppendAudio(data[:whole])]
 
     def receive(self, command: Command) -> list[Effect]:
-        """Take a message."""
+        """Handle a message of the client."""
         if self._closed or self._stopping:
             return []
         match command:
@@ -155,18 +155,18 @@ class Session:
                 self._stopping = True
                 return [Drain()]
             case Command.FINALIZE:
-                self._deaf = False
+                self._discarding = False
                 return self._finish(None)
             case Command.KEEPALIVE:
                 return []
 
-    def misread(self, error: SpeechError) -> list[Effect]:
-        """Take a message that could not be read; the session goes on."""
+    def invalid_message(self, error: SpeechError) -> list[Effect]:
+        """Handle a message that could not be parsed; the session continues."""
         return [] if self._closed else [_error(error)]
 
-    def turned(self, events: Sequence[TurnEvent], heard_s: float) -> list[Effect]:
-        """Take what happened in the sound, of which there are `heard_s` seconds by now."""
-        self._heard_s = heard_s
+    def turn_events(self, events: Sequence[TurnEvent], processed_s: float) -> list[Effect]:
+        """Handle the turn events in the audio, of which `processed_s` seconds are processed so far."""
+        self._processed_s = processed_s
         if self._closed or not self._vad:
             return []
         effects: list[Effect] = []
@@ -180,40 +180,40 @@ class Session:
                     pass
         return effects
 
-    def broken(self) -> list[Effect]:
-        """Take that the utterance that is being said has failed already; why is reported when it is finished."""
-        self._deaf = not self._vad
+    def utterance_failed(self) -> list[Effect]:
+        """End the utterance in progress because it has failed; the error is reported when it is finished."""
+        self._discarding = not self._vad
         return self._finish(None)
 
     def drained(self) -> list[Effect]:
-        """Take that all sound was looked at after the client has stopped."""
+        """End the session after `stop`: all audio has been processed."""
         self._drained = True
         return [*self._finish(None), *self._end()]
 
     def report(self, report: Report) -> list[Effect]:
-        """Take what became of an utterance."""
+        """Handle a report about an utterance."""
         utterance = next((one for one in self._order if one.number == report.number), None)
         if utterance is None or self._closed:
             return []
         match report:
             case Draft(_, text, end_s):
-                if self._interim and utterance is self._order[0] and not utterance.over:
-                    utterance.begun = True
+                if self._interim and utterance is self._order[0] and not utterance.final_sent:
+                    utterance.is_reported = True
                     return [Send(messages.draft(text, max(utterance.start_s, utterance.done_s), end_s))]
                 return []
             case Part(_, part, is_last):
-                _tell(utterance, part, speech_final=is_last)
+                _add_final(utterance, part, speech_final=is_last)
             case Finished():
-                _tell(utterance, NOTHING, speech_final=True)
-                utterance.ended = True
+                _add_final(utterance, NOTHING, speech_final=True)
+                utterance.is_done = True
             case Failed(_, error):
-                _tell(utterance, NOTHING, speech_final=True)
+                _add_final(utterance, NOTHING, speech_final=True)
                 utterance.waiting.append(messages.failure(error))
-                utterance.ended = True
-        return [*self._told(), *self._end()]
+                utterance.is_done = True
+        return [*self._release(), *self._end()]
 
     def idle(self) -> list[Effect]:
-        """Take that nothing has happened for too long."""
+        """End the session because it was idle for too long."""
         if self._closed:
             return []
         self._closed = True
@@ -229,14 +229,14 @@ class Session:
         number, self._open = self._open, None
         return [] if number is None else [Finish(number, end_s)]
 
-    def _told(self) -> list[Effect]:
-        """Send what waits and is not behind an utterance that is still awaited."""
+    def _release(self) -> list[Effect]:
+        """Return the waiting messages that are not behind an utterance whose text is pending."""
         effects: list[Effect] = []
         while self._order:
             first = self._order[0]
             effects += [Send(message) for message in first.waiting]
             first.waiting.clear()
-            if not first.ended:
+            if not first.is_done:
                 break
             self._order.popleft()
         return effects
@@ -245,18 +245,18 @@ class Session:
         if not self._drained or self._order:
             return []
         self._closed = True
-        return [Send(messages.ended(self._heard_s)), Close()]
+        return [Send(messages.session_end(self._processed_s)), Close()]
 
 
-def _tell(utterance: _Utterance, part: Transcript, *, speech_final: bool) -> None:
-    """Tell a part; where nothing was understood only the end of what was begun to be told."""
-    if utterance.over or not (part.segments or (speech_final and utterance.begun)):
+def _add_final(utterance: _Utterance, part: Transcript, *, speech_final: bool) -> None:
+    """Add the message of a final part; a part without text only ends an utterance about which a message was sent."""
+    if utterance.final_sent or not (part.segments or (speech_final and utterance.is_reported)):
         return
     message = messages.final(part, utterance.start_s, speech_final=speech_final)
     if not part.segments:
-        message["start"] = message["end"] = round(max(utterance.start_s, utterance.done_s), messages.KEPT_DIGITS)
+        message["start"] = message["end"] = round(max(utterance.start_s, utterance.done_s), messages.DECIMALS)
     utterance.waiting.append(message)
-    utterance.begun, utterance.over, utterance.done_s = True, speech_final, message["end"]
+    utterance.is_reported, utterance.final_sent, utterance.done_s = True, speech_final, message["end"]
 
 
 def _error(error: SpeechError) -> Send:

@@ -1,4 +1,4 @@
-"""WebSocket /v1/audio/stream: who may connect, how they want to be heard, and where the conversation begins and ends."""
+"""The WebSocket endpoint /v1/audio/stream: checks of the handshake, its options, and the lifetime of a connection."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from open_speech.recognition.live.turn_detection import TurnDetector
 router = APIRouter()
 
 PREFIX_MS = 300
-"""Milliseconds before the first sound of an utterance that belong to it: a first consonant is faint."""
+"""Milliseconds before the detected start of an utterance that belong to it: a first consonant is faint."""
 
 
 @router.get("/v1/audio/stream", include_in_schema=False)
 async def not_a_websocket() -> Response:
-    """Tell a client that came by plain HTTP what to do."""
+    """Return the error for a client that uses plain HTTP."""
     return error_response(UpgradeRequired("This is a WebSocket: connect with ws:// or wss://."), {"Upgrade": "websocket"})
 
 
 @router.websocket("/v1/audio/stream")
 async def audio_stream(socket: WebSocket) -> None:
-    """Write speech down while it is said.
+    """Transcribe speech while it is spoken.
 
-    Accepted before anything else: a refusal instead tells the client nothing, and a handler that fails before it hangs under BentoML.
+    The handshake is accepted first: a rejected one gives the client no reason, and a handler that fails before it hangs under BentoML.
     """
     await accept(socket, chosen_subprotocol(socket.headers))
     settings: Settings = socket.app.state.settings
@@ -58,7 +58,7 @@ async def audio_stream(socket: WebSocket) -> None:
 
 
 async def _serve(socket: WebSocket, settings: Settings, engine: Engine, query: messages.Query) -> None:
-    """Serve one connection. Raises SpeechError's children if it cannot be heard as it wants."""
+    """Serve one connection. Raises subclasses of SpeechError if the model or the options are not valid."""
     vad = settings.stt_vad_enabled if query.vad is None else query.vad
     endpointing_ms = settings.os_stream_endpointing_ms if query.endpointing is None else query.endpointing
     recognizer = await engine.recognition.recognizer(
@@ -67,7 +67,7 @@ async def _serve(socket: WebSocket, settings: Settings, engine: Engine, query: m
     turns = TurnDetector(settings.os_stream_vad_threshold, PREFIX_MS, endpointing_ms) if vad else None
     input = LiveInput(InputBuffer(await engine.recognition.detector() if vad else None, turns))
     session = Session(vad=vad, interim_results=query.interim_results)
-    greeting = messages.begun(
+    greeting = messages.session_begin(
         query, session_id=f"stream_{uuid.uuid4().hex}", model=recognizer.model, vad=vad, endpointing_ms=endpointing_ms
     )
     connection = Connection(

@@ -1,1 +1,1 @@
-"""The OpenAI Realtime API over WebSocket: a session as a machine without I/O, and a thin driver."""
+"""The OpenAI Realtime API over WebSocket: a session as a state machine without I/O, and its driver."""

@@ -1,6 +1,6 @@
-"""The beta protocol of Realtime (`OpenAI-Beta: realtime=v1`): its events to those of today, and back. Pure.
+"""The beta protocol of Realtime (`OpenAI-Beta: realtime=v1`): conversion of its events to the GA protocol, and back. Pure.
 
-A flat session, other names for the same events, one `conversation.item.created` for what is `added` and `done` now.
+The beta has a flat session, other names for the same events, and one `conversation.item.created` instead of `added` and `done`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PARAMS = {
     "response.audio.output": "response",
     "response.output_modalities": "response.modalities",
 }
-"""Where a field is that an error names -> where it was."""
+"""Path of a field in an error -> its path in the beta."""
 _EVENTS = {
     "response.output_audio.delta": "response.audio.delta",
     "response.output_audio.done": "response.audio.done",
@@ -47,7 +47,7 @@ _EVENTS = {
 
 
 def to_ga(event: Mapping[str, Any]) -> Event:
-    """Translate an event of the client; what is not as it should be is left for the check that follows."""
+    """Translate an event of the client; invalid data is left unchanged for the later validation."""
     new = dict(event)
     match event.get("type"):
         case "session.update" | "transcription_session.update" if isinstance(event.get("session"), Mapping):
@@ -61,30 +61,30 @@ def to_ga(event: Mapping[str, Any]) -> Event:
 
 
 def session_to_ga(flat: Mapping[str, Any]) -> Event:
-    """Fold a flat session into today's form."""
+    """Convert a flat session to the GA form."""
     new: Event = {name: flat[name] for name in _SAME if name in flat}
-    heard: Event = {}
-    said: Event = {}
+    input_part: Event = {}
+    output_part: Event = {}
     for old, name in (("input_audio_transcription", "transcription"), ("input_audio_noise_reduction", "noise_reduction")):
         if old in flat:
-            heard[name] = flat[old]
+            input_part[name] = flat[old]
     if "turn_detection" in flat:
-        heard["turn_detection"] = flat["turn_detection"]
+        input_part["turn_detection"] = flat["turn_detection"]
     if flat.get("input_audio_format") is not None:
-        heard["format"] = _format_to_ga(flat["input_audio_format"])
+        input_part["format"] = _format_to_ga(flat["input_audio_format"])
     if flat.get("output_audio_format") is not None:
-        said["format"] = _format_to_ga(flat["output_audio_format"])
-    said |= {name: flat[name] for name in ("voice", "speed") if name in flat}
+        output_part["format"] = _format_to_ga(flat["output_audio_format"])
+    output_part |= {name: flat[name] for name in ("voice", "speed") if name in flat}
     if "max_response_output_tokens" in flat:
         new["max_output_tokens"] = flat["max_response_output_tokens"]
     if "modalities" in flat:
         new["output_modalities"] = _modalities_to_ga(flat["modalities"])
-    audio = {name: part for name, part in (("input", heard), ("output", said)) if part}
+    audio = {name: part for name, part in (("input", input_part), ("output", output_part)) if part}
     return {**new, "audio": audio} if audio else new
 
 
 def to_beta(event: Mapping[str, Any], kind: Kind) -> list[Event]:
-    """Translate an event of the server; one that the old protocol has no place for is left out."""
+    """Translate an event of the server; an event that the beta does not have is omitted."""
     name = str(event["type"])
     new = {**event, "type": _EVENTS.get(name, name)}
     match name:
@@ -109,35 +109,36 @@ def to_beta(event: Mapping[str, Any], kind: Kind) -> list[Event]:
 
 def session_to_beta(session: Mapping[str, Any]) -> Event:
     """Flatten a session."""
-    heard = session["audio"]["input"]
-    transcription = heard["transcription"]
+    input_part = session["audio"]["input"]
+    transcription = input_part["transcription"]
     common: Event = {
         "id": session["id"], "object": session["object"], "expires_at": session["expires_at"],
-        "input_audio_format": _FORMAT_NAMES[heard["format"]["type"]],
-        "input_audio_transcription": _named(transcription, "model", "language", "prompt"),
+        "input_audio_format": _FORMAT_NAMES[input_part["format"]["type"]],
+        "input_audio_transcription": _subset(transcription, "model", "language", "prompt"),
     }  # fmt: skip
     if session["type"] == "transcription":
-        common["turn_detection"] = _named(heard["turn_detection"], *_TURNS[:4])
-        # Clients of that time read a secret here; one that is on a socket needs none.
+        common["turn_detection"] = _subset(input_part["turn_detection"], *_TURNS[:4])
+        # Beta clients read a secret here; a client that is connected already needs none.
         return {**common, "client_secret": {"value": "", "expires_at": session["expires_at"]}}
-    said = session["audio"]["output"]
-    voice = said["voice"]
+    output_part = session["audio"]["output"]
+    voice = output_part["voice"]
     return {
-        **common, "turn_detection": _named(heard["turn_detection"], *_TURNS), "model": session["model"],
+        **common, "turn_detection": _subset(input_part["turn_detection"], *_TURNS), "model": session["model"],
         "modalities": _modalities_to_beta(session["output_modalities"]),
         "instructions": session["instructions"], "voice": voice if isinstance(voice, str) else voice["id"],
-        "output_audio_format": _FORMAT_NAMES[said["format"]["type"]], "speed": said["speed"], "tools": session["tools"],
+        "output_audio_format": _FORMAT_NAMES[output_part["format"]["type"]], "speed": output_part["speed"], "tools": session["tools"],
         "tool_choice": session["tool_choice"], "temperature": session.get("temperature", 0.8), "tracing": session["tracing"],
-        "max_response_output_tokens": session["max_output_tokens"], "input_audio_noise_reduction": _named(heard["noise_reduction"], "type"),
+        "max_response_output_tokens": session["max_output_tokens"],
+        "input_audio_noise_reduction": _subset(input_part["noise_reduction"], "type"),
     }  # fmt: skip
 
 
 def _param_to_beta(param: str | None) -> str | None:
-    """Name a field as the client did."""
+    """Translate the path of a field in an error."""
     old = next((old for old in _PARAMS if param is not None and (param == old or param.startswith(f"{old}."))), None)
     if param is None or old is None:
         return param
-    # A format is one word there: it has no parts.
+    # A format is a single string in the beta: it has no fields.
     return _PARAMS[old] if old.endswith(".format") else _PARAMS[old] + param[len(old) :]
 
 
@@ -191,8 +192,8 @@ def _item_to_beta(item: Mapping[str, Any]) -> Event:
     return {**item, "content": [{**part, "type": _CONTENT.get(part["type"], part["type"])} for part in item["content"]]}
 
 
-def _named(part: Mapping[str, Any] | None, *names: str) -> Event | None:
-    """Keep what the old protocol has a name for."""
+def _subset(part: Mapping[str, Any] | None, *names: str) -> Event | None:
+    """Return the fields that the beta has."""
     return None if part is None else {name: part[name] for name in names if name in part}
 
 
@@ -201,7 +202,7 @@ def _format_to_ga(name: object) -> object:
 
 
 def _modalities_to_ga(modalities: object) -> object:
-    """Both together meant sound with its transcript, which is what sound is now."""
+    """Convert modalities: text and audio together meant audio with a transcript, which is `audio` now."""
     return ["audio"] if isinstance(modalities, list) and "audio" in modalities and "text" in modalities else modalities
 
 

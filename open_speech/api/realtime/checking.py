@@ -1,4 +1,4 @@
-"""What a client wrote -> a value, or the error that names the field by its whole path. Pure."""
+"""Validation of client data: a value, or an error that names the field by its whole path. Pure."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from open_speech.errors import InvalidRequest, InvalidValue, MissingField
 V = TypeVar("V", bound="Value")
 
 NAME_CHARS = 64
-"""A name in a path is cut here: a client may have chosen it."""
+"""Maximum characters of a name in a path; a client may have chosen a longer one."""
 
 
 class Value(BaseModel):
-    """A part of a client's message: types are taken strictly, fields that nobody knows are ignored."""
+    """A part of a client's message: types are checked strictly, unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
 class UnknownParameter(InvalidRequest):
-    """A field that has no place in this protocol."""
+    """A field that does not exist in this version of the protocol."""
 
     code = "unknown_parameter"
 
 
 def checked(kind: type[V], data: object, path: str = "") -> V:
-    """Build a value from what a client wrote under `path`. Raises InvalidRequest's children with the whole path as `param`."""
+    """Build a value from the client's data under `path`. Raises subclasses of InvalidRequest with the whole path as `param`."""
     if not isinstance(data, Mapping):
         raise InvalidValue(f"`{path}` must be a JSON object.", param=path)
     try:
         return kind.model_validate(dict(data))
     except ValidationError as invalid:
-        # Where a field may have one of several shapes, the one whose trouble lies deepest is the one that was meant.
+        # If a field may have several shapes, the client most likely meant the one whose error is deepest.
         problem = max(invalid.errors(include_url=False, include_input=False), key=lambda problem: len(problem["loc"]))
     tag = ("type",) if problem["type"].startswith("union_tag") else ()
     param = _joined(path, (*problem["loc"], *tag), data)
@@ -44,7 +44,7 @@ def checked(kind: type[V], data: object, path: str = "") -> V:
 
 
 def _joined(path: str, parts: Sequence[int | str], data: object) -> str:
-    """Write a path with dots and brackets, less the names that pydantic gives to the branches of a union."""
+    """Format a path with dots and brackets, without the names that pydantic adds for the branches of a union."""
     for position, part in enumerate(parts):
         is_last = position == len(parts) - 1
         if isinstance(part, int):

@@ -1,4 +1,4 @@
-"""One Realtime connection: performs what the session decides, in order, and tells it what came of it."""
+"""One Realtime connection: performs the effects of the session, in order, and reports the results to it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from open_speech.api.realtime.effects import Effect, Report, Respond, Stop
-from open_speech.api.realtime.events import Message, failure, opened
+from open_speech.api.realtime.events import Message, failure, parse_message
 from open_speech.api.realtime.input_buffer import too_long
 from open_speech.api.realtime.input_driver import InputDriver, InputEffect
 from open_speech.api.realtime.opening import FRAME_BYTES, new_id
-from open_speech.api.realtime.response_driver import Speaker
+from open_speech.api.realtime.response_driver import ResponseDriver
 from open_speech.api.realtime.session import Session
 from open_speech.concurrency.blocking_iterators import in_turn
 from open_speech.dialogue.llm import LanguageModel
@@ -30,40 +30,40 @@ from open_speech.http.ws_messages import Close, Send
 log = logging.getLogger("open_speech.realtime")
 
 FAILED = 1011
-"""Close code of a connection that the server cannot go on with."""
+"""Close code after an internal error."""
 INLINE_CHARS = 1 << 16
-"""A longer message is parsed off the event loop."""
-SOUND = ("response.output_audio.delta", "response.audio.delta")
-"""Events that carry sound, in both dialects."""
+"""Messages with more characters are parsed off the event loop."""
+AUDIO_EVENTS = ("response.output_audio.delta", "response.audio.delta")
+"""Events that contain audio, in both versions of the protocol."""
 SHORTEST_TICK_S = 0.02
-"""A deadline of the session is looked at no more often than this, whatever it says."""
+"""Minimum seconds between two checks of the session's deadline."""
 
 
 class Connection:
-    """A connection from its first event to its last.
+    """A connection, from its first event to its last.
 
     All tasks are of one event loop, so each of them may call the session. Of the effects that a call returns, messages and responses are
     performed before the next call. Those of the input take time: the input driver performs them in order, one after the other.
     """
 
     def __init__(self, socket: WebSocket, engine: Engine, session: Session, *, llm: LanguageModel | None) -> None:
-        """The connection is accepted already, and the session has not begun."""
+        """The WebSocket is accepted already, and the session has not begun."""
         self._socket = socket
         self._session = session
         self._inbox = Inbox(socket)
-        self._outbox = SendQueue(_sound_of)
+        self._outbox = SendQueue(_response_of)
         self._input = InputDriver(engine.recognition, engine.registry.defaults.stt_model, self._report_input)
-        self._speaker = Speaker(
+        self._responses = ResponseDriver(
             engine.synthesis, engine.registry.defaults.tts_model, llm, report=self._report_response, room=self._outbox.room
         )
         self._changed = asyncio.Event()
-        """Set when the session's deadline may be another."""
+        """Set when the session's deadline may have changed."""
 
     async def run(self) -> None:
-        """Serve until one side closes the connection; nothing that was begun here outlives it."""
+        """Serve until one side closes the connection; all tasks that were started here end with it."""
         self._perform(self._session.begin(time.time()))
         writing = asyncio.create_task(self._outbox.write(self._socket))
-        others = {asyncio.create_task(work) for work in self._works()}
+        others = {asyncio.create_task(work) for work in self._loops()}
         try:
             done, _ = await asyncio.wait({writing, *others}, return_when=asyncio.FIRST_COMPLETED)
             for failed in done:
@@ -72,13 +72,13 @@ class Connection:
             for task in (writing, *others):
                 task.cancel()
             await asyncio.gather(writing, *others, return_exceptions=True)
-            await self._speaker.aclose()
+            await self._responses.aclose()
 
-    def _works(self) -> Sequence[Coroutine[Any, Any, None]]:
+    def _loops(self) -> Sequence[Coroutine[Any, Any, None]]:
         return self._inbox.fill(), self._read(), self._watch(), self._input.run()
 
     async def _end(self, failure_: BaseException | None, writing: asyncio.Task[None]) -> None:
-        """Tell the client why the server cannot go on, if it is there to be told."""
+        """Send the client the reason for an internal error, if it is still connected."""
         if failure_ is None or isinstance(failure_, (WebSocketDisconnect, TimeoutError)):
             return
         if not isinstance(failure_, SpeechError):
@@ -90,14 +90,14 @@ class Connection:
             await writing
 
     async def _read(self) -> None:
-        """Take the client's events, no faster than they are dealt with."""
+        """Handle the client's events, no faster than they are processed."""
         while True:
             await self._outbox.calm()
             await self._input.settled()
             self._perform(self._session.receive(await self._message(), time.time()))
 
     async def _message(self) -> str | Message:
-        """Wait for a message; a long one is parsed off the event loop."""
+        """Receive a message; a long one is parsed off the event loop."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         texts: list[str] = []
         size = 0
@@ -113,10 +113,10 @@ class Connection:
                 break
         if size > FRAME_BYTES:
             return Message({}, too_long(FRAME_BYTES))
-        return await in_turn(opened, *texts) if size > INLINE_CHARS else "".join(texts)
+        return await in_turn(parse_message, *texts) if size > INLINE_CHARS else "".join(texts)
 
     async def _watch(self) -> None:
-        """Wake the session when it wants to be woken."""
+        """Call the session at its deadlines."""
         while True:
             self._changed.clear()
             deadline = self._session.deadline()
@@ -132,29 +132,29 @@ class Connection:
         self._perform(self._session.report(report, time.time()))
 
     def _report_input(self, report: Report) -> list[InputEffect]:
-        """Report what the input driver did; return the effects that it has to perform because of it."""
+        """Pass a report of the input driver to the session; return the effects that the driver must perform because of it."""
         return self._dispatch(self._session.report(report, time.time()))
 
     def _perform(self, effects: Sequence[Effect]) -> None:
         self._input.put(*self._dispatch(effects))
 
     def _dispatch(self, effects: Sequence[Effect]) -> list[InputEffect]:
-        """Perform messages and responses in order; return the effects of the input, which are not performed yet."""
-        left: list[InputEffect] = []
+        """Perform messages and responses in order; return the effects for the input driver, which are not performed yet."""
+        input_effects: list[InputEffect] = []
         for effect in effects:
             match effect:
                 case Send() | Close():
                     self._outbox.put(effect)
                 case Respond():
-                    self._speaker.respond(effect)
+                    self._responses.respond(effect)
                 case Stop(response_id):
-                    self._speaker.stop(response_id)
+                    self._responses.stop(response_id)
                     self._outbox.drop_sound(response_id)
                 case _:
-                    left.append(effect)
+                    input_effects.append(effect)
         self._changed.set()
-        return left
+        return input_effects
 
 
-def _sound_of(event: Mapping[str, Any]) -> str | None:
-    return str(event["response_id"]) if event["type"] in SOUND else None
+def _response_of(event: Mapping[str, Any]) -> str | None:
+    return str(event["response_id"]) if event["type"] in AUDIO_EVENTS else None

@@ -1,7 +1,7 @@
-"""What a Realtime session asks to be done, and what it is told of it: the values between the machine and its driver. No I/O.
+"""The effects of a Realtime session and the reports to it: the values between the state machine and its driver. No I/O.
 
-The machine (session.py) takes client events, reports and the time, and gives effects. The driver (connection.py) performs effects in
-their order and brings reports. Times named `_ms` are milliseconds of input audio since the session began.
+The state machine (session.py) takes client events, reports and the time, and returns effects. The driver (connection.py) performs the
+effects in order and sends reports. Times named `_ms` are milliseconds of input audio since the session began.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from open_speech.http.ws_messages import Close, Send
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """How sound travels on the wire: 16-bit little-endian mono PCM at `rate`, or G.711 at 8000 Hz."""
+    """The format of audio in events: 16-bit little-endian mono PCM at `rate` Hertz, or G.711 at 8000 Hz."""
 
     type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
     rate: int = 24_000
 
     @property
     def width(self) -> int:
-        """Bytes of a sample."""
+        """Bytes per sample."""
         return 2 if self.type == "audio/pcm" else 1
 
 
 @dataclass(frozen=True, slots=True)
 class TurnRules:
-    """When somebody is taken to speak, and to have ended."""
+    """The parameters of turn detection: a speech probability, and milliseconds of padding and of silence."""
 
     threshold: float = 0.5
     prefix_padding_ms: int = 300
@@ -38,7 +38,7 @@ class TurnRules:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionSettings:
-    """How input is transcribed; without a model of its own the server's default is taken."""
+    """The options for transcribing input; `model` None means the server's default."""
 
     model: str | None = None
     language: str | None = None
@@ -49,15 +49,15 @@ class TranscriptionSettings:
 
 
 SILENCE_KEPT_MS = 10_000
-"""How much sound in which nobody spoke can still be committed, while turns are told."""
+"""Milliseconds of audio without speech that can still be committed, while turns are detected."""
 
 
-# Effects, machine -> driver
+# Effects, state machine -> driver
 
 
 @dataclass(frozen=True, slots=True)
-class Tune:
-    """From here on sound comes in this format, and turns are told by these rules; None: nobody listens for turns."""
+class ConfigureInput:
+    """Set the format of the audio from here on, and the rules of turn detection; None disables it."""
 
     format: AudioFormat
     turns: TurnRules | None
@@ -65,10 +65,10 @@ class Tune:
 
 @dataclass(frozen=True, slots=True)
 class AppendAudio:
-    """Take sound into the input buffer, in the format of the last Tune; speech in it comes back as SpeechStarted and SpeechStopped.
+    """Append audio to the input buffer, in the format of the last ConfigureInput; speech is reported as SpeechStarted and SpeechStopped.
 
-    It is listened to before the client's next event is taken. While turns are told and nobody speaks, sound older than SILENCE_KEPT_MS
-    may be forgotten.
+    The audio is processed before the client's next event. While turns are detected and nobody speaks, audio older than SILENCE_KEPT_MS may
+    be discarded.
     """
 
     data: bytes
@@ -76,7 +76,7 @@ class AppendAudio:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Begin to transcribe an item that is still being said, from `start_ms` on; its text so far comes back as Delta."""
+    """Start to transcribe an item that is still being spoken, from `start_ms` on; its text is reported as Delta."""
 
     item_id: str
     start_ms: int
@@ -87,7 +87,7 @@ class Begin:
 class Commit:
     """Complete the audio of an item: `start_ms` to `end_ms`. With `transcription`, Transcribed or NotTranscribed is reported exactly once.
 
-    An item that has not been begun is transcribed from here; sound before `end_ms` is not needed any more afterwards.
+    The transcription starts here unless Begin started it. Audio before `end_ms` is no longer needed afterwards.
     """
 
     item_id: str
@@ -98,7 +98,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class TranscribeItem:
-    """Transcribe sound that did not come through the buffer, in a format of its own. Transcribed or NotTranscribed comes back."""
+    """Transcribe audio that is not from the input buffer, in a format of its own. Transcribed or NotTranscribed is reported."""
 
     item_id: str
     data: bytes
@@ -108,70 +108,70 @@ class TranscribeItem:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Drop the sound that is not committed, and the item that was begun with it; speech that is going on is as if never begun."""
+    """Drop the audio that is not committed, and the item that was begun with it; speech in progress counts as never started."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakText:
-    """Say a text word for word."""
+    """Speak a text word for word."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class AskModel:
-    """Have the language model answer: the request in the form of `/chat/completions`, without `model` and `stream`."""
+class GenerateText:
+    """Generate a text with the language model: `request` is a body of `/chat/completions` without `model` and `stream`."""
 
     request: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Make a response. ResponseText, ResponseAudio and ResponseTool come back, then exactly one ResponseDone or ResponseFailed."""
+    """Create a response. ResponseText, ResponseAudio and ResponseTool are reported, then exactly one ResponseDone or ResponseFailed."""
 
     response_id: str
-    plan: SpeakText | AskModel
-    spoken: bool
-    """Whether what is said becomes sound, or stays text."""
+    plan: SpeakText | GenerateText
+    has_audio: bool
+    """Whether the text is synthesized."""
     format: AudioFormat
     voice: str | None
     model: str | None
-    """The model that speaks; None: the server's default."""
+    """The speech model; None: the server's default."""
     speed: float
     language: str | None = None
-    """In which the voice speaks, if it has several; None: its own."""
+    """The language of a voice that has several; None: the voice's default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop a response at once and drop its sound that is not yet sent; no report of it is awaited any more."""
+    """Stop a response at once and drop its audio that is not sent yet; further reports about it are ignored."""
 
     response_id: str
 
 
-Effect = Send | Tune | AppendAudio | Begin | Commit | TranscribeItem | Clear | Respond | Stop | Close
+Effect = Send | ConfigureInput | AppendAudio | Begin | Commit | TranscribeItem | Clear | Respond | Stop | Close
 
 
-# Reports, driver -> machine
+# Reports, driver -> state machine
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """Somebody began to speak at `at_ms`, prefix padding included."""
+    """Speech started at `at_ms`, prefix padding included."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """They ended at `at_ms`; the silence that ended the turn comes after it."""
+    """Speech ended at `at_ms`; the silence that ended the turn comes after it."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """More of an item's transcript is certain."""
+    """The next final part of an item's transcript."""
 
     item_id: str
     text: str
@@ -179,7 +179,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Transcribed:
-    """An item's transcript is complete; it is what its deltas give when joined."""
+    """The complete transcript of an item: its deltas, joined."""
 
     item_id: str
     text: str
@@ -190,7 +190,7 @@ class Transcribed:
 
 @dataclass(frozen=True, slots=True)
 class NotTranscribed:
-    """An item could not be transcribed."""
+    """The error of an item that could not be transcribed."""
 
     item_id: str
     error: SpeechError
@@ -198,7 +198,7 @@ class NotTranscribed:
 
 @dataclass(frozen=True, slots=True)
 class ResponseText:
-    """More of what a response says. When it is spoken this comes before its sound, and `at_s` is where in the sound it begins."""
+    """The next text of a response. If it is spoken, its audio follows, and `at_s` is its position in the audio of the response."""
 
     response_id: str
     text: str
@@ -207,7 +207,7 @@ class ResponseText:
 
 @dataclass(frozen=True, slots=True)
 class ResponseAudio:
-    """Sound of a response, in its format, whole samples, at most 32 KiB."""
+    """Audio of a response, in its format, whole samples, at most 32 KiB."""
 
     response_id: str
     data: bytes
@@ -216,7 +216,7 @@ class ResponseAudio:
 
 @dataclass(frozen=True, slots=True)
 class ResponseTool:
-    """A piece of a call to a tool that the model makes: its calls are told apart by `index`; id and name come with the first piece."""
+    """A part of a tool call of the model. `index` identifies the call; the first part contains its id and name."""
 
     response_id: str
     index: int
@@ -227,17 +227,17 @@ class ResponseTool:
 
 @dataclass(frozen=True, slots=True)
 class ResponseDone:
-    """All of a response was made; `reason` says if it was cut short."""
+    """The end of a response; `reason` is set if it was cut short."""
 
     response_id: str
     reason: Literal["", "max_output_tokens", "content_filter"] = ""
     usage: Mapping[str, int] = field(default_factory=dict)
-    """As `/chat/completions` counts: `prompt_tokens`, `completion_tokens`."""
+    """Token counts of `/chat/completions`: `prompt_tokens`, `completion_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseFailed:
-    """A response ended before its time."""
+    """The error of a response that failed."""
 
     response_id: str
     error: SpeechError

@@ -1,4 +1,4 @@
-"""What a Realtime client says: JSON -> checked values. Pure."""
+"""The events of a Realtime client: JSON to validated values. Pure."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from open_speech.http import base64_stream, json_screen
 from open_speech.http.base64_stream import Base64Bytes
 
 NAME_CHARS = 512
-"""Ids that a client chooses are no longer than this."""
+"""Maximum characters of an id that a client chooses."""
 BOUNDS = json_screen.Bounds()
-"""Structure of one event; tools with their schemas have the most."""
+"""Limits on the JSON structure of one event; tools with their schemas have the most."""
 LONG_MESSAGE = 1 << 16
-"""The audio of a longer message, in characters, is decoded when it is opened."""
+"""The audio of messages with more characters is decoded while they are parsed."""
 AUDIO_PATHS: tuple[json_screen.Path, ...] = (("audio",), ("item", "content", None, "audio"))
-"""Where `input_audio_buffer.append` and `conversation.item.create` have audio."""
+"""The fields of `input_audio_buffer.append` and `conversation.item.create` that contain audio."""
 METADATA_PAIRS, KEY_CHARS, TEXT_CHARS = 16, 64, 512
 
 Id = Annotated[str, Field(min_length=1, max_length=NAME_CHARS)]
 
 
 class InvalidJson(InvalidRequest):
-    """A message is not a JSON object."""
+    """The message is not a JSON object."""
 
     code = "invalid_json"
 
 
 class InvalidEvent(InvalidRequest):
-    """There is no client event of this type, or not in this session."""
+    """The type of the event is unknown, or not accepted in this session."""
 
     code = "invalid_event"
 
@@ -65,7 +65,7 @@ class ClearOutput(Value):
 
 
 class CreateItem(Value):
-    """`conversation.item.create`; without `previous_item_id` at the end, after `root` at the front."""
+    """`conversation.item.create`: at the end without `previous_item_id`, at the front if that is `root`."""
 
     item: dict[str, Any]
     previous_item_id: Id | None = None
@@ -125,19 +125,19 @@ _CLASSES: Mapping[str, type[ClientEvent]] = {
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a client: a JSON object, or what is wrong with it."""
+    """One message of a client: a JSON object, or the error in it."""
 
     body: Mapping[str, Any]
     error: SpeechError | None = None
 
 
-def opened(*parts: str) -> Message:
+def parse_message(*parts: str) -> Message:
     """Parse one message, whole or in parts, and decode the audio of a long one.
 
-    That takes some 100 ms for the largest: do it off the event loop.
+    The largest message takes about 100 ms: call this off the event loop.
     """
     try:
-        body, audio = _diverted(parts) if sum(map(len, parts)) > LONG_MESSAGE else (read("".join(parts)), [])
+        body, audio = _parse_long(parts) if sum(map(len, parts)) > LONG_MESSAGE else (read("".join(parts)), [])
     except SpeechError as error:
         return Message({}, error)
     holders = [part for part in (body, *_parts_of(body)) if part.get("audio") == ""] if audio else []
@@ -151,8 +151,8 @@ def opened(*parts: str) -> Message:
     return Message(body)
 
 
-def _diverted(parts: Sequence[str]) -> tuple[dict[str, Any], list[Base64Bytes]]:
-    """Parse a long message without its audio, which is decoded step by step: `json.loads` would hold up every thread for 30 ms."""
+def _parse_long(parts: Sequence[str]) -> tuple[dict[str, Any], list[Base64Bytes]]:
+    """Parse a long message without its audio, which is decoded in steps: `json.loads` would block every thread for 30 ms."""
     audio: list[Base64Bytes] = []
 
     def decoder() -> Base64Bytes:
@@ -170,14 +170,14 @@ def _diverted(parts: Sequence[str]) -> tuple[dict[str, Any], list[Base64Bytes]]:
 
 
 def _parts_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """List the parts of the item that a message creates, in order."""
+    """Return the content parts of the item that a message creates, in order."""
     item = body.get("item")
     content = item.get("content") if isinstance(item, dict) else None
     return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
 
 
 def read(text: str) -> dict[str, Any]:
-    """Read one message as JSON. Raises InvalidJson."""
+    """Parse one message as JSON. Raises InvalidJson."""
     try:
         body = json_screen.loads(text, BOUNDS, parse_float=_finite, parse_constant=json_screen.refuse)
     except InvalidRequest as problem:
@@ -190,22 +190,22 @@ def read(text: str) -> dict[str, Any]:
 
 
 def _finite(digits: str) -> float:
-    """Read a number; one that is too large would be written as what is no JSON."""
+    """Parse a number. Raises ValueError for one that is too large, which could not be written as JSON again."""
     number = float(digits)
     if math.isinf(number):
         raise ValueError(digits)
     return number
 
 
-def client_id(body: Mapping[str, Any]) -> str | None:
-    """Give the id that a client gave to its event, if it is one that an error can carry back."""
+def client_event_id(body: Mapping[str, Any]) -> str | None:
+    """Return the id of a client's event, if it is valid: a string of at most NAME_CHARS characters."""
     event_id = body.get("event_id")
     return event_id if isinstance(event_id, str) and len(event_id) <= NAME_CHARS else None
 
 
 def parse(body: Mapping[str, Any]) -> ClientEvent:
-    """Check one event. Raises InvalidRequest's children naming the field."""
-    if body.get("event_id") is not None and client_id(body) is None:
+    """Validate one event. Raises subclasses of InvalidRequest that name the field."""
+    if body.get("event_id") is not None and client_event_id(body) is None:
         raise InvalidValue(f"`event_id` must be a string of at most {NAME_CHARS} characters.", param="event_id")
     kind = body.get("type")
     if kind is None:
@@ -235,20 +235,20 @@ def _not_base64(param: str) -> InvalidValue:
 
 
 class AudioOutput(Value):
-    """How one response sounds."""
+    """The audio options of one response."""
 
     format: Format | None = None
     voice: str | VoiceId | None = None
 
 
 class AudioParams(Value):
-    """Its wrapping."""
+    """The object that contains the audio options."""
 
     output: AudioOutput | None = None
 
 
 class ResponseParams(Value):
-    """What a `response.create` changes for one response."""
+    """The options of a `response.create`, which override the session for one response."""
 
     output_modalities: list[Literal["text", "audio"]] | None = Field(None, min_length=1, max_length=2)
     instructions: str | None = None
@@ -265,11 +265,11 @@ class ResponseParams(Value):
     temperature: float | None = Field(None, ge=0, le=2)
 
 
-def described(error: SpeechError) -> dict[str, Any]:
-    """Describe an error as the events that carry one do."""
+def error_body(error: SpeechError) -> dict[str, Any]:
+    """Build the object for an error that events contain."""
     return {"type": error.type, "code": error.code, "message": error.message, "param": error.param}
 
 
 def failure(error: SpeechError, event_id: str | None = None) -> dict[str, Any]:
-    """Tell what went wrong, and with which event of the client; the session goes on."""
-    return {"type": "error", "error": {**described(error), "event_id": event_id}}
+    """Build an `error` event, with the id of the client's event; the session continues."""
+    return {"type": "error", "error": {**error_body(error), "event_id": event_id}}

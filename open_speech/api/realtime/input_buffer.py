@@ -1,6 +1,6 @@
-"""The input buffer of a Realtime session: sound comes in, turns or commits make items of it. Pure.
+"""The input audio buffer of a Realtime session: turns or commits create items from its audio. Pure.
 
-The buffer itself lies with the driver; here is only how long it is, and what in it has been committed. Times are milliseconds of sound.
+The driver holds the audio itself; this module tracks its length and which part is committed. Times are milliseconds of audio.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from open_speech.api.realtime.effects import (
     Begin,
     Clear,
     Commit,
+    ConfigureInput,
     Effect,
     Transcribed,
     TranscriptionSettings,
-    Tune,
 )
 from open_speech.api.realtime.items import Item
 from open_speech.api.realtime.settings import Config
@@ -24,95 +24,95 @@ from open_speech.api.realtime.transcripts import Transcripts
 from open_speech.errors import InvalidRequest, InvalidValue
 
 LEAST_MS = 100
-"""A shorter buffer cannot be committed."""
+"""Minimum milliseconds of audio that can be committed."""
 
 
 class BufferEmpty(InvalidRequest):
-    """There is too little sound to commit."""
+    """The buffer contains too little audio to commit."""
 
     code = "input_audio_buffer_commit_empty"
 
 
 class BufferFull(InvalidRequest):
-    """There is more sound than the buffer holds."""
+    """The audio exceeds the capacity of the buffer."""
 
     code = "input_audio_buffer_full"
 
 
 def too_long(limit: int) -> BufferFull:
-    """Make the error that answers a message of more than `limit` characters."""
+    """Return the error for a message of more than `limit` characters."""
     return BufferFull(f"A message is at most {limit} bytes long.", param="audio")
 
 
 class InputAudioBuffer:
-    """What came in, and how far it has been made into items."""
+    """The length of the received audio, and the part of it that is not committed."""
 
     def __init__(self, state: State, transcripts: Transcripts) -> None:
         self._state = state
         self._transcripts = transcripts
         self._past_ms = 0.0
-        """What came in other formats than the present one."""
+        """Milliseconds of audio that arrived in earlier formats."""
         self._bytes = 0
-        self._odd = b""
-        """The first byte of a sample whose second byte comes with the next append: clients cut audio anywhere."""
+        self._split_sample = b""
+        """The first byte of a sample whose second byte is in the next append: clients split audio anywhere."""
         self._from_ms = 0
         self._item_id: str | None = None
-        """The id that the coming item will have."""
+        """The id of the next item."""
         self._begun: TranscriptionSettings | None = None
         self.is_speaking = False
 
     @property
     def item_id(self) -> str | None:
-        """The id that the coming item will have, if it has one yet."""
+        """The id of the next item, if it has one yet."""
         return self._item_id
 
     @property
     def now_ms(self) -> int:
-        """How much sound came in."""
+        """Milliseconds of audio received so far."""
         return int(self._past_ms + self._bytes * 1000 / _bytes_per_s(self._state.config.format))
 
     @property
     def is_empty(self) -> bool:
-        """Whether all sound is committed."""
+        """Whether all audio is committed."""
         return self.now_ms <= self._from_ms
 
-    def tune(self, before: Config) -> list[Effect]:
-        """Go on with the session's new configuration; what came until now came in the one before."""
+    def configure(self, before: Config) -> list[Effect]:
+        """Apply the session's new configuration to the audio from here on; `before` applied to the audio so far."""
         self._past_ms += self._bytes * 1000 / _bytes_per_s(before.format)
         self._bytes = 0
         if before.format != self._state.config.format:
-            self._odd = b""
+            self._split_sample = b""
         if before.turns is not None and self._item_id is None:
             self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
         if self._state.config.turns is None:
-            # Who speaks now goes on to speak, but it is the client that tells when they ended.
+            # Speech in progress continues, but the client now decides when it ends.
             self.is_speaking = False
-        return [Tune(self._state.config.format, self._state.config.turns)]
+        return [ConfigureInput(self._state.config.format, self._state.config.turns)]
 
     def append(self, data: bytes) -> list[Effect]:
-        """Take audio that may end in half a sample. Raises BufferFull, and then none of it is taken."""
-        data = self._odd + data
+        """Append audio that may end in half a sample. Raises BufferFull, and then none of it is appended."""
+        data = self._split_sample + data
         whole = len(data) - len(data) % self._state.config.format.width
         effects = self._append(data[:whole])
-        self._odd = data[whole:]
+        self._split_sample = data[whole:]
         return effects
 
     def _append(self, data: bytes) -> list[Effect]:
         if not data:
             return []
-        telling = self._state.config.turns is not None
-        held_ms = 0 if telling and not self.is_speaking else self.now_ms - self._from_ms
+        detects_turns = self._state.config.turns is not None
+        held_ms = 0 if detects_turns and not self.is_speaking else self.now_ms - self._from_ms
         if len(data) + held_ms * _bytes_per_s(self._state.config.format) // 1000 > self._state.limits.buffer_bytes:
-            if not (telling and self.is_speaking) or len(data) > self._state.limits.buffer_bytes:
+            if not (detects_turns and self.is_speaking) or len(data) > self._state.limits.buffer_bytes:
                 raise BufferFull("The input buffer is full: commit or clear it.", param="audio")
-            # Somebody speaks on and on: the turn is cut here, and the next one begins.
+            # The turn fills the buffer: it is cut here, and the next one begins.
             return [*self._stopped(self.now_ms), Clear(), *self._append(data)]
-        began = [] if telling or self._item_id is not None else self._begin(self._state.new_id("item"), self._from_ms)
+        began = [] if detects_turns or self._item_id is not None else self._begin(self._state.new_id("item"), self._from_ms)
         self._bytes += len(data)
         return [*began, AppendAudio(data)]
 
     def speech_started(self, at_ms: int) -> list[Effect]:
-        """Take that somebody began to speak."""
+        """Handle the start of speech."""
         if self.is_speaking or self._state.config.turns is None:
             return []
         self.is_speaking = True
@@ -120,47 +120,47 @@ class InputAudioBuffer:
         if self._item_id is None:
             self._from_ms = start_ms
         item_id = self._item_id or self._state.new_id("item")
-        told = send("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=item_id)
-        return [told, *self._begin(item_id, self._from_ms)]
+        event = send("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=item_id)
+        return [event, *self._begin(item_id, self._from_ms)]
 
     def speech_stopped(self, at_ms: int) -> list[Effect]:
-        """Take that they ended: the turn becomes an item."""
+        """Handle the end of speech: the turn becomes an item."""
         return self._stopped(max(at_ms, self._from_ms)) if self.is_speaking else []
 
     def commit(self) -> list[Effect]:
-        """Make an item of all sound that is there. Raises BufferEmpty."""
-        telling = self._state.config.turns is not None
-        if telling and not self.is_speaking:
+        """Create an item from all audio in the buffer. Raises BufferEmpty."""
+        detects_turns = self._state.config.turns is not None
+        if detects_turns and not self.is_speaking:
             self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
         if self.now_ms - self._from_ms < LEAST_MS:
             raise BufferEmpty(f"The input buffer holds less than {LEAST_MS} ms of audio.")
-        # Speech that goes on after it is a turn of its own.
-        return [*self._commit(self.now_ms), *([Clear()] if telling else [])]
+        # Speech that continues after the commit is a separate turn.
+        return [*self._commit(self.now_ms), *([Clear()] if detects_turns else [])]
 
     def timed_out(self) -> list[Effect]:
-        """Make an item of the silence in which nothing was said."""
+        """Create an item from the silence before an idle timeout."""
         self._from_ms = max(self._from_ms, self.now_ms - SILENCE_KEPT_MS)
         item_id = self._item_id = self._item_id or self._state.new_id("item")
         span = {"audio_start_ms": self._from_ms, "audio_end_ms": self.now_ms}
-        told = send("input_audio_buffer.timeout_triggered", **span, item_id=item_id)
-        committed = self._commit(self.now_ms, hears=False)
-        # Nobody spoke: its text is known.
+        event = send("input_audio_buffer.timeout_triggered", **span, item_id=item_id)
+        committed = self._commit(self.now_ms, is_transcribed=False)
+        # It contains no speech: its transcript is empty.
         item = self._state.items.get(item_id)
-        if item is None or not self._state.shows_words:
-            return [told, *committed]
-        self._transcripts.expect(item, shows=True)
-        return [told, *committed, *self._transcripts.done(Transcribed(item_id, "", 0.0))]
+        if item is None or not self._state.shows_transcripts:
+            return [event, *committed]
+        self._transcripts.expect(item, is_shown=True)
+        return [event, *committed, *self._transcripts.done(Transcribed(item_id, "", 0.0))]
 
     def clear(self) -> list[Effect]:
-        """Drop what is not committed."""
+        """Drop the audio that is not committed."""
         if self._item_id is not None:
             self._transcripts.forget(self._item_id)
-        self._odd = b""
+        self._split_sample = b""
         self._reset(self.now_ms)
         return [Clear(), send("input_audio_buffer.cleared")]
 
     def check_format(self, new: AudioFormat) -> None:
-        """Raise InvalidValue if the format would change under sound that is not committed."""
+        """Raise InvalidValue if the format would change while the buffer holds audio that is not committed."""
         if new != self._state.config.format and not self.is_empty:
             raise InvalidValue(
                 "The format cannot change while the input buffer holds audio: commit or clear it.", param="session.audio.input.format"
@@ -168,28 +168,28 @@ class InputAudioBuffer:
 
     def _begin(self, item_id: str, start_ms: int) -> list[Effect]:
         self._item_id = item_id
-        if not self._state.wants_words or self._begun is not None:
+        if not self._state.needs_transcripts or self._begun is not None:
             return []
         self._begun = self._state.config.transcription
-        self._transcripts.begin(item_id, shows=self._state.shows_words)
+        self._transcripts.begin(item_id, is_shown=self._state.shows_transcripts)
         return [Begin(item_id, start_ms, self._begun)]
 
     def _stopped(self, at_ms: int) -> list[Effect]:
         assert self._item_id is not None
-        told = send("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=self._item_id)
-        return [told, *self._commit(at_ms)]
+        event = send("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=self._item_id)
+        return [event, *self._commit(at_ms)]
 
-    def _commit(self, end_ms: int, *, hears: bool = True) -> list[Effect]:
+    def _commit(self, end_ms: int, *, is_transcribed: bool = True) -> list[Effect]:
         state = self._state
         item = Item(self._item_id or state.new_id("item"), content=[{"type": "input_audio", "transcript": None}])
         before = state.items.add(item)
-        transcription = (self._begun or (state.config.transcription if state.wants_words else None)) if hears else None
+        transcription = (self._begun or (state.config.transcription if state.needs_transcripts else None)) if is_transcribed else None
         start_ms = self._from_ms
         if transcription is not None:
-            self._transcripts.expect(item, shows=state.shows_words)
-        told = send("input_audio_buffer.committed", item_id=item.id, previous_item_id=before)
+            self._transcripts.expect(item, is_shown=state.shows_transcripts)
+        event = send("input_audio_buffer.committed", item_id=item.id, previous_item_id=before)
         self._reset(end_ms)
-        return [told, *item_events(item, before), Commit(item.id, start_ms, end_ms, transcription)]
+        return [event, *item_events(item, before), Commit(item.id, start_ms, end_ms, transcription)]
 
     def _reset(self, from_ms: int) -> None:
         self._from_ms = from_ms

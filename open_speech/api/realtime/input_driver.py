@@ -1,4 +1,4 @@
-"""What a Realtime session hears: its sound, the turns in it, and the transcriptions of its items. The I/O of hearing, without a socket."""
+"""The driver of Realtime input: audio, turn detection and the transcription of items. It does the I/O, but knows no socket."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from open_speech.api.realtime.effects import (
     Begin,
     Clear,
     Commit,
+    ConfigureInput,
     Delta,
     NotTranscribed,
     Report,
@@ -25,10 +26,9 @@ from open_speech.api.realtime.effects import (
     Transcribed,
     TranscribeItem,
     TranscriptionSettings,
-    Tune,
     TurnRules,
 )
-from open_speech.api.realtime.sound import decoded
+from open_speech.api.realtime.wire_audio import decoded
 from open_speech.audio import resample
 from open_speech.backends import TranscribeOptions
 from open_speech.errors import BackendFailed, SpeechError
@@ -44,16 +44,16 @@ from open_speech.transcript import Transcript
 log = logging.getLogger("open_speech.realtime")
 
 STEP_S = 0.2
-"""Sound is listened to in steps of this length: whatever comes at once, no turn of the event loop is long, and turns come in order."""
+"""Seconds of audio that are processed at a time, so that a large message does not block the event loop, and turns are in order."""
 WAITING_S = 60.0
-"""Seconds of committed sound that may wait for their text, beside one item of any length; nothing more is read before there is less."""
+"""Seconds of committed audio that may wait for their text, beside one item of any length; above it, no more is read."""
 
-InputEffect = Tune | AppendAudio | Begin | Commit | TranscribeItem | Clear
+InputEffect = ConfigureInput | AppendAudio | Begin | Commit | TranscribeItem | Clear
 """The effects that are performed here."""
 
 
 class InputDriver:
-    """Performs what a session asks to be heard, in order. Times count in seconds of input since the session began."""
+    """Performs the input effects of a session, in order. Times are seconds of input since the session began."""
 
     def __init__(self, recognition: Recognition, default_model: str, report: Callable[[Report], Sequence[InputEffect]]) -> None:
         """`report` passes a report to the session and returns the effects that are to be performed here because of it."""
@@ -72,23 +72,23 @@ class InputDriver:
         self._item_id: str | None = None
         """The item that is transcribed while its audio arrives."""
         self._failed: tuple[str, SpeechError] | None = None
-        """The item that could not be begun, and why."""
+        """The item whose transcription could not start, and the error."""
         self._finishing: dict[asyncio.Task[None], float] = {}
         """Transcriptions of committed items, and the seconds of each."""
 
     def put(self, *effects: InputEffect) -> None:
-        """Have effects performed after those before them; never waits."""
+        """Queue effects; never waits."""
         if effects:
             self._queue.extend(effects)
             self._settled.clear()
             self._changed.set()
 
     async def settled(self) -> None:
-        """Wait until all that was put is heard, and not too much of it waits for its text."""
+        """Wait until all queued effects are performed, and not too much audio waits for its text."""
         await self._settled.wait()
 
     async def run(self) -> None:
-        """Perform effects as they come, without end. Raises SpeechError if the speech detector cannot be opened."""
+        """Perform effects as they arrive, without end. Raises SpeechError if the speech detector cannot be loaded."""
         try:
             while True:
                 while not self._queue:
@@ -101,47 +101,47 @@ class InputDriver:
             for task in self._finishing:
                 task.cancel()
             await asyncio.gather(*self._finishing, return_exceptions=True)
-            # A session's objects refer to each other: their audio would stay until the garbage collector comes.
+            # A session's objects refer to each other: their audio would stay until the garbage collector runs.
             self._queue.clear()
             self._input = None
 
     async def _perform(self, effect: InputEffect) -> None:
         match effect:
-            case Tune(form, rules):
+            case ConfigureInput(form, rules):
                 self._format = form
-                self._tune(rules)
+                self._configure(rules)
             case AppendAudio(data):
-                await self._hear(data)
+                await self._process_audio(data)
             case Begin(item_id, start_ms, transcription):
                 await self._begin(item_id, start_ms / 1000, transcription)
             case Commit():
                 await self._commit(effect)
             case TranscribeItem():
                 seconds = len(effect.data) / (effect.format.rate * (2 if effect.format.type == "audio/pcm" else 1))
-                self._follow(effect.item_id, self._item_heard(effect), seconds)
+                self._start_transcription(effect.item_id, self._transcribe_item(effect), seconds)
             case Clear():
                 self._clear()
 
-    def _tune(self, rules: TurnRules | None) -> None:
+    def _configure(self, rules: TurnRules | None) -> None:
         if rules != self._rules:
             self._rules = rules
             self._turns = TurnDetector(rules.threshold, rules.prefix_padding_ms, rules.silence_duration_ms) if rules else None
             if self._input is not None:
                 self._input.tune(self._turns)
 
-    async def _hear(self, data: bytes) -> None:
-        """Listen to sound step by step; what its turns lead to is done before the next step."""
-        live = await self._opened()
+    async def _process_audio(self, data: bytes) -> None:
+        """Process audio step by step; the effects of its turns are performed before the next step."""
+        live = await self._live_input()
         for part in steps(data, self._format.rate, STEP_S, width=self._format.width):
             events = live.take(decoded(part, self._format))
             for event in events:
-                for effect in self._turn(event):
+                for effect in self._report_turn(event):
                     await self._perform(effect)
             await live.room()
-            live.advance(events, keep_s=self._kept_s())
+            live.advance(events, keep_s=self._keep_s())
             await asyncio.sleep(0)
 
-    def _turn(self, event: TurnEvent) -> Sequence[InputEffect]:
+    def _report_turn(self, event: TurnEvent) -> Sequence[InputEffect]:
         """Report a turn event; return the effects that follow from it. They precede those in the queue, as the audio of the turn does."""
         match event:
             case Started(at_s):
@@ -151,15 +151,15 @@ class InputDriver:
             case Paused() | Resumed():
                 return ()
 
-    def _tell(self, report: Report) -> None:
+    def _report_text(self, report: Report) -> None:
         """Report a text; the effects that follow from it are performed after those in the queue."""
         self.put(*self._report(report))
 
     async def _begin(self, item_id: str, start_s: float, transcription: TranscriptionSettings) -> None:
         self._drop()
-        live = await self._opened()
+        live = await self._live_input()
         try:
-            utterance = await self._opened_item(item_id, transcription)
+            utterance = await self._open_utterance(item_id, transcription)
         except SpeechError as error:
             self._failed = item_id, error
             return
@@ -168,64 +168,64 @@ class InputDriver:
         live.feed(live.seconds)
 
     async def _commit(self, effect: Commit) -> None:
-        """End an item: what was begun is completed, what was not is transcribed from here."""
-        live = await self._opened()
+        """End the audio of an item; its transcription is completed, or starts here if it was not begun."""
+        live = await self._live_input()
         start_s, end_s = effect.start_ms / 1000, effect.end_ms / 1000
         if effect.transcription is None:
             self._drop()
         elif self._failed is not None and self._failed[0] == effect.item_id:
-            self._tell(NotTranscribed(effect.item_id, self._failed[1]))
+            self._report_text(NotTranscribed(effect.item_id, self._failed[1]))
         else:
             if self._item_id != effect.item_id or end_s > live.seconds:
-                self._events_of_rest(live)
+                self._flush_input(live)
             await self._complete(live, effect.item_id, start_s, end_s, effect.transcription)
         self._failed = None
         live.forget(end_s)
 
-    def _events_of_rest(self, live: LiveInput) -> None:
-        """Have the last milliseconds heard that resampling holds back: the end of what the client committed may lie in them."""
-        following = [effect for event in live.flush() for effect in self._turn(event)]
+    def _flush_input(self, live: LiveInput) -> None:
+        """Process the last milliseconds that the resampler buffers: the end of the committed audio may be in them."""
+        following = [effect for event in live.flush() for effect in self._report_turn(event)]
         self._queue.extendleft(reversed(following))
 
     async def _complete(self, live: LiveInput, item_id: str, start_s: float, end_s: float, transcription: TranscriptionSettings) -> None:
         if self._item_id != item_id:
             self._drop()
             try:
-                live.begin(await self._opened_item(item_id, transcription), start_s)
+                live.begin(await self._open_utterance(item_id, transcription), start_s)
             except SpeechError as error:
-                self._tell(NotTranscribed(item_id, error))
+                self._report_text(NotTranscribed(item_id, error))
                 return
         if end_s > live.fed_s:
             await live.room()
         self._item_id = None
-        self._follow(item_id, _finished(live.end(end_s)), end_s - start_s)
+        self._start_transcription(item_id, _finish(live.end(end_s)), end_s - start_s)
 
-    async def _item_heard(self, effect: TranscribeItem) -> Transcript:
-        """Transcribe sound that did not come through the microphone."""
-        # Decoded first: nothing is open yet if the client leaves meanwhile.
-        sound = await asyncio.to_thread(lambda: resample(decoded(effect.data, effect.format), VAD_RATE))
-        utterance = await self._opened_item(effect.item_id, effect.transcription)
-        utterance.feed(sound)
-        return await _finished(utterance)
+    async def _transcribe_item(self, effect: TranscribeItem) -> Transcript:
+        """Transcribe the audio of an item that is not from the input buffer."""
+        # Decoded first: no utterance is open yet if the client disconnects meanwhile.
+        audio = await asyncio.to_thread(lambda: resample(decoded(effect.data, effect.format), VAD_RATE))
+        utterance = await self._open_utterance(effect.item_id, effect.transcription)
+        utterance.feed(audio)
+        return await _finish(utterance)
 
-    def _follow(self, item_id: str, transcribing: Coroutine[Any, Any, Transcript], seconds: float) -> None:
-        task = asyncio.create_task(self._answered(item_id, transcribing, seconds))
+    def _start_transcription(self, item_id: str, transcribing: Coroutine[Any, Any, Transcript], seconds: float) -> None:
+        task = asyncio.create_task(self._report_result(item_id, transcribing, seconds))
         self._finishing[task] = seconds
-        task.add_done_callback(self._has_finished)
+        task.add_done_callback(self._task_done)
 
-    async def _answered(self, item_id: str, transcribing: Coroutine[Any, Any, Transcript], seconds: float) -> None:
-        """Report what comes of a transcription, whatever that is."""
+    async def _report_result(self, item_id: str, transcribing: Coroutine[Any, Any, Transcript], seconds: float) -> None:
+        """Report the transcript, or the error of the transcription."""
         try:
             transcript = await transcribing
         except SpeechError as error:
-            self._tell(NotTranscribed(item_id, error))
-        except Exception:  # noqa: BLE001 - the boundary of this connection: an item that was committed is always answered
+            self._report_text(NotTranscribed(item_id, error))
+        except Exception:  # noqa: BLE001 - the boundary of this connection: a committed item always gets a transcript or an error
             log.exception("a transcription failed")
-            self._tell(NotTranscribed(item_id, BackendFailed("The audio could not be transcribed.")))
+            self._report_text(NotTranscribed(item_id, BackendFailed("The audio could not be transcribed.")))
         else:
-            self._tell(Transcribed(item_id, transcript.text, seconds, transcript.info.language, _logprobs(transcript)))
+            self._report_text(Transcribed(item_id, transcript.text, seconds, transcript.info.language, _logprobs(transcript)))
 
-    def _has_finished(self, task: asyncio.Task[None]) -> None:
+    def _task_done(self, task: asyncio.Task[None]) -> None:
         del self._finishing[task]
         self._settle()
 
@@ -234,12 +234,12 @@ class InputDriver:
         if not self._queue and (len(waiting) < 2 or sum(waiting) < WAITING_S):
             self._settled.set()
 
-    async def _opened(self) -> LiveInput:
+    async def _live_input(self) -> LiveInput:
         if self._input is None:
             self._input = LiveInput(InputBuffer(await self._recognition.detector(), self._turns))
         return self._input
 
-    async def _opened_item(self, item_id: str, transcription: TranscriptionSettings) -> Utterance:
+    async def _open_utterance(self, item_id: str, transcription: TranscriptionSettings) -> Utterance:
         options = TranscribeOptions(
             language=transcription.language,
             languages=transcription.languages,
@@ -248,10 +248,10 @@ class InputDriver:
             logprobs=transcription.logprobs,
         )
         recognizer = await self._recognizer.recognizer(transcription.model or self._default_model, options)
-        return Utterance(recognizer, lambda text: self._tell(Delta(item_id, text)))
+        return Utterance(recognizer, lambda text: self._report_text(Delta(item_id, text)))
 
-    def _kept_s(self) -> float:
-        """Return how many of the last seconds can still be asked for: those that can be committed, unless an item has had them already."""
+    def _keep_s(self) -> float:
+        """Return how many of the last seconds are still needed: those that can be committed, unless an item has received them already."""
         if self._item_id is not None:
             return HISTORY_S
         return SILENCE_KEPT_MS / 1000 if self._turns is not None and not self._turns.is_speaking else math.inf
@@ -269,7 +269,7 @@ class InputDriver:
             self._input.drop()
 
 
-async def _finished(utterance: Utterance) -> Transcript:
+async def _finish(utterance: Utterance) -> Transcript:
     try:
         return await utterance.finish()
     except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""The items of a conversation: what was said by whom, in order. Pure."""
+"""The items of a conversation, in order. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from open_speech.api.realtime.events import NAME_CHARS
 from open_speech.errors import InvalidRequest, InvalidValue, MissingField, TextTooLong, UnknownItem
 
 ITEM_CHARS = 262_144
-"""An item that takes more than this as JSON, without its sound, is refused: every event must stay under 512 KiB."""
+"""Maximum characters of an item as JSON, without its audio: every event must stay under 512 KiB."""
 CONVERSATION_CHARS = 16 * 1024 * 1024
-"""What all items of a conversation may take; beyond it the oldest go."""
+"""Maximum characters of all items of a conversation; above it, the oldest are removed."""
 
 Role = Literal["user", "assistant", "system"]
 Status = Literal["completed", "incomplete", "in_progress"]
@@ -26,31 +26,31 @@ PARTS: Mapping[Role, tuple[str, ...]] = {
 
 
 class DuplicateItem(InvalidRequest):
-    """An item of this id is in the conversation already."""
+    """The conversation already has an item with this id."""
 
     code = "item_create_duplicate_item_id"
 
 
 class UnknownItemToDelete(UnknownItem):
-    """There is no such item to delete."""
+    """The item to delete does not exist."""
 
     code = "item_delete_invalid_item_id"
 
 
 class UnknownItemToTruncate(UnknownItem):
-    """There is no such item to truncate, or it is not spoken."""
+    """The item to truncate does not exist, or is not an assistant message."""
 
     code = "item_truncate_invalid_item_id"
 
 
 class UnknownItemToRetrieve(UnknownItem):
-    """There is no such item to retrieve."""
+    """The item to retrieve does not exist."""
 
     code = "item_retrieve_invalid_item_id"
 
 
 class Part(Value):
-    """A piece of a message."""
+    """A content part of a message."""
 
     type: Literal["input_text", "input_audio", "input_image", "output_text", "output_audio"]
     text: str | None = None
@@ -61,14 +61,14 @@ class Part(Value):
 
 
 class MessageParams(Value):
-    """A message that a client puts in."""
+    """A message that a client adds."""
 
     role: Role
     content: list[Part]
 
 
 class CallParams(Value):
-    """A call of a tool that a client puts in."""
+    """A tool call that a client adds."""
 
     name: str
     arguments: str
@@ -76,7 +76,7 @@ class CallParams(Value):
 
 
 class OutputParams(Value):
-    """What a tool gave."""
+    """The output of a tool."""
 
     call_id: str
     output: str
@@ -84,7 +84,7 @@ class OutputParams(Value):
 
 @dataclass(slots=True)
 class Item:
-    """One item; what it lacks is empty."""
+    """One item; fields that its type does not have are empty."""
 
     id: str
     type: Literal["message", "function_call", "function_call_output"] = "message"
@@ -95,17 +95,17 @@ class Item:
     name: str = ""
     arguments: str = ""
     output: str = ""
-    hearing: Literal["", "pending", "failed"] = ""
-    """How its transcription is; empty: there is nothing to wait for."""
-    is_spoken: bool = False
+    transcription_status: Literal["", "pending", "failed"] = ""
+    """The status of its transcription; empty: none, or complete."""
+    was_read_aloud: bool = False
     """Whether a response has read it aloud."""
     marks: list[tuple[float, str]] = field(default_factory=list)
-    """Of an answer: where in its sound, in seconds, each piece of its transcript begins."""
+    """Of a response: the position in its audio, in seconds, at which each piece of its transcript begins, and the piece."""
     seconds: float = 0.0
-    """Of an answer: how much sound it has."""
+    """Of a response: the length of its audio."""
 
     def body(self) -> dict[str, Any]:
-        """Show it as events carry it, without sound."""
+        """Return the item as events contain it, without audio."""
         common = {"id": self.id, "object": "realtime.item", "type": self.type, "status": self.status}
         match self.type:
             case "message":
@@ -117,65 +117,65 @@ class Item:
 
     @property
     def text(self) -> str:
-        """What it says, as far as that is known."""
-        return " ".join(said for part in self.content if (said := part.get("text") or part.get("transcript")))
+        """The text of its parts, and the transcripts that are known."""
+        return " ".join(text for part in self.content if (text := part.get("text") or part.get("transcript")))
 
     @property
     def is_audio(self) -> bool:
-        """Whether somebody spoke it."""
+        """Whether the item contains audio."""
         return any(part["type"] in ("input_audio", "output_audio") for part in self.content)
 
-    def heard(self, text: str) -> None:
-        """Take the transcript of what the user said."""
-        self.hearing = ""
+    def set_transcript(self, text: str) -> None:
+        """Set the transcript of the user's audio."""
+        self.transcription_status = ""
         for part in self.content:
             if part["type"] == "input_audio":
                 part["transcript"] = text
 
-    def forget_unsaid(self) -> str:
-        """Forget the words of an answer whose sound never came, as each piece of text is told before it is spoken; give the rest."""
+    def drop_unspoken(self) -> str:
+        """Drop the text of a response whose audio was never sent, because text is added before its audio; return the rest."""
         self.marks = [(at_s, text) for at_s, text in self.marks if at_s < self.seconds]
-        said = self.content[0]["transcript"] = "".join(text for _, text in self.marks)
-        return said
+        text = self.content[0]["transcript"] = "".join(text for _, text in self.marks)
+        return text
 
     def truncate(self, content_index: int, end_ms: int) -> None:
-        """Forget what was not heard of an answer. Raises InvalidRequest's children naming the field."""
+        """Drop the part of a response after `end_ms`, which was not played. Raises subclasses of InvalidRequest that name the field."""
         if self.type != "message" or self.role != "assistant":
             raise UnknownItemToTruncate("Only assistant messages can be truncated.", param="item_id")
         if content_index >= len(self.content) or self.content[content_index]["type"] != "output_audio":
             raise InvalidValue("This content part of the item is not audio.", param="content_index")
         if end_ms > round(self.seconds * 1000):
             raise InvalidValue(f"The audio of the item is only {round(self.seconds * 1000)} ms long.", param="audio_end_ms")
-        self.content[content_index]["transcript"] = said_before(self.marks, end_ms / 1000, self.seconds)
+        self.content[content_index]["transcript"] = transcript_before(self.marks, end_ms / 1000, self.seconds)
         self.seconds = end_ms / 1000
         self.marks = [(at_s, text) for at_s, text in self.marks if at_s < self.seconds]
 
 
-def said_before(marks: list[tuple[float, str]], end_s: float, total_s: float) -> str:
-    """Cut a transcript where its sound is cut; within a piece by its share of the sound, at a space."""
-    kept = ""
+def transcript_before(marks: list[tuple[float, str]], end_s: float, total_s: float) -> str:
+    """Return the part of a transcript before `end_s`; a piece is cut in proportion to its audio, at a space."""
+    transcript = ""
     for (at_s, text), until_s in zip(marks, [at_s for at_s, _ in marks[1:]] + [total_s], strict=True):
         if until_s <= end_s and at_s < end_s:
-            kept += text
+            transcript += text
         elif at_s < end_s:
             share = text[: int(len(text) * (end_s - at_s) / (until_s - at_s))]
-            kept += share[: share.rfind(" ") + 1].rstrip()
-    return kept
+            transcript += share[: share.rfind(" ") + 1].rstrip()
+    return transcript
 
 
-def made(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item, str | bytes | None]:
-    """Build the item that a client describes; return it with its audio, if it has some: in base64, or decoded already.
+def build_item(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item, str | bytes | None]:
+    """Build an item from a client's data; return it with its audio, if it has some: in base64, or decoded already.
 
-    Raises InvalidRequest's children.
+    Raises subclasses of InvalidRequest.
     """
     kind = raw.get("type", "message")
-    sound = None
+    audio = None
     if kind == "message":
         message = checked(MessageParams, raw, path)
         for number, part in enumerate(message.content):
             if part.type not in PARTS[message.role]:
                 raise InvalidValue(f"A {message.role} message cannot contain `{part.type}`.", param=f"{path}.content[{number}].type")
-        sound = next((part.audio for part in message.content if part.type == "input_audio" and part.audio), None)
+        audio = next((part.audio for part in message.content if part.type == "input_audio" and part.audio), None)
         item = Item(item_id, role=message.role, content=[_content(part, f"{path}.content") for part in message.content])
     elif kind == "function_call":
         call = checked(CallParams, raw, path)
@@ -187,11 +187,11 @@ def made(raw: Mapping[str, Any], item_id: str, path: str = "item") -> tuple[Item
         raise InvalidValue("The type of an item must be message, function_call or function_call_output.", param=f"{path}.type")
     if len(json.dumps(item.body())) > ITEM_CHARS:
         raise TextTooLong(f"The item is longer than {ITEM_CHARS} characters as JSON.", param=path)
-    return item, sound
+    return item, audio
 
 
 def chosen_id(raw: Mapping[str, Any], path: str = "item") -> str | None:
-    """Give the id that a client chose for an item. Raises InvalidValue."""
+    """Return the id that a client chose for an item. Raises InvalidValue."""
     chosen = raw.get("id")
     if chosen is not None and (not isinstance(chosen, str) or not chosen or len(chosen) > NAME_CHARS or chosen == "root"):
         raise InvalidValue(f"An item's id must be a string of at most {NAME_CHARS} characters, and not `root`.", param=f"{path}.id")
@@ -227,7 +227,7 @@ class Items:
         return len(self._order)
 
     def get(self, item_id: str) -> Item | None:
-        """Find an item."""
+        """Return an item; None if it does not exist."""
         return self._items.get(item_id)
 
     @property
@@ -236,9 +236,9 @@ class Items:
         return self._order[-1] if self._order else None
 
     def add(self, item: Item, after: str | None = None) -> str | None:
-        """Put an item in: at the end, at the front if `after` is `root`, or after another; give the id of the one before it.
+        """Add an item: at the end, at the front if `after` is `root`, or after another item; return the id of the item before it.
 
-        Raises DuplicateItem, or UnknownItem naming `previous_item_id`. Beyond the bound the oldest items are forgotten.
+        Raises DuplicateItem, or InvalidValue naming `previous_item_id`. Above the limits, the oldest items are removed.
         """
         if item.id in self._items:
             raise DuplicateItem("An item with this id already exists.", param="item.id")
@@ -262,7 +262,7 @@ class Items:
         return before
 
     def remove(self, item_id: str) -> Item | None:
-        """Take an item out; None if it is not there."""
+        """Remove and return an item; None if it does not exist."""
         item = self._items.pop(item_id, None)
         if item is not None:
             self._order.remove(item_id)

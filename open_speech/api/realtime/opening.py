@@ -1,4 +1,4 @@
-"""How a Realtime session begins: what a connection asks for, and what this server has for it."""
+"""The start of a Realtime session: the request of a connection, and the defaults of this server."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from open_speech.engine import Engine
 from open_speech.errors import SpeechError, UnknownVoice, UnsupportedValue
 
 FRAME_BYTES = 21 << 20
-"""A client event may be this long: OpenAI takes 15 MiB of sound at once, which are 20 MiB in base64, and there is JSON around it."""
+"""Maximum bytes of a client event: OpenAI accepts 15 MiB of audio at once, which is 20 MiB in base64, and JSON surrounds it."""
 SESSION_S = 3600.0
-"""OpenAI ends a session after an hour, and so do we."""
+"""Maximum seconds of a session: an hour, as at OpenAI."""
 _BETA_PROTOCOL = "openai-beta.realtime-v1"
 _TASKS: Mapping[Task, Literal["stt", "tts"]] = {Task.STT: "stt", Task.TTS: "tts"}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a connection asks for."""
+class SessionRequest:
+    """The session that a connection requests."""
 
     kind: Kind
     model: str
@@ -37,10 +37,10 @@ class Asked:
     configured: Mapping[str, Any] | None = None
 
 
-def asked_by(query: QueryParams, headers: Headers, grant: Grant | None, task_of: Callable[[str], str | None]) -> Asked:
-    """Read what a connection asks for; `grant` is that of its ephemeral key, and `task_of` names the task of a model.
+def session_request(query: QueryParams, headers: Headers, grant: Grant | None, task_of: Callable[[str], str | None]) -> SessionRequest:
+    """Parse the request of a connection; `grant` is that of its ephemeral key, and `task_of` returns the task of a model.
 
-    Some clients send both `intent` and `model`, so the intent wins. Raises UnsupportedValue for what only WebRTC has, and for
+    Some clients send both `intent` and `model`; the intent takes precedence. Raises UnsupportedValue for parameters of WebRTC, and for
     another kind of session, or another model, than the ephemeral key is for.
     """
     if "call_id" in query:
@@ -49,28 +49,28 @@ def asked_by(query: QueryParams, headers: Headers, grant: Grant | None, task_of:
     is_transcription = query.get("intent") == "transcription" or task_of(model) == "stt" or (grant and grant.kind == "transcription")
     kind: Kind = "transcription" if is_transcription else "realtime"
     if grant is None:
-        return Asked(kind, model, is_beta(headers))
+        return SessionRequest(kind, model, is_beta(headers))
     if grant.kind != kind:
         field = "intent" if "intent" in query else "model"
         raise UnsupportedValue(f"The ephemeral key is for a {grant.kind} session, not for a {kind} session.", param=field)
     if grant.model and model != grant.model:
         raise UnsupportedValue(f"The ephemeral key is for the model `{grant.model}`.", param="model")
-    return Asked(kind, model, is_beta(headers), grant.configured)
+    return SessionRequest(kind, model, is_beta(headers), grant.configured)
 
 
 def is_beta(headers: Headers) -> bool:
-    """Tell whether a client speaks the protocol as it was in the beta."""
-    asked = f"{headers.get('openai-beta', '')},{headers.get('sec-websocket-protocol', '')}"
-    return any(part.strip() in ("realtime=v1", _BETA_PROTOCOL) for part in asked.split(","))
+    """Return whether a client uses the beta protocol."""
+    request = f"{headers.get('openai-beta', '')},{headers.get('sec-websocket-protocol', '')}"
+    return any(part.strip() in ("realtime=v1", _BETA_PROTOCOL) for part in request.split(","))
 
 
-def session_of(asked: Asked, settings: Settings, engine: Engine) -> Session:
-    """Make the session that was asked for; it has not begun. Raises SpeechError for a configuration that cannot be."""
-    defaults = defaults_of(settings, engine, asked.model)
-    usual = settings.llm_model if defaults.has_llm else defaults.tts_model
+def session_of(request: SessionRequest, settings: Settings, engine: Engine) -> Session:
+    """Create the requested session, which has not begun. Raises SpeechError for an invalid configuration."""
+    defaults = defaults_of(settings, engine, request.model)
+    default = settings.llm_model if defaults.has_llm else defaults.tts_model
     return Session(
-        asked.kind,
-        model=asked.model or (defaults.stt_model if asked.kind == "transcription" else usual),
+        request.kind,
+        model=request.model or (defaults.stt_model if request.kind == "transcription" else default),
         defaults=defaults,
         limits=Limits(
             buffer_bytes=settings.os_realtime_max_buffer_mb << 20,
@@ -80,18 +80,18 @@ def session_of(asked: Asked, settings: Settings, engine: Engine) -> Session:
         ),
         new_id=new_id,
         now=time.time(),
-        beta=asked.beta,
-        configured=asked.configured,
+        beta=request.beta,
+        configured=request.configured,
     )
 
 
 def defaults_of(settings: Settings, engine: Engine, model: str = "") -> Defaults:
-    """Gather what this server has for a session; one that names a model that speaks is spoken by that, in a voice of it."""
+    """Return the defaults of a session. If `model` is a speech model, it is the default, with its own default voice."""
     known = engine.registry.defaults
     tts_model = model if task_of(settings, engine, model) == "tts" else known.tts_model
     try:
         voice = engine.registry.voice(engine.registry.find(tts_model, Task.TTS), None)
-    except SpeechError:  # a server that only listens
+    except SpeechError:  # the server has no speech model
         voice = known.tts_voice
     return Defaults(
         stt_model=known.stt_model,
@@ -105,14 +105,14 @@ def defaults_of(settings: Settings, engine: Engine, model: str = "") -> Defaults
 
 
 def language_model(settings: Settings) -> LanguageModel | None:
-    """Make the client of the language model, if there is one."""
+    """Create the client of the language model, if one is configured."""
     if not settings.llm_base_url:
         return None
     return LanguageModel(settings.llm_base_url, model=settings.llm_model, key=settings.llm_api_key, timeout_s=settings.llm_timeout_s)
 
 
 def knows_voice(engine: Engine, name: str) -> bool:
-    """Tell whether any model here speaks in a voice of this name."""
+    """Return whether any model, preset or recording on this server has a voice of this name."""
     for model in engine.registry.models(Task.TTS):
         try:
             engine.registry.voice(model, name)
@@ -123,7 +123,7 @@ def knows_voice(engine: Engine, name: str) -> bool:
 
 
 def task_of(settings: Settings, engine: Engine, name: str) -> Literal["stt", "tts", "llm", None]:
-    """Tell what a model is for; None if there is none of this name here."""
+    """Return the task of a model; None if no model has this name."""
     if settings.llm_base_url and name == settings.llm_model:
         return "llm"
     try:
@@ -133,7 +133,7 @@ def task_of(settings: Settings, engine: Engine, name: str) -> Literal["stt", "tt
 
 
 def languages_of(engine: Engine, name: str) -> tuple[str, ...]:
-    """Return the languages that a transcription model knows; none where there is no such model, or where nobody can say."""
+    """Return the languages that a transcription model supports; none if the model does not exist, or if they are unknown."""
     try:
         return engine.registry.find(name, Task.STT).languages
     except SpeechError:
@@ -141,5 +141,5 @@ def languages_of(engine: Engine, name: str) -> tuple[str, ...]:
 
 
 def new_id(prefix: str) -> str:
-    """Make an id that no other has."""
+    """Return a unique id."""
     return f"{prefix}_{uuid4().hex[:24]}"

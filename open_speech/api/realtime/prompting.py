@@ -1,4 +1,4 @@
-"""What a language model is asked: instructions and items -> a request in the form of `/chat/completions`. Pure."""
+"""Prompts: conversion of instructions and items to a request of `/chat/completions`. Pure."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ READ_ALOUD = re.compile(
     r"(speak|say|read|repeat)\b.{0,40}\b(exactly|unchanged|as (is|written))|text[- ]to[- ]speech",
     re.IGNORECASE | re.DOTALL,
 )
-"""Instructions like these ask for a voice, not for an answer."""
+"""Instructions that ask to read a text aloud, not to answer it."""
 
 
 def messages(instructions: str, items: Iterable[Item]) -> list[dict[str, Any]]:
-    """Write a conversation as chat messages; an item that says nothing is left out."""
-    written: list[dict[str, Any]] = [{"role": "system", "content": instructions}] if instructions else []
+    """Convert a conversation to chat messages; an item without text is omitted."""
+    chat: list[dict[str, Any]] = [{"role": "system", "content": instructions}] if instructions else []
     for item in items:
         match item.type:
             case "function_call":
                 call = {"id": item.call_id, "type": "function", "function": {"name": item.name, "arguments": item.arguments}}
-                if written and "tool_calls" in written[-1]:
-                    # Calls of one answer belong into one message, or the model takes the second for an answer to the first.
-                    written[-1]["tool_calls"].append(call)
-                elif written and written[-1]["role"] == "assistant":
-                    written[-1]["tool_calls"] = [call]
+                if chat and "tool_calls" in chat[-1]:
+                    # Calls of one response must be in one message: otherwise the model treats the second as a reply to the first.
+                    chat[-1]["tool_calls"].append(call)
+                elif chat and chat[-1]["role"] == "assistant":
+                    chat[-1]["tool_calls"] = [call]
                 else:
-                    written.append({"role": "assistant", "content": None, "tool_calls": [call]})
+                    chat.append({"role": "assistant", "content": None, "tool_calls": [call]})
             case "function_call_output":
-                written.append({"role": "tool", "tool_call_id": item.call_id, "content": item.output})
+                chat.append({"role": "tool", "tool_call_id": item.call_id, "content": item.output})
             case "message":
                 content = _content(item)
                 if content:
-                    written.append({"role": item.role, "content": content})
-    return written
+                    chat.append({"role": item.role, "content": content})
+    return chat
 
 
 def _content(item: Item) -> str | list[dict[str, Any]]:
     images = [part for part in item.content if part["type"] == "input_image"]
     if not images:
         return item.text
-    shown = [{"type": "image_url", "image_url": {"url": part["image_url"], "detail": part["detail"]}} for part in images]
-    return [*([{"type": "text", "text": item.text}] if item.text else []), *shown]
+    image_parts = [{"type": "image_url", "image_url": {"url": part["image_url"], "detail": part["detail"]}} for part in images]
+    return [*([{"type": "text", "text": item.text}] if item.text else []), *image_parts]
 
 
 def tools(offered: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Write the functions among a session's tools as chat tools; servers of tools (MCP) are not asked from here."""
+    """Convert the functions among a session's tools to chat tools; MCP servers are not called from here."""
     names = ("name", "description", "parameters")
     return [
         {"type": "function", "function": {name: tool[name] for name in names if tool.get(name) is not None}}
@@ -58,12 +58,12 @@ def tools(offered: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def tool_choice(choice: str | Mapping[str, Any]) -> str | dict[str, Any] | None:
-    """Write the choice of a tool as chat does; None where it has no such choice."""
+    """Convert the tool choice to that of the chat API; None where that has no equivalent."""
     if isinstance(choice, str):
         return choice if choice in ("none", "auto", "required") else None
     return {"type": "function", "function": {"name": choice["name"]}} if choice.get("type") == "function" and "name" in choice else None
 
 
 def asks_to_read(instructions: str) -> bool:
-    """Whether instructions ask to say a text word for word."""
+    """Return whether instructions ask to read a text word for word."""
     return bool(READ_ALOUD.search(instructions))

@@ -1,4 +1,4 @@
-"""The responses of a Realtime session while they are made: a text that is spoken, or what a language model answers, spoken as it writes."""
+"""The driver of Realtime responses: speaks a given text, or the output of a language model while it is generated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from open_speech.api.realtime.effects import (
-    AskModel,
+    GenerateText,
     Report,
     Respond,
     ResponseAudio,
@@ -20,8 +20,8 @@ from open_speech.api.realtime.effects import (
     ResponseTool,
     SpeakText,
 )
-from open_speech.api.realtime.sound import encoded
-from open_speech.dialogue.completions import Called, Ended, Said
+from open_speech.api.realtime.wire_audio import encoded
+from open_speech.dialogue.completions import Ended, TextDelta, ToolCallDelta
 from open_speech.dialogue.llm import LanguageModel
 from open_speech.dialogue.verbatim import Verbatim
 from open_speech.errors import BackendFailed, LanguageModelUnavailable, NothingToSpeak, SpeechError
@@ -34,8 +34,8 @@ from open_speech.text.fragments import Fragments
 log = logging.getLogger("open_speech.realtime")
 
 
-class Speaker:
-    """Makes the responses of one session, each in a task of its own."""
+class ResponseDriver:
+    """The I/O of the responses of one session, each in a task of its own."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Speaker:
         report: Callable[[Report], None],
         room: Callable[[], Awaitable[None]],
     ) -> None:
-        """`report` takes what becomes of a response; `room` waits until the client has taken enough of the sound that is under way."""
+        """`report` receives the progress of the responses; `room` waits until the client has read enough of the audio that is queued."""
         self._synthesis = synthesis
         self._default_model = default_model
         self._llm = llm
@@ -56,7 +56,7 @@ class Speaker:
         self._closed = False
 
     def respond(self, effect: Respond) -> None:
-        """Begin to make a response; after the end none is made."""
+        """Start a response; ignored after `aclose`."""
         if self._closed:
             return
         task = asyncio.create_task(self._make(effect))
@@ -64,7 +64,7 @@ class Speaker:
         task.add_done_callback(lambda _: self._tasks.pop(effect.response_id, None))
 
     def stop(self, response_id: str) -> None:
-        """Stop a response: nothing of it is reported from here on, and its synthesis ends."""
+        """Stop a response: nothing more is reported about it, and its synthesis ends."""
         task = self._tasks.get(response_id)
         if task is not None:
             task.cancel()
@@ -81,10 +81,10 @@ class Speaker:
         try:
             match effect.plan:
                 case SpeakText(text):
-                    await self._say(effect, text)
+                    await self._speak_text(effect, text)
                     ended = Ended()
-                case AskModel():
-                    ended = await self._answer(effect, effect.plan)
+                case GenerateText():
+                    ended = await self._generate(effect, effect.plan)
             self._report(ResponseDone(effect.response_id, ended.reason, ended.usage))
         except SpeechError as error:
             self._report(ResponseFailed(effect.response_id, error))
@@ -92,78 +92,78 @@ class Speaker:
             log.exception("a response failed")
             self._report(ResponseFailed(effect.response_id, BackendFailed("The response could not be completed.")))
 
-    async def _say(self, effect: Respond, text: str) -> None:
-        """Have a text spoken word for word."""
-        if not effect.spoken:
+    async def _speak_text(self, effect: Respond, text: str) -> None:
+        """Speak a text word for word."""
+        if not effect.has_audio:
             self._report(ResponseText(effect.response_id, text))
             return
         speech = await self._synthesis.speak(replace(self._request(effect), text=text, is_live=True))
-        await self._hear(effect, speech, Verbatim(text))
+        await self._send_speech(effect, speech, Verbatim(text))
 
-    async def _answer(self, effect: Respond, plan: AskModel) -> Ended:
-        """Have the language model answer, and speak sentence by sentence while it writes."""
+    async def _generate(self, effect: Respond, plan: GenerateText) -> Ended:
+        """Generate a text with the language model, and speak it sentence by sentence meanwhile."""
         if self._llm is None:
             raise LanguageModelUnavailable("This server has no language model: set LLM_BASE_URL.")
-        writing = _Writing()
-        reading = asyncio.create_task(self._read(effect, plan, self._llm, writing))
+        generated = _GeneratedText()
+        reading = asyncio.create_task(self._receive(effect, plan, self._llm, generated))
         try:
-            if effect.spoken:
-                await writing.has_text.wait()
-                if writing.said_something:
-                    await self._speak(effect, writing)
+            if effect.has_audio:
+                await generated.has_text.wait()
+                if generated.is_speakable:
+                    await self._speak_generated(effect, generated)
             return await reading
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _read(self, effect: Respond, plan: AskModel, llm: LanguageModel, writing: _Writing) -> Ended:
-        """Take what the model writes: text for the voice, or for the client when nothing is spoken; calls of tools as they come."""
+    async def _receive(self, effect: Respond, plan: GenerateText, llm: LanguageModel, generated: _GeneratedText) -> Ended:
+        """Read the output of the model: text for the synthesis, or for the client if the response has no audio, and tool calls."""
         ended, calls = Ended(), _Calls()
         try:
             async with aclosing(llm.answer(plan.request)) as pieces:
                 async for piece in pieces:
                     match piece:
-                        case Said(text) if effect.spoken:
-                            writing.put(text)
-                        case Said(text):
+                        case TextDelta(text) if effect.has_audio:
+                            generated.put(text)
+                        case TextDelta(text):
                             await self._room()
                             self._report(ResponseText(effect.response_id, text))
-                        case Called():
-                            self._report(calls.named(effect.response_id, piece))
+                        case ToolCallDelta():
+                            self._report(calls.with_id(effect.response_id, piece))
                         case Ended():
                             ended = piece
         finally:
-            writing.end()
+            generated.end()
         return ended
 
-    async def _speak(self, effect: Respond, writing: _Writing) -> None:
+    async def _speak_generated(self, effect: Respond, generated: _GeneratedText) -> None:
         try:
-            speech = await self._synthesis.speak_stream(self._request(effect), writing.fragments)
-        except NothingToSpeak:  # an emoji, say: the client gets it as text
-            self._tell(effect, writing.text.rest(), 0.0)
+            speech = await self._synthesis.speak_stream(self._request(effect), generated.fragments)
+        except NothingToSpeak:  # for example an emoji: the client receives it as text
+            self._report_text(effect, generated.text.rest(), 0.0)
             return
-        await self._hear(effect, speech, writing.text)
+        await self._send_speech(effect, speech, generated.text)
 
-    async def _hear(self, effect: Respond, speech: SpeechStream, text: Verbatim) -> None:
-        """Report a speech as it is made, each sentence before its sound, no faster than the client takes it."""
+    async def _send_speech(self, effect: Respond, speech: SpeechStream, text: Verbatim) -> None:
+        """Report speech while it is synthesized, each sentence before its audio, no faster than the client reads it."""
         seconds = 0.0
         async with aclosing(speech):
             async for item in narrated(speech):
                 if isinstance(item, Cue):
-                    self._tell(effect, "" if item.is_mark else text.take(item.text), item.at_s)
+                    self._report_text(effect, "" if item.is_mark else text.take(item.text), item.at_s)
                     continue
                 for data, length in encoded(item, effect.format):
                     await self._room()
                     seconds += length
                     self._report(ResponseAudio(effect.response_id, data, length))
-        self._tell(effect, text.rest(), seconds)
+        self._report_text(effect, text.rest(), seconds)
 
-    def _tell(self, effect: Respond, text: str, at_s: float) -> None:
+    def _report_text(self, effect: Respond, text: str, at_s: float) -> None:
         if text:
             self._report(ResponseText(effect.response_id, text, at_s))
 
     def _request(self, effect: Respond) -> SynthesisRequest:
-        """Return what a response is spoken with, without its text."""
+        """Return the synthesis request of a response, without its text."""
         return SynthesisRequest(
             effect.model or self._default_model,
             voice=effect.voice,
@@ -174,20 +174,20 @@ class Speaker:
 
 
 @dataclass(slots=True)
-class _Writing:
-    """What a language model has written so far, for the voice that reads it out."""
+class _GeneratedText:
+    """The output of a language model so far, for the synthesis."""
 
     fragments: Fragments = field(default_factory=Fragments)
     text: Verbatim = field(default_factory=Verbatim)
     has_text: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when there is something to speak, or nothing will come."""
-    said_something: bool = False
+    """Set when there is text to speak, or when the output has ended."""
+    is_speakable: bool = False
 
     def put(self, text: str) -> None:
         self.fragments.put(text)
         self.text.put(text)
         if text.strip():
-            self.said_something = True
+            self.is_speakable = True
             self.has_text.set()
 
     def end(self) -> None:
@@ -196,12 +196,12 @@ class _Writing:
 
 
 class _Calls:
-    """Gives an id to the calls of a model that gives them none."""
+    """Adds ids to the tool calls of a model that sends none."""
 
     def __init__(self) -> None:
         self._known: set[int] = set()
 
-    def named(self, response_id: str, piece: Called) -> ResponseTool:
+    def with_id(self, response_id: str, piece: ToolCallDelta) -> ResponseTool:
         is_first = piece.index not in self._known
         self._known.add(piece.index)
         call_id = piece.call_id or (f"call_{uuid4().hex[:24]}" if is_first else "")

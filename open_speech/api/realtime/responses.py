@@ -1,4 +1,4 @@
-"""One response, from its first event to its last: pieces of an answer go in, events in the documented order come out. Pure."""
+"""One response, from its first event to its last: pieces of text and audio in, events in the documented order out. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from open_speech.api.realtime.effects import ResponseTool
-from open_speech.api.realtime.events import described
+from open_speech.api.realtime.events import error_body
 from open_speech.api.realtime.items import Item
 from open_speech.api.realtime.settings import Law, Pcm
 from open_speech.errors import SpeechError
@@ -18,12 +18,12 @@ Event = dict[str, Any]
 Outcome = Literal["completed", "cancelled", "failed", "incomplete"]
 
 ANSWER_CHARS = 262_144
-"""An answer is cut when it takes more than this as JSON: every event must stay under 512 KiB."""
+"""Maximum characters of a response as JSON; a longer one is cut, because every event must stay under 512 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """How a response is made."""
+    """The options of a response."""
 
     modalities: tuple[str, ...]
     format: Pcm | Law
@@ -32,24 +32,24 @@ class OutputOptions:
     metadata: Mapping[str, str] | None = None
 
     @property
-    def is_spoken(self) -> bool:
-        """Whether it becomes sound."""
+    def has_audio(self) -> bool:
+        """Whether the response is spoken."""
         return "audio" in self.modalities
 
 
 @dataclass(slots=True)
 class _Part:
-    """An output item that is being made, and what it has of text and sound."""
+    """An output item in progress, and its text so far."""
 
     item: Item
     index: int
     texts: list[str] = field(default_factory=list)
     before: str | None = None
-    """The item that precedes it in the conversation."""
+    """The id of the item before it in the conversation."""
 
 
 class Response:
-    """A response in progress. Items of one that belongs to the conversation are put there by `place`, which gives the item before."""
+    """A response in progress. If it belongs to the conversation, `place` adds its items there and returns the id of the item before."""
 
     def __init__(
         self,
@@ -64,10 +64,10 @@ class Response:
         self.output = output
         self.conversation_id = conversation_id
         self.waits_for: set[str] = set()
-        """Items whose transcripts the model must see before it is asked."""
+        """Ids of the items whose transcripts the language model needs."""
         self.seconds = 0.0
         self.playing_until = 0.0
-        """When a client that plays its sound at once has heard it all."""
+        """When a client that plays the audio at once has played all of it, in seconds since 1970."""
         self._new_id = new_id
         self._place = place
         self._parts: list[_Part] = []
@@ -80,32 +80,32 @@ class Response:
 
     @property
     def is_in_conversation(self) -> bool:
-        """Whether it writes to the default conversation."""
+        """Whether the response belongs to the default conversation."""
         return self.conversation_id is not None
 
     @property
     def is_too_long(self) -> bool:
-        """Whether it must be cut."""
+        """Whether the response must be cut."""
         return self._chars > ANSWER_CHARS
 
     def begin(self) -> list[Event]:
-        """Announce it."""
+        """Return the event that announces the response."""
         return [{"type": "response.created", "response": self._body()}]
 
     def text(self, text: str, at_s: float) -> list[Event]:
-        """Take more of what it says."""
+        """Add text, whose audio begins at `at_s` seconds."""
         events = self._open_message()
         part = self._message
         assert part is not None
         part.texts.append(text)
         part.item.marks.append((at_s, text))
-        part.item.content[0]["transcript" if self.output.is_spoken else "text"] += text
+        part.item.content[0]["transcript" if self.output.has_audio else "text"] += text
         self._chars += len(json.dumps(text))
-        kind = "response.output_audio_transcript.delta" if self.output.is_spoken else "response.output_text.delta"
+        kind = "response.output_audio_transcript.delta" if self.output.has_audio else "response.output_text.delta"
         return [*events, self._event(kind, part, delta=text)]
 
     def audio(self, data: bytes, seconds: float, now: float) -> list[Event]:
-        """Take more of its sound."""
+        """Add audio of `seconds`; `now` is in seconds since 1970."""
         events = self._open_message()
         assert self._message is not None
         self.seconds += seconds
@@ -114,7 +114,7 @@ class Response:
         return [*events, self._event("response.output_audio.delta", self._message, delta=base64.b64encode(data).decode())]
 
     def tool(self, piece: ResponseTool) -> list[Event]:
-        """Take a piece of a call."""
+        """Add a part of a tool call."""
         events: list[Event] = []
         part = self._tools.get(piece.index)
         if part is None:
@@ -135,7 +135,7 @@ class Response:
     def end(
         self, status: Outcome, reason: str = "", usage: Mapping[str, int] | None = None, error: SpeechError | None = None
     ) -> list[Event]:
-        """Close all that is open and say how it ended."""
+        """Close all items, and set the final status."""
         events: list[Event] = []
         for part in self._parts:
             events += self._close(part, status)
@@ -145,8 +145,8 @@ class Response:
             if reason:
                 self._details["reason"] = reason
             if error is not None:
-                shown = described(error)
-                self._details["error"] = {"type": shown["type"], "code": shown["code"], "message": shown["message"]}
+                body = error_body(error)
+                self._details["error"] = {"type": body["type"], "code": body["code"], "message": body["message"]}
         self._usage = _usage(usage or {})
         return [*events, {"type": "response.done", "response": self._body()}]
 
@@ -156,7 +156,7 @@ class Response:
         item = Item(self._new_id("item"), role="assistant", status="in_progress")
         part = self._message = self._append(item)
         events = self._added(part)
-        item.content = [{"type": "output_audio", "transcript": ""} if self.output.is_spoken else {"type": "output_text", "text": ""}]
+        item.content = [{"type": "output_audio", "transcript": ""} if self.output.has_audio else {"type": "output_text", "text": ""}]
         return [*events, self._event("response.content_part.added", part, part=self._shown_part(""))]
 
     def _append(self, item: Item) -> _Part:
@@ -183,9 +183,9 @@ class Response:
             events = [done]
         else:
             text = "".join(part.texts)
-            if status == "cancelled" and self.output.is_spoken:
-                text = item.forget_unsaid()
-            if self.output.is_spoken:
+            if status == "cancelled" and self.output.has_audio:
+                text = item.drop_unspoken()
+            if self.output.has_audio:
                 events = [
                     self._event("response.output_audio.done", part),
                     self._event("response.output_audio_transcript.done", part, transcript=text),
@@ -200,10 +200,10 @@ class Response:
         return events
 
     def _shown_part(self, text: str) -> Event:
-        return {"type": "audio", "transcript": text} if self.output.is_spoken else {"type": "text", "text": text}
+        return {"type": "audio", "transcript": text} if self.output.has_audio else {"type": "text", "text": text}
 
-    def _event(self, type: str, made: _Part, **fields: Any) -> Event:
-        place = {"response_id": self.id, "item_id": made.item.id, "output_index": made.index, "content_index": 0}
+    def _event(self, type: str, target: _Part, **fields: Any) -> Event:
+        place = {"response_id": self.id, "item_id": target.item.id, "output_index": target.index, "content_index": 0}
         return {"type": type, **place, **fields}
 
     def _body(self) -> Event:
@@ -217,11 +217,11 @@ class Response:
         }  # fmt: skip
 
 
-def _usage(counted: Mapping[str, int]) -> dict[str, Any]:
-    """Write what a language model counted; sound is made here and costs no tokens."""
-    asked, answered = counted.get("prompt_tokens", 0), counted.get("completion_tokens", 0)
+def _usage(counts: Mapping[str, int]) -> dict[str, Any]:
+    """Build the usage from the counts of a language model; audio is synthesized here and uses no tokens."""
+    input_tokens, output_tokens = counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0)
     return {
-        "total_tokens": asked + answered, "input_tokens": asked, "output_tokens": answered,
-        "input_token_details": {"text_tokens": asked, "audio_tokens": 0, "cached_tokens": 0},
-        "output_token_details": {"text_tokens": answered, "audio_tokens": 0},
+        "total_tokens": input_tokens + output_tokens, "input_tokens": input_tokens, "output_tokens": output_tokens,
+        "input_token_details": {"text_tokens": input_tokens, "audio_tokens": 0, "cached_tokens": 0},
+        "output_token_details": {"text_tokens": output_tokens, "audio_tokens": 0},
     }  # fmt: skip

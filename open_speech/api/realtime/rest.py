@@ -1,4 +1,4 @@
-"""POST /v1/realtime/client_secrets, and what was there for it in the beta: keys with which browsers open sessions by themselves."""
+"""POST /v1/realtime/client_secrets, and its endpoints of the beta: ephemeral keys with which browsers open sessions themselves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from open_speech.api.openai.schemas import ERRORS
 from open_speech.api.realtime.beta import session_to_beta, session_to_ga
-from open_speech.api.realtime.opening import Asked, session_of
+from open_speech.api.realtime.opening import SessionRequest, session_of
 from open_speech.api.realtime.secrets import MAX_SECONDS, MIN_SECONDS, SECONDS, Grant, Secrets
 from open_speech.api.realtime.settings import Kind
 from open_speech.config import Settings
@@ -50,7 +50,7 @@ async def create_client_secret(body: SecretRequest, request: Request, engine: En
     """Create an ephemeral key that opens Realtime sessions with this configuration for a limited time, and nothing else."""
     kind: Kind = "transcription" if body.session.get("type") == "transcription" else "realtime"
     grant = Grant(kind, _model(body.session), body.session, holder_of(request.scope))
-    session = _shown(grant, settings, engine)
+    session = _session_body(grant, settings, engine)
     value, expires_at = _secrets(request).issue(grant, body.expires_after.seconds)
     return SecretBody(value=value, expires_at=expires_at, session=session)
 
@@ -73,16 +73,16 @@ async def create_transcription_session(
 
 def _in_beta(kind: Kind, flat: dict[str, Any], request: Request, engine: Engine, settings: Settings) -> dict[str, Any]:
     grant = Grant(kind, _model(flat), session_to_ga(flat), holder_of(request.scope))
-    session = session_to_beta(_shown(grant, settings, engine))
+    session = session_to_beta(_session_body(grant, settings, engine))
     value, expires_at = _secrets(request).issue(grant)
     return {**session, "client_secret": {"value": value, "expires_at": expires_at}}
 
 
-def _shown(grant: Grant, settings: Settings, engine: Engine) -> dict[str, Any]:
-    """Show a session as its first event will. Raises SpeechError for one that cannot be, or if there are to be none."""
+def _session_body(grant: Grant, settings: Settings, engine: Engine) -> dict[str, Any]:
+    """Return a session as its first event will contain it. Raises SpeechError for an invalid one, or if the Realtime API is disabled."""
     if not settings.os_realtime_enabled:
         raise UnknownPath("This server does not serve the Realtime API: OS_REALTIME_ENABLED is off.")
-    return session_of(Asked(grant.kind, grant.model, configured=grant.configured), settings, engine).shown()
+    return session_of(SessionRequest(grant.kind, grant.model, configured=grant.configured), settings, engine).body()
 
 
 def _model(session: dict[str, Any]) -> str:

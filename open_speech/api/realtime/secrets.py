@@ -1,4 +1,4 @@
-"""Ephemeral keys: what a server gives to a browser, so that it may open Realtime sessions for a while and nothing else."""
+"""Ephemeral keys, with which a browser may open Realtime sessions for a limited time and nothing else."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from open_speech.errors import Overloaded
 
 PREFIX = "ek_"
 PATHS = frozenset({"/v1/realtime"})
-"""What such a key opens."""
+"""The paths that an ephemeral key gives access to."""
 LIMIT = 1000
-"""Keys that are valid at once at most; each holds a session's configuration."""
+"""Maximum keys that are valid at once; each stores a session's configuration."""
 SECONDS, MIN_SECONDS, MAX_SECONDS = 600, 10, 7200
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the sessions are like that a key opens."""
+    """The configuration of the sessions that a key opens."""
 
     kind: Kind
     model: str
     configured: Mapping[str, Any]
-    """The session as the key's maker wrote it, in today's protocol."""
+    """The session as the creator of the key sent it, in the GA protocol."""
     holder: str = ""
-    """Name of the API key that made it; its sessions count as that key's."""
+    """Name of the API key that created it; its sessions count as that key's."""
 
 
 class Secrets:
-    """The keys that are valid. Kept as digests: what is compared takes no longer the more of a key is right, and none can be read out."""
+    """The valid keys, stored as digests: the time of a comparison does not reveal how much of a key is right, and no key can leak."""
 
     def __init__(self, *, limit: int = LIMIT, each: int | None = None, clock: Callable[[], float] = time.time) -> None:
-        """`each` is how many of `limit` one API key may make. `clock` gives seconds since 1970."""
+        """`each` is the maximum number of keys, of `limit`, that one API key may create. `clock` returns seconds since 1970."""
         self._limit = limit
         self._each = limit if each is None else each
         self._clock = clock
         self._grants: dict[bytes, tuple[float, Grant]] = {}
 
     def issue(self, grant: Grant, seconds: int = SECONDS) -> tuple[str, int]:
-        """Make a key that is valid for some seconds; give it and when it expires, in seconds since 1970.
+        """Create a key that is valid for `seconds`; return it and its expiry, in seconds since 1970.
 
         Raises Overloaded when too many are valid already.
         """
@@ -59,7 +59,7 @@ class Secrets:
         return key, expires_at
 
     def find(self, keys: Iterable[str]) -> Grant | None:
-        """Give what the first of these keys that is valid opens."""
+        """Return the grant of the first of these keys that is valid; None if none is."""
         for key in keys:
             expires_at, grant = self._grants.get(_digest(key), (0.0, None))
             if grant is not None and expires_at > self._clock():
@@ -67,12 +67,12 @@ class Secrets:
         return None
 
     def opens(self, path: str, key: str) -> bool:
-        """Tell whether a key opens a path."""
+        """Return whether a key gives access to a path."""
         return path in PATHS and self.find([key]) is not None
 
 
 def is_ephemeral(key: str) -> bool:
-    """Tell whether a key has the form of these, valid or not."""
+    """Return whether a key has the form of an ephemeral key, valid or not."""
     return key.startswith(PREFIX)
 
 

@@ -1,6 +1,7 @@
-"""How a Realtime session is set up: its configuration, what a client changes of it, and what it means to the driver. Pure.
+"""The configuration of a Realtime session: its defaults, changes by the client, and the values for the driver. Pure.
 
-A change is merged deeply into what is there; `null` clears what can be cleared. What this server does not use is kept and shown.
+A change is merged deeply into the configuration; `null` clears fields that can be cleared. Fields that this server does not use are
+stored and returned.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from open_speech.languages import requested_language, requested_languages
 Kind = Literal["realtime", "transcription"]
 
 CONFIG_CHARS = 262_144
-"""A session that takes more than this as JSON is refused: every event must stay under 512 KiB."""
+"""Maximum characters of a session as JSON: every event must stay under 512 KiB."""
 PCM_RATES = (8000, 48_000)
 """Hertz, lowest and highest."""
 SILENCE_MS = {"low": 1200, "medium": 700, "auto": 700, "high": 350}
-"""How long `semantic_vad` waits in silence: it knows nothing of meaning here, so its eagerness is a length."""
+"""Milliseconds of silence that end a turn with `semantic_vad`: it does not use the meaning here, so eagerness is a duration."""
 LOGPROBS = "item.input_audio_transcription.logprobs"
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a session gets that asks for nothing, and what this server has."""
+    """The defaults of a session, and the models and voices of this server."""
 
     stt_model: str
     tts_model: str
@@ -39,26 +40,26 @@ class Defaults:
     knows_voice: Callable[[str], bool]
     knows_model: Callable[[str], Literal["stt", "tts", "llm", None]]
     languages_of: Callable[[str], Collection[str]] = lambda _: ()
-    """The codes of the languages that a transcription model knows; empty where it knows any, or nobody can say."""
+    """The language codes that a transcription model supports; empty if it supports any, or if they are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one session may hold, and how long it lasts."""
+    """The limits of one session."""
 
     buffer_bytes: int = 15 * 1024 * 1024
-    """Decoded sound that is not committed."""
+    """Bytes of decoded audio that is not committed."""
     frame_bytes: int = 24 * 1024 * 1024
-    """One message of the client."""
+    """Characters of one message of the client."""
     session_s: float = 3600.0
     idle_s: float = 0.0
-    """Without a word of the client for so long it is closed; 0: never."""
+    """Seconds without a message of the client after which the session is closed; 0: never."""
     items: int = 1000
-    """Items a conversation keeps; the oldest go first."""
+    """Maximum items of a conversation; the oldest are removed first."""
 
 
 class Pcm(Value):
-    """16-bit little-endian mono PCM; OpenAI knows 24 000 Hz alone."""
+    """16-bit little-endian mono PCM; OpenAI supports only 24 000 Hz."""
 
     type: Literal["audio/pcm"]
     rate: int = Field(24_000, ge=PCM_RATES[0], le=PCM_RATES[1])
@@ -74,7 +75,7 @@ Format = Annotated[Pcm | Law, Field(discriminator="type")]
 
 
 class Transcription(Value):
-    """How what is heard is transcribed."""
+    """The options for transcribing input."""
 
     model: str | None = Field(None, max_length=200)
     language: str | None = Field(None, max_length=35)
@@ -83,16 +84,16 @@ class Transcription(Value):
     prompt: str | None = Field(None, max_length=32_768)
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
-    def wanted_languages(self, path: str) -> tuple[str | None, tuple[str, ...]]:
+    def language_codes(self, path: str) -> tuple[str | None, tuple[str, ...]]:
         """Return the code of the language, and the codes of the candidates; `path` is that of this object.
 
-        Raises UnsupportedLanguage naming the field for a value that is no language.
+        Raises UnsupportedLanguage naming the field for a value that is not a language.
         """
         return requested_language(self.language, f"{path}.language"), requested_languages(self.languages or (), f"{path}.languages")
 
 
 class ServerVad(Value):
-    """Turns end with a silence of a certain length."""
+    """Turns end after a silence of a fixed length."""
 
     type: Literal["server_vad"]
     threshold: float = Field(0.5, ge=0, le=1)
@@ -104,7 +105,7 @@ class ServerVad(Value):
 
 
 class SemanticVad(Value):
-    """Turns end with a silence whose length goes by eagerness."""
+    """Turns end after a silence whose length depends on the eagerness."""
 
     type: Literal["semantic_vad"]
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
@@ -113,14 +114,14 @@ class SemanticVad(Value):
 
 
 class NoiseReduction(Value):
-    """Kept and shown, not used."""
+    """Noise reduction: stored and returned, not used."""
 
     type: Literal["near_field", "far_field"]
     strength: float | None = None
 
 
 class Input(Value):
-    """What is heard."""
+    """The configuration of input audio."""
 
     format: Format = Pcm(type="audio/pcm")
     transcription: Transcription | None = None
@@ -135,29 +136,29 @@ class VoiceId(Value):
 
 
 class Output(Value):
-    """What is said."""
+    """The configuration of output audio."""
 
     format: Format = Pcm(type="audio/pcm")
     voice: str | VoiceId
     speed: float = Field(1.0, ge=0.25, le=1.5)
     language: str | None = Field(None, max_length=35)
-    """Our own: the language that a voice of several speaks; None leaves it to the voice."""
+    """An extension of this server: the language for a voice that has several; None: the voice's default."""
 
     @property
     def voice_name(self) -> str:
-        """The voice's name, however it was given."""
+        """The name of the voice, from either form."""
         return self.voice if isinstance(self.voice, str) else self.voice.id
 
 
-class Sound(Value):
-    """Both directions."""
+class AudioConfig(Value):
+    """The configuration of audio in both directions."""
 
     input: Input
     output: Output
 
 
 class Config(Value):
-    """All of a session's configuration, of either kind."""
+    """The whole configuration of a session, of either kind."""
 
     output_modalities: list[Literal["text", "audio"]] = Field(["audio"], min_length=1, max_length=2)
     instructions: str = ""
@@ -171,35 +172,35 @@ class Config(Value):
     parallel_tool_calls: bool | None = None
     reasoning: dict[str, Any] | None = None
     temperature: float | None = Field(None, ge=0, le=2)
-    audio: Sound
+    audio: AudioConfig
 
     @field_validator("include")
     @classmethod
-    def _known(cls, names: list[str] | None) -> list[str] | None:
+    def _check_include(cls, names: list[str] | None) -> list[str] | None:
         if names and set(names) != {LOGPROBS}:
             raise ValueError(f"it may contain only {LOGPROBS!r}")
         return names
 
     @field_validator("tools")
     @classmethod
-    def _named(cls, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _check_tools(cls, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if any(tool.get("type", "function") == "function" and not isinstance(tool.get("name"), str) for tool in tools):
             raise ValueError("a function needs a `name`")
         return tools
 
     @property
     def is_spoken(self) -> bool:
-        """Whether responses are sound."""
+        """Whether responses are spoken."""
         return "audio" in self.output_modalities
 
     @property
     def format(self) -> AudioFormat:
-        """How sound comes in."""
+        """The format of input audio."""
         return audio_format(self.audio.input.format)
 
     @property
     def turns(self) -> TurnRules | None:
-        """How turns are told; None: by the client."""
+        """The rules of turn detection; None: the client commits the audio."""
         match self.audio.input.turn_detection:
             case None:
                 return None
@@ -210,16 +211,16 @@ class Config(Value):
 
     @property
     def transcription(self) -> TranscriptionSettings:
-        """How input is transcribed, where it is."""
+        """The options for transcribing input, if it is transcribed."""
         chosen = self.audio.input.transcription or Transcription()
         return TranscriptionSettings(
-            chosen.model, *chosen.wanted_languages("transcription"), chosen.prompt, tuple(chosen.keywords or ()),
+            chosen.model, *chosen.language_codes("transcription"), chosen.prompt, tuple(chosen.keywords or ()),
             LOGPROBS in (self.include or ()),
         )  # fmt: skip
 
 
 def audio_format(format: Pcm | Law) -> AudioFormat:
-    """Say the same to the driver."""
+    """Convert a format to the driver's value."""
     return AudioFormat(rate=format.rate) if isinstance(format, Pcm) else AudioFormat(format.type, 8000)
 
 
@@ -234,20 +235,20 @@ _FLAT = {
     "input_audio_transcription": "audio.input.transcription", "input_audio_noise_reduction": "audio.input.noise_reduction",
     "turn_detection": "audio.input.turn_detection", "max_response_output_tokens": "max_output_tokens",
 }  # fmt: skip
-"""Names of the beta protocol -> where it is now. Ignoring them would leave a client with sound in a format it did not ask for."""
+"""Names of the beta protocol -> current paths. Ignoring the old names would send a client audio in a format it did not request."""
 
 
-def fresh(kind: Kind, *, model: str, defaults: Defaults, configured: Mapping[str, Any] | None = None) -> Config:
-    """Give the configuration of a new session, `configured` merged in. Raises InvalidRequest's children naming the field."""
-    hears = kind == "transcription"
-    stt = model if hears and defaults.knows_model(model) == "stt" else defaults.stt_model
-    transcription = Transcription(model=stt) if hears else None
-    config = Config(audio=Sound(input=Input(transcription=transcription), output=Output(voice=defaults.voice)))
+def initial_config(kind: Kind, *, model: str, defaults: Defaults, configured: Mapping[str, Any] | None = None) -> Config:
+    """Return the configuration of a new session, `configured` merged in. Raises subclasses of InvalidRequest that name the field."""
+    is_transcription = kind == "transcription"
+    stt = model if is_transcription and defaults.knows_model(model) == "stt" else defaults.stt_model
+    transcription = Transcription(model=stt) if is_transcription else None
+    config = Config(audio=AudioConfig(input=Input(transcription=transcription), output=Output(voice=defaults.voice)))
     return updated(config, configured, defaults) if configured else config
 
 
 def updated(config: Config, change: Mapping[str, Any], defaults: Defaults) -> Config:
-    """Merge a client's `session` into a configuration. Raises InvalidRequest's children naming the field by its whole path."""
+    """Merge a client's `session` into a configuration. Raises subclasses of InvalidRequest that name the field by its whole path."""
     for name in change:
         if name in _FLAT:
             raise UnknownParameter(f"Unknown parameter: `session.{name}`: send `session.{_FLAT[name]}`.", param=f"session.{name}")
@@ -255,7 +256,7 @@ def updated(config: Config, change: Mapping[str, Any], defaults: Defaults) -> Co
     new = checked(Config, merged, "session")
     if len(json.dumps(merged)) > CONFIG_CHARS:
         raise TextTooLong(f"The session is longer than {CONFIG_CHARS} characters as JSON.", param="session.instructions")
-    _exists(new, config, defaults)
+    _check_names(new, config, defaults)
     chosen = new.audio.input.transcription
     if chosen is not None and chosen.model is None:
         merged["audio"]["input"]["transcription"]["model"] = defaults.stt_model
@@ -263,8 +264,8 @@ def updated(config: Config, change: Mapping[str, Any], defaults: Defaults) -> Co
     return new
 
 
-def _exists(new: Config, old: Config, defaults: Defaults) -> None:
-    """Check the names that were changed."""
+def _check_names(new: Config, old: Config, defaults: Defaults) -> None:
+    """Check the names of voices and models, and the languages, that were changed."""
     if new.audio.output.voice != old.audio.output.voice:
         check_voice(new.audio.output.voice_name, defaults, "session.audio.output.voice")
     chosen, was = new.audio.input.transcription, old.audio.input.transcription
@@ -280,9 +281,9 @@ def _exists(new: Config, old: Config, defaults: Defaults) -> None:
 
 
 def _check_languages(chosen: Transcription, defaults: Defaults) -> None:
-    """Raise UnsupportedLanguage, with the field's path, for a value that is no language or one that the model does not know."""
+    """Raise UnsupportedLanguage, with the field's path, for a value that is not a language or that the model does not support."""
     path = "session.audio.input.transcription"
-    language, candidates = chosen.wanted_languages(path)
+    language, candidates = chosen.language_codes(path)
     known = defaults.languages_of(chosen.model or defaults.stt_model)
     if known and language and language not in known:
         raise UnsupportedLanguage(f"The model does not support the language `{language}`.", param=f"{path}.language")
@@ -291,7 +292,7 @@ def _check_languages(chosen: Transcription, defaults: Defaults) -> None:
 
 
 def check_voice(name: str, defaults: Defaults, param: str) -> None:
-    """Raise UnknownVoice naming the field if there is no such voice."""
+    """Raise UnknownVoice naming the field if the voice does not exist."""
     if len(name) > 500 or not defaults.knows_voice(name):
         raise UnknownVoice("No such voice.", param=param)
 
@@ -311,32 +312,32 @@ def _merged(old: Mapping[str, Any], change: Mapping[str, Any], path: str) -> dic
             continue
         if name == "turn_detection":
             kind = value.get("type", (was or {}).get("type", "server_vad"))
-            kept = was if isinstance(was, Mapping) and was.get("type") == kind else {}
-            new[name] = _merged(kept, {**value, "type": kind}, f"{path}.{name}")
+            extra = was if isinstance(was, Mapping) and was.get("type") == kind else {}
+            new[name] = _merged(extra, {**value, "type": kind}, f"{path}.{name}")
         else:
             new[name] = _merged(was if isinstance(was, Mapping) else {}, value, f"{path}.{name}")
     return new
 
 
-def shown(config: Config, kind: Kind, *, id: str, model: str, expires_at: int) -> dict[str, Any]:
-    """Show a session as a whole, as `session.created` and `session.updated` carry it; `expires_at` in seconds since 1970."""
+def session_body(config: Config, kind: Kind, *, id: str, model: str, expires_at: int) -> dict[str, Any]:
+    """Return a whole session, as `session.created` and `session.updated` contain it; `expires_at` in seconds since 1970."""
     data = config.model_dump()
-    heard, said = data["audio"]["input"], data["audio"]["output"]
-    transcription = heard["transcription"]
+    input_part, output_part = data["audio"]["input"], data["audio"]["output"]
+    transcription = input_part["transcription"]
     if transcription is not None:
-        heard["transcription"] = {name: value for name, value in transcription.items() if value is not None}
-    if said["language"] is None:
-        del said["language"]
-    if heard["noise_reduction"] is not None and heard["noise_reduction"]["strength"] is None:
-        del heard["noise_reduction"]["strength"]
+        input_part["transcription"] = {name: value for name, value in transcription.items() if value is not None}
+    if output_part["language"] is None:
+        del output_part["language"]
+    if input_part["noise_reduction"] is not None and input_part["noise_reduction"]["strength"] is None:
+        del input_part["noise_reduction"]["strength"]
     if kind == "transcription":
         return {
             "type": kind, "object": "realtime.transcription_session", "id": id, "expires_at": expires_at,
-            "audio": {"input": heard}, "include": data["include"],
+            "audio": {"input": input_part}, "include": data["include"],
         }  # fmt: skip
-    kept = {name: data[name] for name in ("parallel_tool_calls", "reasoning", "temperature") if data[name] is not None}
+    extra = {name: data[name] for name in ("parallel_tool_calls", "reasoning", "temperature") if data[name] is not None}
     names = ("output_modalities", "instructions", "tools", "tool_choice", "max_output_tokens", "tracing", "truncation", "prompt")
     return {
-        "type": kind, "object": "realtime.session", "id": id, "model": model, **{name: data[name] for name in names}, **kept,
-        "expires_at": expires_at, "audio": {"input": heard, "output": said}, "include": data["include"],
+        "type": kind, "object": "realtime.session", "id": id, "model": model, **{name: data[name] for name in names}, **extra,
+        "expires_at": expires_at, "audio": {"input": input_part, "output": output_part}, "include": data["include"],
     }  # fmt: skip

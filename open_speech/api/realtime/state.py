@@ -1,4 +1,4 @@
-"""What the parts of a Realtime session share. Pure."""
+"""The state that the parts of a Realtime session share. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from open_speech.http.ws_messages import Send
 
 @dataclass(slots=True)
 class State:
-    """One session: how it is set up, and its conversation."""
+    """One session: its configuration and its conversation."""
 
     kind: Kind
     model: str
@@ -23,31 +23,31 @@ class State:
     config: Config
     items: Items
     conversation_id: str
-    has_spoken: bool = False
-    """Whether sound was sent: from then on the voice stays."""
+    has_sent_audio: bool = False
+    """Whether audio was sent: from then on the voice cannot change."""
 
     @property
-    def shows_words(self) -> bool:
-        """Whether the client is told what is heard."""
+    def shows_transcripts(self) -> bool:
+        """Whether transcripts are sent to the client."""
         return self.kind == "transcription" or self.config.audio.input.transcription is not None
 
     @property
-    def wants_words(self) -> bool:
-        """Whether what is heard is transcribed: for the client, or for a language model."""
-        return self.shows_words or self.asks_model
+    def needs_transcripts(self) -> bool:
+        """Whether input is transcribed: for the client, or for a language model."""
+        return self.shows_transcripts or self.uses_llm
 
     @property
-    def asks_model(self) -> bool:
-        """Whether a language model answers; a session with a model that speaks reads aloud."""
+    def uses_llm(self) -> bool:
+        """Whether a language model generates the responses; a session with a speech model reads text aloud."""
         return self.kind == "realtime" and self.defaults.has_llm and self.defaults.knows_model(self.model) != "tts"
 
 
 def send(type: str, **fields: Any) -> Send:
-    """Send an event; its id is given to it where it leaves the session."""
+    """Build an event; it gets its id when it leaves the session."""
     return Send({"type": type, **fields})
 
 
 def item_events(item: Item, before: str | None) -> list[Send]:
-    """Tell of an item that is complete."""
+    """Build the events for an item that is complete."""
     body = item.body()
     return [send(f"conversation.item.{stage}", previous_item_id=before, item=body) for stage in ("added", "done")]

@@ -1,11 +1,11 @@
-"""What is heard in items of a conversation: from the first delta to exactly one `completed` or `failed`. Pure."""
+"""The transcripts of items in a conversation: from the first delta to exactly one `completed` or `failed`. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from open_speech.api.realtime.effects import Delta, NotTranscribed, Transcribed
-from open_speech.api.realtime.events import described
+from open_speech.api.realtime.events import error_body
 from open_speech.api.realtime.items import Item
 from open_speech.api.realtime.state import send
 from open_speech.http.ws_messages import Send
@@ -15,60 +15,60 @@ KIND = "conversation.item.input_audio_transcription"
 
 @dataclass(slots=True)
 class _Transcription:
-    """A transcription on its way."""
+    """A pending transcription."""
 
-    shows: bool
+    is_shown: bool
     item: Item | None = None
-    said: str = ""
+    text: str = ""
     ready: list[Send] | None = None
-    """What is sent of its end, once nothing before it is awaited."""
+    """The events of its end; they are sent when no earlier item is pending."""
 
 
 class Transcripts:
-    """The transcriptions that are on their way, by item.
+    """The pending transcriptions, by item.
 
-    Committed items are completed in their order, though a short turn may be transcribed before the long one that came first.
+    Committed items are completed in order, although a short turn may be transcribed before a long one that was committed earlier.
     """
 
     def __init__(self) -> None:
         self._transcriptions: dict[str, _Transcription] = {}
 
-    def begin(self, item_id: str, *, shows: bool) -> None:
-        """Await the text of an item that is still being said; only what `shows` is told to the client."""
-        self._transcriptions[item_id] = _Transcription(shows)
+    def begin(self, item_id: str, *, is_shown: bool) -> None:
+        """Add the transcription of an item that is still being spoken; it is sent to the client only with `is_shown`."""
+        self._transcriptions[item_id] = _Transcription(is_shown)
 
-    def expect(self, item: Item, *, shows: bool) -> None:
-        """Await the transcript of an item that is complete."""
-        transcription = self._transcriptions.pop(item.id, None) or _Transcription(shows)
+    def expect(self, item: Item, *, is_shown: bool) -> None:
+        """Add the transcription of an item whose audio is complete."""
+        transcription = self._transcriptions.pop(item.id, None) or _Transcription(is_shown)
         self._transcriptions[item.id] = transcription  # at the end: items are completed in the order in which they were committed
         transcription.item = item
-        item.hearing = "pending"
+        item.transcription_status = "pending"
 
     def forget(self, item_id: str) -> None:
-        """Await no more of an item that was never committed."""
+        """Remove the transcription of an item that was never committed."""
         self._transcriptions.pop(item_id, None)
 
     def awaits(self, item_id: str) -> bool:
-        """Whether there is something to come of an item."""
+        """Return whether the transcription of an item is pending."""
         return item_id in self._transcriptions
 
     def delta(self, report: Delta) -> list[Send]:
-        """Take more of a text."""
+        """Add the next part of a transcript; return the event to send now."""
         transcription = self._transcriptions.get(report.item_id)
         if transcription is None or not report.text:
             return []
-        transcription.said += report.text
-        return [_delta(report.item_id, report.text)] if transcription.shows else []
+        transcription.text += report.text
+        return [_delta(report.item_id, report.text)] if transcription.is_shown else []
 
     def done(self, report: Transcribed) -> list[Send]:
-        """Take a transcript; return what is sent now: its end, and that of those which waited for it."""
+        """Complete a transcription; return the events to send now: those of its end, and of later items that waited for it."""
         transcription = self._transcriptions.get(report.item_id)
         if transcription is None or transcription.item is None:
             return []
-        transcription.item.heard(report.text)
-        if not transcription.shows:
+        transcription.item.set_transcript(report.text)
+        if not transcription.is_shown:
             return self._completed(transcription, [])
-        rest = report.text[len(transcription.said) :] if report.text.startswith(transcription.said) else ""
+        rest = report.text[len(transcription.text) :] if report.text.startswith(transcription.text) else ""
         extra = {} if report.logprobs is None else {"logprobs": [dict(logprob) for logprob in report.logprobs]}
         if report.language:
             extra["languages"] = [{"code": report.language}]
@@ -77,20 +77,20 @@ class Transcripts:
         return self._completed(transcription, [*([_delta(report.item_id, rest)] if rest else []), done])
 
     def failed(self, report: NotTranscribed) -> list[Send]:
-        """Take that there will be no transcript; return what is sent now, as `done` does."""
+        """End a transcription with an error; return the events to send now, as `done` does."""
         transcription = self._transcriptions.get(report.item_id)
         if transcription is None or transcription.item is None:
             return []
-        transcription.item.hearing = "failed"
-        told = send(f"{KIND}.failed", item_id=report.item_id, content_index=0, error=described(report.error))
-        return self._completed(transcription, [told] if transcription.shows else [])
+        transcription.item.transcription_status = "failed"
+        event = send(f"{KIND}.failed", item_id=report.item_id, content_index=0, error=error_body(report.error))
+        return self._completed(transcription, [event] if transcription.is_shown else [])
 
     def _completed(self, transcription: _Transcription, last: list[Send]) -> list[Send]:
-        """Note how an item ends; return what can be sent: up to the first committed item that is still awaited."""
+        """Store the events of an item's end; return those that can be sent: up to the first committed item that is pending."""
         transcription.ready = last
         sent: list[Send] = []
         for item_id, each in list(self._transcriptions.items()):
-            if each.item is None:  # still being said: it comes after all that is committed
+            if each.item is None:  # still being spoken: it is after all committed items
                 continue
             if each.ready is None:
                 break

@@ -1,4 +1,4 @@
-"""WebSocket /v1/realtime: who may connect, as what, and where the conversation begins and ends."""
+"""The WebSocket endpoint /v1/realtime: checks of the handshake, and the lifetime of a connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.websockets import WebSocket
 
 from open_speech.api.realtime.connection import Connection
 from open_speech.api.realtime.events import failure
-from open_speech.api.realtime.opening import asked_by, language_model, new_id, session_of, task_of
+from open_speech.api.realtime.opening import language_model, new_id, session_of, session_request, task_of
 from open_speech.api.realtime.secrets import Grant, Secrets, is_ephemeral
 from open_speech.concurrency.slots import Slots
 from open_speech.config import Settings
@@ -23,20 +23,20 @@ from open_speech.http.websockets import check_origin, chosen_subprotocol, turn_a
 router = APIRouter()
 
 PROTOCOL = "realtime"
-"""The subprotocol that is chosen whenever it is offered: OpenAI's SDK for browsers takes no other."""
+"""The subprotocol that is selected whenever it is offered: OpenAI's SDK for browsers accepts no other."""
 
 
 @router.get("/v1/realtime", include_in_schema=False)
 async def not_a_websocket() -> Response:
-    """Tell a client that came by plain HTTP what to do."""
+    """Return the error for a client that uses plain HTTP."""
     return error_response(UpgradeRequired("This is a WebSocket: connect with ws:// or wss://."), {"Upgrade": "websocket"})
 
 
 @router.websocket("/v1/realtime")
 async def realtime(socket: WebSocket) -> None:
-    """Hold a Realtime session.
+    """Serve a Realtime session.
 
-    Accepted before anything else: a refusal instead tells the client nothing, and a handler that fails before it hangs under BentoML.
+    The handshake is accepted first: a rejected one gives the client no reason, and a handler that fails before it hangs under BentoML.
     """
     offered = [name.strip() for name in socket.headers.get("sec-websocket-protocol", "").split(",")]
     await accept(socket, PROTOCOL if PROTOCOL in offered else chosen_subprotocol(socket.headers))
@@ -47,7 +47,7 @@ async def realtime(socket: WebSocket) -> None:
 
 
 async def _serve(socket: WebSocket) -> None:
-    """Serve one connection to its end. Raises SpeechError if it cannot begin."""
+    """Serve one connection to its end. Raises SpeechError if the session cannot begin."""
     settings: Settings = socket.app.state.settings
     engine: Engine | None = socket.app.state.engine
     slots: Slots = socket.app.state.realtime_slots
@@ -58,8 +58,8 @@ async def _serve(socket: WebSocket) -> None:
         raise BackendUnavailable("The server is still starting.", retry_after_s=1)
     grant = _grant(socket)
     with slots.taken(grant.holder if grant else holder_of(socket.scope)):
-        asked = asked_by(socket.query_params, socket.headers, grant, lambda name: task_of(settings, engine, name))
-        session, llm = session_of(asked, settings, engine), language_model(settings)
+        request = session_request(socket.query_params, socket.headers, grant, lambda name: task_of(settings, engine, name))
+        session, llm = session_of(request, settings, engine), language_model(settings)
         try:
             await Connection(socket, engine, session, llm=llm).run()
         finally:
@@ -68,9 +68,9 @@ async def _serve(socket: WebSocket) -> None:
 
 
 def _grant(socket: WebSocket) -> Grant | None:
-    """Give what the connection's ephemeral key opens, if it has one. Raises Unauthorized for one that is not valid any more."""
+    """Return the grant of the connection's ephemeral key, if it has one. Raises Unauthorized for a key that is no longer valid."""
     secrets: Secrets = socket.app.state.realtime_secrets
-    keys = presented_keys(socket.headers)[:MOST_KEYS]  # without keys of the server, nobody has counted them
+    keys = presented_keys(socket.headers)[:MOST_KEYS]  # a server without API keys has not limited their number yet
     grant = secrets.find(keys)
     if grant is None and keys and all(is_ephemeral(key) for key in keys):
         raise Unauthorized("The ephemeral key is invalid or has expired.")

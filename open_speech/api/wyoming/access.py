@@ -1,4 +1,4 @@
-"""Who may connect to a door that knows no keys, and how many at once."""
+"""Access control for a protocol without API keys: allowed addresses, and a limit on connections."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from open_speech.security.network import Network, is_in
 
 
 class ConnectionLimit:
-    """The guard at the door."""
+    """A limit on the addresses that may connect, and on the number of open connections."""
 
     def __init__(self, allowed: tuple[Network, ...] = (), *, slots: int = 32) -> None:
-        """Without networks everybody may come in; `slots` is how many at once."""
+        """Without networks, every address may connect. `slots` is the maximum number of open connections."""
         self._allowed = allowed
         self._free = slots
 
     @contextmanager
     def admitted(self, peer: str | None) -> Iterator[None]:
-        """Take a seat for a while. Raises InvalidRequest for an address that may not come in, Overloaded when there is no seat.
+        """Hold a slot within the block. Raises InvalidRequest for an address that may not connect, Overloaded if no slot is free.
 
-        None is a peer without an address: one on this machine, which may.
+        None is a peer without an address: it is on this machine, and may connect.
         """
         if peer is not None and self._allowed and not is_in(peer, self._allowed):
             raise InvalidRequest("This address may not connect: add it to OS_WYOMING_ALLOWED_HOSTS.")

@@ -1,4 +1,4 @@
-"""A Wyoming server that is found by itself: announced by mDNS, as Home Assistant looks for it."""
+"""Announcement of a Wyoming server by mDNS, with which Home Assistant discovers it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _MDNS = "224.0.0.251"
 
 @asynccontextmanager
 async def announced(name: str, host: str, port: int) -> AsyncIterator[None]:
-    """Announce a server as long as the block lasts; without a name it is called after this machine's network card.
+    """Announce a server as long as the block lasts; without a name, its name is the MAC address of this machine.
 
-    What goes wrong is only logged: a server that is not found by itself can still be named by hand.
+    Errors are only logged: a server that is not discovered can still be configured by hand.
     """
     anywhere = host in _ANYWHERE
     zeroconf: AsyncZeroconf | None = None
@@ -44,7 +44,7 @@ async def announced(name: str, host: str, port: int) -> AsyncIterator[None]:
 
 
 def _own_address(host: str | None) -> str:
-    """Find the IPv4 address of `host`, or the one by which this machine speaks to its network. Raises OSError if it is another's."""
+    """Return the IPv4 address of `host`, or that of this machine in its network. Raises OSError if `host` is another machine."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         if host is None:
             probe.connect((_MDNS, 1))  # nothing is sent

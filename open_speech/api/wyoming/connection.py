@@ -1,4 +1,4 @@
-"""One connection of a Wyoming client: reads events, performs what the session decides, and tells it what came of it."""
+"""One connection of a Wyoming client: reads events, performs the effects of the session, and reports the results to it."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from open_speech.api.wyoming import messages
 from open_speech.api.wyoming.access import ConnectionLimit
 from open_speech.api.wyoming.effects import (
     AppendAudio,
-    AudioChunked,
-    Began,
+    AppendText,
+    BeginTranscription,
     Close,
     Effect,
     Failed,
-    Listen,
     Report,
-    Say,
     Send,
     SendInfo,
     Speak,
+    SpeechAudio,
+    SpeechBegan,
     SpeechDone,
 )
-from open_speech.api.wyoming.framing import read_event, written
+from open_speech.api.wyoming.framing import read_event, to_bytes
 from open_speech.api.wyoming.pcm import PcmFormat, PcmReader
 from open_speech.api.wyoming.service import Service
 from open_speech.api.wyoming.session import Session
@@ -51,22 +51,22 @@ log = logging.getLogger("open_speech.wyoming")
 access = logging.getLogger("open_speech.access")
 
 STALLED_S = 60.0
-"""Seconds a client may stop reading while there is something to read."""
+"""Seconds for which a client may stop reading while there is something to read."""
 LINGER_S, LINGER_BYTES = 2.0, 32 << 20
-"""How long, and how much, is still read from a client after the last event to it: closed at once, it might never see that event."""
+"""Seconds and bytes that are still read from a client after the last event to it. An immediate close could lose that event."""
 WAITING_CHUNKS = 16
-"""Chunks of sound that may wait; no more is read until they were taken."""
+"""Maximum chunks of audio that wait; no more is read until they are processed."""
 FRAME_S = 0.5
-"""Seconds of sound written before it is looked whether the client reads."""
+"""Seconds of audio that are written between two waits for the client to read."""
 LARGE_BYTES = 1 << 18
-"""Chunks of this size are decoded off the event loop."""
+"""Larger chunks, in bytes, are decoded off the event loop."""
 
 
 class Connection(AsyncEventHandler):
-    """A connection from its first event to its last.
+    """A connection, from its first event to its last.
 
-    The reader, the transcription and the speech are tasks of one event loop, so each of them may call the session and write: nothing waits
-    between two parts of an event.
+    The reader, the transcription and the speech are tasks of one event loop, so each of them may call the session and write: no task switch
+    occurs within an event.
     """
 
     def __init__(
@@ -84,18 +84,18 @@ class Connection(AsyncEventHandler):
         self._service = service
         self._recognizers = SessionRecognizer(service.engine.recognition.recognizer)
         self._session = Session()
-        self.over = asyncio.Event()
-        """Set when nothing of it is left."""
+        self.ended = asyncio.Event()
+        """Set when the connection has ended, with all its tasks."""
         self._sent = 0
-        self._telling = False
+        self._sending_info = False
         self._closing = asyncio.Event()
         self._changed = asyncio.Event()
-        self._sound: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._audio: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._fragments = Fragments()
         self._tasks = Tasks()
 
     async def run(self) -> None:
-        """Serve until one side closes the connection; nothing that was begun here outlives it."""
+        """Serve until one side closes the connection; all tasks that were started here end with it."""
         meter = self._service.engine.meter
         with (
             logs.on(logs.RequestContext(f"wyoming_{uuid.uuid4().hex}", WYOMING, failed=partial(meter.failed, WYOMING))),
@@ -111,49 +111,49 @@ class Connection(AsyncEventHandler):
                 self._tasks.begin(self._watch())
                 await self._read()
         except SpeechError as refusal:
-            self._perform(self._session.misread(refusal))
-        except OSError:  # the client is gone, or reads nothing
+            self._perform(self._session.invalid_event(refusal))
+        except OSError:  # the client has disconnected, or does not read
             self.writer.transport.abort()
-        except Exception:  # noqa: BLE001 - the boundary of this connection: no other may suffer from it
+        except Exception:  # noqa: BLE001 - the boundary of this connection: an error must not affect other connections
             log.exception("a connection failed")
         finally:
             await self._tasks.end()
             with suppress(OSError):
                 await self._linger()
             self.writer.close()
-            self.over.set()
+            self.ended.set()
             if self._after is not None:
                 self._after()
 
     async def handle_event(self, event: Event) -> bool:
-        """Take one event of the client; False when the connection is to be closed."""
+        """Handle one event of the client; return False when the connection is to be closed."""
         try:
-            asked = messages.parse(event)
+            request = messages.parse(event)
         except SpeechError as error:
-            self._perform(self._session.misread(error))
+            self._perform(self._session.invalid_event(error))
         else:
-            if asked is not None:
-                self._perform(self._session.receive(asked))
+            if request is not None:
+                self._perform(self._session.receive(request))
         return not self._closing.is_set()
 
     async def stop(self) -> None:
-        """End the connection: the server is told to stop."""
+        """End the connection because the server stops."""
         self._perform([Close()])
         await super().stop()
 
     async def _read(self) -> None:
         while not self._closing.is_set():
-            await self._calm()
+            await self._wait_until_ready()
             try:
                 event = await self._next()
             except SpeechError as error:
-                self._perform(self._session.misread(error))
+                self._perform(self._session.invalid_event(error))
             else:
                 if event is None or not await self.handle_event(event):
                     return
 
     async def _watch(self) -> None:
-        """End the connection when it was reset: while an answer is owed nothing is read, so nothing else would notice."""
+        """End the connection when it was reset. While a response is pending nothing is read, so no other task would notice."""
         try:
             with suppress(OSError):
                 await self.writer.wait_closed()
@@ -162,7 +162,7 @@ class Connection(AsyncEventHandler):
         self._perform([Close()])
 
     async def _next(self) -> Event | None:
-        """Wait for an event; None at the end of the connection, whichever side wants it."""
+        """Wait for an event; None when either side ends the connection."""
         reading = asyncio.ensure_future(read_event(self.reader))
         closing = asyncio.ensure_future(self._closing.wait())
         try:
@@ -177,9 +177,9 @@ class Connection(AsyncEventHandler):
             closing.cancel()
             await asyncio.wait({reading, closing})  # only one may read at a time
 
-    async def _calm(self) -> None:
-        """Wait until the session takes another event, and the client has read what was sent: so nothing piles up here."""
-        while not self._closing.is_set() and (self._session.is_busy or self._telling or self._sound.qsize() >= WAITING_CHUNKS):
+    async def _wait_until_ready(self) -> None:
+        """Wait until the session accepts another event and the client has read what was sent, so that nothing accumulates here."""
+        while not self._closing.is_set() and (self._session.is_busy or self._sending_info or self._audio.qsize() >= WAITING_CHUNKS):
             self._changed.clear()
             await self._changed.wait()
         await self._drain()
@@ -196,17 +196,17 @@ class Connection(AsyncEventHandler):
                         logs.note_error(event.data.get("code"))
                     self._write(event)
                 case SendInfo():
-                    self._telling = True
-                    self._begin(self._tell())
-                case Listen(form, asked):
-                    self._sound = asyncio.Queue()
-                    self._begin(self._listen(form, asked, self._sound))
+                    self._sending_info = True
+                    self._begin(self._send_info())
+                case BeginTranscription(form, request):
+                    self._audio = asyncio.Queue()
+                    self._begin(self._transcribe(form, request, self._audio))
                 case AppendAudio(data):
-                    self._sound.put_nowait(data)
-                case Speak(asked):
+                    self._audio.put_nowait(data)
+                case Speak(request):
                     self._fragments = Fragments()
-                    self._begin(self._speak(asked, self._fragments))
-                case Say(text):
+                    self._begin(self._speak(request, self._fragments))
+                case AppendText(text):
                     self._fragments.put(text) if text is not None else self._fragments.end()
                 case Close():
                     self._closing.set()
@@ -214,50 +214,50 @@ class Connection(AsyncEventHandler):
 
     def _write(self, event: Event) -> None:
         if not self.writer.is_closing():
-            self.writer.write(written(event))
+            self.writer.write(to_bytes(event))
         self._sent += 1
 
-    async def _tell(self) -> None:
+    async def _send_info(self) -> None:
         try:
             info = await asyncio.to_thread(self._service.offer.info)
             self._write(info.event())
         finally:
-            self._telling = False
+            self._sending_info = False
             self._changed.set()
 
-    async def _listen(self, form: PcmFormat, asked: Transcribe, sound: asyncio.Queue[bytes | None]) -> None:
-        listening: Transcription | None = None
+    async def _transcribe(self, form: PcmFormat, request: Transcribe, chunks: asyncio.Queue[bytes | None]) -> None:
+        transcription: Transcription | None = None
         try:
-            listening = await self._service.listening(asked, self._report, self._recognizers)
+            transcription = await self._service.transcription(request, self._report, self._recognizers)
             reader = PcmReader(form)
-            while (data := await sound.get()) is not None:
+            while (data := await chunks.get()) is not None:
                 self._changed.set()
-                await listening.hear(await asyncio.to_thread(reader.feed, data) if len(data) > LARGE_BYTES else reader.feed(data))
-            self._report(await listening.finish())
+                await transcription.feed(await asyncio.to_thread(reader.feed, data) if len(data) > LARGE_BYTES else reader.feed(data))
+            self._report(await transcription.finish())
         except SpeechError as error:
             self._report(Failed(error))
         finally:
-            if listening is not None:
-                listening.cancel()
+            if transcription is not None:
+                transcription.cancel()
 
-    async def _speak(self, asked: Synthesize | SynthesizeStart, fragments: Fragments) -> None:
+    async def _speak(self, request: Synthesize | SynthesizeStart, fragments: Fragments) -> None:
         try:
-            speech = await self._service.speech(asked, fragments)
+            speech = await self._service.speech(request, fragments)
             async with aclosing(speech):
-                self._report(Began(speech.rate))
+                self._report(SpeechBegan(speech.rate))
                 async for audio in speech:
-                    await self._sound_out(audio)
+                    await self._send_audio(audio)
             self._report(SpeechDone())
-        except NothingToSpeak:  # a language model may well answer with an emoji: that is no failure
+        except NothingToSpeak:  # a language model may answer with an emoji: that is not a failure
             self._report(SpeechDone())
         except SpeechError as error:
             self._report(Failed(error))
 
-    async def _sound_out(self, audio: Audio) -> None:
-        """Write sound no faster than the client reads it."""
+    async def _send_audio(self, audio: Audio) -> None:
+        """Write audio no faster than the client reads it."""
         step = round(FRAME_S * audio.rate)
         for at in range(0, len(audio.samples), step):
-            self._report(AudioChunked(to_pcm16(Audio(audio.samples[at : at + step], audio.rate))))
+            self._report(SpeechAudio(to_pcm16(Audio(audio.samples[at : at + step], audio.rate))))
             await self._drain()
 
     def _report(self, report: Report) -> None:
@@ -269,7 +269,7 @@ class Connection(AsyncEventHandler):
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except (ConnectionError, TimeoutError):  # the client is gone, or reads nothing
+        except (ConnectionError, TimeoutError):  # the client has disconnected, or does not read
             self.writer.transport.abort()
             self._perform([Close()])
         except Exception:  # noqa: BLE001 - the boundary of this request: nothing but an event may reach the client
@@ -277,18 +277,18 @@ class Connection(AsyncEventHandler):
             self._report(Failed(BackendFailed("The request could not be completed.")))
 
     async def _linger(self) -> None:
-        """See to it that the last event reaches a client that is still sending."""
+        """Make sure that the last event reaches a client that is still sending."""
         await self._drain()
         if self.writer.is_closing() or not self._closing.is_set() or not self.writer.can_write_eof():
             return
         self.writer.write_eof()
-        left = LINGER_BYTES
+        remaining = LINGER_BYTES
         async with asyncio.timeout(LINGER_S):
-            while left > 0 and (data := await self.reader.read(1 << 16)):
-                left -= len(data)
+            while remaining > 0 and (data := await self.reader.read(1 << 16)):
+                remaining -= len(data)
 
 
 def _address(writer: asyncio.StreamWriter) -> str | None:
-    """Tell where a client is; None for one at a Unix socket or a pipe."""
+    """Return the address of a client; None for one at a Unix socket or a pipe."""
     peer = writer.get_extra_info("peername")
     return str(peer[0]) if isinstance(peer, tuple) else None

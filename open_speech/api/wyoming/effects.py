@@ -1,4 +1,4 @@
-"""What a Wyoming session asks to be done, and what it is told of it: the values between the machine and its driver. No I/O."""
+"""The effects of a Wyoming session and the reports to it: the values between the state machine and its driver. No I/O."""
 
 from __future__ import annotations
 
@@ -14,89 +14,89 @@ from open_speech.errors import SpeechError
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send an event, after all that was sent before."""
+    """Send an event, after all events before it."""
 
     event: Event
 
 
 @dataclass(frozen=True, slots=True)
 class SendInfo:
-    """Send what this server can do."""
+    """Send the capabilities of this server."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """Begin to transcribe."""
+class BeginTranscription:
+    """Start to transcribe."""
 
     form: PcmFormat
-    asked: Transcribe
-    """Its `name` is the model, or the program, that was asked for."""
+    request: Transcribe
+    """The request; its `name` is the requested model or program."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppendAudio:
-    """Hand sound to the transcription; None tells it that its sound is complete."""
+    """Add audio to the transcription; None completes its audio."""
 
     data: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Speak:
-    """Begin to speak: a text that is whole, or one that comes piece by piece."""
+    """Start to speak: a complete text, or one that arrives piece by piece."""
 
-    asked: Synthesize | SynthesizeStart
+    request: Synthesize | SynthesizeStart
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
-    """Hand text to the speech; None tells it that its text is complete."""
+class AppendText:
+    """Add text to the speech; None completes its text."""
 
     text: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Stop everything, and close the connection after all that was sent before."""
+    """Stop everything, and close the connection after all events before it are sent."""
 
 
-Effect = Send | SendInfo | Listen | AppendAudio | Speak | Say | Close
+Effect = Send | SendInfo | BeginTranscription | AppendAudio | Speak | AppendText | Close
 
 
 @dataclass(frozen=True, slots=True)
-class Voiced:
-    """Somebody began to speak in the sound, or stopped."""
+class VoiceActivity:
+    """The start or the end of speech in the audio."""
 
     is_start: bool
     at_s: float
-    """Seconds of sound since audio-start."""
+    """Seconds of audio since audio-start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The next words of the transcript, which stay as they are."""
+    """The next words of the transcript, which are final."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Transcribed:
-    """The transcript of all the sound."""
+    """The transcript of all the audio."""
 
     text: str
     language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Began:
-    """The speech has begun to sound."""
+class SpeechBegan:
+    """The start of the speech's audio."""
 
     rate: int
-    """Hertz of all its sound."""
+    """Hertz of all its audio."""
 
 
 @dataclass(frozen=True, slots=True)
-class AudioChunked:
-    """The next sound of the speech."""
+class SpeechAudio:
+    """The next audio of the speech."""
 
     pcm: bytes
     """Little-endian 16-bit mono PCM."""
@@ -104,14 +104,14 @@ class AudioChunked:
 
 @dataclass(frozen=True, slots=True)
 class SpeechDone:
-    """The speech is complete."""
+    """The end of the speech."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A transcription or a speech ended before its time, or the client went beyond what it may."""
+    """A transcription or a speech failed, or the client exceeded a limit."""
 
     error: SpeechError
 
 
-Report = Voiced | Delta | Transcribed | Began | AudioChunked | SpeechDone | Failed
+Report = VoiceActivity | Delta | Transcribed | SpeechBegan | SpeechAudio | SpeechDone | Failed

@@ -1,7 +1,7 @@
-"""Events <-> bytes, whatever is sent: bounds on every length, and a deadline on what has begun.
+"""Encoding and decoding of events, with limits on every length and a deadline for the rest of an event.
 
-The library's own reader takes garbage for the end of the stream, and a length of a terabyte at its word; its writer breaks on half a
-surrogate pair, which a client may send us and wants back.
+The library's own reader treats garbage as the end of the stream, and accepts a length of a terabyte. Its writer fails on half a surrogate
+pair, which a client may send and expects back.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from open_speech.errors import InvalidRequest, UploadTooLarge
 from open_speech.http import json_screen
 
 HEADER_BYTES = 1 << 20
-"""Longest first line; old clients put their data into it."""
+"""Maximum bytes of the first line; old clients put their data into it."""
 DATA_BYTES = 1 << 20
 PAYLOAD_BYTES = 16 << 20
-"""Longest data and payload; the longest honest payload is a whole recording in one piece."""
+"""Maximum bytes of the payload; the longest legitimate payload is a whole recording in one piece."""
 BOUNDS = json_screen.Bounds(tokens=5000)
-"""Structure of an event's header or data. Clients send a dozen values; only a server's `info` has more."""
+"""Limits on the JSON structure of an event's header or data. Clients send a dozen values; only a server's `info` has more."""
 EVENT_S = 30.0
-"""Seconds in which the rest of an event must come once it has begun."""
+"""Seconds in which the rest of an event must arrive after its first byte."""
 
 
 async def read_event(reader: asyncio.StreamReader, *, within_s: float = EVENT_S) -> Event | None:
     """Read the next event; None at the end of the stream.
 
-    Waits for it without end, but for the rest of one that has begun `within_s` seconds at most. Raises InvalidRequest for what is no event,
-    or only half of one, and UploadTooLarge for one that is too long.
+    Waits for the first byte without a limit, and for the rest of the event `within_s` seconds at most. Raises InvalidRequest for an event
+    that is invalid or incomplete, and UploadTooLarge for one that is too long.
     """
     first = await reader.read(1)
     while first in (b"\n", b"\r"):
@@ -47,8 +47,8 @@ async def read_event(reader: asyncio.StreamReader, *, within_s: float = EVENT_S)
         raise InvalidRequest(f"The rest of an event did not arrive within {within_s:g} s.") from None
 
 
-def written(event: Event) -> bytes:
-    """Write an event as it goes over the wire."""
+def to_bytes(event: Event) -> bytes:
+    """Encode an event as it is sent."""
     data = json.dumps(event.data, separators=(",", ":")).encode() if event.data else b""
     payload = event.payload or b""
     header: dict[str, Any] = {"type": event.type, "version": protocol_version}
@@ -73,7 +73,7 @@ async def _rest(reader: asyncio.StreamReader, first: bytes) -> Event:
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:
-    """Read up to the end of the line, which may be longer than the reader's own limit."""
+    """Read up to the end of the line, which may exceed the reader's own limit."""
     parts: list[bytes] = []
     while True:
         try:

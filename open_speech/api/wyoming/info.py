@@ -1,8 +1,8 @@
-"""What this server can do, as Wyoming's `describe` is answered; and which model and voice a name in that answer stands for.
+"""The response to Wyoming's `describe`, and the model and voice for a name in that response.
 
-Everything is read from the registry, the presets and the folders of recordings at the moment it is asked: no runner is called. Home
-Assistant knows the languages of the first program that listens, the voices of the first that speaks, and no other program; so the first
-to listen is the default model alone, and one program speaks with every voice there is.
+Everything is read from the registry, the presets and the folders of recordings at each call: no runner is called. Home Assistant uses
+the languages of the first ASR program and the voices of the first TTS program, and no other program. The first ASR program is therefore
+the default model alone, and one TTS program has all voices.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from open_speech.registry import OPENAI_STT, OPENAI_TTS
 from open_speech.voices import VoiceResolver
 
 PROGRAM = "open-speech"
-"""Name of the programs that listen with the default model, and that speak."""
+"""Name of the ASR program with the default model, and of the TTS program."""
 OUR_PROJECT = "Open Speech"
-_WRITTEN = {"jw": "jv"}
-"""Whisper's codes -> ISO-639-1, where they differ."""
+_ISO_CODES = {"jw": "jv"}
+"""Whisper's language codes -> ISO-639-1, where they differ."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a speech is asked for with, as the engine takes it."""
+class VoiceChoice:
+    """The model, voice and language of a speech, as the engine accepts them."""
 
     model: str
     voice: str | None = None
@@ -38,12 +38,12 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
-    """One voice in the list."""
+class OfferedVoice:
+    """One voice of the list."""
 
     name: str
     """Unique in the list."""
-    chosen: Chosen
+    chosen: VoiceChoice
     languages: tuple[str, ...]
     entry: ModelEntry
     label: str
@@ -51,7 +51,7 @@ class Offered:
 
 
 class Offer:
-    """The list of programs, models and voices of one server. Its methods block: recordings and weights are looked up on disk."""
+    """The list of programs, models and voices of one server. Its methods block: they look for recordings and weights on disk."""
 
     def __init__(
         self,
@@ -61,27 +61,27 @@ class Offer:
         streams: Callable[[ModelEntry], bool],
         languages: Sequence[str] = (),
     ) -> None:
-        """`is_here` tells whether a model's weights are on this machine, `streams` whether it is asked while somebody still speaks.
+        """`is_here` returns whether a model's weights are downloaded, `streams` whether the model recognizes speech while it is spoken.
 
-        `languages` are told of models and voices that know none themselves; without them all that Whisper knows.
+        `languages` are those of models and voices that have none of their own; the default is all of Whisper's.
         """
         self._registry = voice_resolver.registry
         self._voice_resolver = voice_resolver
-        self._is_here = is_here
+        self._is_downloaded = is_here
         self._streams = streams
         self._languages = tuple(languages) or tuple(LANGUAGES)
 
     def info(self) -> Info:
-        """List everything, the default model of each task first."""
-        listening = self._models(Task.STT)
-        speaking = self._models(Task.TTS)
+        """Return all programs, the default model of each task first."""
+        stt_models = self._models(Task.STT)
+        tts_models = self._models(Task.TTS)
         return Info(
-            asr=[self._listener(entry, first=at == 0) for at, entry in enumerate(listening)],
-            tts=[self._speaker(speaking)] if speaking else [],
+            asr=[self._asr_program(entry, first=at == 0) for at, entry in enumerate(stt_models)],
+            tts=[self._tts_program(tts_models)] if tts_models else [],
         )
 
     def model(self, name: str | None) -> ModelEntry:
-        """Find the recogniser behind the name of a program or model; None is the default.
+        """Return the transcription model for the name of a program or model; None is the default.
 
         Raises what `Registry.find` does, or BackendUnavailable.
         """
@@ -90,41 +90,41 @@ class Offer:
         return self._registry.find(name, Task.STT)
 
     def streams(self, entry: ModelEntry) -> bool:
-        """Tell whether a recogniser is asked while somebody still speaks."""
+        """Return whether a model recognizes speech while it is spoken."""
         return self._streams(entry)
 
-    def voice(self, wanted: SynthesizeVoice | None) -> Chosen:
-        """Find the model and the voice behind what a client asks for. Raises UnsupportedLanguage or BackendUnavailable.
+    def voice(self, requested: SynthesizeVoice | None) -> VoiceChoice:
+        """Return the model and the voice for a client's request. Raises UnsupportedLanguage or BackendUnavailable.
 
-        A name that is not in the list is the engine's to judge.
+        A name that is not in the list is passed to the engine.
         """
         default = self._default(Task.TTS).id
-        if wanted is None or not (wanted.name or wanted.language):
-            return Chosen(default)
-        if wanted.name:
-            known = next((voice for voice in self._voices(self._models(Task.TTS)) if voice.name == wanted.name), None)
-            chosen = known.chosen if known else Chosen(default, wanted.name)
-            return Chosen(chosen.model, f"{chosen.voice}#{wanted.speaker}") if wanted.speaker and chosen.voice else chosen
-        return self._speaking(wanted.language or "")
+        if requested is None or not (requested.name or requested.language):
+            return VoiceChoice(default)
+        if requested.name:
+            known = next((voice for voice in self._voices(self._models(Task.TTS)) if voice.name == requested.name), None)
+            chosen = known.chosen if known else VoiceChoice(default, requested.name)
+            return VoiceChoice(chosen.model, f"{chosen.voice}#{requested.speaker}") if requested.speaker and chosen.voice else chosen
+        return self._voice_for_language(requested.language or "")
 
-    def _speaking(self, language: str) -> Chosen:
-        """Find the first voice of a language, where the region counts if there is one of it."""
+    def _voice_for_language(self, language: str) -> VoiceChoice:
+        """Return the first voice of a language, preferably one of the same region."""
         tag, code = language.replace("_", "-").lower(), language_code(language)
         voices = [(voice, [known.lower() for known in voice.languages]) for voice in self._voices(self._models(Task.TTS))]
-        near = [voice for voice, known in voices if tag in known]
-        near += [voice for voice, known in voices if code and code in {language_code(one) for one in known}]
-        if not near:
+        matching = [voice for voice, known in voices if tag in known]
+        matching += [voice for voice, known in voices if code and code in {language_code(one) for one in known}]
+        if not matching:
             raise UnsupportedLanguage(f"No voice on this server speaks `{language}`.", param="language")
-        return Chosen(near[0].chosen.model, near[0].chosen.voice, language if len(near[0].languages) > 1 else None)
+        return VoiceChoice(matching[0].chosen.model, matching[0].chosen.voice, language if len(matching[0].languages) > 1 else None)
 
     def _models(self, task: Task) -> list[ModelEntry]:
-        """List the served models of a task, the default one first, which may be one that the catalog does not list."""
+        """Return the served models of a task, the default one first. It may be one that the catalog does not list."""
         listed = self._registry.models(task)
         try:
             default = self._registry.find(OPENAI_STT[0] if task is Task.STT else OPENAI_TTS[0], task)
-        except SpeechError:  # of a backend that does not run here: then the first that does is the best there is
-            here = [entry for entry in listed if self._is_here(entry)]
-            default = (here or listed or [None])[0]  # type: ignore[list-item]
+        except SpeechError:  # its backend does not run here: the first model that does is the default
+            downloaded = [entry for entry in listed if self._is_downloaded(entry)]
+            default = (downloaded or listed or [None])[0]  # type: ignore[list-item]
         return [default, *(entry for entry in listed if entry.id != default.id)] if default else []
 
     def _default(self, task: Task) -> ModelEntry:
@@ -133,29 +133,29 @@ class Offer:
             raise BackendUnavailable(f"This server has no model for {task}, or does not know it yet.", retry_after_s=5)
         return models[0]
 
-    def _listener(self, entry: ModelEntry, *, first: bool) -> AsrProgram:
-        languages = [_WRITTEN.get(code, code) for code in entry.languages or self._languages]
-        here = first or self._is_here(entry)
+    def _asr_program(self, entry: ModelEntry, *, first: bool) -> AsrProgram:
+        languages = [_ISO_CODES.get(code, code) for code in entry.languages or self._languages]
+        downloaded = first or self._is_downloaded(entry)
         model = AsrModel(
-            name=entry.id, attribution=_made_by(entry), installed=here, description=entry.description or entry.id, version=None,
+            name=entry.id, attribution=_made_by(entry), installed=downloaded, description=entry.description or entry.id, version=None,
             languages=languages,
         )  # fmt: skip
         return AsrProgram(
             name=PROGRAM if first else entry.id,
             attribution=Attribution(OUR_PROJECT, ""),
-            installed=here,
+            installed=downloaded,
             description=f"{OUR_PROJECT}: {entry.id}",
             version=__version__,
             models=[model],
             supports_transcript_streaming=self._streams(entry),
         )
 
-    def _speaker(self, models: list[ModelEntry]) -> TtsProgram:
-        here = {entry.id for at, entry in enumerate(models) if at == 0 or self._is_here(entry)}
+    def _tts_program(self, models: list[ModelEntry]) -> TtsProgram:
+        downloaded = {entry.id for at, entry in enumerate(models) if at == 0 or self._is_downloaded(entry)}
         voices = [
             TtsVoice(
-                name=voice.name, attribution=_made_by(voice.entry), installed=voice.entry.id in here, description=voice.label, version=None,
-                languages=list(voice.languages), speakers=[TtsVoiceSpeaker(name) for name in voice.speakers] or None,
+                name=voice.name, attribution=_made_by(voice.entry), installed=voice.entry.id in downloaded, description=voice.label,
+                version=None, languages=list(voice.languages), speakers=[TtsVoiceSpeaker(name) for name in voice.speakers] or None,
             )
             for voice in self._voices(models)
         ]  # fmt: skip
@@ -169,53 +169,57 @@ class Offer:
             supports_synthesize_streaming=True,
         )
 
-    def _voices(self, models: list[ModelEntry]) -> Iterator[Offered]:
-        """List every voice under a name that is its alone: a name that is taken already is written with its model."""
+    def _voices(self, models: list[ModelEntry]) -> Iterator[OfferedVoice]:
+        """Yield every voice under a unique name: a name that is taken already gets its model as a prefix."""
         taken: set[str] = set()
-        for voice in (*self._own(models), *self._presets(models), *self._recordings(models)):
+        for voice in (*self._model_voices(models), *self._presets(models), *self._recordings(models)):
             name = voice.name if voice.name not in taken else f"{voice.entry.id}/{voice.name}"
             if name not in taken:
                 taken.add(name)
-                yield Offered(name, voice.chosen, voice.languages, voice.entry, voice.label, voice.speakers)
+                yield OfferedVoice(name, voice.chosen, voice.languages, voice.entry, voice.label, voice.speakers)
 
-    def _own(self, models: list[ModelEntry]) -> Iterator[Offered]:
+    def _model_voices(self, models: list[ModelEntry]) -> Iterator[OfferedVoice]:
         for entry in models:
             try:
                 default = self._registry.voice(entry, None)
             except SpeechError:
                 default = entry.default_voice
             if not entry.voices:
-                yield Offered(entry.id, Chosen(entry.id), self._spoken(entry, None), entry, f"{entry.id} ({entry.backend})")
+                yield OfferedVoice(
+                    entry.id, VoiceChoice(entry.id), self._voice_languages(entry, None), entry, f"{entry.id} ({entry.backend})"
+                )
             usable = [voice for voice in entry.voices if not voice.needs]
             for voice in sorted(usable, key=lambda voice: voice.id != default):
                 label = f"{voice.name or voice.id} ({entry.backend})"
-                yield Offered(voice.id, Chosen(entry.id, voice.id), self._spoken(entry, voice), entry, label, voice.speakers)
+                yield OfferedVoice(
+                    voice.id, VoiceChoice(entry.id, voice.id), self._voice_languages(entry, voice), entry, label, voice.speakers
+                )
 
-    def _presets(self, models: list[ModelEntry]) -> Iterator[Offered]:
+    def _presets(self, models: list[ModelEntry]) -> Iterator[OfferedVoice]:
         for name, preset in self._voice_resolver.presets.voices.items():
             try:
                 entry, _ = self._voice_resolver.behind(OPENAI_TTS[0], name)
-            except SpeechError:  # of a model that does not run here
+            except SpeechError:  # its model does not run here
                 continue
-            languages = (preset.language,) if preset.language else self._spoken(entry, self._meant(entry, preset.voice))
+            languages = (preset.language,) if preset.language else self._voice_languages(entry, self._preset_voice(entry, preset.voice))
             if any(entry.id == model.id for model in models):
-                yield Offered(name, Chosen(entry.id, name), languages, entry, preset.description or name)
+                yield OfferedVoice(name, VoiceChoice(entry.id, name), languages, entry, preset.description or name)
 
-    def _recordings(self, models: list[ModelEntry]) -> Iterator[Offered]:
+    def _recordings(self, models: list[ModelEntry]) -> Iterator[OfferedVoice]:
         entry = next((model for model in models if model.clones), None)
         if entry is None:
             return
         for voice in self._voice_resolver.recordings():
             languages = (voice.language,) if voice.language else entry.languages or self._languages
-            yield Offered(voice.name, Chosen(entry.id, voice.name), languages, entry, f"{voice.name} ({entry.backend})")
+            yield OfferedVoice(voice.name, VoiceChoice(entry.id, voice.name), languages, entry, f"{voice.name} ({entry.backend})")
 
-    def _meant(self, entry: ModelEntry, name: str | None) -> Voice | None:
-        """Find the voice behind a preset; the first one of a blend."""
+    def _preset_voice(self, entry: ModelEntry, name: str | None) -> Voice | None:
+        """Return the voice of a preset; the first one of a blend."""
         plain = (name or entry.default_voice).partition("(")[0].partition("+")[0].partition("#")[0]
         return next((voice for voice in entry.voices if voice.id == plain), None)
 
-    def _spoken(self, entry: ModelEntry, voice: Voice | None) -> tuple[str, ...]:
-        """List the languages of a voice, never none: its own first, and all of the model's where its voices are not bound to one."""
+    def _voice_languages(self, entry: ModelEntry, voice: Voice | None) -> tuple[str, ...]:
+        """Return the languages of a voice, never none: its own first, and all of the model's where its voices are not bound to one."""
         own = (voice.language,) if voice and voice.language else ()
         further = entry.languages if entry.clones or not own else ()
         return tuple(dict.fromkeys((*own, *further))) or self._languages

@@ -1,4 +1,4 @@
-"""What a Wyoming client says: the protocol library's own event classes, with every field checked, which the library does not do. Pure."""
+"""The events of a Wyoming client: the protocol library's own event classes, with every field validated, which the library omits. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 from open_speech.errors import SpeechError
 from open_speech.http.errors import from_validation
 
-Asked = (
+ClientEvent = (
     Describe | SelectProgram | Ping
     | Transcribe | AudioStart | AudioChunk | AudioStop
     | Synthesize | SynthesizeStart | SynthesizeChunk | SynthesizeStop
@@ -38,23 +38,23 @@ _TYPES: Mapping[str, TypeAdapter[Any]] = {
 }
 
 
-def parse(event: Event) -> Asked | None:
-    """Read an event; None for one that is not for a speech server, which the protocol wants ignored.
+def parse(event: Event) -> ClientEvent | None:
+    """Parse an event; None for one that is not for a speech server, which the protocol says to ignore.
 
-    Raises InvalidRequest's children naming the field. What an event holds beyond its fields is ignored.
+    Raises subclasses of InvalidRequest that name the field. Unknown fields are ignored.
     """
     shape = _TYPES.get(event.type)
     if shape is None:
         return None
     fields = {**event.data, "audio": event.payload or b""} if event.type == "audio-chunk" else event.data
     try:
-        asked: Asked = shape.validate_python(fields)
+        parsed: ClientEvent = shape.validate_python(fields)
     except ValidationError as invalid:
         raise from_validation(invalid.errors(include_url=False, include_input=False)) from None
-    return asked
+    return parsed
 
 
 def failure(error: SpeechError) -> Event:
-    """Tell what went wrong, and which field is at fault where there is one."""
+    """Build an error event, with the name of the invalid field where there is one."""
     text = f"{error.param}: {error.message}" if error.param else error.message
     return Error(text=text, code=error.code or error.type).event()

@@ -1,4 +1,4 @@
-"""Raw sound of any shape -> mono samples: widths of 1 to 4 bytes, up to 8 channels, cut anywhere. Pure."""
+"""Conversion of raw audio to mono samples: widths of 1 to 4 bytes, up to 8 channels, split anywhere. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHANNELS = (1, 8)
 
 @dataclass(frozen=True, slots=True)
 class PcmFormat:
-    """How raw sound is written: little-endian integers, signed but for those of 1 byte, channels interleaved."""
+    """The format of raw audio: little-endian integers, signed except those of 1 byte, channels interleaved."""
 
     rate: int
     """Hertz."""
@@ -34,14 +34,14 @@ class PcmFormat:
 
 
 class PcmReader:
-    """One stream of raw sound, piece by piece: a sample that a cut went through is put together again."""
+    """A decoder of one stream of raw audio, piece by piece; a sample that is split between two pieces is joined."""
 
     def __init__(self, form: PcmFormat) -> None:
         self._form = form
         self._rest = b""
 
     def feed(self, data: bytes) -> Audio:
-        """Decode the next bytes to shape (frames,), in [-1, 1): the mean of the channels. What does not fill a frame waits for more."""
+        """Decode the next bytes to shape (frames,), in [-1, 1): the mean of the channels. An incomplete frame waits for the next bytes."""
         data = self._rest + data
         whole = len(data) - len(data) % (self._form.width * self._form.channels)
         self._rest = data[whole:]

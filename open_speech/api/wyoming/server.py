@@ -1,4 +1,4 @@
-"""The Wyoming server: where it listens, and how it ends."""
+"""The Wyoming server: its address, its start and its shutdown."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ log = logging.getLogger("open_speech.wyoming")
 
 PIPE = "stdio://"
 STOP_S = 3.0
-"""Seconds that connections get to end when the server does."""
+"""Seconds in which connections may end at shutdown."""
 
 
 @dataclass(frozen=True, slots=True)
 class WyomingServer:
-    """Where the server is, and how it is found."""
+    """The address of the server, and its announcement."""
 
     uri: str
     """`tcp://host:port`, `unix:///path` or `stdio://`."""
     announce: str | None = None
-    """The name under which mDNS announces it, empty for the machine's own; None does not announce it."""
+    """The name that mDNS announces, empty for the machine's own; None disables the announcement."""
 
     def __post_init__(self) -> None:
-        """Raises SettingsError for what is no address."""
+        """Raises SettingsError for an invalid address."""
         try:
             parts = urlsplit(self.uri)
             known = bool(parts.hostname and parts.port) if parts.scheme == "tcp" else parts.scheme == "unix" and bool(parts.path)
-        except ValueError:  # a port that is none
+        except ValueError:  # an invalid port
             known = False
         if not known and self.uri != PIPE:
             raise SettingsError(f"{self.uri!r} is not the address of a Wyoming server: use tcp://host:port, unix:///path or {PIPE}")
@@ -49,22 +49,22 @@ class WyomingServer:
 
 @asynccontextmanager
 async def serving(
-    door: WyomingServer, admission: ConnectionLimit, service: Service, *, after: Callable[[], None] | None = None
+    address: WyomingServer, admission: ConnectionLimit, service: Service, *, after: Callable[[], None] | None = None
 ) -> AsyncIterator[None]:
     """Serve TCP or a Unix socket as long as the block lasts; `after` is called when a connection has ended.
 
-    The file of a Unix socket is removed at the end; that of a server that has ended is replaced. Raises OSError if it cannot listen there.
+    The file of a Unix socket is removed at the end; a stale file is replaced. Raises OSError if the server cannot listen at the address.
     """
-    parts = urlsplit(door.uri)
+    parts = urlsplit(address.uri)
     socket_path = Path(parts.path) if parts.scheme == "unix" else None
-    # asyncio would take the path away from a server that listens on it.
+    # asyncio would remove the socket file of a server that is listening on it.
     if socket_path is not None and (problem := await asyncio.to_thread(unix_sockets.trouble, socket_path)):
         raise OSError(problem)
-    server = AsyncServer.from_uri(door.uri)
+    server = AsyncServer.from_uri(address.uri)
     connections: set[Connection] = set()
 
     def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Connection:
-        connections.difference_update([connection for connection in connections if connection.over.is_set()])
+        connections.difference_update([connection for connection in connections if connection.ended.is_set()])
         connection = Connection(reader, writer, admission, service, after)
         connections.add(connection)
         return connection
@@ -74,19 +74,19 @@ async def serving(
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
                 for connection in connections:
-                    await connection.over.wait()
+                    await connection.ended.wait()
 
     async with AsyncExitStack() as stack:
         await server.start(connect)
         if socket_path is not None:
             stack.callback(unix_sockets.remove, socket_path, unix_sockets.identity_of(socket_path))
         stack.push_async_callback(stop)
-        log.info("Wyoming on %s", door.uri)
-        if door.announce is not None and parts.scheme == "tcp":
-            await stack.enter_async_context(announced(door.announce, parts.hostname or "", parts.port or 0))
+        log.info("Wyoming on %s", address.uri)
+        if address.announce is not None and parts.scheme == "tcp":
+            await stack.enter_async_context(announced(address.announce, parts.hostname or "", parts.port or 0))
         yield
 
 
 async def serve_pipe(service: Service) -> None:
-    """Serve the one client at the other end of stdin and stdout, until it ends."""
+    """Serve the one client on stdin and stdout, until it disconnects."""
     await Connection(await async_get_stdin(), await async_get_stdout(), ConnectionLimit(), service).run()

@@ -1,4 +1,4 @@
-"""What Wyoming connections are served with: a client's request -> a transcription or a speech of the engine."""
+"""The service behind Wyoming connections: turns a client's request into a transcription or speech of the engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 from wyoming.asr import Transcribe
 from wyoming.tts import Synthesize, SynthesizeStart
 
-from open_speech.api.wyoming.effects import Delta, Voiced
+from open_speech.api.wyoming.effects import Delta, VoiceActivity
 from open_speech.api.wyoming.info import Offer
 from open_speech.api.wyoming.transcription import Transcription
 from open_speech.backends import TranscribeOptions
@@ -25,77 +25,79 @@ from open_speech.text.fragments import Fragments
 from open_speech.voices import VoiceOptions
 
 HOTWORDS_CHARS = 4000
-"""Characters of names and terms that are passed on; a recogniser takes fewer still."""
+"""Maximum characters of names and terms that are passed on; a recognizer uses fewer still."""
 SENSITIVITY_MS = {"aggressive": 300, "default": 500, "relaxed": 1000}
-"""How long a silence ends a stretch of speech, in milliseconds, by the protocol's names."""
+"""Milliseconds of silence that end a turn, by the protocol's name of the sensitivity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How requests are served."""
+    """The rules for serving requests."""
 
     idle_s: float
-    """Seconds without an event of the client or to it after which a connection is closed."""
+    """Seconds without an event in either direction after which a connection is closed."""
     longest_s: float
-    """Seconds of sound in one request."""
+    """Maximum seconds of audio in one request."""
     vad_threshold: float | None
-    """Speech probability above which sound is speech; None hears silence, too."""
+    """Speech probability above which audio is speech; None also transcribes silence."""
     options: TranscribeOptions = TranscribeOptions()
-    """How everything is transcribed, but for what the client says."""
+    """Options of every transcription; a client's request overrides some of them."""
     instructions: str | None = None
-    """How everything is spoken, by models that follow instructions."""
+    """Style instructions for all speech, for models that follow instructions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An engine, what of it is offered, and by which rules."""
+    """An engine, what it offers to clients, and the rules for serving them."""
 
     engine: Engine
     offer: Offer
     rules: Rules
 
-    async def listening(self, asked: Transcribe, report: Callable[[Voiced | Delta], None], recognizers: SessionRecognizer) -> Transcription:
-        """Begin to transcribe, with an ear of the connection. Raises SpeechError's children."""
-        entry = await asyncio.to_thread(self.offer.model, asked.name)
-        recognizer = await recognizers.recognizer(entry.id, transcribe_options(asked, self.rules.options))
+    async def transcription(
+        self, event: Transcribe, report: Callable[[VoiceActivity | Delta], None], recognizers: SessionRecognizer
+    ) -> Transcription:
+        """Start a transcription with a recognizer of the connection. Raises subclasses of SpeechError."""
+        entry = await asyncio.to_thread(self.offer.model, event.name)
+        recognizer = await recognizers.recognizer(entry.id, transcribe_options(event, self.rules.options))
         threshold = self.rules.vad_threshold
-        turns = None if threshold is None else TurnDetector(threshold, silence_duration_ms=silence_ms(asked))
+        turns = None if threshold is None else TurnDetector(threshold, silence_duration_ms=silence_ms(event))
         detector = await self.engine.recognition.detector()
-        # A recogniser that is given windows is given none of silence.
+        # A recognizer that decodes windows receives none of silence.
         gated = turns is not None and self.engine.registry.backends[entry.backend].batch == 0
         live = self.offer.streams(entry)
         return Transcription(recognizer, detector, turns, report, gated=gated, live=live, longest_s=self.rules.longest_s)
 
-    async def speech(self, asked: Synthesize | SynthesizeStart, fragments: Fragments) -> SpeechStream:
-        """Begin to speak what is asked for, or what `fragments` bring. Raises SpeechError's children."""
-        kind = text_format(asked.text_format)
-        chosen = await asyncio.to_thread(self.offer.voice, asked.voice)
+    async def speech(self, event: Synthesize | SynthesizeStart, fragments: Fragments) -> SpeechStream:
+        """Start to speak the text of the event, or that of `fragments`. Raises subclasses of SpeechError."""
+        kind = text_format(event.text_format)
+        chosen = await asyncio.to_thread(self.offer.voice, event.voice)
         options = VoiceOptions(instructions=self.rules.instructions)
         request = SynthesisRequest(chosen.model, voice=chosen.voice, language=chosen.language, voice_options=options)
-        if isinstance(asked, SynthesizeStart) and kind != "ssml":
+        if isinstance(event, SynthesizeStart) and kind != "ssml":
             return await self.engine.synthesis.speak_stream(request, fragments)
-        # A document must be whole before it can be read.
-        text = asked.text if isinstance(asked, Synthesize) else "".join([piece async for piece in fragments])
+        # An SSML document can only be parsed when it is complete.
+        text = event.text if isinstance(event, Synthesize) else "".join([piece async for piece in fragments])
         if not text.strip():
             raise NothingToSpeak("The text contains nothing that can be spoken.", param="text")
         return await self.engine.synthesis.speak(replace(request, text=text, input_type=kind, is_live=True))
 
 
-def transcribe_options(asked: Transcribe, options: TranscribeOptions) -> TranscribeOptions:
+def transcribe_options(event: Transcribe, options: TranscribeOptions) -> TranscribeOptions:
     """Convert a request to the engine's options. Raises UnsupportedLanguage naming `language`."""
-    language = requested_language(asked.language, "language")
-    words = [word.strip() for word in (*(asked.transcript_names or ()), *(asked.transcript_terms or ())) if word.strip()]
+    language = requested_language(event.language, "language")
+    words = [word.strip() for word in (*(event.transcript_names or ()), *(event.transcript_terms or ())) if word.strip()]
     return replace(options, language=language, hotwords=", ".join(words)[:HOTWORDS_CHARS] or options.hotwords)
 
 
-def silence_ms(asked: Transcribe) -> int:
-    """Tell how long a silence ends a stretch of speech; a sensitivity that is not known is the default."""
-    return SENSITIVITY_MS.get(asked.vad_sensitivity or "", SENSITIVITY_MS["default"])
+def silence_ms(event: Transcribe) -> int:
+    """Return the milliseconds of silence that end a turn; an unknown sensitivity counts as the default."""
+    return SENSITIVITY_MS.get(event.vad_sensitivity or "", SENSITIVITY_MS["default"])
 
 
-def text_format(asked: str | None) -> Literal["text", "ssml"] | None:
-    """Read what a text is; None leaves it to the text. Raises InvalidValue."""
-    match asked:
+def text_format(name: str | None) -> Literal["text", "ssml"] | None:
+    """Parse the format of a text; None detects it from the text. Raises InvalidValue."""
+    match name:
         case None | "":
             return None
         case "text":

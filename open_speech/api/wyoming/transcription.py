@@ -1,10 +1,10 @@
-"""One transcription of a Wyoming client's audio: silence is left out, and the rest is recognized while it arrives."""
+"""One transcription of a Wyoming client's audio: silence is skipped, and the rest is recognized while it arrives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from open_speech.api.wyoming.effects import Delta, Transcribed, Voiced
+from open_speech.api.wyoming.effects import Delta, Transcribed, VoiceActivity
 from open_speech.audio import Audio
 from open_speech.errors import AudioTooLong
 from open_speech.recognition.live.input_buffer import InputBuffer
@@ -17,24 +17,24 @@ from open_speech.recognition.vad import SpeechProbabilities
 STEP_S = 1.0
 """Seconds of audio that are searched for speech at a time: a few milliseconds of work, then other tasks run."""
 AFTER_S = 0.3
-"""Silence, in seconds, that is kept after speech; the turn detector keeps as much before it."""
+"""Seconds of silence that are kept after speech; the turn detector keeps as much before it."""
 
 
 class Transcription:
-    """From audio-start to the transcript. All speech in between is one text, however long the pauses are."""
+    """A transcription from audio-start to the transcript. All speech in between is one text, however long the pauses are."""
 
     def __init__(  # noqa: PLR0913 - one keyword for each thing that a request or a model may be like
         self,
         recognizer: LiveRecognizer,
         detector: SpeechProbabilities,
         turns: TurnDetector | None,
-        report: Callable[[Voiced | Delta], None],
+        report: Callable[[VoiceActivity | Delta], None],
         *,
         gated: bool,
         live: bool,
         longest_s: float,
     ) -> None:
-        """With `gated`, only what `turns` takes for speech is recognized, for a recognizer that may find words in silence.
+        """With `gated`, only what `turns` detects as speech is recognized, for a recognizer that may find words in silence.
 
         With `live`, words are reported while the client still sends. `longest_s` is the maximum number of seconds of audio.
         """
@@ -46,10 +46,10 @@ class Transcription:
         if not gated:
             self._input.begin(self._utterance, 0.0)
 
-    async def hear(self, audio: Audio) -> None:
-        """Take the next audio, at any rate; waits while more of it has arrived than can be recognized.
+    async def feed(self, audio: Audio) -> None:
+        """Process the next audio, at any rate; waits while too much audio is not recognized yet.
 
-        Raises AudioTooLong, and SpeechError's children when the audio so far could not be transcribed.
+        Raises AudioTooLong, and subclasses of SpeechError if the audio so far could not be transcribed.
         """
         for samples in steps(audio.samples, audio.rate, STEP_S):
             self._advance(self._input.take(Audio(samples, audio.rate)))
@@ -60,7 +60,7 @@ class Transcription:
                 await self._utterance.finish()
 
     async def finish(self) -> Transcribed:
-        """Wait for the whole text. Raises SpeechError's children."""
+        """Wait for the whole text. Raises subclasses of SpeechError."""
         self._advance(self._input.flush())
         transcript = await self._utterance.finish()
         return Transcribed(transcript.text, transcript.info.language or None)
@@ -70,16 +70,16 @@ class Transcription:
         self._utterance.cancel()
 
     def _advance(self, events: Sequence[TurnEvent]) -> None:
-        """Feed what is speech, or everything without `gated`, and report the turns."""
+        """Feed the speech to the recognizer (everything without `gated`), and report the turns."""
         for event in events:
             match event:
                 case Started(at_s):
                     if not self._input.is_open:
-                        # A turn that follows at once reaches back into the silence that was kept after the last one.
+                        # A turn that follows at once overlaps the silence that was kept after the last one.
                         self._input.begin(self._utterance, max(self._input.fed_s, at_s))
-                    self._report(Voiced(True, at_s))
+                    self._report(VoiceActivity(True, at_s))
                 case Stopped(at_s):
                     if self._gated:
                         self._input.leave(at_s + AFTER_S)
-                    self._report(Voiced(False, at_s))
+                    self._report(VoiceActivity(False, at_s))
         self._input.advance(events)

@@ -8,15 +8,15 @@ from open_speech.api.live_speech.messages import Cancel, Config, End, Flush, Tex
 from open_speech.api.live_speech.session import (
     SESSION_CHARS,
     WAITING_MESSAGES,
+    AudioChunk,
+    CueReached,
     Effect,
     Failed,
     Feed,
     Finish,
     Finished,
-    Heading,
     Prepare,
     Session,
-    Sound,
     Start,
     Stop,
 )
@@ -77,22 +77,22 @@ def test_text_before_any_config_is_an_error_that_names_it() -> None:
 def test_sound_and_headings_go_out_in_order() -> None:
     session = ready_session()
     session.receive(Text(text="Hello."))
-    assert session.report(Heading(1, Cue(0.0, "Hello."))) == [Send({"type": "sentence", "text": "Hello.", "start": 0.0})]
-    assert session.report(Heading(1, Cue(0.5, "here", is_mark=True))) == [Send({"type": "mark", "name": "here", "start": 0.5})]
-    assert session.report(Sound(1, b"abc")) == [SendAudio(b"abc")]
+    assert session.report(CueReached(1, Cue(0.0, "Hello."))) == [Send({"type": "sentence", "text": "Hello.", "start": 0.0})]
+    assert session.report(CueReached(1, Cue(0.5, "here", is_mark=True))) == [Send({"type": "mark", "name": "here", "start": 0.5})]
+    assert session.report(AudioChunk(1, b"abc")) == [SendAudio(b"abc")]
 
 
 def test_sound_goes_out_as_json_when_that_was_asked() -> None:
     session = ready_session(Config(encoding="base64"))
     session.receive(Text(text="Hello."))
-    assert session.report(Sound(1, b"abc")) == [Send({"type": "audio", "audio": "YWJj"})]
+    assert session.report(AudioChunk(1, b"abc")) == [Send({"type": "audio", "audio": "YWJj"})]
 
 
 def test_a_flush_is_answered_when_all_of_the_text_was_sent() -> None:
     session = ready_session()
     session.receive(Text(text="Hello."))
     assert session.receive(Flush()) == [Finish()]
-    assert session.report(Sound(1, b"x")) == [SendAudio(b"x")]
+    assert session.report(AudioChunk(1, b"x")) == [SendAudio(b"x")]
     assert session.report(Finished(1, 1.5)) == [FLUSHED]
 
 
@@ -135,7 +135,7 @@ def test_after_the_end_nothing_is_answered() -> None:
     session.receive(End())
     assert session.receive(Text(text="One.")) == []
     assert session.receive(Cancel()) == []
-    assert session.report(Sound(0, b"x")) == []
+    assert session.report(AudioChunk(0, b"x")) == []
 
 
 def test_a_cancel_stops_the_sound_and_forgets_what_waits() -> None:
@@ -144,8 +144,8 @@ def test_a_cancel_stops_the_sound_and_forgets_what_waits() -> None:
     session.receive(Flush())
     session.receive(Text(text="Two."))
     assert session.receive(Cancel()) == [Stop(), CANCELLED]
-    assert session.report(Sound(1, b"late")) == []
-    assert session.report(Heading(1, Cue(9.0, "late"))) == []
+    assert session.report(AudioChunk(1, b"late")) == []
+    assert session.report(CueReached(1, Cue(9.0, "late"))) == []
     assert session.report(Finished(1, 9.0)) == []
     assert session.receive(Text(text="Three.")) == [Start(2, CONFIG), Feed("Three.")]
 
@@ -227,7 +227,7 @@ def test_more_text_than_a_session_takes_ends_it() -> None:
     assert effects[0] == Stop()
     assert error_in(effects)["code"] == "string_above_max_length"
     assert effects[-1] == Close(1008)
-    assert session.report(Sound(1, b"late")) == []
+    assert session.report(AudioChunk(1, b"late")) == []
 
 
 def test_more_messages_than_may_wait_end_the_session() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from open_speech.api.live_transcription.messages import Command
 from open_speech.api.live_transcription.session import (
     TAIL_S,
+    AppendAudio,
     Begin,
     Draft,
     Drain,
@@ -16,7 +17,6 @@ from open_speech.api.live_transcription.session import (
     Failed,
     Finish,
     Finished,
-    Listen,
     Part,
     Session,
 )
@@ -47,7 +47,7 @@ def texts(effects: list[Effect]) -> list[tuple[str, bool, bool]]:
 @given(st.lists(st.binary(max_size=7), max_size=20))
 def test_sound_that_is_cut_anywhere_arrives_in_whole_samples(pieces: list[bytes]) -> None:
     session = listening()
-    heard = [effect.data for piece in pieces for effect in session.sound(piece) if isinstance(effect, Listen)]
+    heard = [effect.data for piece in pieces for effect in session.append(piece) if isinstance(effect, AppendAudio)]
     assert all(data and len(data) % 2 == 0 for data in heard)
     whole = b"".join(pieces)
     assert b"".join(heard) == whole[: len(whole) - len(whole) % 2]
@@ -55,23 +55,23 @@ def test_sound_that_is_cut_anywhere_arrives_in_whole_samples(pieces: list[bytes]
 
 def test_a_turn_begins_and_ends_an_utterance_and_is_told() -> None:
     session = listening()
-    begun = session.turned([Started(0.5)], 1.0)
+    begun = session.turn_events([Started(0.5)], 1.0)
     assert sent(begun) == [{"type": "vad", "state": "speech_start", "at": 0.5}]
     assert begun[1:] == [Begin(1, 0.5)]
-    ended = session.turned([Paused(1.5), Stopped(1.5)], 2.0)
+    ended = session.turn_events([Paused(1.5), Stopped(1.5)], 2.0)
     assert sent(ended) == [{"type": "vad", "state": "speech_end", "at": 1.5}]
     assert ended[1:] == [Finish(1, 1.5 + TAIL_S)]
 
 
 def test_a_pause_within_an_utterance_changes_nothing_for_the_client() -> None:
     session = listening()
-    session.turned([Started(0)], 1)
-    assert session.turned([Paused(1), Resumed(1.3), Paused(2)], 3) == []
+    session.turn_events([Started(0)], 1)
+    assert session.turn_events([Paused(1), Resumed(1.3), Paused(2)], 3) == []
 
 
 def test_drafts_and_final_texts_are_told_with_their_times() -> None:
     session = listening()
-    session.turned([Started(2)], 3)
+    session.turn_events([Started(2)], 3)
     assert sent(session.report(Draft(1, "one", 3.5)))[0] | {"confidence": 0} == {
         "type": "transcript", "is_final": False, "speech_final": False, "text": "one", "start": 2, "end": 3.5, "confidence": 0,
     }  # fmt: skip
@@ -82,7 +82,7 @@ def test_drafts_and_final_texts_are_told_with_their_times() -> None:
 
 def test_a_long_utterance_is_told_part_by_part() -> None:
     session = listening()
-    session.turned([Started(0)], 1)
+    session.turn_events([Started(0)], 1)
     assert texts(session.report(Part(1, part("one", 0, 9), is_last=False))) == [("one", True, False)]
     assert sent(session.report(Draft(1, "two", 12)))[0]["start"] == 9
     assert texts(session.report(Part(1, part("two", 9, 13), is_last=True))) == [("two", True, True)]
@@ -90,7 +90,7 @@ def test_a_long_utterance_is_told_part_by_part() -> None:
 
 def test_an_utterance_whose_last_part_came_before_its_end_is_closed_by_an_empty_one() -> None:
     session = listening()
-    session.turned([Started(0)], 1)
+    session.turn_events([Started(0)], 1)
     session.report(Part(1, part("one", 0, 9), is_last=False))
     (end,) = sent(session.report(Finished(1)))
     assert (end["text"], end["is_final"], end["speech_final"], end["start"], end["end"]) == ("", True, True, 9, 9)
@@ -98,27 +98,27 @@ def test_an_utterance_whose_last_part_came_before_its_end_is_closed_by_an_empty_
 
 def test_a_cough_is_no_text() -> None:
     session = listening()
-    session.turned([Started(0), Stopped(0.5)], 1)
+    session.turn_events([Started(0), Stopped(0.5)], 1)
     assert session.report(Part(1, part(""), is_last=True)) == []
     assert session.report(Finished(1)) == []
 
 
 def test_a_draft_that_came_to_nothing_is_taken_back() -> None:
     session = listening()
-    session.turned([Started(0)], 1)
+    session.turn_events([Started(0)], 1)
     session.report(Draft(1, "you", 1))
     assert texts(session.report(Finished(1))) == [("", True, True)]
 
 
 def test_who_wants_no_drafts_gets_none() -> None:
     session = listening(interim_results=False)
-    session.turned([Started(0)], 1)
+    session.turn_events([Started(0)], 1)
     assert session.report(Draft(1, "one", 1)) == []
 
 
 def test_text_comes_in_the_order_in_which_it_was_said() -> None:
     session = listening()
-    session.turned([Started(0), Stopped(1), Started(2), Stopped(3)], 4)
+    session.turn_events([Started(0), Stopped(1), Started(2), Stopped(3)], 4)
     assert session.report(Draft(2, "sec", 3)) == []
     assert session.report(Part(2, part("second"), is_last=True)) == []
     assert session.report(Finished(2)) == []
@@ -128,22 +128,22 @@ def test_text_comes_in_the_order_in_which_it_was_said() -> None:
 
 def test_a_failure_is_told_in_its_place_and_the_session_goes_on() -> None:
     session = listening()
-    session.turned([Started(0), Stopped(1)], 1)
+    session.turn_events([Started(0), Stopped(1)], 1)
     session.report(Draft(1, "one", 1))
     told = sent(session.report(Failed(1, BackendFailed("broken"))))
     assert [message["type"] for message in told] == ["transcript", "error"]
     assert told[1]["error"]["code"] == "backend_failed"
-    assert session.turned([Started(2)], 3)[1:] == [Begin(2, 2)]
+    assert session.turn_events([Started(2)], 3)[1:] == [Begin(2, 2)]
 
 
 def test_stop_ends_the_session_when_all_text_is_told() -> None:
     session = listening()
-    session.turned([Started(0)], 1)
+    session.turn_events([Started(0)], 1)
     assert session.receive(Command.STOP) == [Drain()]
     assert session.is_finishing
-    assert session.sound(b"1234") == []
+    assert session.append(b"1234") == []
     assert session.receive(Command.FINALIZE) == []
-    assert session.turned([], 1.5) == []
+    assert session.turn_events([], 1.5) == []
     assert session.drained() == [Finish(1, None)]
     session.report(Part(1, part("one"), is_last=True))
     assert session.report(Finished(1)) == [Send({"type": "session.end", "duration": 1.5}), Close()]
@@ -160,10 +160,10 @@ def test_stop_without_any_speech_ends_it_at_once() -> None:
 @pytest.mark.parametrize("last", ["turn", "drain"])
 def test_a_turn_that_ends_in_what_was_held_back_is_told_before_the_end(last: str) -> None:
     session = listening()
-    session.turned([Started(0)], 1)
+    session.turn_events([Started(0)], 1)
     session.receive(Command.STOP)
     if last == "turn":
-        assert session.turned([Stopped(1)], 1.2)[1:] == [Finish(1, 1 + TAIL_S)]
+        assert session.turn_events([Stopped(1)], 1.2)[1:] == [Finish(1, 1 + TAIL_S)]
         assert session.drained() == []
     else:
         assert session.drained() == [Finish(1, None)]
@@ -172,21 +172,21 @@ def test_a_turn_that_ends_in_what_was_held_back_is_told_before_the_end(last: str
 
 def test_finalize_ends_an_utterance_and_the_turn_that_goes_on_ends_nothing() -> None:
     session = listening()
-    session.turned([Started(0)], 1)
+    session.turn_events([Started(0)], 1)
     assert session.receive(Command.FINALIZE) == [Finish(1, None)]
     assert session.receive(Command.FINALIZE) == []
-    assert sent(session.turned([Stopped(2)], 3)) == [{"type": "vad", "state": "speech_end", "at": 2}]
-    assert session.turned([Started(4)], 5)[1:] == [Begin(2, 4)]
+    assert sent(session.turn_events([Stopped(2)], 3)) == [{"type": "vad", "state": "speech_end", "at": 2}]
+    assert session.turn_events([Started(4)], 5)[1:] == [Begin(2, 4)]
 
 
 def test_without_turns_all_is_one_utterance_until_it_is_finalized() -> None:
     session = listening(vad=False)
-    assert session.sound(b"1234") == [Begin(1, 0.0), Listen(b"1234")]
-    assert session.turned([], 1) == []
-    assert session.sound(b"12") == [Listen(b"12")]
-    session.turned([], 2)
+    assert session.append(b"1234") == [Begin(1, 0.0), AppendAudio(b"1234")]
+    assert session.turn_events([], 1) == []
+    assert session.append(b"12") == [AppendAudio(b"12")]
+    session.turn_events([], 2)
     assert session.receive(Command.FINALIZE) == [Finish(1, None)]
-    assert session.sound(b"12") == [Begin(2, 2), Listen(b"12")]
+    assert session.append(b"12") == [Begin(2, 2), AppendAudio(b"12")]
 
 
 def test_a_client_that_says_nothing_for_too_long_is_told_and_closed() -> None:
@@ -195,15 +195,15 @@ def test_a_client_that_says_nothing_for_too_long_is_told_and_closed() -> None:
     assert isinstance(told, Send)
     assert told.message["type"] == "error"
     assert close == Close(1008)
-    assert session.sound(b"12") == session.receive(Command.STOP) == session.misread(InvalidRequest("x")) == []
-    assert session.report(Draft(1, "x", 1)) == session.turned([Started(0)], 1) == []
+    assert session.append(b"12") == session.receive(Command.STOP) == session.invalid_message(InvalidRequest("x")) == []
+    assert session.report(Draft(1, "x", 1)) == session.turn_events([Started(0)], 1) == []
 
 
 def test_what_cannot_be_read_is_told_and_the_session_goes_on() -> None:
     session = listening()
-    (told,) = sent(session.misread(InvalidRequest("no", param="type")))
+    (told,) = sent(session.invalid_message(InvalidRequest("no", param="type")))
     assert (told["type"], told["error"]["param"]) == ("error", "type")
-    assert session.sound(b"12") == [Listen(b"12")]
+    assert session.append(b"12") == [AppendAudio(b"12")]
 
 
 STEPS = st.tuples(st.sampled_from(["turn", "sound", "finalize", "draft", "part", "last", "finished", "failed"]), st.integers(0, 5))
@@ -219,10 +219,10 @@ def test_every_utterance_is_told_to_its_end_once_and_the_session_ends_whatever_h
         number = awaited[which % len(awaited)] if awaited else 0
         match step:
             case "turn":
-                more = session.turned([Stopped(at) if speaking else Started(at)], at)
+                more = session.turn_events([Stopped(at) if speaking else Started(at)], at)
                 speaking = not speaking
             case "sound":
-                more = session.sound(b"123")
+                more = session.append(b"123")
             case "finalize":
                 more = session.receive(Command.FINALIZE)
             case "draft":
@@ -247,16 +247,16 @@ def test_every_utterance_is_told_to_its_end_once_and_the_session_ends_whatever_h
 
 def test_without_turns_an_utterance_that_failed_lasts_until_the_client_says_otherwise() -> None:
     session = listening(vad=False)
-    assert session.sound(b"12") == [Begin(1, 0.0), Listen(b"12")]
-    assert session.broken() == [Finish(1, None)]
+    assert session.append(b"12") == [Begin(1, 0.0), AppendAudio(b"12")]
+    assert session.utterance_failed() == [Finish(1, None)]
     assert [message["type"] for message in sent(session.report(Failed(1, BackendFailed("x"))))] == ["error"]
-    assert session.sound(b"12") == [Listen(b"12")], "one error for it is enough"
+    assert session.append(b"12") == [AppendAudio(b"12")], "one error for it is enough"
     assert session.receive(Command.FINALIZE) == []
-    assert session.sound(b"12") == [Begin(2, 0.0), Listen(b"12")]
+    assert session.append(b"12") == [Begin(2, 0.0), AppendAudio(b"12")]
 
 
 def test_with_turns_the_next_one_is_heard_after_one_that_failed() -> None:
     session = listening()
-    session.turned([Started(0.1)], 1)
-    assert session.broken() == [Finish(1, None)]
-    assert Begin(2, 3.0) in session.turned([Started(3.0)], 4)
+    session.turn_events([Started(0.1)], 1)
+    assert session.utterance_failed() == [Finish(1, None)]
+    assert Begin(2, 3.0) in session.turn_events([Started(3.0)], 4)

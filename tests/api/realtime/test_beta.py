@@ -11,6 +11,7 @@ from open_speech.api.realtime import beta
 from open_speech.api.realtime.effects import (
     AudioFormat,
     Begin,
+    ConfigureInput,
     Respond,
     ResponseAudio,
     ResponseDone,
@@ -19,7 +20,6 @@ from open_speech.api.realtime.effects import (
     SpeechStarted,
     SpeechStopped,
     Transcribed,
-    Tune,
     TurnRules,
 )
 
@@ -47,7 +47,7 @@ def test_a_flat_update_changes_what_it_names(opens: Opens) -> None:
         input_audio_noise_reduction={"type": "near_field"}, turn_detection={"type": "server_vad", "threshold": 0.9},
         tools=[{"type": "function", "name": "f"}], tool_choice="none",
     )  # fmt: skip
-    assert outcome[0] == Tune(AudioFormat("audio/pcmu", 8000), TurnRules(threshold=0.9))
+    assert outcome[0] == ConfigureInput(AudioFormat("audio/pcmu", 8000), TurnRules(threshold=0.9))
     session = outcome.event("session.updated")["session"]
     assert (session["modalities"], session["instructions"], session["voice"]) == (["text"], "Be brief.", "bob")
     assert (session["speed"], session["temperature"], session["max_response_output_tokens"]) == (1.2, 0.7, 9)
@@ -60,7 +60,7 @@ def test_a_flat_update_changes_what_it_names(opens: Opens) -> None:
 
 def test_null_switches_turns_off(opens: Opens) -> None:
     outcome = opens(beta=True).update(turn_detection=None)
-    assert outcome.one(Tune).turns is None
+    assert outcome.one(ConfigureInput).turns is None
     assert outcome.event("session.updated")["session"]["turn_detection"] is None
 
 
@@ -114,7 +114,7 @@ def test_a_written_response_in_the_words_of_that_time(opens: Opens) -> None:
     talk = opens(beta=True)
     talk.text("Hello.")
     respond = talk.say("response.create", response={"modalities": ["text"], "metadata": {"a": "b"}}).one(Respond)
-    assert not respond.spoken
+    assert not respond.has_audio
     assert talk.tell(ResponseText(respond.response_id, "Hi.")).types[-1] == "response.text.delta"
     last = talk.tell(ResponseDone(respond.response_id))
     assert last.types == ["response.text.done", "response.content_part.done", "response.output_item.done", "response.done"]

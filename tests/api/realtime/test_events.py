@@ -11,7 +11,7 @@ from open_speech.api.realtime.events import (
     CreateResponse,
     InvalidJson,
     TruncateItem,
-    client_id,
+    client_event_id,
     decoded,
     failure,
     parse,
@@ -54,7 +54,7 @@ def test_half_a_sample_is_refused() -> None:
 
 
 def test_an_id_that_cannot_be_carried_back_is_none() -> None:
-    assert [client_id({"event_id": value}) for value in ("e", "", 3, None, ["e"], "x" * 600)] == ["e", "", None, None, None, None]
+    assert [client_event_id({"event_id": value}) for value in ("e", "", 3, None, ["e"], "x" * 600)] == ["e", "", None, None, None, None]
 
 
 def test_deep_nesting_is_refused_and_flat_length_is_not() -> None:

@@ -14,6 +14,7 @@ from open_speech.api.realtime.effects import (
     Begin,
     Clear,
     Commit,
+    ConfigureInput,
     Delta,
     NotTranscribed,
     Respond,
@@ -21,7 +22,6 @@ from open_speech.api.realtime.effects import (
     SpeechStopped,
     Transcribed,
     TranscriptionSettings,
-    Tune,
 )
 from open_speech.api.realtime.session import Limits
 from open_speech.errors import BackendFailed
@@ -321,7 +321,7 @@ def test_turns_that_are_switched_off_in_the_middle_leave_the_item_to_the_client(
     talk = opens("transcription")
     talk.append(1000)
     item_id = talk.tell(SpeechStarted(100)).one(Begin).item_id
-    assert talk.hears(turn_detection=None).one(Tune).turns is None
+    assert talk.hears(turn_detection=None).one(ConfigureInput).turns is None
     assert talk.tell(SpeechStopped(900)) == []
     assert talk.append(500).all(Begin) == []
     assert talk.say("input_audio_buffer.commit").one(Commit) == Commit(item_id, 100, 1500, TranscriptionSettings("ears"))

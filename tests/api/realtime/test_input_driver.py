@@ -15,6 +15,7 @@ from open_speech.api.realtime.effects import (
     Begin,
     Clear,
     Commit,
+    ConfigureInput,
     Delta,
     NotTranscribed,
     Report,
@@ -23,11 +24,10 @@ from open_speech.api.realtime.effects import (
     Transcribed,
     TranscribeItem,
     TranscriptionSettings,
-    Tune,
     TurnRules,
 )
 from open_speech.api.realtime.input_driver import InputDriver, InputEffect
-from open_speech.api.realtime.sound import encoded
+from open_speech.api.realtime.wire_audio import encoded
 from open_speech.audio import Audio, concat, resample, silence, to_pcm16
 from open_speech.backends import ModelEntry, Setup, SpeechOptions, Task
 from open_speech.codecs import decode
@@ -100,7 +100,7 @@ def test_a_commit_is_transcribed_whatever_the_format_and_the_pieces(engine: Engi
     data = wire(sound, form)
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
-        hearing.put(Tune(form, None))
+        hearing.put(ConfigureInput(form, None))
         for start in range(0, len(data), step):
             hearing.put(AppendAudio(data[start : start + step]))
             await hearing.settled()
@@ -117,7 +117,7 @@ def test_an_item_that_is_begun_early_ends_with_the_same_text_and_its_deltas_are_
     data = wire(sound)
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
-        hearing.put(Tune(PCM, None))
+        hearing.put(ConfigureInput(PCM, None))
         hearing.put(Begin("a", 0, TRANSCRIPTION))
         for start in range(0, len(data), 9600):
             hearing.put(AppendAudio(data[start : start + 9600]))
@@ -135,7 +135,7 @@ def test_two_commits_are_two_texts(engine: Engine) -> None:
     ends = [round(first.seconds * 1000), round((first.seconds + second.seconds) * 1000)]
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
-        hearing.put(Tune(PCM, None))
+        hearing.put(ConfigureInput(PCM, None))
         hearing.put(AppendAudio(wire(first)))
         hearing.put(Commit("a", 0, ends[0], TRANSCRIPTION))
         hearing.put(AppendAudio(wire(second)))
@@ -150,7 +150,7 @@ def test_what_was_cleared_is_not_heard(engine: Engine) -> None:
     start, end = (round(seconds * 1000) for seconds in (sound.seconds, 2 * sound.seconds))
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
-        hearing.put(Tune(PCM, None))
+        hearing.put(ConfigureInput(PCM, None))
         hearing.put(Begin("a", 0, TRANSCRIPTION))
         hearing.put(AppendAudio(wire(sound)))
         hearing.put(Clear())
@@ -165,7 +165,7 @@ def test_a_commit_that_nobody_transcribes_reports_nothing(engine: Engine) -> Non
     sound = spoken()
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
-        hearing.put(Tune(PCM, None))
+        hearing.put(ConfigureInput(PCM, None))
         hearing.put(AppendAudio(wire(sound)))
         hearing.put(Commit("a", 0, round(sound.seconds * 1000), None))
         await hearing.settled()
@@ -179,7 +179,7 @@ def test_a_model_that_is_not_there_is_told_once_for_each_item(engine: Engine, be
     nobody = TranscriptionSettings(model="nobody")
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
-        hearing.put(Tune(PCM, None))
+        hearing.put(ConfigureInput(PCM, None))
         if begun:
             hearing.put(Begin("a", 0, nobody))
         hearing.put(AppendAudio(wire(spoken())))
@@ -227,7 +227,7 @@ def test_minutes_of_sound_at_once_do_not_hold_the_event_loop(engine: Engine) -> 
 
     async def script(hearing: InputDriver, reports: list[Report]) -> None:
         await engine.recognition.detector()
-        hearing.put(Tune(PCM, TurnRules()))
+        hearing.put(ConfigureInput(PCM, TurnRules()))
         hearing.put(AppendAudio(data))
         loop, longest = asyncio.get_running_loop(), 0.0
         settled = asyncio.create_task(hearing.settled())
@@ -265,7 +265,7 @@ def turns_of(engine: Engine, clip: Audio, hears: TranscriptionSettings) -> list[
         reports: list[Report] = []
         driver = InputDriver(engine.recognition, engine.registry.defaults.stt_model, session_of_turns(hears, reports))
         running = asyncio.create_task(driver.run())
-        driver.put(Tune(PCM, TurnRules(silence_duration_ms=200)), AppendAudio(wire(clip)))
+        driver.put(ConfigureInput(PCM, TurnRules(silence_duration_ms=200)), AppendAudio(wire(clip)))
         await driver.settled()
         count = sum(isinstance(report, SpeechStarted) for report in reports)
         await asyncio.wait_for(until(reports, count), PATIENCE_S)

@@ -16,7 +16,7 @@ from open_speech.api.realtime.effects import (
     TranscribeItem,
     TranscriptionSettings,
 )
-from open_speech.api.realtime.items import CONVERSATION_CHARS, ITEM_CHARS, DuplicateItem, Item, Items, made, said_before
+from open_speech.api.realtime.items import CONVERSATION_CHARS, ITEM_CHARS, DuplicateItem, Item, Items, build_item, transcript_before
 from open_speech.api.realtime.session import Limits
 from open_speech.errors import InvalidRequest, TextTooLong
 
@@ -225,11 +225,11 @@ def test_only_answers_are_truncated(opens: Opens) -> None:
     ],
 )
 def test_a_transcript_is_cut_at_a_word(end_s: float, kept: str) -> None:
-    assert said_before([(0.0, "Alpha beta. "), (1.0, "Gamma delta.")], end_s, 2.0) == kept
+    assert transcript_before([(0.0, "Alpha beta. "), (1.0, "Gamma delta.")], end_s, 2.0) == kept
 
 
 def test_pieces_at_the_same_moment_go_together() -> None:
-    assert said_before([(0.0, "A"), (0.0, "B"), (1.0, "C")], 1.0, 1.0) == "ABC"[:2]
+    assert transcript_before([(0.0, "A"), (0.0, "B"), (1.0, "C")], 1.0, 1.0) == "ABC"[:2]
 
 
 def test_the_oldest_items_go_first() -> None:
@@ -263,16 +263,16 @@ def test_an_item_is_in_a_conversation_once() -> None:
 
 
 def test_a_call_without_an_id_gets_one() -> None:
-    item, sound = made({"type": "function_call", "name": "f", "arguments": "{}"}, "item_1")
+    item, sound = build_item({"type": "function_call", "name": "f", "arguments": "{}"}, "item_1")
     assert (item.call_id, sound) == ("item_1", None)
 
 
 def test_a_message_may_leave_out_its_type() -> None:
-    item, _ = made({"role": "user", "content": [{"type": "input_text", "text": "Hello."}]}, "item_1")
+    item, _ = build_item({"role": "user", "content": [{"type": "input_text", "text": "Hello."}]}, "item_1")
     assert (item.type, item.text) == ("message", "Hello.")
 
 
 def test_a_long_item_is_an_error_of_its_own() -> None:
     with pytest.raises(TextTooLong) as refused:
-        made({"type": "function_call_output", "call_id": "c", "output": "x" * ITEM_CHARS}, "item_1")
+        build_item({"type": "function_call_output", "call_id": "c", "output": "x" * ITEM_CHARS}, "item_1")
     assert isinstance(refused.value, InvalidRequest)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from starlette.types import Message as Sent
 
-from open_speech.api.realtime.events import LONG_MESSAGE, Append, CreateItem, InvalidJson, decoded, opened, parse
-from open_speech.api.realtime.items import made
+from open_speech.api.realtime.events import LONG_MESSAGE, Append, CreateItem, InvalidJson, decoded, parse, parse_message
+from open_speech.api.realtime.items import build_item
 from open_speech.app import create_app
 from open_speech.concurrency.blocking_iterators import in_turn
 from open_speech.config import Settings
@@ -39,7 +39,7 @@ def item(audio: str) -> dict[str, Any]:
 def test_a_message_of_many_values_is_refused_before_anything_is_built(text: str) -> None:
     tracemalloc.start()
     try:
-        message = opened(text)
+        message = parse_message(text)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -50,17 +50,17 @@ def test_a_message_of_many_values_is_refused_before_anything_is_built(text: str)
 
 def test_long_audio_of_an_event_is_decoded_when_it_is_opened() -> None:
     assert len(WRITTEN) > LONG_MESSAGE
-    event = parse(opened(json.dumps({"type": "input_audio_buffer.append", "audio": WRITTEN})).body)
+    event = parse(parse_message(json.dumps({"type": "input_audio_buffer.append", "audio": WRITTEN})).body)
     assert event == Append(audio=AUDIO)
     assert decoded(AUDIO, 2) == AUDIO
-    short = parse(opened('{"type": "input_audio_buffer.append", "audio": "AAAA"}').body)
+    short = parse(parse_message('{"type": "input_audio_buffer.append", "audio": "AAAA"}').body)
     assert short == Append(audio="AAAA")
 
 
 def test_long_audio_of_an_item_is_decoded_when_it_is_opened() -> None:
-    event = parse(opened(json.dumps(item(WRITTEN))).body)
+    event = parse(parse_message(json.dumps(item(WRITTEN))).body)
     assert isinstance(event, CreateItem)
-    made_item, audio = made(event.item, "i")
+    made_item, audio = build_item(event.item, "i")
     assert audio == AUDIO
     assert made_item.body()["content"] == [{"type": "input_audio", "transcript": None}]
 
@@ -68,13 +68,13 @@ def test_long_audio_of_an_item_is_decoded_when_it_is_opened() -> None:
 def test_each_part_of_an_item_has_its_own_audio() -> None:
     text = {"type": "input_text", "text": "a"}
     parts = [text, *({"type": "input_audio", "audio": base64.b64encode(AUDIO + bytes([n])).decode()} for n in range(3)), text]
-    body = opened(json.dumps({"type": "conversation.item.create", "item": {"content": parts}})).body
+    body = parse_message(json.dumps({"type": "conversation.item.create", "item": {"content": parts}})).body
     assert [part.get("audio") for part in body["item"]["content"]] == [None, *(AUDIO + bytes([n]) for n in range(3)), None]
 
 
 def test_audio_with_escapes_is_decoded() -> None:
     text = json.dumps({"type": "input_audio_buffer.append", "audio": WRITTEN}).replace("/", "\\/").replace("+", "\\u002B")
-    assert opened(text).body["audio"] == AUDIO
+    assert parse_message(text).body["audio"] == AUDIO
 
 
 @pytest.mark.parametrize("text", [
@@ -83,17 +83,17 @@ def test_audio_with_escapes_is_decoded() -> None:
     '{"type":"conversation.item.create","item":{"content":[{"audio":"%s"}],"content":[]}}',
 ])  # fmt: skip
 def test_audio_that_is_there_twice_is_refused(text: str) -> None:
-    assert isinstance(opened(text.replace("%s", WRITTEN)).error, InvalidJson)
+    assert isinstance(parse_message(text.replace("%s", WRITTEN)).error, InvalidJson)
 
 
 @pytest.mark.parametrize("fields", [{"instructions": WRITTEN}, {"audio": {"input": {"x": WRITTEN}}}, {"item": {"audio": WRITTEN}}])
 def test_a_long_string_elsewhere_is_left_as_it_is(fields: dict[str, Any]) -> None:
-    assert opened(json.dumps({"type": "session.update", **fields})).body == {"type": "session.update", **fields}
+    assert parse_message(json.dumps({"type": "session.update", **fields})).body == {"type": "session.update", **fields}
 
 
 @pytest.mark.parametrize(("body", "param"), [({"audio": WRITTEN + "%"}, "audio"), (item("%" * 100_000), "item.content")])
 def test_long_audio_that_is_not_base64_is_named_with_its_event(body: dict[str, Any], param: str) -> None:
-    message = opened(json.dumps({"type": "input_audio_buffer.append", "event_id": "mine", **body}))
+    message = parse_message(json.dumps({"type": "input_audio_buffer.append", "event_id": "mine", **body}))
     assert isinstance(message.error, InvalidValue)
     assert message.error.param == param
     assert message.body["event_id"] == "mine"

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from open_speech.api.realtime import prompting
-from open_speech.api.realtime.items import Item, made
+from open_speech.api.realtime.items import Item, build_item
 
 
 def item(**raw: Any) -> Item:
-    return made(raw, "item_1")[0]
+    return build_item(raw, "item_1")[0]
 
 
 def says(role: str, text: str) -> Item:

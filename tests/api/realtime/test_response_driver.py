@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from open_speech.api.realtime.effects import (
-    AskModel,
     AudioFormat,
+    GenerateText,
     Report,
     Respond,
     ResponseAudio,
@@ -19,8 +19,8 @@ from open_speech.api.realtime.effects import (
     ResponseTool,
     SpeakText,
 )
-from open_speech.api.realtime.response_driver import Speaker
-from open_speech.api.realtime.sound import decoded
+from open_speech.api.realtime.response_driver import ResponseDriver
+from open_speech.api.realtime.wire_audio import decoded
 from open_speech.audio import concat, resample
 from open_speech.backends import STT_RATE
 from open_speech.codecs import wav_bytes
@@ -41,12 +41,12 @@ def engine(tones_settings: Settings) -> Engine:
     return local_engine(tones_settings)
 
 
-def asked(plan: SpeakText | AskModel, *, spoken: bool = True, form: AudioFormat = PCM, voice: str | None = None) -> Respond:
+def asked(plan: SpeakText | GenerateText, *, spoken: bool = True, form: AudioFormat = PCM, voice: str | None = None) -> Respond:
     return Respond("r", plan, spoken, form, voice, None, 1.0)
 
 
-def question(text: str) -> AskModel:
-    return AskModel({"messages": [{"role": "user", "content": text}]})
+def question(text: str) -> GenerateText:
+    return GenerateText({"messages": [{"role": "user", "content": text}]})
 
 
 def told(
@@ -68,7 +68,7 @@ def told(
         async def room() -> None:
             await asyncio.sleep(0)
 
-        speaker = Speaker(engine.synthesis, engine.registry.defaults.tts_model, llm, report=report, room=room)
+        speaker = ResponseDriver(engine.synthesis, engine.registry.defaults.tts_model, llm, report=report, room=room)
         speaker.respond(effect)
         try:
             await asyncio.wait_for(over.wait(), PATIENCE_S)
@@ -210,7 +210,7 @@ def test_nothing_is_made_after_the_end(engine: Engine) -> None:
 
         async def room() -> None: ...
 
-        speaker = Speaker(engine.synthesis, engine.registry.defaults.tts_model, None, report=reports.append, room=room)
+        speaker = ResponseDriver(engine.synthesis, engine.registry.defaults.tts_model, None, report=reports.append, room=room)
         speaker.respond(asked(SpeakText(TEXT)))
         await speaker.aclose()
         speaker.respond(asked(SpeakText(TEXT)))

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from open_speech.api.realtime.effects import (
-    AskModel,
     AudioFormat,
     Begin,
     Commit,
+    GenerateText,
     NotTranscribed,
     Respond,
     ResponseAudio,
@@ -120,7 +120,7 @@ def test_a_session_that_only_reads_aloud_says_so_once(opens: Opens) -> None:
 def test_everything_else_is_for_the_language_model(opens: Opens, response: dict[str, Any]) -> None:
     talk = opens(llm=True)
     talk.text("Hello.")
-    assert isinstance(talk.say("response.create", response=response).one(Respond).plan, AskModel)
+    assert isinstance(talk.say("response.create", response=response).one(Respond).plan, GenerateText)
 
 
 def test_a_spoken_turn_is_answered_when_its_words_are_there(opens: Opens) -> None:
@@ -132,7 +132,7 @@ def test_a_spoken_turn_is_answered_when_its_words_are_there(opens: Opens) -> Non
     item_id = outcome.one(Commit).item_id
     outcome = talk.tell(Transcribed(item_id, "What time is it?", 1.0))
     assert outcome.types[-1] == "conversation.item.input_audio_transcription.completed"
-    assert outcome.one(Respond).plan == AskModel(
+    assert outcome.one(Respond).plan == GenerateText(
         {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What time is it?"}]}
     )
 
@@ -193,7 +193,7 @@ def test_a_request_has_all_that_the_client_set(opens: Opens) -> None:
     talk = opens(llm=True)
     talk.update(tools=[TOOL, {"type": "mcp", "server_label": "s"}], max_output_tokens=77, parallel_tool_calls=False)
     response = {"instructions": "Now.", "tool_choice": {"type": "function", "name": "weather"}}
-    assert talk.asked(**response).plan == AskModel(
+    assert talk.asked(**response).plan == GenerateText(
         {
             "messages": [{"role": "system", "content": "Now."}, {"role": "user", "content": "Hello."}],
             "tools": [{"type": "function", "function": {name: TOOL[name] for name in ("name", "description", "parameters")}}],
@@ -207,7 +207,7 @@ def test_a_request_has_all_that_the_client_set(opens: Opens) -> None:
 def test_no_input_is_no_context(opens: Opens) -> None:
     talk = opens(llm=True)
     respond = talk.asked(input=[], instructions="Greet the user.")
-    assert respond.plan == AskModel({"messages": [{"role": "system", "content": "Greet the user."}]})
+    assert respond.plan == GenerateText({"messages": [{"role": "system", "content": "Greet the user."}]})
 
 
 def test_a_call_of_a_tool_is_an_item_of_its_own(opens: Opens) -> None:
@@ -276,5 +276,5 @@ def test_a_request_is_json(opens: Opens) -> None:
     talk = opens(llm=True)
     talk.update(tools=[TOOL])
     plan = talk.asked().plan
-    assert isinstance(plan, AskModel)
+    assert isinstance(plan, GenerateText)
     assert json.loads(json.dumps(plan.request)) == plan.request

@@ -66,7 +66,7 @@ def test_a_written_response_has_no_sound(opens: Opens) -> None:
     talk = opens()
     talk.update(output_modalities=["text"])
     respond = talk.asked()
-    assert not respond.spoken
+    assert not respond.has_audio
     first = talk.tell(ResponseText(respond.response_id, "Hello."))
     assert first.types == [
         "response.output_item.added", "conversation.item.added", "response.content_part.added", "response.output_text.delta",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from open_speech.api.realtime.effects import AudioFormat, Respond, ResponseAudio, ResponseDone, SpeechStarted, SpeechStopped, Tune
+from open_speech.api.realtime.effects import AudioFormat, ConfigureInput, Respond, ResponseAudio, ResponseDone, SpeechStarted, SpeechStopped
 from open_speech.api.realtime.effects import TurnRules as Rules
 from open_speech.api.realtime.session import Limits
 from open_speech.errors import InvalidRequest
@@ -37,7 +37,7 @@ def test_the_first_event_is_the_whole_session(opens: Callable[..., Any]) -> None
 
 def test_the_driver_is_tuned_before_anything_is_heard(opens: Callable[..., Any]) -> None:
     talk = opens()
-    assert talk.begin()[0] == Tune(AudioFormat(), Rules())
+    assert talk.begin()[0] == ConfigureInput(AudioFormat(), Rules())
 
 
 def test_a_transcription_session_shows_what_it_has(opens: Callable[..., Any]) -> None:
@@ -72,12 +72,12 @@ def test_an_update_answers_with_the_whole_session(opens: Callable[..., Any]) -> 
 
 def test_an_update_of_turns_retunes_the_driver_first(opens: Callable[..., Any]) -> None:
     outcome = opens().hears(turn_detection={"type": "server_vad", "silence_duration_ms": 200})
-    assert outcome[0] == Tune(AudioFormat(), Rules(silence_duration_ms=200))
+    assert outcome[0] == ConfigureInput(AudioFormat(), Rules(silence_duration_ms=200))
     assert outcome.types == ["session.updated"]
 
 
 def test_an_update_of_something_else_leaves_the_driver_alone(opens: Callable[..., Any]) -> None:
-    assert opens().update(instructions="Be brief.").all(Tune) == []
+    assert opens().update(instructions="Be brief.").all(ConfigureInput) == []
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_the_format_cannot_change_under_sound(opens: Callable[..., Any]) -> None
     assert (error["code"], error["param"]) == ("invalid_value", "session.audio.input.format")
     assert talk.session.config.format == AudioFormat()
     talk.say("input_audio_buffer.clear")
-    assert talk.hears(format={"type": "audio/pcmu"})[0] == Tune(AudioFormat("audio/pcmu", 8000), Rules())
+    assert talk.hears(format={"type": "audio/pcmu"})[0] == ConfigureInput(AudioFormat("audio/pcmu", 8000), Rules())
 
 
 def test_the_same_format_may_be_said_again_at_any_time(opens: Callable[..., Any]) -> None:

@@ -17,6 +17,7 @@ from open_speech.api.realtime.effects import (
     Begin,
     Clear,
     Commit,
+    ConfigureInput,
     Delta,
     Effect,
     NotTranscribed,
@@ -31,7 +32,6 @@ from open_speech.api.realtime.effects import (
     Stop,
     Transcribed,
     TranscribeItem,
-    Tune,
 )
 from open_speech.api.realtime.session import Limits
 from open_speech.errors import BackendFailed
@@ -159,7 +159,7 @@ class Driver:
     def perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Tune(form, turns):
+                case ConfigureInput(form, turns):
                     self.per_ms, self.telling = form.rate * form.width / 1000, turns is not None
                     self.speaking = self.speaking and self.telling
                 case AppendAudio(data):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from open_speech.api.realtime.effects import AudioFormat, TranscriptionSettings, TurnRules
-from open_speech.api.realtime.settings import CONFIG_CHARS, SILENCE_MS, Config, Defaults, fresh, shown, updated
+from open_speech.api.realtime.settings import CONFIG_CHARS, SILENCE_MS, Config, Defaults, initial_config, session_body, updated
 from open_speech.errors import InvalidRequest, TextTooLong, UnsupportedLanguage
 
 DEFAULTS = Defaults(
@@ -16,7 +16,7 @@ DEFAULTS = Defaults(
 
 
 def config(change: Mapping[str, Any] | None = None) -> Config:
-    return fresh("realtime", model="gpt-realtime", defaults=DEFAULTS, configured=change)
+    return initial_config("realtime", model="gpt-realtime", defaults=DEFAULTS, configured=change)
 
 
 def change(old: Config, session: Mapping[str, Any]) -> Config:
@@ -24,7 +24,7 @@ def change(old: Config, session: Mapping[str, Any]) -> Config:
 
 
 def seen(of: Config) -> dict[str, Any]:
-    return shown(of, "realtime", id="sess_1", model="m", expires_at=0)
+    return session_body(of, "realtime", id="sess_1", model="m", expires_at=0)
 
 
 def at(value: Any, path: str) -> Any:
@@ -273,7 +273,7 @@ def test_a_value_that_is_no_language_is_refused_at_once(said: dict[str, Any], pa
 def test_a_language_that_the_model_does_not_know_is_refused_at_once(said: dict[str, Any]) -> None:
     english = replace(DEFAULTS, languages_of=lambda name: ("en",))
     with pytest.raises(UnsupportedLanguage):
-        fresh("realtime", model="gpt-realtime", defaults=english, configured={"audio": {"input": {"transcription": said}}})
+        initial_config("realtime", model="gpt-realtime", defaults=english, configured={"audio": {"input": {"transcription": said}}})
 
 
 @pytest.mark.parametrize(

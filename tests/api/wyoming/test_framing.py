@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wyoming.event import Event, async_read_event
 
-from open_speech.api.wyoming.framing import DATA_BYTES, HEADER_BYTES, PAYLOAD_BYTES, read_event, written
+from open_speech.api.wyoming.framing import DATA_BYTES, HEADER_BYTES, PAYLOAD_BYTES, read_event, to_bytes
 from open_speech.errors import InvalidRequest, UploadTooLarge
 
 LIMIT = 1 << 16
@@ -38,13 +38,13 @@ def line(**header: Any) -> bytes:
 )
 def test_every_event_comes_back_as_it_was(kind: str, data: dict[str, Any], payload: bytes | None) -> None:
     event = Event(kind, data, payload)
-    assert read(written(event)) == event
+    assert read(to_bytes(event)) == event
 
 
 def test_the_librarys_own_reader_reads_what_we_write() -> None:
     async def reading() -> Event | None:
         reader = asyncio.StreamReader()
-        reader.feed_data(written(Event("x", {"text": "Grüße 🙂"}, b"123")))
+        reader.feed_data(to_bytes(Event("x", {"text": "Grüße 🙂"}, b"123")))
         return await async_read_event(reader)
 
     assert asyncio.run(reading()) == Event("x", {"text": "Grüße 🙂"}, b"123")
@@ -53,7 +53,7 @@ def test_the_librarys_own_reader_reads_what_we_write() -> None:
 def test_half_a_surrogate_pair_can_be_sent_back() -> None:
     event = read(line(type="ping", data={"text": "\ud83d"}))
     assert event is not None
-    assert read(written(event)) == event
+    assert read(to_bytes(event)) == event
 
 
 def test_data_may_stand_in_the_header_and_after_it() -> None:

@@ -7,7 +7,7 @@ from wyoming.event import Event
 from wyoming.info import Info, TtsVoice
 from wyoming.tts import SynthesizeVoice
 
-from open_speech.api.wyoming.info import PROGRAM, Chosen, Offer
+from open_speech.api.wyoming.info import PROGRAM, Offer, VoiceChoice
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.errors import BackendUnavailable, UnknownModel, UnsupportedLanguage
 from open_speech.registry import Defaults, Registry
@@ -103,22 +103,22 @@ def test_the_answer_survives_the_wire_and_names_no_satellite() -> None:
 @pytest.mark.parametrize(
     ("wanted", "chosen"),
     [
-        (None, Chosen("mouth")),
-        (SynthesizeVoice(), Chosen("mouth")),
-        (SynthesizeVoice("kim"), Chosen("mouth", "kim")),
-        (SynthesizeVoice("ann"), Chosen("mouth", "ann")),
-        (SynthesizeVoice("echo/ann"), Chosen("echo", "ann")),
-        (SynthesizeVoice("bob", speaker="1"), Chosen("mouth", "bob#1")),
-        (SynthesizeVoice("narrator"), Chosen("mouth", "narrator")),
-        (SynthesizeVoice("alloy"), Chosen("mouth", "alloy")),
-        (SynthesizeVoice(language="de"), Chosen("mouth", "bob")),
-        (SynthesizeVoice(language="en_GB"), Chosen("mouth", "kim")),
-        (SynthesizeVoice(language="en-AU"), Chosen("mouth", "ann")),
-        (SynthesizeVoice(language="fr"), Chosen("echo", "ann", "fr")),
+        (None, VoiceChoice("mouth")),
+        (SynthesizeVoice(), VoiceChoice("mouth")),
+        (SynthesizeVoice("kim"), VoiceChoice("mouth", "kim")),
+        (SynthesizeVoice("ann"), VoiceChoice("mouth", "ann")),
+        (SynthesizeVoice("echo/ann"), VoiceChoice("echo", "ann")),
+        (SynthesizeVoice("bob", speaker="1"), VoiceChoice("mouth", "bob#1")),
+        (SynthesizeVoice("narrator"), VoiceChoice("mouth", "narrator")),
+        (SynthesizeVoice("alloy"), VoiceChoice("mouth", "alloy")),
+        (SynthesizeVoice(language="de"), VoiceChoice("mouth", "bob")),
+        (SynthesizeVoice(language="en_GB"), VoiceChoice("mouth", "kim")),
+        (SynthesizeVoice(language="en-AU"), VoiceChoice("mouth", "ann")),
+        (SynthesizeVoice(language="fr"), VoiceChoice("echo", "ann", "fr")),
     ],
     ids=str,
 )
-def test_a_name_in_the_list_leads_to_its_model_and_voice(wanted: SynthesizeVoice | None, chosen: Chosen) -> None:
+def test_a_name_in_the_list_leads_to_its_model_and_voice(wanted: SynthesizeVoice | None, chosen: VoiceChoice) -> None:
     assert offer().voice(wanted) == chosen
 
 
@@ -153,7 +153,7 @@ def test_a_model_without_named_voices_speaks_in_its_own() -> None:
     served = offer(models=(bare,), languages=("de",))
     (voice,) = served.info().tts[0].voices
     assert (voice.name, voice.languages) == ("bare", ["de"])
-    assert served.voice(SynthesizeVoice("bare")) == Chosen("bare")
+    assert served.voice(SynthesizeVoice("bare")) == VoiceChoice("bare")
 
 
 def test_a_voice_whose_language_is_not_installed_is_not_offered() -> None:

@@ -15,19 +15,19 @@ from wyoming.vad import VoiceStarted, VoiceStopped
 
 from open_speech.api.wyoming.effects import (
     AppendAudio,
-    AudioChunked,
-    Began,
+    AppendText,
+    BeginTranscription,
     Close,
     Delta,
     Failed,
-    Listen,
-    Say,
     Send,
     SendInfo,
     Speak,
+    SpeechAudio,
+    SpeechBegan,
     SpeechDone,
     Transcribed,
-    Voiced,
+    VoiceActivity,
 )
 from open_speech.api.wyoming.pcm import PcmFormat
 from open_speech.api.wyoming.session import CHUNK_SAMPLES, STREAM_CHARS, Session
@@ -64,41 +64,41 @@ def test_describe_and_ping_are_answered_at_any_time(hearing: Session) -> None:
 def test_sound_is_transcribed_as_the_request_before_it_says(session: Session) -> None:
     asked = Transcribe(name="tiny", language="de", transcript_names=["Ada"])
     assert session.receive(asked) == []
-    assert session.receive(AudioStart(48_000, 2, 2)) == [Listen(PcmFormat(48_000, 2, 2), asked)]
+    assert session.receive(AudioStart(48_000, 2, 2)) == [BeginTranscription(PcmFormat(48_000, 2, 2), asked)]
     assert session.receive(chunk(b"12345678", rate=48_000, channels=2)) == [AppendAudio(b"12345678")]
     assert session.receive(AudioStop()) == [AppendAudio(None)]
 
 
 def test_sound_without_a_request_before_it_is_transcribed_too(session: Session) -> None:
-    assert session.receive(MICROPHONE) == [Listen(PcmFormat(16_000, 2, 1), Transcribe())]
+    assert session.receive(MICROPHONE) == [BeginTranscription(PcmFormat(16_000, 2, 1), Transcribe())]
 
 
 def test_a_request_is_for_one_sound_only(hearing: Session) -> None:
     hearing.receive(AudioStop())
     hearing.report(Transcribed("one"))
     (listen,) = hearing.receive(MICROPHONE)
-    assert isinstance(listen, Listen)
-    assert listen.asked.language is None
+    assert isinstance(listen, BeginTranscription)
+    assert listen.request.language is None
 
 
 def test_a_chosen_program_is_the_model_of_who_names_none(session: Session) -> None:
     session.receive(SelectProgram("vosk"))
     (first,) = session.receive(MICROPHONE)
-    assert isinstance(first, Listen)
-    assert first.asked.name == "vosk"
+    assert isinstance(first, BeginTranscription)
+    assert first.request.name == "vosk"
     session.receive(AudioStop())
     session.report(Transcribed(""))
     session.receive(Transcribe(name="tiny"))
     (second,) = session.receive(MICROPHONE)
-    assert isinstance(second, Listen)
-    assert second.asked.name == "tiny"
+    assert isinstance(second, BeginTranscription)
+    assert second.request.name == "tiny"
 
 
 def test_words_are_sent_while_somebody_still_speaks_and_end_in_one_transcript(hearing: Session) -> None:
-    assert hearing.report(Voiced(True, 0.25)) == [Send(VoiceStarted(250).event())]
+    assert hearing.report(VoiceActivity(True, 0.25)) == [Send(VoiceStarted(250).event())]
     assert hearing.report(Delta("Ever")) == [Send(TranscriptStart().event()), Send(TranscriptChunk("Ever").event())]
     assert hearing.report(Delta(" tried.")) == [Send(TranscriptChunk(" tried.").event())]
-    assert hearing.report(Voiced(False, 1.5)) == [Send(VoiceStopped(1500).event())]
+    assert hearing.report(VoiceActivity(False, 1.5)) == [Send(VoiceStopped(1500).event())]
     hearing.receive(AudioStop())
     assert hearing.report(Transcribed("Ever tried.", "en")) == [
         Send(Transcript("Ever tried.", language="en").event()),
@@ -168,20 +168,20 @@ def test_a_text_is_spoken_in_one_stretch_of_sound(session: Session) -> None:
     asked = Synthesize("Hello.", SynthesizeVoice("af_sky"))
     assert session.receive(asked) == [Speak(asked)]
     assert session.is_busy
-    assert session.report(Began(24_000)) == [Send(AudioStart(24_000, 2, 1, timestamp=0).event())]
-    assert len(session.report(AudioChunked(bytes(48_000)))) == -(-24_000 // CHUNK_SAMPLES)
+    assert session.report(SpeechBegan(24_000)) == [Send(AudioStart(24_000, 2, 1, timestamp=0).event())]
+    assert len(session.report(SpeechAudio(bytes(48_000)))) == -(-24_000 // CHUNK_SAMPLES)
     assert session.report(SpeechDone()) == [Send(AudioStop(timestamp=1000).event())]
     assert not session.is_busy
 
 
 def test_sound_is_cut_into_chunks_that_know_their_time(session: Session) -> None:
     session.receive(Synthesize("Hello."))
-    session.report(Began(16_000))
-    effects = session.report(AudioChunked(bytes(2 * (2 * CHUNK_SAMPLES + 1))))
+    session.report(SpeechBegan(16_000))
+    effects = session.report(SpeechAudio(bytes(2 * (2 * CHUNK_SAMPLES + 1))))
     chunks = [AudioChunk.from_event(effect.event) for effect in effects if isinstance(effect, Send)]
     assert [len(one.audio) for one in chunks] == [2 * CHUNK_SAMPLES, 2 * CHUNK_SAMPLES, 2]
     assert [one.timestamp for one in chunks] == [0, 64, 128]
-    (later,) = session.report(AudioChunked(b"\0\0"))
+    (later,) = session.report(SpeechAudio(b"\0\0"))
     assert isinstance(later, Send)
     assert later.event.data["timestamp"] == 128
 
@@ -196,14 +196,14 @@ def test_a_text_is_spoken_from_its_first_word_on_and_its_copy_is_ignored(session
     start = SynthesizeStart(SynthesizeVoice("af_sky"))
     assert session.receive(start) == []
     assert session.receive(SynthesizeChunk("  ")) == []
-    assert session.receive(SynthesizeChunk("Hello")) == [Speak(start), Say("Hello")]
-    assert session.receive(SynthesizeChunk(" there.")) == [Say(" there.")]
-    assert sent(session.report(Began(24_000))) == ["audio-start"]
+    assert session.receive(SynthesizeChunk("Hello")) == [Speak(start), AppendText("Hello")]
+    assert session.receive(SynthesizeChunk(" there.")) == [AppendText(" there.")]
+    assert sent(session.report(SpeechBegan(24_000))) == ["audio-start"]
     assert not session.is_busy
     assert session.receive(Synthesize("Hello there.")) == []
-    assert session.receive(SynthesizeStop()) == [Say(None)]
+    assert session.receive(SynthesizeStop()) == [AppendText(None)]
     assert session.is_busy
-    session.report(AudioChunked(bytes(4800)))
+    session.report(SpeechAudio(bytes(4800)))
     assert session.report(SpeechDone()) == [Send(AudioStop(timestamp=100).event()), Send(SynthesizeStopped().event())]
     assert not session.is_busy
 
@@ -229,8 +229,8 @@ def test_a_second_speech_on_the_same_connection_is_as_the_first(session: Session
         session.receive(SynthesizeStart())
         session.receive(SynthesizeChunk("Hello."))
         session.receive(SynthesizeStop())
-        session.report(Began(24_000))
-        session.report(AudioChunked(bytes(48)))
+        session.report(SpeechBegan(24_000))
+        session.report(SpeechAudio(bytes(48)))
         assert sent(session.report(SpeechDone())) == ["audio-stop", "synthesize-stopped"]
 
 
@@ -256,8 +256,8 @@ def test_a_failure_is_an_error_and_the_end(session: Session, begin: Callable[[Se
 
 
 def test_what_cannot_be_read_ends_the_connection_with_an_error(session: Session) -> None:
-    assert sent(session.misread(InvalidRequest("not JSON"))) == ["error"]
-    assert session.misread(InvalidRequest("not JSON")) == []
+    assert sent(session.invalid_event(InvalidRequest("not JSON"))) == ["error"]
+    assert session.invalid_event(InvalidRequest("not JSON")) == []
 
 
 def test_a_connection_on_which_nothing_was_begun_is_closed_without_a_word(session: Session) -> None:

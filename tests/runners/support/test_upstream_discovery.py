@@ -129,7 +129,7 @@ def test_nobody_there_is_unavailable() -> None:
 
 
 def own(backend: str, **settings: str) -> Any:
-    return parts.host_options(config.load(settings), backend).own
+    return parts.host_options(config.load(settings), backend).settings
 
 
 def test_what_the_settings_name_is_offered_while_nobody_is_there() -> None:

@@ -14,10 +14,10 @@ from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, Setup, TranscribeOptions, Window, WindowResult
 from open_speech.codecs import decode
 from open_speech.errors import UnsupportedLanguage
+from open_speech.testing.words import words
 from runners import catalog
 from runners.faster_whisper import FasterWhisper
 from runners.support.whisper_windows import WindowDecoder
-from tests.words import words
 
 pytestmark = pytest.mark.weights
 

@@ -27,6 +27,11 @@ PIPER = {
 }  # fmt: skip
 
 
+def settings_of(task: str, uri: str) -> dict[str, Any]:
+    """The settings of the backend for a task."""
+    return {f"{task}_wyoming_uri": uri, f"{task}_wyoming_timeout_s": 5.0, f"{task}_wyoming_max_retries": 0}
+
+
 def answer(**info: Any) -> bytes:
     return json.dumps({"type": "info", "data": info}).encode() + b"\n"
 
@@ -53,16 +58,16 @@ def test_programs_with_nothing_in_them_have_nothing() -> None:
 
 def test_models_and_voices_become_entries(wyoming_peer: Callable[..., Any]) -> None:
     peer = wyoming_peer({"describe": answer(asr=[WHISPER], tts=[PIPER])})
-    (heard,) = listening_offers({"stt_wyoming_uri": peer.uri}, ask=True)
+    (heard,) = listening_offers(settings_of("stt", peer.uri), ask=True)
     assert (heard.id, heard.languages, heard.backend) == ("wyoming/base", ("en", "de"), "wyoming")
-    (spoken,) = speaking_offers({"tts_wyoming_uri": peer.uri}, ask=True)
+    (spoken,) = speaking_offers(settings_of("tts", peer.uri), ask=True)
     assert (spoken.id, spoken.default_voice, spoken.languages) == ("wyoming/piper", "", ("en",))
 
 
 def test_nobody_is_asked_before_it_is_time() -> None:
-    assert listening_offers({"stt_wyoming_uri": "tcp://127.0.0.1:9"}, ask=False) == []
+    assert listening_offers(settings_of("stt", "tcp://127.0.0.1:9"), ask=False) == []
     with pytest.raises(BackendUnavailable):
-        speaking_offers({"tts_wyoming_uri": "tcp://127.0.0.1:9"}, ask=True)
+        speaking_offers(settings_of("tts", "tcp://127.0.0.1:9"), ask=True)
 
 
 def test_events_of_no_interest_are_passed_over(wyoming_peer: Callable[..., Any]) -> None:
@@ -73,7 +78,7 @@ def test_events_of_no_interest_are_passed_over(wyoming_peer: Callable[..., Any])
 def test_who_hangs_up_has_not_said_what_it_has(wyoming_peer: Callable[..., Any]) -> None:
     peer = wyoming_peer({"describe": lambda connection: None})
     with pytest.raises(BackendFailed, match="disconnected"):
-        listening_offers({"stt_wyoming_uri": peer.uri}, ask=True)
+        listening_offers(settings_of("stt", peer.uri), ask=True)
 
 
 def test_who_does_not_answer_is_left(wyoming_peer: Callable[..., Any]) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from open_speech.api.realtime.effects import AudioFormat
-from open_speech.api.realtime.sound import PIECE_BYTES, decoded, encoded
+from open_speech.api.realtime.wire_audio import PIECE_BYTES, decoded, encoded
 from open_speech.audio import Audio
 from open_speech.errors import InvalidAudio
 

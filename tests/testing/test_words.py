@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.words import word_errors, words
+from open_speech.testing.words import word_errors, words
 
 
 def test_words_have_no_case_and_no_punctuation() -> None:

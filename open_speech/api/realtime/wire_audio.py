@@ -1,4 +1,4 @@
-"""Sound as it travels in a Realtime session: bytes to Audio and back. Pure."""
+"""Conversion between Audio and the bytes in Realtime events. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from open_speech.audio import Audio, from_pcm16, to_pcm16
 from open_speech.codecs import g711
 
 PIECE_BYTES = 32_768
-"""Sound is sent in pieces of this size at most: a client that interrupts has no more than these on their way to it."""
+"""Maximum bytes of a piece of audio. It bounds the audio that is still in transit when a client interrupts."""
 _LAWS: dict[str, g711.Law] = {"audio/pcmu": "mulaw", "audio/pcma": "alaw"}
 
 
@@ -20,7 +20,7 @@ def decoded(data: bytes, form: AudioFormat) -> Audio:
 
 
 def encoded(audio: Audio, form: AudioFormat) -> Iterator[tuple[bytes, float]]:
-    """Encode sound that is at the format's rate already, in pieces of PIECE_BYTES at most, each with its seconds."""
+    """Encode audio that is at the format's rate already, in pieces of at most PIECE_BYTES, each with its length in seconds."""
     law = _LAWS.get(form.type)
     step = PIECE_BYTES if law else PIECE_BYTES // 2
     for start in range(0, len(audio.samples), step):

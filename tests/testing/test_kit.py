@@ -1,0 +1,298 @@
+"""The conformance kit finds what is wrong with a backend: each fault below fails the test that is for it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from open_speech.audio import Audio, concat, silence
+from open_speech.backends import BackendEntry, ModelEntry, Setup, SpeechOptions, TranscribeOptions, Utterance
+from open_speech.errors import BackendFailed, SpeechError
+from open_speech.plugins import Plugin
+from open_speech.testing import (
+    BatchSynthesizerConformance,
+    PluginConformance,
+    Row,
+    Spoken,
+    SynthesizerConformance,
+    TranscriberConformance,
+)
+from open_speech.testing.row import load
+from open_speech.transcript import Segment, TranscriptInfo
+from runners import catalog
+from runners.tones import TonesSynthesizer, TonesTranscriber
+from tests.plugin_packages import install_speaker, python
+
+FAILS = (AssertionError, pytest.fail.Exception, SpeechError, IndexError, ValueError)
+SPEAK, LISTEN = (next(model for model in catalog.own_models() if model.id == f"tones/{name}") for name in ("speak", "listen"))
+SPEAKS, LISTENS = (next(entry for entry in catalog.BACKENDS if entry.name == f"tones-{name}") for name in ("tts", "stt"))
+ROW = Row(SPEAKS, SPEAK)
+OPTIONS = SpeechOptions("tone")
+KIT = SynthesizerConformance()
+
+
+class Late(TonesSynthesizer):
+    """Raises its errors when the first audio is taken."""
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        yield from super().synthesize(text, options)
+
+
+class Vague(TonesSynthesizer):
+    """Raises one error for everything."""
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        try:
+            return super().synthesize(text, options)
+        except SpeechError as error:
+            raise BackendFailed(error.message) from error
+
+
+class Changed(TonesSynthesizer):
+    """Changes the audio of each part."""
+
+    def __init__(self, change: Callable[[Audio], Audio]) -> None:
+        self._change = change
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        return (self._change(part) for part in super().synthesize(text, options))
+
+
+class Short(TonesSynthesizer):
+    """Leaves out what is beyond the tenth word."""
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        return itertools.islice(super().synthesize(text, options), 10)
+
+
+class Slow(TonesSynthesizer):
+    """Has one speed."""
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        return super().synthesize(text, replace(options, speed=1.0))
+
+
+class Once(TonesSynthesizer):
+    """Keeps the text of the last call, and speaks that."""
+
+    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
+        self._text, before = text, getattr(self, "_text", text)
+        return super().synthesize(before, options)
+
+
+def with_offset(part: Audio) -> Audio:
+    return Audio(part.samples + np.float32(0.1), part.rate)
+
+
+def tones() -> TonesSynthesizer:
+    return TonesSynthesizer(Setup(SPEAK, Path()))
+
+
+SETUP = Setup(SPEAK, Path())
+BELL = replace(SPEAK.voices[0], id="bell")
+FAULTY: list[tuple[str, Callable[[], None]]] = [
+    ("late", lambda: KIT.test_an_unknown_voice_fails_before_any_audio(Late(SETUP))),
+    ("late", lambda: KIT.test_no_text_fails_before_any_audio(Late(SETUP), OPTIONS, "")),
+    ("late", lambda: KIT.test_a_language_it_does_not_speak_fails_before_any_audio(Late(SETUP), OPTIONS)),
+    ("vague", lambda: KIT.test_an_unknown_voice_fails_before_any_audio(Vague(SETUP))),
+    ("words", lambda: KIT.test_text_without_words_fails_before_any_audio(tones(), OPTIONS, "…", ROW)),
+    ("rate", lambda: _sentence(Changed(lambda part: Audio(part.samples, 22_050)))),
+    ("dtype", lambda: _sentence(Changed(lambda part: Audio(part.samples.astype(np.float64), part.rate)))),  # type: ignore[arg-type]
+    ("stereo", lambda: _sentence(Changed(lambda part: Audio(np.stack([part.samples] * 2, 1), part.rate)))),
+    ("loud", lambda: _sentence(Changed(lambda part: Audio(part.samples * np.float32(3), part.rate)))),
+    ("silent", lambda: _sentence(Changed(lambda part: silence(part.seconds, part.rate)))),
+    ("nan", lambda: _sentence(Changed(lambda part: Audio(part.samples * np.float32("nan"), part.rate)))),
+    ("click", lambda: KIT.test_no_part_begins_or_ends_with_a_click(Changed(with_offset), OPTIONS, ROW)),
+    ("short", lambda: KIT.test_every_word_of_a_long_text_is_spoken(Short(SETUP), OPTIONS)),
+    ("short", lambda: KIT.test_longer_text_takes_longer(Short(SETUP), OPTIONS)),
+    ("speed", lambda: KIT.test_twice_the_speed_is_about_half_as_long(Slow(SETUP), ROW, OPTIONS)),
+    ("speed", lambda: KIT.test_both_ends_of_its_speed_range_are_spoken(Slow(SETUP), ROW, OPTIONS)),
+    ("state", lambda: KIT.test_two_threads_get_what_one_gets(Once(SETUP), OPTIONS)),
+    ("voices", lambda: KIT.test_every_voice_of_the_row_speaks(tones(), Row(SPEAKS, replace(SPEAK, voices=(BELL,))))),
+]  # fmt: skip
+
+
+def _sentence(backend: TonesSynthesizer) -> None:
+    KIT.test_a_sentence_is_clean_mono_audio_at_the_rate_of_the_row(backend, ROW, OPTIONS)
+
+
+@pytest.mark.parametrize("check", [check for _, check in FAULTY], ids=[f"{name}-{number}" for number, (name, _) in enumerate(FAULTY)])
+def test_a_faulty_synthesizer_fails(check: Callable[[], None]) -> None:
+    with pytest.raises(FAILS):
+        check()
+
+
+# -- Recognizers
+
+HEARS = TranscriberConformance()
+
+
+class Reader(TonesTranscriber):
+    """Changes the items of a result."""
+
+    def __init__(self, change: Callable[[list[TranscriptInfo | Segment]], Sequence[TranscriptInfo | Segment]]) -> None:
+        self._change = change
+
+    def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
+        return iter(self._change(list(super().transcribe(audio, options))))
+
+
+@pytest.fixture(scope="module")
+def spoken() -> Spoken:
+    text = "Ever tried. Ever failed. No matter."
+    said = concat(tones().synthesize(text, OPTIONS), 24_000)
+    return Spoken(concat([silence(0.5, 16_000), said, silence(0.5, 16_000)], 16_000), text)
+
+
+def late_segment(items: list[TranscriptInfo | Segment]) -> list[TranscriptInfo | Segment]:
+    return [replace(item, end=item.end + 60) if isinstance(item, Segment) else item for item in items]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda items: items[1:],
+        lambda items: items[:1],
+        late_segment,
+        lambda items: [*items, *items[1:]],
+        lambda items: [replace(items[0], language="Klingon"), *items[1:]],
+        lambda items: [replace(items[0], duration=1.0), *items[1:]],
+    ],
+    ids=["no info", "no text", "beyond the end", "twice", "no language", "duration"],
+)
+def test_a_faulty_recognizer_fails(change: Callable[[Any], Any], spoken: Spoken) -> None:
+    HEARS.test_the_words_of_a_recording_are_returned(TonesTranscriber(Setup(LISTEN, Path())), spoken, 0.0)
+    with pytest.raises(FAILS):
+        HEARS.test_the_words_of_a_recording_are_returned(Reader(change), spoken, 0.0)
+
+
+def test_a_recognizer_that_promises_a_translation_has_to_make_one(spoken: Spoken) -> None:
+    backend = TonesTranscriber(Setup(LISTEN, Path()))
+    HEARS.test_a_translation_is_made_or_refused_at_the_call(backend, Row(LISTENS, LISTEN), spoken)
+    with pytest.raises(FAILS):
+        HEARS.test_a_translation_is_made_or_refused_at_the_call(backend, Row(LISTENS, replace(LISTEN, translates=True)), spoken)
+
+
+# -- Batches
+
+
+class Choir(TonesSynthesizer):
+    """Speaks many pieces in one call."""
+
+    def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
+        return [self._one(utterance) for utterance in utterances]
+
+    def _one(self, utterance: Utterance) -> Audio | SpeechError:
+        try:
+            return concat(self.synthesize(utterance.text, utterance.options), 24_000)
+        except SpeechError as error:
+            return error
+
+
+class Backwards(Choir):
+    def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
+        return super().synthesize_batch(utterances)[::-1]
+
+
+class Raising(Choir):
+    def _one(self, utterance: Utterance) -> Audio | SpeechError:
+        return concat(self.synthesize(utterance.text, utterance.options), 24_000)
+
+
+class TestBatches(BatchSynthesizerConformance):
+    """The kit over a backend that speaks many pieces in one call."""
+
+    plugin = Plugin(replace(SPEAKS, batch=4), (SPEAK,))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def backend(cls) -> Choir:
+        return Choir(SETUP)
+
+
+def test_a_faulty_batch_fails() -> None:
+    kit = BatchSynthesizerConformance()
+    pieces = [Utterance(text, OPTIONS) for text in kit.texts]
+    with pytest.raises(FAILS):
+        kit.test_pieces_come_back_in_order(Backwards(SETUP), pieces, ROW)
+    with pytest.raises(FAILS):
+        kit.test_an_error_of_one_piece_does_not_touch_the_others(Raising(SETUP), pieces)
+
+
+# -- Rows
+
+
+def test_what_is_not_installed_or_has_no_weights_is_skipped_with_the_command(tmp_path: Path) -> None:
+    absent = replace(SPEAKS, requires=("surely_no_such_module",), install="pip install it")
+    with pytest.raises(pytest.skip.Exception, match="tones/speak needs surely_no_such_module: pip install it"):
+        load(Row(absent, SPEAK), tmp_path)
+    with pytest.raises(pytest.skip.Exception, match="needs surely-no-such-program"):
+        load(Row(replace(SPEAKS, programs=("surely-no-such-program",)), SPEAK), tmp_path)
+    joe = next(model for model in catalog.own_models() if model.id == "piper/en_US-joe-medium")
+    with pytest.raises(pytest.skip.Exception, match="open-speech models pull piper/en_US-joe-medium"):
+        load(Row(replace(SPEAKS, name="piper"), joe), tmp_path)
+
+
+def plugin_checks(backend: BackendEntry, *models: ModelEntry) -> PluginConformance:
+    class Checks(PluginConformance):
+        plugin = Plugin(backend, models)
+
+    return Checks()
+
+
+def test_a_plugin_with_a_wrong_entry_or_row_fails() -> None:
+    plugin_checks(replace(SPEAKS, extra=""), SPEAK).test_every_model_has_a_valid_row()
+    with pytest.raises(AssertionError):
+        plugin_checks(replace(SPEAKS, extra="x")).test_the_backend_has_a_valid_entry()
+    with pytest.raises(AssertionError):
+        plugin_checks(SPEAKS).test_every_model_has_a_valid_row()
+    with pytest.raises(AssertionError):
+        plugin_checks(SPEAKS, replace(SPEAK, licence="")).test_every_model_has_a_valid_row()
+
+
+def test_a_plugin_that_is_not_installed_fails() -> None:
+    with pytest.raises(AssertionError, match="is the package installed"):
+        plugin_checks(replace(SPEAKS, name="acme"), SPEAK).test_the_entry_point_leads_to_the_plugin()
+
+
+def test_a_class_without_a_runner_fails() -> None:
+    with pytest.raises(AssertionError):
+        plugin_checks(replace(SPEAKS, name="acme"), SPEAK).test_the_class_and_its_runner_can_be_imported()
+
+
+def test_an_engine_that_is_imported_too_early_fails() -> None:
+    plugin_checks(SPEAKS, SPEAK).test_no_engine_is_imported_before_it_is_loaded()
+    with pytest.raises(AssertionError):
+        plugin_checks(replace(SPEAKS, requires=("numpy",)), SPEAK).test_no_engine_is_imported_before_it_is_loaded()
+
+
+TESTS = """
+from open_speech.testing import PluginConformance, SynthesizerConformance
+from acme_speech import PLUGIN
+
+class TestPlugin(PluginConformance):
+    plugin = PLUGIN
+
+class TestAcme(SynthesizerConformance):
+    plugin = PLUGIN
+    speech = False
+"""
+
+
+def test_the_tests_of_a_package_are_a_few_lines(tmp_path: Path) -> None:
+    runner = "from runners import tones\ntones.VOICE = 'beep'\n" + (
+        "from runners.wiring.bento_service import Resources, tts_service\n"
+        "class Speaker(tones.TonesSynthesizer):\n    pass\n"
+        "Runner = tts_service('{name}', Speaker, Resources())\n"
+    )
+    install_speaker(tmp_path, "acme-speech", name="acme", model="acme/ann", runner=runner)
+    (tmp_path / "test_acme.py").write_text(TESTS, encoding="utf-8")
+    done = python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path / "test_acme.py"))
+    assert done.returncode == 0, done.stdout
+    assert "16 passed, 7 skipped" in done.stdout
