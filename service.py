@@ -11,7 +11,7 @@ import bentoml
 from fastapi import FastAPI
 
 from open_speech import config
-from open_speech.api.health import Before
+from open_speech.api.health import AppFirst
 from open_speech.app import create_app
 from open_speech.concurrency.graceful_shutdown import held_back
 from open_speech.concurrency.task_group import Tasks
@@ -37,34 +37,34 @@ settings = config.load()
 if not settings.os_dumpable:  # every process of the server imports this, the supervisor and the runners, too
     hide_memory()
 placements = plan(settings)
-# Only looked at here: a wrong file has to end the start, where in the worker it would end one worker after the other.
+# Only checked here: an invalid file must stop the start. In the worker it would stop one worker after the other.
 parts.presets(settings)
 prepare_log(settings)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Give the app its engine: here the dependencies are connected, in BentoML's own start-up hooks they are not."""
+    """Build the engine of the app. The dependencies are connected here, but not yet in BentoML's own start-up hooks."""
     front = bentoml.get_current_service()
     app.state.engine = front.engine = topology.engine_of(front, settings, placements, app.state.meter)
-    app.state.scrape.elsewhere |= wyoming.figures_of(front)
+    app.state.scrape.sources |= wyoming.figures_of(front)
     await asyncio.to_thread(parts.make_folders_private, settings)
     for caution in cautions(settings):
         log.warning("%s", caution)
     for report in catalog.plugin_reports():
         log.warning("%s", report)
-    beside = Tasks()
-    for work in (_preload(front.engine.pool), watch(front.engine.registry, settings), tls.keep(settings)):
-        beside.begin(work)
+    background = Tasks()
+    for work in (_preload(front.engine.pool), watch(front.engine.registry, settings), tls.renew_regularly(settings)):
+        background.begin(work)
     try:
         with parts.decoding(settings) as fork_server:
-            beside.begin(parts.report_sandbox(fork_server))
+            background.begin(parts.report_sandbox(fork_server))
             async with app.state.jobs.working(front.engine):
                 exempt_what_is_loaded()
                 with held_back(until=lambda: front.engine.pool.admission.finish(settings.os_stop_timeout_s)):
                     yield
     finally:
-        await beside.end()
+        await background.end()
 
 
 async def _preload(pool: RunnerPool) -> None:
@@ -76,7 +76,7 @@ async def _preload(pool: RunnerPool) -> None:
 
 
 class Front:
-    """The process that holds the doors. It imports no model library."""
+    """The front process, which serves the APIs. It imports no model library."""
 
     engine: Engine | None = None
 
@@ -87,13 +87,13 @@ class Front:
         seal()
 
     async def __is_ready__(self) -> bool:
-        """Ready when every task that is served has a runner that answers; a dead runner never makes this hang."""
+        """Return whether each served task has a runner that responds. A dead runner never makes this hang."""
         return self.engine is not None and await self.engine.pool.is_ready()
 
 
 needed = {**topology.dependencies(placements), **wyoming.dependency(settings, placements)}
-doors = create_app(settings, lifespan=lifespan)
-OpenSpeech = bentoml.asgi_app(doors, path="/")(
+app = create_app(settings, lifespan=lifespan)
+OpenSpeech = bentoml.asgi_app(app, path="/")(
     bentoml.service(
         name="open_speech",
         workers=1,
@@ -104,4 +104,4 @@ OpenSpeech = bentoml.asgi_app(doors, path="/")(
         metrics={"enabled": False},
     )(type("OpenSpeech", (Front,), {"__module__": __name__, "__doc__": Front.__doc__, **needed}))
 )
-OpenSpeech.add_asgi_middleware(Before, ours=doors)
+OpenSpeech.add_asgi_middleware(AppFirst, ours=app)

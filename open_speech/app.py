@@ -1,4 +1,4 @@
-"""The HTTP application: routers, error handling, middleware. `create_app` is all that a server or a test needs."""
+"""The HTTP application: routers, error handling and middleware. A server or a test needs only `create_app`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from open_speech.api.jobs.service import Jobs
 from open_speech.api.live_speech import router as live_speech
 from open_speech.api.live_transcription import router as live_transcription
 from open_speech.api.management import api_models, ollama
-from open_speech.api.management.operations import MOST as ORDERS
+from open_speech.api.management.operations import MOST as MAX_OPERATIONS
 from open_speech.api.management.operations import Operations
 from open_speech.api.metrics import Scrape
 from open_speech.api.openai import azure, cloning, consents, models, speech, transcriptions, voices
@@ -36,9 +36,9 @@ from open_speech.http.json_bounds import bounds_by_path
 from open_speech.http.middleware.access_log import Trace
 from open_speech.http.middleware.auth import ApiKey
 from open_speech.http.middleware.body_limit import BodyLimit
-from open_speech.http.middleware.head_requests import Heads
-from open_speech.http.middleware.nosniff import NoSniffing
-from open_speech.http.middleware.origins import OwnPages
+from open_speech.http.middleware.head_requests import HeadRequests
+from open_speech.http.middleware.nosniff import NoSniff
+from open_speech.http.middleware.origins import OriginCheck
 from open_speech.http.middleware.rate_limit import Allowances, RateLimit
 from open_speech.http.middleware.root_path import RootPath
 from open_speech.http.proxy_watch import ProxyWatch
@@ -47,7 +47,7 @@ from open_speech.metrics.meter import Meter
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 MIB = 1 << 20
 FOLLOWERS = 64
-"""Clients that may follow models as events at once."""
+"""Maximum number of clients that receive the state of models as events at the same time."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _EXPOSED = (
     "x-request-id", "openai-processing-ms", "openai-version", "retry-after", "warning", "x-cache",
@@ -56,12 +56,12 @@ _EXPOSED = (
 
 
 def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifespan | None = None) -> FastAPI:
-    """Build the application. Without an engine, `lifespan` sets `app.state.engine`; until then every route answers 503."""
+    """Build the application. Without an engine, `lifespan` sets `app.state.engine`; until then every route returns 503."""
     app = FastAPI(
         title="Open Speech",
         version=__version__,
         summary="Self-hosted speech server: transcription and speech synthesis.",
-        docs_url=None,  # http/static_pages.py has one of our own: FastAPI's loads its parts from elsewhere
+        docs_url=None,  # http/static_pages.py serves its own page: FastAPI's page loads scripts from a CDN
         redoc_url=None,
         lifespan=lifespan,
         servers=[{"url": settings.os_root_path}] if settings.os_root_path else None,
@@ -75,17 +75,17 @@ def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifes
     app.state.slots = Slots(streams, each=each(streams))
     app.state.realtime_slots = Slots(sessions, "OS_REALTIME_MAX_SESSIONS", each=each(sessions), kind="Realtime sessions")
     app.state.realtime_secrets = Secrets(each=each(SECRETS))
-    app.state.operations = Operations(each=each(ORDERS))
+    app.state.operations = Operations(each=each(MAX_OPERATIONS))
     app.state.followers = Slots(FOLLOWERS, "", each=each(FOLLOWERS), kind="streams of a model's state")
     app.state.json_bounds = bounds_by_path(settings)
     app.state.jobs = jobs = Jobs(settings)
-    app.state.scrape.elsewhere["jobs"] = jobs.figures
+    app.state.scrape.sources["jobs"] = jobs.metrics
     errors.install(app)
-    speaking = (speech.router, cloning.router, voices.router, consents.router, live_speech, realtime.router, realtime_keys.router)
-    managing = (api_models.router, ollama.router, job_routes.router)
+    speech_apis = (speech.router, cloning.router, voices.router, consents.router, live_speech, realtime.router, realtime_keys.router)
+    model_apis = (api_models.router, ollama.router, job_routes.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
-    for router in (models.router, *managing, transcriptions.router, live_transcription, *speaking, azure.router, whisper_asr.lists):
+    for router in (models.router, *model_apis, transcriptions.router, live_transcription, *speech_apis, azure.router, whisper_asr.lists):
         app.include_router(router)
     for prefix in ("", "/bazarr"):
         app.include_router(whisper_asr.router, prefix=prefix)
@@ -96,12 +96,12 @@ def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifes
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """Wrap the app; what is added last is outermost. A preflight carries no key, so CORS is outside of the key check."""
-    films = dict.fromkeys(whisper_asr.RAW_PATHS, settings.os_max_raw_upload_mb * MIB) | {JOBS_PATH: settings.os_batch_max_total_mb * MIB}
-    app.add_middleware(Heads)
+    """Add the middleware; the last one added is the outermost. A preflight carries no key, so CORS is outside of the key check."""
+    other = dict.fromkeys(whisper_asr.RAW_PATHS, settings.os_max_raw_upload_mb * MIB) | {JOBS_PATH: settings.os_batch_max_total_mb * MIB}
+    app.add_middleware(HeadRequests)
     json_bytes = {path: bounds.body_bytes for path, bounds in app.state.json_bounds.items()}
     app.add_middleware(
-        BodyLimit, max_bytes=settings.os_max_upload_mb * MIB, other=films, json_bytes=json_bytes, wait_s=settings.os_body_timeout_s
+        BodyLimit, max_bytes=settings.os_max_upload_mb * MIB, other=other, json_bytes=json_bytes, wait_s=settings.os_body_timeout_s
     )
     proxies = Proxies(settings.os_trust_proxy, settings.trusted_proxies, unix=settings.trusts_unix_peers)
     if settings.os_rate_limit:
@@ -110,17 +110,19 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     if settings.keys:
         opens = app.state.realtime_secrets.opens
         lists = settings.os_public_lists
-        named = [origin for origin in (*settings.os_cors_origins, *settings.os_ws_allowed_origins) if origin != "*"]
-        also = ("/metrics",) if settings.os_public_metrics else ()
-        app.add_middleware(ApiKey, keys=settings.keys, opens=opens, public_lists=lists, proxies=proxies, open_paths=also, origins=named)
+        named_origins = [origin for origin in (*settings.os_cors_origins, *settings.os_ws_allowed_origins) if origin != "*"]
+        open_paths = ("/metrics",) if settings.os_public_metrics else ()
+        app.add_middleware(
+            ApiKey, keys=settings.keys, opens=opens, public_lists=lists, proxies=proxies, open_paths=open_paths, origins=named_origins
+        )
     if settings.keys or settings.os_rate_limit:
         app.add_middleware(ProxyWatch, proxies=settings.os_trust_proxy or int(bool(proxies)))
-    app.add_middleware(OwnPages, origins=None if settings.keys else settings.page_origins, hosts=settings.host_names)
+    app.add_middleware(OriginCheck, origins=None if settings.keys else settings.page_origins, hosts=settings.host_names)
     if settings.page_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.page_origins, allow_methods=("*",), allow_headers=("*",), expose_headers=_EXPOSED
         )
-    app.add_middleware(NoSniffing)
+    app.add_middleware(NoSniff)
     app.add_middleware(Trace, meter=app.state.meter)
     app.add_middleware(azure.AzurePaths)
     if settings.os_root_path:
@@ -128,14 +130,14 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 
 class _Unmatched:
-    """The last route. It takes every path and method, as BentoML shows an app only the requests that match one of its routes."""
+    """The last route, which accepts every path and method: BentoML passes an app only the requests that match one of its routes."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         routes = [route for route in request.app.router.routes if getattr(route, "endpoint", None) is not self]
         allowed = [m for m in _METHODS if any(route.matches({**scope, "method": m})[0] is Match.FULL for route in routes)]
         if allowed:
-            answer = errors.error_response(errors.method_not_allowed(request), {"Allow": ", ".join(allowed)})
+            response = errors.error_response(errors.method_not_allowed(request), {"Allow": ", ".join(allowed)})
         else:
-            answer = errors.error_response(errors.unknown_path(request))
-        await answer(scope, receive, send)
+            response = errors.error_response(errors.unknown_path(request))
+        await response(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Audio as a value, and the only place where samples change their form. Pure: no I/O, no codecs."""
+"""Audio as a value, and all conversions of samples. Pure: no I/O, no codecs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from open_speech.errors import InvalidAudio
 
 PCM16_SCALE = 32768
-"""One scale both ways, so PCM16 -> float32 -> PCM16 is exact."""
+"""Scale in both directions, so that PCM16 -> float32 -> PCM16 is exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """A stretch of mono sound."""
+    """Mono audio with its sample rate."""
 
     samples: NDArray[np.float32]
     """Shape (n,), mono, nominally in [-1, 1]."""
@@ -31,7 +31,7 @@ class Audio:
 
 
 def silence(seconds: float, rate: int) -> Audio:
-    """Make `seconds` of silence at `rate` Hertz."""
+    """Return `seconds` of silence at `rate` Hertz."""
     return Audio(np.zeros(round(seconds * rate), np.float32), rate)
 
 
@@ -52,20 +52,20 @@ def to_pcm16(audio: Audio) -> bytes:
 
 
 def resample(audio: Audio, rate: int) -> Audio:
-    """Convert to `rate` Hertz (soxr, high quality); the same object when the rate is already right."""
+    """Convert to `rate` Hertz (soxr, high quality); returns the same object if it already has that rate."""
     if audio.rate == rate:
         return audio
     return Audio(soxr.resample(audio.samples, audio.rate, rate).astype(np.float32, copy=False), rate)
 
 
 def concat(parts: Iterable[Audio], rate: int) -> Audio:
-    """Join parts one after the other at `rate` Hertz; parts at another rate are resampled, none gives zero samples."""
+    """Concatenate parts at `rate` Hertz. Parts with another rate are resampled; no parts give zero samples."""
     pieces = [resample(part, rate).samples for part in parts]
     return Audio(np.concatenate(pieces) if pieces else np.zeros(0, np.float32), rate)
 
 
 class StreamResampler:
-    """Resample a stream piece by piece, with the filter's state kept: no click at a joint, no sample lost."""
+    """A resampler for a stream in chunks. It keeps the state of the filter: no click between chunks, no sample lost."""
 
     def __init__(self, source_rate: int, rate: int) -> None:
         """Convert from `source_rate` to `rate`, both in Hertz."""
@@ -74,9 +74,9 @@ class StreamResampler:
         self._stream = None if source_rate == rate else soxr.ResampleStream(source_rate, rate, 1, dtype="float32")
 
     def feed(self, audio: Audio, *, last: bool = False) -> Audio:
-        """Give the next piece, get what is ready; with `last` the filter's tail comes out too.
+        """Resample the next chunk and return the audio that is ready; with `last`, also the tail of the filter.
 
-        Raises ValueError if the piece has another rate than the stream's source.
+        Raises ValueError if the chunk does not have the source rate of the stream.
         """
         if audio.rate != self._source_rate:
             raise ValueError(f"stream is at {self._source_rate} Hz, piece at {audio.rate} Hz")

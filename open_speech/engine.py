@@ -1,4 +1,4 @@
-"""The engine of a server: everything that the APIs share, put together once."""
+"""The engine of a server: the parts that all APIs share, built once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from open_speech.voices import VoiceResolver
 class Engine:
     """Speech to text (`recognition`) and text to speech (`synthesis`), over the runners of this server (`pool`)."""
 
-    def __init__(  # noqa: PLR0913 - one keyword for each part that a server may have or not
+    def __init__(  # noqa: PLR0913 - one keyword for each optional part of a server
         self,
         registry: Registry,
         clients: Mapping[str, RunnerClient],
@@ -36,9 +36,9 @@ class Engine:
         pronunciation: Pronunciation | None = None,
         meter: Meter | None = None,
     ) -> None:
-        """`detector` opens the speech detector; it blocks, and is called for the first audio.
+        """`detector` opens the speech detector. It blocks, and is called for the first audio.
 
-        `voices` knows voices beyond those of the models; without it there are none. Without `cache` all speech is synthesized anew.
+        `voices` adds voices to those of the models. Without `cache`, all speech is synthesized anew.
         """
         self.registry = registry
         self.meter = meter or Meter()

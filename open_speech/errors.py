@@ -1,6 +1,6 @@
-"""Every failure a caller can see: one hierarchy, each class knows its status, type and code.
+"""All errors that a client can receive: one hierarchy in which each class defines its status, type and code.
 
-Doors map these to their own envelope; runners send them across the process hop as data (`to_wire`, `from_wire`).
+Each API maps them to its own error format. Runners send them to the front process as data (`to_wire`, `from_wire`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 
 class SpeechError(Exception):
-    """A failure that may be shown to a client: no secret, no path, no stack trace in the message.
+    """An error that may be sent to a client: its message contains no secret, no path and no stack trace.
 
     `param` names the request field at fault. `retry_after_s` is in seconds. Status and type follow OpenAI's error table.
     """
@@ -25,12 +25,12 @@ class SpeechError(Exception):
         self.retry_after_s = retry_after_s
 
     def to_wire(self) -> dict[str, Any]:
-        """Describe this error as plain data, for the frame that ends a failed call."""
+        """Return this error as plain data, for the frame that ends a failed call."""
         return {"kind": type(self).__name__, "message": self.message, "param": self.param, "retry_after_s": self.retry_after_s}
 
 
 class InvalidRequest(SpeechError):
-    """The request cannot be served as it is; repeating it unchanged cannot help."""
+    """The request is invalid; repeating it unchanged does not help."""
 
     status = 400
     type = "invalid_request_error"
@@ -43,7 +43,7 @@ class MissingField(InvalidRequest):
 
 
 class InvalidValue(InvalidRequest):
-    """A field has a value outside its domain."""
+    """A field has a value that is not allowed."""
 
     code = "invalid_value"
 
@@ -55,92 +55,92 @@ class TextTooLong(InvalidRequest):
 
 
 class NothingToSpeak(InvalidRequest):
-    """The text holds nothing that can be spoken: empty, or only symbols such as emoji."""
+    """The text contains nothing to speak: it is empty, or has only symbols such as emoji."""
 
     code = "nothing_to_speak"
 
 
 class UnreadableText(InvalidRequest):
-    """The text to speak is in a script that the voice does not read."""
+    """The text to speak is in a script that the voice does not support."""
 
     code = "unreadable_text"
 
 
 class OutOfRange(InvalidRequest):
-    """A number lies outside its range."""
+    """A number is outside its range."""
 
     code = "decimal_out_of_range"
 
 
 class UnsupportedValue(InvalidRequest):
-    """The chosen model cannot do what the field asks for."""
+    """The selected model does not support the value of a field."""
 
     code = "unsupported_value"
 
 
 class UnsupportedLanguage(UnsupportedValue):
-    """The chosen model or voice does not cover the language."""
+    """The selected model or voice does not support the language."""
 
     code = "unsupported_language"
 
 
 class UnknownVoice(InvalidRequest):
-    """No voice of this name belongs to the chosen model."""
+    """The selected model has no voice with this name."""
 
     code = "voice_not_found"
 
 
 class WrongTask(InvalidRequest):
-    """The model exists but does the other thing: it speaks where it should transcribe, or the reverse."""
+    """The model exists but has the other task: synthesis instead of transcription, or the reverse."""
 
     code = "model_wrong_task"
 
 
 class UnknownItem(InvalidRequest):
-    """Nothing that is stored here has this id."""
+    """No stored item has this id."""
 
     status = 404
     code = "not_found"
 
 
 class NotNow(InvalidRequest):
-    """The thing is not in a state in which this can be done with it."""
+    """The item is not in a state that allows the operation."""
 
     status = 409
     code = "conflict"
 
 
 class KeyReused(InvalidRequest):
-    """The `Idempotency-Key` came before, with another request."""
+    """The `Idempotency-Key` was already used with a different request."""
 
     status = 409
     code = "idempotency_key_reused"
 
 
 class LibraryFull(InvalidRequest):
-    """The voice library holds as much as it may; something must be deleted first."""
+    """The voice library has reached its limit; something must be deleted first."""
 
     code = "library_full"
 
 
 class NotInstalled(InvalidRequest):
-    """The model or language needs an extra that this server was installed without."""
+    """The model or language needs an extra that is not installed on this server."""
 
     code = "not_installed"
 
 
 class InvalidAudio(InvalidRequest):
-    """The upload is not audio that can be decoded. OpenAI answers 400 with a null code here, and so do we."""
+    """The upload is not audio that can be decoded. As with OpenAI, the status is 400 and the code is null."""
 
 
 class AudioTooLong(InvalidRequest):
-    """The upload holds more audio than the limit."""
+    """The upload contains more audio than the limit."""
 
     code = "audio_too_long"
 
 
 class UploadTooLarge(InvalidRequest):
-    """The request body is larger than the limit. OpenAI answers with type `server_error` and a null code."""
+    """The request body is larger than the limit. As with OpenAI, the type is `server_error` and the code is null."""
 
     status = 413
     type = "server_error"
@@ -154,27 +154,27 @@ class Unauthorized(InvalidRequest):
 
 
 class TooManyGuesses(Unauthorized):
-    """Many different wrong API keys came from one address: none from there is looked at for a while."""
+    """Many different wrong API keys were sent from one address: keys from there are not checked for a while."""
 
     status = 429
     code = "too_many_wrong_keys"
 
 
 class TooManyKeys(InvalidRequest):
-    """One request carries more API keys than are looked at."""
+    """One request carries more API keys than are accepted."""
 
     code = "too_many_keys"
 
 
 class NotWelcome(InvalidRequest):
-    """A web page of somebody else asks, or a name that is not ours was used for us."""
+    """The request is from a web page of another origin, or was sent to a host name that is not one of this server."""
 
     status = 403
     code = "not_welcome"
 
 
 class RateLimited(InvalidRequest):
-    """More requests came from one caller than the limit allows. OpenAI's type for it is the name of what is limited."""
+    """One caller sent more requests than the limit allows. OpenAI's type for this error names what is limited."""
 
     status = 429
     type = "requests"
@@ -182,21 +182,21 @@ class RateLimited(InvalidRequest):
 
 
 class BodyTooSlow(InvalidRequest):
-    """The request's body comes too slowly, or not at all any more."""
+    """The request body arrives too slowly, or no longer arrives."""
 
     status = 408
     code = "request_timeout"
 
 
 class UnknownModel(InvalidRequest):
-    """No model of this name exists here or on the hub."""
+    """No model with this name exists on this server or on the hub."""
 
     status = 404
     code = "model_not_found"
 
 
 class PullNotAllowed(InvalidRequest):
-    """The model's weights are not here, and OS_PULL_ALLOWED does not let a request have them downloaded."""
+    """The model's weights are not downloaded, and OS_PULL_ALLOWED does not let a request download them."""
 
     status = 403
     code = "model_not_allowed"
@@ -210,20 +210,20 @@ class ModelTooLarge(InvalidRequest):
 
 
 class UnknownPath(InvalidRequest):
-    """No such URL."""
+    """The URL does not exist."""
 
     status = 404
 
 
 class MethodNotAllowed(InvalidRequest):
-    """The URL exists, the method does not."""
+    """The URL does not accept the method."""
 
     status = 405
     code = "method_not_supported"
 
 
 class UpgradeRequired(InvalidRequest):
-    """The URL is that of a WebSocket, and the request is none."""
+    """The URL is that of a WebSocket, but the request does not open one."""
 
     status = 426
     code = "upgrade_required"
@@ -238,88 +238,88 @@ class Overloaded(SpeechError):
 
 
 class Stopping(SpeechError):
-    """The server was told to stop: it finishes what it has begun and takes nothing new."""
+    """The server is shutting down: it finishes the requests in progress and accepts no new ones."""
 
     status = 503
     code = "server_stopping"
 
 
 class BackendFailed(SpeechError):
-    """A backend raised; the details are in the log, under the request id."""
+    """A backend raised an exception; the details are in the log under the request id."""
 
     code = "backend_failed"
 
 
 class BackendUnavailable(SpeechError):
-    """The process that runs the backend is gone or does not answer; it is started again by itself."""
+    """The process of the backend has died or does not respond; it is restarted automatically."""
 
     status = 503
     code = "backend_unavailable"
 
 
 class BackendTimeout(SpeechError):
-    """The backend did not answer within the deadline."""
+    """The backend did not respond within the deadline."""
 
     status = 504
     code = "backend_timeout"
 
 
 class LanguageModelFailed(SpeechError):
-    """The server of the language model answered with an error, or with something that is no answer."""
+    """The language model server returned an error or an invalid response."""
 
     status = 502
     code = "llm_failed"
 
 
 class LanguageModelRefused(LanguageModelFailed):
-    """It did not accept the request: its key, its model's name, or what was asked."""
+    """The language model server rejected the request: its key, its model or its content."""
 
     code = "llm_refused"
 
 
 class LanguageModelBusy(LanguageModelFailed):
-    """It has too much to do, or a quota is used up."""
+    """The language model server is overloaded, or a quota is used up."""
 
     status = 429
     code = "llm_overloaded"
 
 
 class LanguageModelUnavailable(LanguageModelFailed):
-    """Nobody answers at its address."""
+    """The language model server does not accept connections."""
 
     status = 503
     code = "llm_unavailable"
 
 
 class LanguageModelTimeout(LanguageModelFailed):
-    """It fell silent for longer than LLM_TIMEOUT_S."""
+    """The language model server sent nothing for longer than LLM_TIMEOUT_S."""
 
     status = 504
     code = "llm_timeout"
 
 
 class StorageFailed(SpeechError):
-    """The disk took or gave no file: it is full, or the server may not write there."""
+    """A file cannot be read or written: the disk is full, or the server has no permission."""
 
     code = "storage_failed"
 
 
 class StorageFull(StorageFailed):
-    """The disk, or the part of it that may be used, is full; something must be deleted first."""
+    """The disk, or the part of it that the server may use, is full; something must be deleted first."""
 
     status = 507
     code = "insufficient_storage"
 
 
 class WeightsUnavailable(SpeechError):
-    """The model's files are not here and no source could deliver them."""
+    """The model's files are not downloaded, and no source could deliver them."""
 
     status = 503
     code = "weights_unavailable"
 
 
 class WeightsCorrupt(WeightsUnavailable):
-    """A delivered file does not have the SHA-256 that the catalog names; it was deleted."""
+    """A downloaded file does not have the SHA-256 in the catalog; it was deleted."""
 
     code = "weights_corrupt"
 
@@ -332,6 +332,6 @@ def _classes(root: type[SpeechError]) -> dict[str, type[SpeechError]]:
 
 
 def from_wire(data: dict[str, Any]) -> SpeechError:
-    """Rebuild the error that `to_wire` described; a kind this version does not know becomes BackendFailed."""
+    """Rebuild an error from the data of `to_wire`; a kind that this version does not know becomes BackendFailed."""
     cls = _classes(SpeechError).get(str(data.get("kind")), BackendFailed)
     return cls(str(data.get("message", "")), param=data.get("param"), retry_after_s=data.get("retry_after_s"))

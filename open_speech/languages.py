@@ -1,4 +1,4 @@
-"""Languages by code and by English name: the hundred that Whisper knows, and the other ways in which people write them. Pure."""
+"""Languages by code and English name: the hundred languages of Whisper, and other usual codes and names for them. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LANGUAGES = {
     "te": "telugu", "tg": "tajik", "th": "thai", "tk": "turkmen", "tl": "tagalog", "tr": "turkish", "tt": "tatar", "uk": "ukrainian",
     "ur": "urdu", "uz": "uzbek", "vi": "vietnamese", "yi": "yiddish", "yo": "yoruba", "yue": "cantonese", "zh": "chinese",
 }  # fmt: skip
-"""Code -> English name in lower case, both as Whisper has them: `jw` is Javanese, where ISO-639-1 says `jv`."""
+"""Code -> English name in lower case, both as in Whisper: `jw` is Javanese, which is `jv` in ISO-639-1."""
 
 _OTHER_NAMES = {
     "bokmål": "no", "burmese": "my", "castilian": "es", "farsi": "fa", "filipino": "tl", "flemish": "nl", "haitian": "ht",
@@ -41,17 +41,17 @@ _LETTERS_3 = (
     "slv sl  sna sn  som so  sqi sq  alb sq  als sq  srp sr  sun su  swe sv  swa sw  swh sw  tam ta  tel te  tgk tg  tha th  "
     "tuk tk  tgl tl  tur tr  tat tt  ukr uk  urd ur  uzb uz  uzn uz  vie vi  yid yi  ydd yi  yor yo  zho zh  chi zh  "
 ).split()
-"""Codes of three letters, each before Whisper's: both kinds of ISO 639-2, and those of ISO 639-3 that clients write for one language."""
+"""Pairs of a three-letter code and Whisper's code: both variants of ISO 639-2, and ISO 639-3 codes that clients use for a language."""
 _OTHER_CODES |= dict(zip(_LETTERS_3[::2], _LETTERS_3[1::2], strict=True))
 DETECT = frozenset({"auto", "detect", "und"})
-"""What clients write when the language is to be detected: the same as no language at all."""
+"""Values that request detection of the language, like an absent value."""
 _CODES = {**{name: code for code, name in LANGUAGES.items()}, **_OTHER_NAMES, **_OTHER_CODES}
 
 
 def language_code(value: str) -> str | None:
-    """Find the code of a language written in any usual way: `en`, `EN`, `en-US`, `en_US`, `eng`, `English`; None if it is not known.
+    """Return the code of a language written in any usual form: `en`, `EN`, `en-US`, `en_US`, `eng`, `English`; None if it is unknown.
 
-    A tag's region and script are dropped, except that Chinese of Hong Kong stays `zh`: `yue` is asked for by its own code or name.
+    The region and script of a tag are dropped. Chinese of Hong Kong stays `zh`: `yue` is selected by its own code or name only.
     """
     wanted = value.strip().lower()
     if wanted in _CODES:
@@ -61,9 +61,9 @@ def language_code(value: str) -> str | None:
 
 
 def requested_language(value: str | None, field: str) -> str | None:
-    """Return the code of the language that a request names in `field`; None if it names none, or asks to detect it (`auto`).
+    """Return the code of the language that a request names in `field`; None if it names none or requests detection (`auto`).
 
-    Raises UnsupportedLanguage naming the field for a value that is no language.
+    Raises UnsupportedLanguage naming the field for a value that is not a language.
     """
     wanted = (value or "").strip()
     if not wanted or wanted.lower() in DETECT:
@@ -75,18 +75,18 @@ def requested_language(value: str | None, field: str) -> str | None:
 
 
 def requested_languages(values: Iterable[str], field: str) -> tuple[str, ...]:
-    """Return the codes of the candidate languages that a request lists in `field`, without repeats; with `auto` among them, none.
+    """Return the codes of the candidate languages that a request lists in `field`, without duplicates; none if `auto` is among them.
 
-    Raises UnsupportedLanguage naming the field for a value that is no language.
+    Raises UnsupportedLanguage naming the field for a value that is not a language.
     """
     codes = [requested_language(value, field) for value in values]
     return () if None in codes else tuple(dict.fromkeys(code for code in codes if code))
 
 
 def language_tag(value: str | None) -> str | None:
-    """Return the BCP-47 tag of the language to speak: `English` and `eng` become `en`, `en-GB` stays, `auto` and nothing are None.
+    """Return the BCP-47 tag of the language to speak: `English` and `eng` become `en`, `en-GB` stays, `auto` and an empty value give None.
 
-    A value that is no language is returned as it is, for the voice's model to refuse by name.
+    A value that is not a language is returned unchanged, so that the model of the voice rejects it by name.
     """
     wanted = (value or "").strip()
     if not wanted or wanted.lower() in DETECT:
@@ -98,5 +98,5 @@ def language_tag(value: str | None) -> str | None:
 
 
 def language_name(code: str) -> str:
-    """Name a language in English, in lower case, as `verbose_json` does; a code that is not known is its own name."""
+    """Return the English name of a language in lower case, as in `verbose_json`; an unknown code is returned unchanged."""
     return LANGUAGES.get(code, code)

@@ -1,6 +1,7 @@
-"""Log lines of every process in one form, text or JSON, each telling which request it is about.
+"""Log lines of every process in one format, text or JSON, each with the request that it belongs to.
 
-No line of ours above `debug` holds what somebody said or wrote, and none holds a key; what other servers answer in error is quoted.
+No log line of this project above `debug` contains speech or text of a user, and none contains a key. Error responses of other servers are
+quoted.
 """
 
 from __future__ import annotations
@@ -16,38 +17,38 @@ from dataclasses import dataclass
 from typing import Any
 
 Fields = Callable[[], Mapping[str, Any]]
-"""What else every line tells, asked anew for each of them."""
+"""Returns additional fields of a log line; called for each line."""
 
 _OWN = frozenset(vars(logging.makeLogRecord({})))
-"""Names of a record that are the logging package's; what else a record has came in `extra`."""
+"""Attributes of a record that are set by the logging package; all others were passed in `extra`."""
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """What is being done, and for whom: a request, or a session of many."""
+    """The request or live session that the current code works for."""
 
     id: str
     door: str = ""
     key: str = ""
-    """The name of the key it came with, never the key."""
+    """Name of the API key of the request, never the key."""
     model: str = ""
     failed: Callable[[str], None] | None = None
-    """Counts the errors that its client is told, by code."""
+    """Counts the errors that are sent to the client, by code."""
 
 
-_NOBODY = RequestContext("")
-_context: ContextVar[RequestContext] = ContextVar("errand", default=_NOBODY)
+_NONE = RequestContext("")
+_context: ContextVar[RequestContext] = ContextVar("request", default=_NONE)
 
 
 def context() -> RequestContext | None:
-    """Give what is being done here, if it is known; a task or `asyncio.to_thread` does what the code that began it did."""
+    """Return the current request context, if there is one. A task or `asyncio.to_thread` has the context of the code that started it."""
     found = _context.get()
-    return None if found is _NOBODY else found
+    return None if found is _NONE else found
 
 
 @contextmanager
 def on(new: RequestContext) -> Iterator[RequestContext]:
-    """Do an errand: every line that is written in the block, and in what it begins, tells of it."""
+    """Set the request context for the block and the tasks that it starts: their log lines name it."""
     token = _context.set(new)
     try:
         yield new
@@ -56,34 +57,34 @@ def on(new: RequestContext) -> Iterator[RequestContext]:
 
 
 def note_model(model: str) -> None:
-    """Note the model that the errand needs."""
+    """Record the model that the request uses."""
     if (found := context()) is not None:
         found.model = model
 
 
 def note_key(name: str | None) -> None:
-    """Note the name of the key that the errand came with."""
+    """Record the name of the API key of the request."""
     if (found := context()) is not None:
         found.key = name or ""
 
 
 def note_error(code: str | None) -> None:
-    """Note that the client is told of an error."""
+    """Count an error that is sent to the client."""
     if (found := context()) is not None and found.failed is not None:
         found.failed(code or "server_error")
 
 
 def note_event(event: Mapping[str, Any]) -> None:
-    """Note an event for the client of a session, if it tells of an error."""
+    """Count an event that is sent to the client of a session, if it reports an error."""
     if event.get("type") == "error" and isinstance(error := event.get("error"), Mapping):
         note_error(error.get("code") or error.get("type"))
 
 
 def install(form: str, level: str, *, fields: Fields = dict, foreign: tuple[str, ...] = ()) -> None:
-    """Have all log lines of this process written to stdout: `form` is `text` or `json`; safe to call again.
+    """Write all log lines of this process to stdout; `form` is `text` or `json`. Safe to call again.
 
-    Our own lines are written from `level` on, those of other packages from `warning` on. `foreign` names loggers that others have set up:
-    they lose their handlers and keep their levels.
+    Lines of this project are written from `level` on, those of other packages from `warning` on. `foreign` names loggers that other
+    packages have configured: their handlers are removed, and their levels are kept.
     """
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter(form, fields))
@@ -96,53 +97,53 @@ def install(form: str, level: str, *, fields: Fields = dict, foreign: tuple[str,
 
 
 def formatter(form: str, fields: Fields = dict) -> logging.Formatter:
-    """Make what writes records as `text` or `json`."""
+    """Return the formatter for `text` or `json`."""
     return JsonLines(fields) if form == "json" else TextLines(fields)
 
 
-def _told(fields: Fields, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Gather what a line tells beside its message, without what is not known."""
-    doing = context()
-    about = {} if doing is None else {"request_id": doing.id, "door": doing.door, "key": doing.key, "model": doing.model}
-    return {name: value for name, value in {**about, **fields(), **extra}.items() if value not in ("", None)}
+def _fields_of(fields: Fields, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a log line besides its message, without empty ones."""
+    current = context()
+    request_fields = {} if current is None else {"request_id": current.id, "door": current.door, "key": current.key, "model": current.model}
+    return {name: value for name, value in {**request_fields, **fields(), **extra}.items() if value not in ("", None)}
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, what is known of the request, and the traceback of an exception."""
+    """One JSON object per line: time, level, logger, message, fields of the request, and the traceback of an exception."""
 
     def __init__(self, fields: Fields = dict) -> None:
         super().__init__()
         self._fields = fields
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
+        """Format a record."""
         extra = {name: value for name, value in vars(record).items() if name not in _OWN}
         line = {
             "time": _moment(record.created, record.msecs),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **_told(self._fields, extra),
+            **_fields_of(self._fields, extra),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)  # all of it ASCII: no line of a client's making can pass for two
+        return json.dumps(line, default=str)  # ASCII only: text of a client cannot break a line in two
 
 
 class TextLines(logging.Formatter):
-    """One line for people to read; what is known of the request stands at its end, and what came in `extra` only in its message."""
+    """One readable line, with the fields of the request at its end. Fields in `extra` are left out: the message contains them."""
 
     def __init__(self, fields: Fields = dict) -> None:
         super().__init__()
         self._fields = fields
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record; a traceback follows on lines of its own."""
-        told = _told(self._fields, {})
-        service = told.pop("service", "")
+        """Format a record; a traceback follows on separate lines."""
+        fields = _fields_of(self._fields, {})
+        service = fields.pop("service", "")
         head = f"{_moment(record.created, record.msecs)} [{record.levelname}] [{service}] {record.getMessage()}"
-        if told:
-            head += " (" + " ".join(f"{name}={value}" for name, value in told.items()) + ")"
+        if fields:
+            head += " (" + " ".join(f"{name}={value}" for name, value in fields.items()) + ")"
         return f"{head}\n{self.formatException(record.exc_info)}" if record.exc_info else head
 
 

@@ -1,4 +1,4 @@
-"""What a model is made of and where that comes from: values of the catalog, read by the store of weights. No I/O."""
+"""The files of a model and their sources: values of the catalog, used by the weight store. No I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class WeightFile:
     """One file of a model, identified by its content.
 
-    `sha256` and `size` (bytes) are None only for a hub model that was never pulled: its first pull records them.
+    `sha256` and `size` (bytes) are None only for a hub model that was never downloaded: its first download records them.
     """
 
     path: str
@@ -21,7 +21,7 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """A repository on the Hugging Face hub, at a pinned revision; `paths` maps a file's path to its path there where they differ."""
+    """A repository on the Hugging Face hub, at a pinned revision; `paths` maps the path of a file to its path there if they differ."""
 
     repo: str
     revision: str = "main"
@@ -30,7 +30,7 @@ class HubSource:
 
 @dataclass(frozen=True, slots=True)
 class UrlSource:
-    """Plain downloads: file path -> https URL."""
+    """Direct downloads: file path -> https URL."""
 
     urls: Mapping[str, str]
 
@@ -44,12 +44,12 @@ class Archive:
     filename: str
     sha256: str
     size: int | None = None
-    """Bytes; only a progress bar and the check for free space need it."""
+    """Bytes; needed only for a progress bar and the check for free space."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveSource:
-    """Files inside package archives: file path -> the members that give it when joined, as (archive index, path inside)."""
+    """Files inside package archives: file path -> the members that form it when joined, as (archive index, path inside)."""
 
     archives: tuple[Archive, ...]
     members: Mapping[str, tuple[tuple[int, str], ...]]

@@ -1,4 +1,4 @@
-"""Model id or alias -> catalog entry. Pure: the catalog is handed in, nothing is looked up on disk."""
+"""Model id or alias -> catalog entry. Pure: the catalog is passed in, and the disk is not read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPENAI_VOICES = (
     "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar",
 )  # fmt: skip
 UNHEARD_RATE = 24_000
-"""Hertz, of a model elsewhere whose sound nobody has heard yet; what comes says its own."""
+"""Sample rate in Hz assumed for a model of another server before its first audio, which carries the actual rate."""
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+\Z", re.ASCII)
 _NAME = re.compile(r"(?<![\w.(-])[\w.-]{1,64}")
 _VOICE = r"[\w.-]{1,64}(?:\(\d{1,4}(?:\.\d{1,4})?\))?"
@@ -29,17 +29,17 @@ _BLEND = re.compile(rf"(?=.*[+(]){_VOICE}(?:\+{_VOICE}){{0,15}}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What stands behind OpenAI's names, and what a request that names nothing gets."""
+    """The models behind OpenAI's names, and the default model and voice of a request."""
 
     stt_model: str
     tts_model: str
     tts_voice: str
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Other names that stand for a model."""
+    """Additional aliases of models."""
 
 
 class Registry:
-    """The catalog as one server sees it: entries, which backends it runs, and the aliases."""
+    """The catalog of one server: entries, the backends that it runs, and the aliases."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Registry:
         served: Mapping[str, str],
         defaults: Defaults,
     ) -> None:
-        """`served` maps each backend this server runs to where it runs; models of other backends are not installed here."""
+        """`served` maps each backend of this server to the place where it runs; models of other backends are not installed."""
         self.backends = {entry.name: entry for entry in backends}
         self.served = dict(served)
         self.defaults = defaults
@@ -61,7 +61,7 @@ class Registry:
 
     @property
     def aliases(self) -> Mapping[str, str]:
-        """OpenAI's model names -> ours."""
+        """Alias -> model id. The aliases include OpenAI's model names."""
         return self._aliases
 
     def models(self, task: Task | None = None) -> list[ModelEntry]:
@@ -70,7 +70,7 @@ class Registry:
         return [m for m in known if m.backend in self.served and task in (None, m.task)]
 
     def learn(self, backend: str, models: Iterable[ModelEntry]) -> None:
-        """Take the models that a backend's own server has, in place of those that it had; safe from any thread."""
+        """Replace the models that the backend's own server offers. Thread-safe."""
         self._learned = {**self._learned, backend: tuple(models)}
 
     def all_models(self) -> list[ModelEntry]:
@@ -82,10 +82,10 @@ class Registry:
 
         Raises UnknownModel, NotInstalled (a model of a backend that is not served) or WrongTask, all naming the field `model`.
         """
-        known = self._meant(name)
-        entry = self._models.get(known) or self._parts.get(known) or self._elsewhere(known, task) or self._from_hub(known, task)
+        known = self._resolve_alias(name)
+        entry = self._models.get(known) or self._parts.get(known) or self._upstream(known, task) or self._from_hub(known, task)
         if entry is None:
-            raise UnknownModel(self._unknown(name, task), param="model")
+            raise UnknownModel(self._unknown_message(name, task), param="model")
         if task is not None and entry.task is not task:
             raise WrongTask(f"The model `{name}` does {entry.task}; this endpoint needs {task}.", param="model")
         if entry.backend not in self.served:
@@ -96,25 +96,25 @@ class Registry:
         return entry
 
     def listed(self, name: str) -> ModelEntry:
-        """Resolve a name as `find` does, but only to what the catalog lists: a hub repository may exist or not, nobody has asked.
+        """Resolve a name as `find` does, but only to models that the catalog lists: an unlisted hub repository may not exist.
 
         Raises UnknownModel or NotInstalled.
         """
-        known = self._meant(name)
+        known = self._resolve_alias(name)
         if known not in self._models and all(model.id != known for model in self.models()):
-            raise UnknownModel(self._unknown(name), param="model")
+            raise UnknownModel(self._unknown_message(name), param="model")
         return self.find(name)
 
     def is_unlisted(self, name: str) -> bool:
-        """Return whether a model id is a hub repository that the catalog does not list: anybody may have published it."""
-        known = self._meant(name)
-        return known not in self._models and known not in self._parts and self._elsewhere(known, None) is None
+        """Return whether a model id is a hub repository outside the catalog, which anyone may have published."""
+        known = self._resolve_alias(name)
+        return known not in self._models and known not in self._parts and self._upstream(known, None) is None
 
     def voice(self, model: ModelEntry, name: str | None) -> str:
         """Resolve a voice of a model: its id, a speaker of it (`id#3`), one of OpenAI's names, a blend, or None for the default.
 
-        A name of the model itself is its default voice: clients of LocalAI, whose models have one voice each, send it in both fields.
-        A model whose voices nobody knows here takes any name. Raises UnknownVoice naming the nearest voices.
+        The name of the model itself selects its default voice: clients of LocalAI, whose models have one voice each, send it in both
+        fields. A model without a list of voices accepts any name. Raises UnknownVoice naming the nearest voices.
         """
         if not name:
             default = self.defaults.tts_voice
@@ -122,25 +122,25 @@ class Registry:
         if not model.voices or any(voice.id == name.partition("#")[0] for voice in model.voices):
             return name
         if _BLEND.match(name):
-            return _NAME.sub(lambda part: _cased(part[0], model) or part[0], name)
+            return _NAME.sub(lambda part: _canonical(part[0], model) or part[0], name)
         if name.lower() in OPENAI_VOICES:
             return self.backends[model.backend].openai_voices.get(name.lower(), model.default_voice)
-        if (cased := _cased(name, model)) is not None:
+        if (cased := _canonical(name, model)) is not None:
             return cased
-        if self._meant(name) == model.id:
+        if self._resolve_alias(name) == model.id:
             return self.voice(model, None)
-        elsewhere = [other.id for other in self.models(Task.TTS) if other.id != model.id and _has(other, name)]
-        if elsewhere:
-            hint = f"It is a voice of the model `{elsewhere[0]}`."
+        others = [other.id for other in self.models(Task.TTS) if other.id != model.id and _has(other, name)]
+        if others:
+            hint = f"It is a voice of the model `{others[0]}`."
         else:
             ids = [voice.id for voice in model.voices]
             hint = f"Nearest: {', '.join(difflib.get_close_matches(name, ids, n=3) or ids[:3])}."
         raise UnknownVoice(f"The model `{model.id}` has no voice `{name}`. {hint}", param="voice")
 
     def speaker(self, model: str, voice: str | None) -> ModelEntry:
-        """Find the model that speaks for a request: an alias such as `tts-1` stands for whichever model here has the voice.
+        """Find the model that speaks for a request: an alias such as `tts-1` selects the served model that has the voice.
 
-        A model that is named by its own id is that model. Raises as `find`.
+        A model's own id always selects that model. Raises the errors of `find`.
         """
         entry = self.find(model, Task.TTS)
         if not voice or entry.id == model or voice.lower() in OPENAI_VOICES or not entry.voices or _has(entry, voice):
@@ -148,11 +148,11 @@ class Registry:
         return next((other for other in self.models(Task.TTS) if _has(other, voice)), entry)
 
     def voices(self) -> list[tuple[ModelEntry, Voice]]:
-        """List every voice of every speaking model that this server runs."""
+        """List the voices of all speech synthesis models of this server."""
         return [(model, voice) for model in self.models(Task.TTS) for voice in model.voices]
 
-    def _elsewhere(self, name: str, task: Task | None) -> ModelEntry | None:
-        """Find a model that a server elsewhere has, or make an entry for one that it may have: it was not asked yet, or told nothing."""
+    def _upstream(self, name: str, task: Task | None) -> ModelEntry | None:
+        """Find a model of another server, or return an entry for a model that it may have if it has not reported its models yet."""
         backends = [b for b in self.backends.values() if b.prefix and name.startswith(b.prefix) and name != b.prefix]
         wanted = task or (Task.TTS if name == self.defaults.tts_model else None)
         backends.sort(key=lambda b: (b.task is not wanted, b.name not in self.served))
@@ -168,27 +168,27 @@ class Registry:
             word_times=not speaks, translates=not speaks, instructs=speaks,
         )  # fmt: skip
 
-    def _does(self, model: str, task: Task | None) -> bool:
+    def _serves(self, model: str, task: Task | None) -> bool:
         entry = self._models.get(model)
         return entry is not None and entry.backend in self.served and task in (None, entry.task)
 
     def _from_hub(self, name: str, task: Task | None) -> ModelEntry | None:
-        """Make an entry for a hub repository that the catalog does not list, when a served backend of the task takes such models."""
-        takes = [b for b in self.backends.values() if b.open_ended and b.name in self.served and task in (None, b.task)]
-        if not takes or not _HUB_ID.match(name) or ".." in name:
+        """Return an entry for a hub repository outside the catalog, if a served backend for the task accepts such models."""
+        accepting = [b for b in self.backends.values() if b.open_ended and b.name in self.served and task in (None, b.task)]
+        if not accepting or not _HUB_ID.match(name) or ".." in name:
             return None
         return ModelEntry(
-            id=name, backend=takes[0].name, task=takes[0].task, licence="see the repository", languages=(),
+            id=name, backend=accepting[0].name, task=accepting[0].task, licence="see the repository", languages=(),
             word_times=True, translates=True, sources=(HubSource(name),),
         )  # fmt: skip
 
-    def _meant(self, name: str) -> str:
-        """Resolve an alias: one of OpenAI's names, with or without `openai/` before it, or another repository of the same weights."""
+    def _resolve_alias(self, name: str) -> str:
+        """Resolve an alias: one of OpenAI's names, with or without the prefix `openai/`, or another repository with the same weights."""
         bare = name.removeprefix("openai/")
         return self._aliases.get(name) or self._aliases.get(bare) or self._repositories.get(name.lower(), name)
 
-    def _unknown(self, name: str, task: Task | None = None) -> str:
-        fitting = [m.id for m in self.models(task)] + [alias for alias, meant in self._aliases.items() if self._does(meant, task)]
+    def _unknown_message(self, name: str, task: Task | None = None) -> str:
+        fitting = [m.id for m in self.models(task)] + [alias for alias, model in self._aliases.items() if self._serves(model, task)]
         known = {part.lower(): each for each in reversed(fitting) for part in (each.rpartition("/")[2], each)}
         wanted = name.lower()
         near = difflib.get_close_matches(wanted, known, n=2) or difflib.get_close_matches(wanted.rpartition("/")[2], known, n=2)
@@ -198,14 +198,14 @@ class Registry:
 
 
 def _has(model: ModelEntry, voice: str) -> bool:
-    """Return whether a voice, or a blend of voices, is one of the model's own, in any case."""
+    """Return whether a voice, or each voice of a blend, is a voice of the model; case is ignored."""
     if _BLEND.match(voice):
-        return bool(model.voices) and all(_cased(part, model) for part in _NAME.findall(voice))
-    return _cased(voice, model) is not None
+        return bool(model.voices) and all(_canonical(part, model) for part in _NAME.findall(voice))
+    return _canonical(voice, model) is not None
 
 
-def _cased(name: str, model: ModelEntry) -> str | None:
-    """Write the id of a voice of the model, or of a speaker of it (`id#3`), in the case of the catalog; None if there is no such voice."""
+def _canonical(name: str, model: ModelEntry) -> str | None:
+    """Return the id of a voice of the model, or of one of its speakers (`id#3`), in the case of the catalog; None if there is none."""
     wanted, mark, speaker = name.partition("#")
     found = next((voice.id for voice in model.voices if voice.id.lower() == wanted.lower()), None)
     return None if found is None else found + mark + speaker

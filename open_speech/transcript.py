@@ -1,4 +1,4 @@
-"""What a transcription is: words in segments in a transcript. Values only; times are seconds from the start of the audio."""
+"""Transcripts as values: a transcript has segments, a segment has words. Times are seconds from the start of the audio."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SpeechTask = Literal["transcribe", "translate"]
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word as written, with its leading space if the language has one."""
+    """One word of the text, with its leading space if the language uses spaces."""
 
     text: str
     start: float
@@ -18,12 +18,12 @@ class Word:
     end: float
     """Seconds."""
     probability: float = 1.0
-    """In [0, 1]; 1.0 where the engine does not tell."""
+    """In [0, 1]; 1.0 if the backend does not report it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token of the text and how sure the engine was of it."""
+    """One token of the text and its log probability."""
 
     text: str
     logprob: float
@@ -32,7 +32,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A sentence-like stretch of text with its time, and the decoder's own figures where it has them."""
+    """A sentence-like part of the text with its time, and the metrics of the decoder if it has any."""
 
     start: float
     """Seconds."""
@@ -48,17 +48,17 @@ class Segment:
     compression_ratio: float = 0.0
     no_speech_prob: float = 0.0
     speaker: str | None = None
-    """A label such as `A`, or a known speaker's name; None where nobody asked who spoke."""
+    """A label such as `A`, or the name of a known speaker; None without diarization."""
     logprobs: tuple[Token, ...] = ()
     channel: int | None = None
-    """The channel of the file that holds it, counted from 0; None where channels were mixed."""
+    """Channel of the file that contains the segment, from 0; None if channels were mixed."""
     language: str | None = None
-    """ISO-639-1 code of its speech; None where the backend does not report it."""
+    """ISO-639-1 code of the language of the segment; None if the backend does not report it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptInfo:
-    """What is known of the whole audio before its text."""
+    """Information about the whole audio that is known before its text."""
 
     language: str
     """ISO-639-1 code, lower case."""
@@ -78,10 +78,10 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """The whole text, without leading or trailing space; empty when nobody spoke."""
+        """The whole text, without leading or trailing space; empty if there is no speech."""
         return "".join(segment.text for segment in self.segments).strip()
 
     @property
     def words(self) -> tuple[Word, ...]:
-        """All words of all segments; empty unless word times were asked for."""
+        """All words of all segments; empty unless word timestamps were requested."""
         return tuple(word for segment in self.segments for word in segment.words)

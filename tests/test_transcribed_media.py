@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from benchmarks.corpus import TWO_CITIES, word_errors
 from open_speech import config
 from open_speech.api.jobs import checkpoints
-from open_speech.api.jobs.work import Memory
+from open_speech.api.jobs.work import PartialTranscript
 from open_speech.app import create_app
 from open_speech.audio import Audio, concat, resample, silence
 from open_speech.backends import STT_RATE, TranscribeOptions
@@ -216,30 +216,30 @@ def test_a_call_that_is_interrupted_is_resumed_without_losing_or_doubling_a_word
         sides[1 - number % 2] += [silence(turn.seconds, STT_RATE), gap]
     file, options = stereo([concat(side, STT_RATE) for side in sides]), TranscribeOptions(language="en")
 
-    async def run(memory: Memory, most: int) -> Transcript:
+    async def run(partial: PartialTranscript, most: int) -> Transcript:
         listening = await engine.recognition.stream(
-            file, RecognitionRequest("whisper-1", options, start_s=memory.until_s, channels="separate")
+            file, RecognitionRequest("whisper-1", options, start_s=partial.until_s, channels="separate")
         )
         taken = 0
         async for segment in listening:
-            await memory.add(listening.info, segment)
+            await partial.add(listening.info, segment)
             taken += 1
             if taken == most:
                 await listening.aclose()
                 break
-        return memory.whole(listening.info)
+        return partial.whole(listening.info)
 
     def said(transcript: Transcript, channel: int) -> str:
         return words(" ".join(segment.text for segment in transcript.segments if segment.channel == channel))
 
-    whole = asyncio.run(run(Memory(tmp_path / "whole", []), 1000))
+    whole = asyncio.run(run(PartialTranscript(tmp_path / "whole", []), 1000))
     kept_s = []
     for most in (2, 4, len(whole.segments) - 1):
         path = tmp_path / f"after {most}"
-        asyncio.run(run(Memory(path, []), most))
-        memory = Memory(path, checkpoints.read(path))
-        kept_s.append(memory.until_s)
-        resumed = asyncio.run(run(memory, 1000))
+        asyncio.run(run(PartialTranscript(path, []), most))
+        partial = PartialTranscript(path, checkpoints.read(path))
+        kept_s.append(partial.until_s)
+        resumed = asyncio.run(run(partial, 1000))
         # The windows after a break begin elsewhere, so that a word may be recognized otherwise; none may be lost or doubled.
         for channel in (0, 1):
             assert len(said(resumed, channel).split()) == len(said(whole, channel).split())

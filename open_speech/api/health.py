@@ -1,4 +1,4 @@
-"""How the server is, for people, for probes and for load balancers. All of it answers without a key, but tells a stranger no names."""
+"""Health checks for people, probes and load balancers. They need no key, but unauthenticated clients receive no names of backends."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ router = APIRouter(tags=["server"])
 @router.get("/healthcheck")
 async def health(request: Request, pool: PoolDep) -> dict[str, Any]:
     """Report the health of the server and, to clients with a valid key, of its backends. Returns 503 during startup."""
-    told = {"status": "ok", "version": __version__}
-    return told if is_unauthenticated(request.scope) else {**told, "backends": await pool.status()}
+    body = {"status": "ok", "version": __version__}
+    return body if is_unauthenticated(request.scope) else {**body, "backends": await pool.status()}
 
 
 @router.get("/livez")
@@ -41,16 +41,16 @@ async def readyz(request: Request) -> JSONResponse:
     states = await engine.pool.status()
     closed = engine.pool.admission.is_closed
     ready = not closed and is_enough(engine.registry, states)
-    told: dict[str, Any] = {"status": "stopping" if closed else "ready" if ready else "waiting for a backend"}
+    body: dict[str, Any] = {"status": "stopping" if closed else "ready" if ready else "waiting for a backend"}
     if not is_unauthenticated(request.scope):
-        told["backends"] = {name: {"ready": state["ready"], "where": state["where"]} for name, state in states.items()}
-    return JSONResponse(told, 200 if ready else 503)
+        body["backends"] = {name: {"ready": state["ready"], "where": state["where"]} for name, state in states.items()}
+    return JSONResponse(body, 200 if ready else 503)
 
 
-class Before:
-    """ASGI middleware for the server around our app: every request goes to our app, and none to what that server answers itself.
+class AppFirst:
+    """ASGI middleware for the server around our app: all requests go to our app, and none to the routes of that server.
 
-    It has paths of its own, such as `/schema.json`, that ask nobody for a key.
+    Some of those routes, such as `/schema.json`, do not require a key.
     """
 
     def __init__(self, app: ASGIApp, ours: ASGIApp) -> None:
@@ -58,6 +58,6 @@ class Before:
         self._ours = ours
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on to whom it is for."""
+        """Pass requests and WebSockets to our app, and lifespan events to the server."""
         is_ours = scope["type"] in ("http", "websocket")
         await (self._ours if is_ours else self._app)(scope, receive, send)

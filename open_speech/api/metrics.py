@@ -1,4 +1,4 @@
-"""GET /metrics: this process's figures, those of other doors' processes, and how the backends are, gathered at most once a second."""
+"""GET /metrics: metrics of this process, of other API processes and of the backends, collected at most once a second."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from open_speech.metrics.meter import Meter
 log = logging.getLogger("open_speech.metrics")
 
 FRESH_S = 1.0
-"""Seconds for which what was gathered is good: runners are not to be asked at the pace of impatient readers."""
+"""Seconds for which collected metrics are reused, so that frequent scrapes do not load the runners."""
 WITHIN_S = 2.0
-"""Longest wait for figures from elsewhere, in seconds; without them they are left out."""
+"""Longest wait for one source, in seconds; the metrics of a source that is late are left out."""
 
 Elsewhere = Callable[[], Awaitable[Dump]]
-"""Asks for figures that are not in this process's memory. Raises OSError, ValueError or SpeechError, or what a runner's link raises."""
+"""Returns metrics from outside this process's memory. Raises OSError, ValueError, SpeechError, or an error of a runner's link."""
 
 router = APIRouter(tags=["server"])
 
@@ -41,44 +41,44 @@ async def metrics(request: Request) -> Response:
 
 
 class Scrape:
-    """Gathers what is told at `/metrics`. One event loop."""
+    """Collects the metrics for `/metrics`. Used in one event loop."""
 
     def __init__(self, meter: Meter, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.elsewhere: dict[str, Elsewhere] = {}
-        """What else is asked for figures, by name: other processes that have doors, the jobs on disk."""
+        self.sources: dict[str, Elsewhere] = {}
+        """Additional sources of metrics by name: other processes that serve APIs, the jobs on disk."""
         self._meter = meter
         self._clock = clock
         self._own = CollectorRegistry()
         ProcessCollector(namespace="open_speech", registry=self._own)
-        self._gathered_at = float("-inf")
-        self._gathered: list[Metric] = []
-        self._gathering = asyncio.Lock()
+        self._collected_at = float("-inf")
+        self._collected: list[Metric] = []
+        self._collecting = asyncio.Lock()
 
     async def text(self, engine: Engine | None) -> bytes:
-        """Write all figures. What is of this process is of this moment; the rest is at most a second old."""
-        async with self._gathering:
-            if self._clock() - self._gathered_at >= FRESH_S:
-                self._gathered = await self._gather(engine)
-                self._gathered_at = self._clock()
-        told = exposition.summed([*of_process(self._meter, engine), *self._gathered])
-        return exposition.text([*told, *exposition.aliases(told), *self._own.collect(), _build()])
+        """Return all metrics as text. Those of this process are current; the others are at most a second old."""
+        async with self._collecting:
+            if self._clock() - self._collected_at >= FRESH_S:
+                self._collected = await self._collect(engine)
+                self._collected_at = self._clock()
+        families = exposition.summed([*of_process(self._meter, engine), *self._collected])
+        return exposition.text([*families, *exposition.aliases(families), *self._own.collect(), _build()])
 
-    async def _gather(self, engine: Engine | None) -> list[Metric]:
-        dumps = asyncio.gather(*(self._ask(name, ask) for name, ask in self.elsewhere.items()))
+    async def _collect(self, engine: Engine | None) -> list[Metric]:
+        dumps = asyncio.gather(*(self._read(name, source) for name, source in self.sources.items()))
         states: Mapping[str, Mapping[str, Any]] = {} if engine is None else await engine.pool.status()
         return [*of_runners(states), *(family for dump in await dumps for family in dump)]
 
-    async def _ask(self, name: str, ask: Elsewhere) -> list[Metric]:
+    async def _read(self, name: str, source: Elsewhere) -> list[Metric]:
         try:
             async with asyncio.timeout(WITHIN_S):
-                return exposition.read(await ask())
-        except Exception as error:  # noqa: BLE001 - the boundary to another process or a disk: figures without its own are better than none
+                return exposition.read(await source())
+        except Exception as error:  # noqa: BLE001 - the boundary to another process or a disk: incomplete metrics are better than none
             log.warning("the metrics of %s are missing: %s", name, type(error).__name__)
             return []
 
 
 def of_process(meter: Meter, engine: Engine | None) -> list[Metric]:
-    """Tell what this process knows of itself, without asking anybody."""
+    """Return the metrics in this process's memory."""
     counted = list(meter.figures.registry.collect())
     if engine is None:
         return counted
@@ -91,6 +91,6 @@ def of_process(meter: Meter, engine: Engine | None) -> list[Metric]:
 
 
 def _build() -> Metric:
-    told = GaugeMetricFamily("open_speech_build_info", "Which version this is.", labels=("version",))
-    told.add_metric((__version__,), 1)
-    return told
+    build = GaugeMetricFamily("open_speech_build_info", "Which version this is.", labels=("version",))
+    build.add_metric((__version__,), 1)
+    return build

@@ -1,6 +1,6 @@
-"""The doors of whisper-asr-webservice, at the root and under /bazarr: what Bazarr and its like ask for subtitles.
+"""The API of whisper-asr-webservice, at the root and under /bazarr, from which Bazarr and similar clients request subtitles.
 
-Bazarr sends a whole film as headerless PCM in one body and saves whatever comes back: an error is never a 200.
+Bazarr sends the audio of a whole media file as headerless PCM in one body and saves any response: an error never has the status 200.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ router = APIRouter(tags=["subtitles"], responses=ERRORS)
 lists = APIRouter(tags=["subtitles"], responses=ERRORS)
 
 RAW_PATHS = ("/asr", "/detect-language", "/bazarr/asr", "/bazarr/detect-language")
-"""Where a whole film may come in one body."""
+"""Paths that accept a whole media file in one body."""
 FILE_PARTS = ("audio_file", "file")
-"""Names of the part that holds the sound; Bazarr uses the first."""
+"""Names of the part that contains the audio; Bazarr uses the first."""
 
 Output = Literal["txt", "json", "jsonl", "srt", "vtt", "tsv", "lrc"]
 _WRITERS: dict[Output, tuple[Callable[[Transcript], str], str]] = {
@@ -50,8 +50,8 @@ _WRITERS: dict[Output, tuple[Callable[[Transcript], str], str]] = {
 }
 
 
-class FilmRequest(BaseModel):
-    """What both questions about a film hold. It comes in the URL or in the form; what is unknown is ignored, as `video_file` is."""
+class MediaFileRequest(BaseModel):
+    """Fields that both endpoints accept, in the URL or in the form. Unknown fields, such as `video_file`, are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,11 +62,11 @@ class FilmRequest(BaseModel):
 
     @property
     def raw_rate(self) -> int | None:
-        """Hertz of headerless sound; None for a media file."""
+        """Sample rate of headerless audio in Hz; None for a media file."""
         return None if self.encode else STT_RATE
 
 
-class AsrRequest(FilmRequest, SubtitleFields, SpeakerFields, CleaningFields):
+class AsrRequest(MediaFileRequest, SubtitleFields, SpeakerFields, CleaningFields):
     """The fields of `POST /asr`."""
 
     task: SpeechTask = "transcribe"
@@ -78,20 +78,20 @@ class AsrRequest(FilmRequest, SubtitleFields, SpeakerFields, CleaningFields):
     vad_filter: OptionalBool = Field(None, description="`false` selects Whisper's own algorithm for the whole file.")
     word_timestamps: bool = Field(False, description="Include words with times in `json` and `jsonl`.")
 
-    def options(self, usual: Vad) -> TranscribeOptions:
-        """Say the same to the engine; `usual` is how this server looks for speech. Raises UnsupportedLanguage for what is no language."""
+    def options(self, default_vad: Vad) -> TranscribeOptions:
+        """Convert to the options of the engine; `default_vad` is the speech detection of this server. Raises UnsupportedLanguage."""
         return TranscribeOptions(
             task=self.task,
             language=requested_language(self.language, "language"),
             prompt=self.initial_prompt,
             word_times=self.word_timestamps and self.output in ("json", "jsonl"),
-            vad=usual if self.vad_filter else None,
+            vad=default_vad if self.vad_filter else None,
             sequential=self.vad_filter is False,
         )
 
 
-def _described(model: type[FilmRequest]) -> dict[str, Any]:
-    """Describe a request for the OpenAPI document; the route reads it by itself."""
+def _described(model: type[MediaFileRequest]) -> dict[str, Any]:
+    """Return the OpenAPI description of a request, which FastAPI cannot derive because the route reads the request itself."""
     fields = model.model_json_schema()["properties"].items()
     part = {"type": "object", "required": ["audio_file"], "properties": {"audio_file": {"type": "string", "format": "binary"}}}
     return {
@@ -108,24 +108,24 @@ async def transcribe_film(request: Request, recognition: RecognitionDep, registr
     """Transcribe a media file into the format `output`. Nothing is sent until the transcript is complete."""
     async with read_upload(request, *FILE_PARTS) as upload:
         body = validated(AsrRequest, upload.fields)
-        wanted = RecognitionRequest(
+        options = RecognitionRequest(
             body.model,
-            _with_words(body, registry, settings.vad),
+            _with_word_times(body, registry, settings.vad),
             await diarization(body),
             body.cleaning(settings),
             raw_rate=body.raw_rate,
             channels=body.channel_mode,
         )
-        transcript = await while_connected(request.receive, recognition.transcribe(upload.source, wanted))
-    text = await asyncio.to_thread(written, transcript, body.output, body.shape)
+        transcript = await while_connected(request.receive, recognition.transcribe(upload.source, options))
+    text = await asyncio.to_thread(formatted, transcript, body.output, body.shape)
     return Response(text, media_type=_WRITERS[body.output][1])
 
 
-@router.post("/detect-language", openapi_extra=_described(FilmRequest))
+@router.post("/detect-language", openapi_extra=_described(MediaFileRequest))
 async def detect_language(request: Request, recognition: RecognitionDep) -> dict[str, str | float]:
     """Detect the language that is spoken in a media file."""
     async with read_upload(request, *FILE_PARTS) as upload:
-        body = validated(FilmRequest, upload.fields)
+        body = validated(MediaFileRequest, upload.fields)
         work = recognition.detect_language(upload.source, body.model, raw_rate=body.raw_rate)
         code, probability = await while_connected(request.receive, work)
     return {"detected_language": language_name(code), "language_code": code, "confidence": round(probability, 4)}
@@ -143,8 +143,8 @@ async def list_film_models(registry: RegistryDep) -> dict[str, Any]:
     return {"models": [model.id for model in registry.models(Task.STT)], "default": registry.defaults.stt_model}
 
 
-def written(transcript: Transcript, output: Output, shape: Shape | None = None) -> str:
-    """Write a transcript as `output`; the shape matters to subtitles only."""
+def formatted(transcript: Transcript, output: Output, shape: Shape | None = None) -> str:
+    """Return a transcript in the format `output`; `shape` applies to subtitles only."""
     match output:
         case "srt":
             return to_srt(transcript, shape)
@@ -153,9 +153,9 @@ def written(transcript: Transcript, output: Output, shape: Shape | None = None) 
     return _WRITERS[output][0](transcript)
 
 
-def _with_words(body: AsrRequest, registry: Registry, usual: Vad) -> TranscribeOptions:
-    """Ask for the times of words where they make the cuts exact and the model tells them."""
-    gains = body.diarizes or (body.shape is not None and body.output in ("srt", "vtt"))
+def _with_word_times(body: AsrRequest, registry: Registry, default_vad: Vad) -> TranscribeOptions:
+    """Return the options, with word timestamps where they make cuts exact and the model supports them."""
+    benefits = body.diarizes or (body.shape is not None and body.output in ("srt", "vtt"))
     times_words = registry.find(body.model, Task.STT).word_times
-    options = body.options(usual)
-    return replace(options, word_times=options.word_times or (gains and times_words))
+    options = body.options(default_vad)
+    return replace(options, word_times=options.word_times or (benefits and times_words))

@@ -1,1 +1,1 @@
-"""Tasks, blocking iterators, graceful shutdown, and places that are shared fairly between API keys."""
+"""Task groups, blocking iterators, graceful shutdown, and slots that are shared between API keys."""

@@ -1,4 +1,4 @@
-"""Blocking iterators as async ones: two ways, both stop the work soon after the listener leaves."""
+"""Two ways to run a blocking iterator as an async one. Both stop the work soon after the consumer stops."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _DONE: Any = object()
 
 
 class Pool(Protocol):
-    """Threads that work is put to."""
+    """A pool of threads."""
 
     def submit(self, work: Callable[..., T], /, *arguments: Any) -> Future[T]:
-        """Have `work(*arguments)` done."""
+        """Schedule `work(*arguments)`."""
         ...
 
 
 async def step_by_step(make: Callable[[], Iterator[T]], pool: Pool) -> AsyncGenerator[T, None]:
-    """Drive an iterator one step at a time, each waiting its turn in `pool`: long work shares its threads with what comes later.
+    """Run each step of an iterator as a separate task of `pool`, so that long work shares the threads with later work.
 
-    Closing this closes the iterator as soon as its running step ends. Raises what the iterator raises.
+    Closing this closes the iterator as soon as its running step ends. Raises the errors of the iterator.
     """
 
     def run() -> Generator[T, None, None]:
@@ -47,22 +47,22 @@ async def step_by_step(make: Callable[[], Iterator[T]], pool: Pool) -> AsyncGene
 
 
 async def at_a_stretch(make: Callable[[], Iterator[T]], pool: Pool) -> AsyncGenerator[T, None]:
-    """Drive a short iterator from beginning to end in one turn of `pool`; items come out as they are made.
+    """Run a short iterator to its end as one task of `pool`, and yield items as they are produced.
 
-    A listener who is slow holds no thread, so the iterator must be bounded. Closing this stops it after the item it is making.
-    Raises what the iterator raises.
+    A slow consumer blocks no thread, so the iterator must be bounded. Closing this stops the iterator after the current item.
+    Raises the errors of the iterator.
     """
     loop = asyncio.get_running_loop()
     items: asyncio.Queue[T] = asyncio.Queue()
-    left = threading.Event()
+    stopped = threading.Event()
 
     def put(item: T) -> None:
-        with suppress(RuntimeError):  # the loop is gone, and everybody who listened with it
+        with suppress(RuntimeError):  # the loop is closed, and no consumer is left
             loop.call_soon_threadsafe(items.put_nowait, item)
 
     def run() -> None:
         for item in make():
-            if left.is_set():
+            if stopped.is_set():
                 return
             put(item)
 
@@ -73,7 +73,7 @@ async def at_a_stretch(make: Callable[[], Iterator[T]], pool: Pool) -> AsyncGene
             yield item
         running.result()
     finally:
-        left.set()
+        stopped.set()
         running.cancel()
 
 
@@ -81,8 +81,8 @@ _large = ThreadPoolExecutor(1, thread_name_prefix="large-message")
 
 
 async def in_turn(work: Callable[..., T], *arguments: Any) -> T:
-    """Parse or decode a large message off the event loop, in the one thread for that: so there is one large message in work at a time.
+    """Parse or decode a large message in a single dedicated thread, so that only one is processed at a time.
 
-    `json` and `binascii` let no other thread run while they work, so a second thread would gain nothing and take memory.
+    `json` and `binascii` block all other threads while they run, so a second thread would gain nothing and take memory.
     """
     return await asyncio.wrap_future(_large.submit(work, *arguments))

@@ -1,4 +1,4 @@
-"""A stop in good order: a signal to stop waits until what was accepted is done, for a bounded time."""
+"""Graceful shutdown: a signal to stop is delayed until accepted work is done, for a bounded time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def held_back(until: Callable[[], Awaitable[object]]) -> Iterator[None]:
-    """Hold back signals to stop: at the first, `until` is awaited in the running loop, then the handler that was there has it.
+    """Delay signals to stop: the first one awaits `until` in the running loop, and then calls the previous handler.
 
-    A second signal is not held back: who presses Ctrl-C again means it. Elsewhere than in the main thread nothing is held back.
+    A second signal, such as a second Ctrl-C, is not delayed. Outside of the main thread, no signal is delayed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -41,16 +41,16 @@ class _Stop:
         self._loop = loop
         self._until = until
         self._waiting: asyncio.Task[None] | None = None
-        self._asked = False
-        self._handed_on = False
+        self._requested = False
+        self._forwarded = False
 
     def arrived(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal; runs between any two instructions of the main thread, so it only leaves word."""
-        if self._asked:
-            self._hand_on(number)
-            self._loop.call_soon_threadsafe(lambda: None)  # a loop that sleeps would not see what the handler left
+        """Handle a signal. Runs between any two instructions of the main thread, so it only schedules the work."""
+        if self._requested:
+            self._forward(number)
+            self._loop.call_soon_threadsafe(lambda: None)  # wakes the loop, so that it sees what the handler has set
         else:
-            self._asked = True
+            self._requested = True
             self._loop.call_soon_threadsafe(self._begin, number)
 
     def _begin(self, number: int) -> None:
@@ -60,11 +60,11 @@ class _Stop:
         try:
             await self._until()
         finally:
-            if not self._handed_on:
-                self._hand_on(number)
+            if not self._forwarded:
+                self._forward(number)
 
-    def _hand_on(self, number: int) -> None:
-        self._handed_on = True
+    def _forward(self, number: int) -> None:
+        self._forwarded = True
         handler = self.handlers[signal.Signals(number)]
         if callable(handler):
             handler(number, None)

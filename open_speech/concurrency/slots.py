@@ -1,4 +1,4 @@
-"""A limited number of places, such as open connections, of which no API key may take more than its share."""
+"""A limited number of slots, such as open connections, of which no API key may use more than its share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SHARE = "OS_KEY_SHARE"
 
 
 class Slots:
-    """How many connections, or whatever `kind` names, one server holds at once. One event loop."""
+    """The slots of one server for connections, or for what `kind` names. Used in one event loop."""
 
     def __init__(
         self, count: int, setting: str = "OS_STREAM_MAX_CONNECTIONS", *, each: int | None = None, kind: str = "connections"
     ) -> None:
-        """`setting` is named in the error when all seats are taken, empty for a fixed number; `each` is the limit of one holder."""
+        """`setting` is named in the error when no slot is free, empty for a fixed number; `each` is the limit per API key."""
         self._free = count
         self._setting = setting
         self._each = count if each is None else each
@@ -27,7 +27,7 @@ class Slots:
 
     @contextmanager
     def taken(self, holder: str = "") -> Iterator[None]:
-        """Take a seat for a while; `holder` is the API key that the request came with. Raises Overloaded when there is none."""
+        """Use a slot within the block; `holder` is the name of the request's API key. Raises Overloaded if no slot is free."""
         if self._free <= 0:
             why = f"; {self._setting} limits them" if self._setting else ""
             raise Overloaded(f"Too many {self._kind} are open{why}.", retry_after_s=RETRY_S)

@@ -1,4 +1,4 @@
-"""What goes on at the same time for a connection, or for the server: tasks of which none outlives it."""
+"""The background tasks of a connection or of the server, none of which outlives it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 
 class Tasks:
-    """Tasks that were begun and have not ended."""
+    """Tasks that were started and have not ended."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Begin some work."""
+        """Start a task."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def end(self) -> None:
-        """Stop all of it, and wait until it has stopped."""
+        """Cancel all tasks, and wait until they have ended."""
         left = list(self._tasks)
         for task in left:
             task.cancel()
@@ -30,4 +30,4 @@ class Tasks:
             await asyncio.wait(left)
         for task in left:
             if not task.cancelled():
-                task.exception()  # noted as seen
+                task.exception()  # marks the exception as retrieved

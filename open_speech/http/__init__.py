@@ -1,1 +1,1 @@
-"""What every HTTP and WebSocket route needs: errors, uploads, JSON within bounds, server-sent events, TLS, middleware."""
+"""Code shared by HTTP and WebSocket routes: errors, uploads, JSON within limits, server-sent events, TLS, middleware."""

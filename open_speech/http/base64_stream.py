@@ -1,4 +1,4 @@
-"""Decode base64 piece by piece, as it arrives in a JSON string, into memory or an unnamed file."""
+"""Decoding of base64 in chunks, as it arrives in a JSON string, into memory or an unnamed file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tempfile import SpooledTemporaryFile
 from open_speech.errors import InvalidRequest, InvalidValue, UploadTooLarge
 
 STEP = 1 << 18
-"""Characters decoded at a time, a multiple of four: `binascii` stops every other thread while it works."""
+"""Characters decoded at a time, a multiple of four: `binascii` blocks all other threads while it runs."""
 MEMORY_BYTES = 1 << 20
 """Longer audio is written to disk."""
 _HEAD_BYTES = 256
@@ -21,20 +21,20 @@ _CUT_ESCAPE = re.compile(rb"(?:^|[^\\])(\\(?:u[0-9a-fA-F]{0,3})?)$")
 
 
 def decoded(text: str) -> bytes:
-    """Decode base64 in steps. Raises ValueError for what is not base64."""
+    """Decode base64 in steps. Raises ValueError for invalid base64."""
     decoder = Decoder()
     return b"".join([*(decoder.feed(text[at : at + STEP].encode("ascii")) for at in range(0, len(text), STEP)), decoder.end()])
 
 
 class Decoder:
-    """Strict base64 in pieces of any size. Raises ValueError for what is not base64."""
+    """A strict base64 decoder for chunks of any size. Raises ValueError for invalid base64."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._ended = False
 
     def feed(self, data: bytes) -> bytes:
-        """Decode as much as there is."""
+        """Decode all complete groups of four characters."""
         data = self._rest + data
         whole = len(data) // 4 * 4
         self._rest = data[whole:]
@@ -46,20 +46,20 @@ class Decoder:
         return binascii.a2b_base64(data[:whole], strict_mode=True)
 
     def end(self) -> bytes:
-        """Raise ValueError if a part of the last four characters is missing."""
+        """Raise ValueError if the last group of four characters is incomplete."""
         if self._rest:
             raise ValueError("the last four characters are not complete")
         return b""
 
 
 class JsonString:
-    """Undoes the escapes of a JSON string of ASCII, in pieces of any size. Raises ValueError at the end if one is not complete."""
+    """A decoder of the escapes of an ASCII JSON string in chunks of any size. Raises ValueError at the end for an incomplete escape."""
 
     def __init__(self) -> None:
         self._tail = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the characters that are complete; one beyond ASCII becomes a byte that is not base64."""
+        """Return the complete characters; one beyond ASCII becomes a byte that is invalid in base64."""
         data = self._tail + data
         cut = _CUT_ESCAPE.search(data[-8:])
         self._tail = cut[1] if cut else b""
@@ -72,68 +72,68 @@ class JsonString:
 
 
 class Base64Bytes:
-    """Takes a JSON string of base64 and keeps in memory what it decodes to."""
+    """A sink for a base64 JSON string that stores the decoded bytes in memory."""
 
     def __init__(self) -> None:
         self._string = JsonString()
         self._decoder = Decoder()
         self._bytes = io.BytesIO()
-        self._is_wrong = False
+        self._is_invalid = False
 
     def write(self, data: bytes) -> None:
-        """Take the next piece; what is wrong with it is raised by `value`."""
-        if not self._is_wrong:
+        """Decode the next chunk; errors are raised by `value`."""
+        if not self._is_invalid:
             try:
                 self._bytes.write(self._decoder.feed(self._string.feed(data)))
             except ValueError:
-                self._is_wrong = True
+                self._is_invalid = True
                 self._bytes.close()
 
     def value(self) -> bytes:
-        """Return the bytes. Raises ValueError for what is not base64."""
-        if self._is_wrong:
+        """Return the bytes. Raises ValueError for invalid base64."""
+        if self._is_invalid:
             raise ValueError("not base64")
         self._string.end()
         self._decoder.end()
-        return self._bytes.getvalue()  # the buffer itself: to join pieces of 15 MiB holds up every thread for 12 ms
+        return self._bytes.getvalue()  # the buffer itself: joining chunks of 15 MiB blocks all threads for 12 ms
 
 
 class Base64File:
-    """Takes a JSON string of base64, bare or as a data URL, and keeps what it decodes to: small audio in memory, the rest on disk."""
+    """A sink for a JSON string of base64 or a base64 data URL. Small audio is decoded into memory, the rest to disk."""
 
     def __init__(self, field: str, max_bytes: int) -> None:
-        """`field` is named in errors. Nothing is kept beyond `max_bytes`."""
+        """`field` is named in errors. At most `max_bytes` are stored."""
         self._field = field
         self._max = max_bytes
         self._file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(max_size=MEMORY_BYTES)
         self._decoder = Decoder()
         self._head: bytes | None = b""
-        """The beginning of the string, until it is known whether this is a data URL."""
+        """The beginning of the string; None as soon as it is known whether this is a data URL."""
         self._string = JsonString()
         self._size = 0
         self._error: InvalidRequest | None = None
         self.is_empty = True
-        """Whether the string has no character."""
+        """Whether the string is empty."""
 
     def write(self, data: bytes) -> None:
-        """Take the next piece. What is wrong with it is raised by `source`, so that the rest of the body is still read."""
+        """Decode the next chunk. Errors are raised by `source`, so that the rest of the body is still read."""
         self.is_empty = self.is_empty and not data
         if self._error is not None or not data:
             return
         try:
-            self._keep(self._without_head(self._string.feed(data)))
+            self._store(self._without_head(self._string.feed(data)))
         except InvalidRequest as error:
             self._error = error
         except ValueError:
             self._error = InvalidValue(f"`{self._field}` is not base64.", param=self._param)
 
     def source(self) -> bytes | Path:
-        """Return the audio; a path is good until `close`. Raises InvalidValue or UploadTooLarge naming the field."""
+        """Return the audio; a path is valid until `close`. Raises InvalidValue or UploadTooLarge naming the field."""
         if self._error is None:
             try:
                 self._string.end()
                 if self._head is not None:
-                    self._keep(self._without_head(b"", at_end=True))
+                    self._store(self._without_head(b"", at_end=True))
                 self._decoder.end()
             except InvalidRequest as error:
                 self._error = error
@@ -148,7 +148,7 @@ class Base64File:
         return self._file.read()
 
     def close(self) -> None:
-        """Forget the audio."""
+        """Delete the audio."""
         self._file.close()
 
     @property
@@ -156,7 +156,7 @@ class Base64File:
         return self._field.partition(".")[0]
 
     def _without_head(self, data: bytes, *, at_end: bool = False) -> bytes:
-        """Drop `data:…;base64,` from the beginning. Raises InvalidValue for a data URL of another kind."""
+        """Remove `data:…;base64,` from the beginning. Raises InvalidValue for any other data URL."""
         if self._head is None:
             return data
         data = self._head + data
@@ -172,7 +172,7 @@ class Base64File:
             raise InvalidValue(f"`{self._field}` must be base64 or a data URL: `data:audio/wav;base64,…`.", param=self._param)
         return b""
 
-    def _keep(self, data: bytes) -> None:
+    def _store(self, data: bytes) -> None:
         audio = self._decoder.feed(data)
         self._size += len(audio)
         if self._size > self._max:

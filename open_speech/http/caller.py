@@ -1,4 +1,4 @@
-"""Who asks: the name of the key, or the address; and how somebody is turned away before the app has seen the request."""
+"""The caller of a request: the name of its API key, or its address. Also rejects requests before they reach the app."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from open_speech.http.errors import error_response
 from open_speech.security.network import Network, is_address, is_in, network_of
 
 KEY_NAME = "open_speech.key"
-"""Where a request's scope has the name of the key it came with: None for a request without one, absent where no key is asked for."""
+"""Key of the ASGI scope for the name of the request's API key: None without a valid key, absent if the server has no keys."""
 
 
 def is_unauthenticated(scope: Scope) -> bool:
-    """Tell whether the server has keys and the request came with none; a stranger is told nothing of what is served."""
+    """Return whether the server has API keys and the request has no valid one. Such clients receive no details of the server."""
     return scope.get(KEY_NAME, "") is None
 
 
 def holder_of(scope: Scope) -> str:
-    """Return the name of the API key that a request came with; empty where no key is asked for, and for an ephemeral key."""
+    """Return the name of the request's API key; empty if the server has no keys, and for an ephemeral key."""
     return scope.get(KEY_NAME) or ""
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The reverse proxies in front of the server, whose `X-Forwarded-For` entries are believed."""
+    """The reverse proxies in front of the server whose `X-Forwarded-For` entries are trusted."""
 
     count: int = 0
-    """How many proxies a request passes at most. 0 with `trusted` set: any number."""
+    """Maximum number of proxies that a request passes. 0 with `trusted` set: any number."""
     trusted: tuple[Network, ...] = ()
-    """Addresses of the proxies. Without them and `unix`, every client that connects is taken for the last of `count` proxies."""
+    """Addresses of the proxies. Without them and `unix`, every peer is treated as the last of `count` proxies."""
     unix: bool = False
     """Clients of a Unix socket, which have no address, are proxies."""
 
@@ -41,7 +41,7 @@ class Proxies:
         return bool(self.count or self.trusted or self.unix)
 
     def include(self, address: str) -> bool:
-        """Return whether an address is one of `trusted`; the empty address of a client of a Unix socket, whether `unix` is set."""
+        """Return whether an address is in `trusted`; for the empty address of a Unix socket client, whether `unix` is set."""
         return is_in(address, self.trusted) if address else self.unix
 
 
@@ -49,10 +49,10 @@ NO_PROXIES = Proxies()
 
 
 def address_of(scope: Scope, proxies: Proxies) -> str:
-    """Return the address that a request comes from, behind the given proxies; empty for a client of a Unix socket.
+    """Return the client address of a request behind the given proxies; empty for a client of a Unix socket.
 
-    Each proxy appends the address that connected to it to `X-Forwarded-For`. Entries further left are what the client claims.
-    With `trusted` or `unix`, the chain is walked from the right for as long as the address that wrote an entry is a proxy of ours.
+    Each proxy appends the address that connected to it to `X-Forwarded-For`. Entries further left are claims of the client.
+    With `trusted` or `unix`, entries are read from the right, as long as the address that appended the entry is one of the proxies.
     """
     direct = str((scope.get("client") or ("",))[0])
     if not proxies:
@@ -70,7 +70,7 @@ def address_of(scope: Scope, proxies: Proxies) -> str:
 
 
 def caller_of(scope: Scope, proxies: Proxies) -> str:
-    """Name whom a limit counts: the holder of a key, or else an address."""
+    """Return the identity that limits count: the holder of an API key, or else an address."""
     key = scope.get(KEY_NAME)
     return f"key {key}" if key else f"address {network_of(address_of(scope, proxies))}"
 
@@ -78,7 +78,7 @@ def caller_of(scope: Scope, proxies: Proxies) -> str:
 async def turn_away(
     error: SpeechError, scope: Scope, receive: Receive, send: Send, *, headers: Mapping[str, str] | None = None, code: int = 1008
 ) -> None:
-    """Answer a request, or the opening of a WebSocket, with an error; `code` closes a WebSocket whose server can give no answer."""
+    """Reject a request or a WebSocket handshake with an error. `code` closes a WebSocket if the server cannot send an HTTP response."""
     if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": code, "reason": error.code or ""})
     else:
@@ -86,7 +86,7 @@ async def turn_away(
 
 
 def _without_port(address: str) -> str:
-    """Some proxies write `1.2.3.4:5678` or `[::1]:5678`."""
+    """Remove the port, which some proxies append: `1.2.3.4:5678` or `[::1]:5678`."""
     if address.startswith("["):
         return address[1:].partition("]")[0]
     return address.partition(":")[0] if address.count(":") == 1 else address

@@ -1,4 +1,4 @@
-"""What routes need of their server, as FastAPI dependencies: the parts of its engine, and its settings."""
+"""FastAPI dependencies for routes: the parts of the engine, and the settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _engine(request: Request) -> Engine:
     return engine
 
 
-# All of them are `async def`: FastAPI would run a plain function in a thread, which costs more than the whole lookup.
+# All dependencies are `async def`: FastAPI would run a plain function in a thread, which costs more than the lookup.
 async def _registry(request: Request) -> Registry:
     return _engine(request).registry
 

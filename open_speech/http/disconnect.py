@@ -1,4 +1,4 @@
-"""Work and answers that end when the client leaves."""
+"""Work and responses that end when the client disconnects."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from starlette.types import Receive, Scope, Send
 from open_speech.errors import SpeechError
 
 T = TypeVar("T")
-UNSTORED = {"Cache-Control": "no-store"}
-"""Headers of an answer that no proxy may keep."""
+NO_STORE = {"Cache-Control": "no-store"}
+"""Headers of a response that no proxy may store."""
 STALLED_S = 600.0
-"""Seconds a client may stop reading: a player that has buffered enough does so for minutes, one that hangs does so for ever."""
+"""Seconds for which a client may stop reading: a player with a full buffer does so for minutes, one that hangs does so forever."""
 
 
-class AnswerCutShort(Exception):
-    """An answer failed after it had begun. It is let through to the server, which then drops the connection."""
+class ResponseTruncated(Exception):
+    """A response failed after it had begun. The error is passed to the server, which then drops the connection."""
 
 
 async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
-    """Do `work`, or cancel it as soon as the client leaves; the request's body must have been read before.
+    """Run `work`, and cancel it as soon as the client disconnects. The body of the request must have been read before.
 
-    Raises ClientDisconnect when the client left.
+    Raises ClientDisconnect if the client has disconnected.
     """
     task = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_client_left(receive))
+    disconnected = asyncio.ensure_future(_until_disconnect(receive))
     try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnected}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             raise ClientDisconnect
         return task.result()
     finally:
         task.cancel()
-        leaving.cancel()
-        await asyncio.gather(task, leaving, return_exceptions=True)
+        disconnected.cancel()
+        await asyncio.gather(task, disconnected, return_exceptions=True)
 
 
-async def _client_left(receive: Receive) -> None:
+async def _until_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def resumed(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Give back a stream whose first chunk was already taken; closing it closes `rest`."""
+    """Yield a stream whose first chunk was already read; closing it closes `rest`."""
     async with aclosing(rest):
         yield first
         async for chunk in rest:
@@ -56,9 +56,9 @@ async def resumed(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGener
 
 
 class LiveResponse(Response):
-    """A body sent as it is made. A client that leaves closes `body` at once; a failure of `body` aborts the connection.
+    """A response whose body is sent as it is produced. A disconnect closes `body` at once; an error of `body` aborts the connection.
 
-    An abort is the only way to tell a client that audio in chunks is not complete: a last chunk would call it whole.
+    An abort is the only way to indicate that chunked audio is incomplete: a final chunk would mark it as complete.
     """
 
     def __init__(self, body: AsyncGenerator[bytes, None], media_type: str, headers: Mapping[str, str] | None = None) -> None:
@@ -66,10 +66,10 @@ class LiveResponse(Response):
         self.status_code = 200
         self.media_type = media_type
         self.background = None
-        self.init_headers({**UNSTORED, "X-Accel-Buffering": "no", **(headers or {})})
+        self.init_headers({**NO_STORE, "X-Accel-Buffering": "no", **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the body chunk by chunk. Raises AnswerCutShort, or ClientDisconnect."""
+        """Send the body chunk by chunk. Raises ResponseTruncated or ClientDisconnect."""
         async with aclosing(self._body):
             await while_connected(receive, self._send_all(send))
 
@@ -80,7 +80,7 @@ class LiveResponse(Response):
                 async with asyncio.timeout(STALLED_S):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except SpeechError as error:
-            raise AnswerCutShort(error.message) from error
+            raise ResponseTruncated(error.message) from error
         except TimeoutError:
-            raise AnswerCutShort("the client stopped reading") from None
+            raise ResponseTruncated("the client stopped reading") from None
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,4 +1,4 @@
-"""SpeechError, validation and routing failures -> `{"error": {message, type, param, code}}`, mapped here and nowhere else."""
+"""SpeechError, validation and routing errors -> `{"error": {message, type, param, code}}`. This is the only place that maps them."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _WHOLE_BODY = "The request body must be a JSON object, sent with `Content-Type: 
 
 
 def envelope(error: SpeechError) -> dict[str, Any]:
-    """Describe an error the way every OpenAI client reads it; all four keys are always there."""
-    param = None if error.param is None else _writable(error.param)
-    return {"error": {"message": _writable(error.message), "type": error.type, "param": param, "code": error.code}}
+    """Return an error in the format that OpenAI clients read; all four keys are always present."""
+    param = None if error.param is None else _encodable(error.param)
+    return {"error": {"message": _encodable(error.message), "type": error.type, "param": param, "code": error.code}}
 
 
-def _writable(text: str) -> str:
-    """Replace what JSON can carry to us and UTF-8 cannot carry back: half a surrogate pair, where a client cut an emoji in two."""
+def _encodable(text: str) -> str:
+    """Replace what JSON can contain but UTF-8 cannot encode: half a surrogate pair, as when a client cuts an emoji in two."""
     return text.encode("utf-8", "replace").decode()
 
 
 def error_response(error: SpeechError, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Answer with the error's own status; `Retry-After` is in whole seconds, at least 1. The error is counted as told."""
+    """Return a response with the status of the error, and count the error. `Retry-After` is in whole seconds, at least 1."""
     logs.note_error(error.code or error.type)
     extra = dict(headers or {})
     if error.retry_after_s is not None:
@@ -44,14 +44,14 @@ def error_response(error: SpeechError, headers: Mapping[str, str] | None = None)
 
 
 def from_validation(problems: Sequence[Mapping[str, Any]]) -> SpeechError:
-    """Turn pydantic's problems with the first bad field into the error that names it."""
+    """Convert pydantic's errors to the error for the first invalid field."""
     if problems[0]["type"] == "json_invalid":
         return InvalidRequest("The request body is not valid JSON.")
     paths = [[part for part in problem["loc"] if part not in ("body", "query", "path")] for problem in problems]
     if not paths[0]:
         return InvalidRequest(_WHOLE_BODY)
-    # Below the field itself pydantic names the branches of a union, which mean nothing to a client. The branch
-    # that failed deepest is the one that was meant.
+    # Below the field itself, pydantic names the branches of a union, which are irrelevant to a client. The branch with the deepest error
+    # is the one that the client intended.
     param = str(paths[0][0])
     depth, problem = max(
         ((len(path), problem) for path, problem in zip(paths, problems, strict=True) if path[:1] == paths[0][:1]), key=lambda p: p[0]
@@ -65,7 +65,7 @@ def from_validation(problems: Sequence[Mapping[str, Any]]) -> SpeechError:
 
 
 def validated(model: type[M], data: Mapping[str, Any]) -> M:
-    """Build a request model from the fields of a request. Raises InvalidRequest's children naming the field."""
+    """Validate the fields of a request. Raises subclasses of InvalidRequest naming the field."""
     try:
         return model.model_validate(data)
     except ValidationError as invalid:
@@ -85,7 +85,7 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
 
 
 async def _framework_error(request: Request, error: Exception) -> JSONResponse:
-    """Give the failures that Starlette raises by itself (a broken multipart body, say) the same envelope."""
+    """Convert errors that Starlette raises itself, such as for a broken multipart body."""
     assert isinstance(error, HTTPException)
     match error.status_code:
         case 404:
@@ -98,17 +98,17 @@ async def _framework_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def unknown_path(request: Request) -> SpeechError:
-    """Name the URL that does not exist. Its path is the scope's: the request's own `url` fails where the `Host` header is none."""
+    """Return the error for a URL that does not exist. Uses the path of the scope: `request.url` fails without a valid `Host` header."""
     return UnknownPath(f"Invalid URL ({request.method} {request.scope['path']})")
 
 
 def method_not_allowed(request: Request) -> SpeechError:
-    """Name the method that the URL does not take."""
+    """Return the error for a method that the URL does not accept."""
     return MethodNotAllowed(f"{request.scope['path']} does not accept the method {request.method}.")
 
 
 def install(app: FastAPI) -> None:
-    """Answer every failure of the app's routes in the envelope. What is unforeseen is caught by `Trace`, outside of them."""
+    """Add the error handlers to the app. Unexpected exceptions are handled by `Trace`, outside of the routes."""
     app.add_exception_handler(SpeechError, _speech_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _framework_error)

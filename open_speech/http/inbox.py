@@ -1,4 +1,4 @@
-"""What has been received over one WebSocket and is not yet worked off: long messages in parts, and a bound on all of it."""
+"""A bounded buffer of messages received over one WebSocket that are not yet processed; long messages are in parts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PARTS = "open_speech.parts"
 """An ASGI extension. A server that lists it in the scope delivers a long message as several `websocket.receive` events if the connection
 is accepted with this key. All of them but the last have `"more": True`."""
 AHEAD_BYTES = 24 << 20
-"""Bytes that are received ahead of the work, about as many as the longest message has. The end of the connection comes behind them, and is
-to be noticed while a long message is still being worked off. Nothing more is received until fewer are waiting."""
+"""Bytes that are received ahead of the processing, about as many as in the longest message, so that a disconnect is noticed while a long
+message is still being processed. Nothing more is received while this many bytes wait."""
 LEAST_BYTES = 1024
-"""What the shortest part counts for: many small ones take memory, too."""
+"""Minimum size that a part counts as, because many small parts also take memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +27,22 @@ class Part:
 
     @property
     def size(self) -> int:
-        """What it counts for in AHEAD_BYTES."""
+        """The size that counts towards AHEAD_BYTES."""
         return max(LEAST_BYTES, len(self.data))
 
 
 async def accept(socket: WebSocket, subprotocol: str | None = None) -> None:
-    """Accept a connection, with long messages in parts where the server can deliver them."""
+    """Accept a connection. Long messages arrive in parts if the server supports it."""
     await socket.receive()  # websocket.connect
     parts = {PARTS: True} if PARTS in (socket.scope.get("extensions") or {}) else {}
     await socket.send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": [], **parts})
 
 
 class Inbox:
-    """Filled by one task, emptied by another."""
+    """A buffer that one task fills and another empties."""
 
     def __init__(self, socket: WebSocket) -> None:
-        """The connection is accepted already."""
+        """The connection must already be accepted."""
         self._socket = socket
         self._parts: deque[Part] = deque()
         self._bytes = 0
@@ -51,7 +51,7 @@ class Inbox:
         self._room.set()
 
     async def fill(self) -> None:
-        """Receive what the client sends, without end. Raises WebSocketDisconnect as soon as the client has left."""
+        """Receive messages until the client disconnects. Raises WebSocketDisconnect then."""
         while True:
             await self._room.wait()
             event = await self._socket.receive()
@@ -62,14 +62,14 @@ class Inbox:
             await asyncio.sleep(0)
 
     async def part(self) -> Part:
-        """Wait for the next message, or part of one."""
+        """Wait for the next message or part of a message."""
         while (part := self.take()) is None:
             self._arrived.clear()
             await self._arrived.wait()
         return part
 
     def take(self) -> Part | None:
-        """Take the next message, or part of one, if it is there."""
+        """Return the next message or part of a message; None if there is none."""
         if not self._parts:
             return None
         part = self._parts.popleft()

@@ -1,4 +1,4 @@
-"""JSON bodies within bounds: the structure is counted and audio is decoded while the body arrives, and large ones are parsed elsewhere.
+"""JSON bodies within limits. The structure is checked and audio is decoded while the body arrives; large bodies are parsed in a thread.
 
 FastAPI would read the whole body into memory and parse it on the event loop.
 """
@@ -25,14 +25,14 @@ from open_speech.http.base64_stream import Base64File
 from open_speech.http.json_bounds import OTHER, JsonBounds
 
 INLINE_BYTES = 1 << 16
-"""A body of this size is screened and parsed on the event loop, in two milliseconds at most."""
+"""Maximum size of a body that is screened and parsed on the event loop, which takes two milliseconds at most."""
 SPOOL_BYTES = 1 << 20
-"""A longer text is written to disk until it is parsed."""
+"""Longer bodies are stored on disk until they are parsed."""
 _AUDIO = "open_speech.json_audio"
 
 
 class JsonBody:
-    """One JSON body: reads it, parses it, and keeps its audio until `close`."""
+    """One JSON body: reads and parses it, and stores its audio until `close`."""
 
     def __init__(self, bounds: JsonBounds) -> None:
         self._bounds = bounds
@@ -44,9 +44,9 @@ class JsonBody:
         self._problem: InvalidRequest | None = None
 
     async def read(self, chunks: AsyncIterator[bytes]) -> bool:
-        """Read the body to its end; False if there is none.
+        """Read the body to its end; return False if there is none.
 
-        Raises UploadTooLarge or InvalidRequest at the end: a client that is still sending would not see the answer.
+        Raises UploadTooLarge or InvalidRequest at the end: a client that is still sending would not receive the response.
         """
         size = 0
         async for chunk in chunks:
@@ -61,16 +61,16 @@ class JsonBody:
         return size > 0
 
     async def parsed(self) -> Any:
-        """Parse the body. Raises JSONDecodeError, or InvalidRequest for what the standard library cannot parse otherwise."""
+        """Parse the body. Raises JSONDecodeError, or InvalidRequest for any other error of the parser."""
         return await in_turn(self._parse) if self._text_bytes > INLINE_BYTES else self._parse()
 
     @property
     def audio(self) -> bytes | Path | None:
-        """The audio, None if the body has none; a path is good until `close`. Raises InvalidValue or UploadTooLarge naming the field."""
+        """The audio; None if the body has none. A path is valid until `close`. Raises InvalidValue or UploadTooLarge naming the field."""
         return None if self._audio is None or self._audio.is_empty else self._audio.source()
 
     def close(self) -> None:
-        """Forget the body and its audio."""
+        """Delete the body and its audio."""
         self._text.close()
         if self._audio is not None:
             self._audio.close()
@@ -91,7 +91,7 @@ class JsonBody:
     def _new_audio(self) -> Base64File:
         field = self._bounds.audio
         assert field is not None
-        if self._audio is not None:  # the field is there twice: the last one counts, as for `json.loads`
+        if self._audio is not None:  # the field occurs twice: the last one counts, as for `json.loads`
             self._audio.close()
         self._audio = Base64File(field.name, field.max_bytes)
         return self._audio
@@ -114,7 +114,7 @@ class JsonRequest(Request):
     _has_body = False
 
     async def body(self) -> bytes:
-        """Read and check the body. What it returns is only looked at for whether there is a body at all."""
+        """Read and check the body. FastAPI uses the return value only to find out whether there is a body."""
         if self._json_body is None:
             self._json_body = JsonBody(bounds_of(self))
             self._has_body = await self._json_body.read(self.stream())
@@ -128,13 +128,13 @@ class JsonRequest(Request):
         return await self._json_body.parsed()
 
     def release(self) -> None:
-        """Forget the body."""
+        """Delete the body."""
         if self._json_body is not None:
             self._json_body.close()
 
 
 class JsonRoute(APIRoute):
-    """A route that reads its JSON body within the bounds for its path."""
+    """A route that reads its JSON body within the limits of its path."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""
@@ -142,23 +142,23 @@ class JsonRoute(APIRoute):
         if self.body_field is None:
             return handle
 
-        async def bounded(request: Request) -> Response:
-            ours = JsonRequest(request.scope, request.receive)
+        async def handle_within_bounds(request: Request) -> Response:
+            json_request = JsonRequest(request.scope, request.receive)
             try:
-                return await handle(ours)
-            except HTTPException as failed:  # FastAPI's name for whatever goes wrong while it reads a body
+                return await handle(json_request)
+            except HTTPException as failed:  # FastAPI raises it for any error while it reads a body
                 if isinstance(failed.__cause__, SpeechError):
                     raise failed.__cause__ from None
                 raise
             finally:
-                ours.release()
+                json_request.release()
 
-        return bounded
+        return handle_within_bounds
 
 
 @asynccontextmanager
 async def json_body(request: Request) -> AsyncIterator[tuple[dict[str, Any], bytes | Path | None]]:
-    """Read the JSON object in the body of a request, and its audio; a path is good only within the block.
+    """Read the JSON object in the body of a request, and its audio; a path is valid only within the block.
 
     Raises InvalidRequest, or InvalidValue and UploadTooLarge naming the field of the audio.
     """
@@ -177,7 +177,7 @@ async def json_body(request: Request) -> AsyncIterator[tuple[dict[str, Any], byt
 
 
 def audio_of(request: Request) -> bytes | Path | None:
-    """Return the audio in the JSON body of a request that a JsonRoute serves, None if there is none; good until its handler returns.
+    """Return the audio in the JSON body of a request to a JsonRoute; None if there is none. A path is valid until the handler returns.
 
     Raises InvalidValue or UploadTooLarge naming the field.
     """
@@ -186,6 +186,6 @@ def audio_of(request: Request) -> bytes | Path | None:
 
 
 def bounds_of(request: Request) -> JsonBounds:
-    """Find the bounds for the path of a request."""
+    """Return the limits for the path of a request."""
     by_path: dict[str, JsonBounds] = request.app.state.json_bounds
     return by_path.get(request.scope["path"], OTHER)

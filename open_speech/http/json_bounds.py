@@ -1,4 +1,4 @@
-"""How large a JSON body may be, by what its endpoint reads: a text, audio in base64, or options alone. Pure."""
+"""Limits on JSON bodies by the content that their endpoint accepts: text, audio in base64, or options only. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from open_speech.voices import SAMPLE_BYTES
 
 KIB, MIB = 1 << 10, 1 << 20
 CHARACTER_BYTES = 12
-"""The most that one character takes in JSON: two escapes `\\uXXXX` outside the basic plane."""
+"""Maximum bytes of one character in JSON: two escapes `\\uXXXX` outside the basic plane."""
 OPTIONS_BYTES = 256 * KIB
-"""All fields but the text and the audio: three texts of 4096 characters, names and numbers."""
+"""All fields except the text and the audio: three texts of 4096 characters, names and numbers."""
 AUDIO_TOKENS = 5000
-"""Structure of a body that carries audio: a request has some thirty fields, and may list keywords."""
+"""Structure of a body with audio: a request has some thirty fields, and may list keywords."""
 JOB_CHARACTERS = MIB
-"""Longest text of a job."""
+"""Maximum length of the text of a job."""
 KNOWN_SPEAKERS_BYTES = 16 * MIB
 """Four data URLs of known speakers, each of at most 4 MiB as in a form."""
 
@@ -28,46 +28,46 @@ class AudioField:
 
     path: tuple[str, ...]
     max_bytes: int
-    """Longest audio, decoded."""
+    """Maximum size of the decoded audio."""
 
     @property
     def name(self) -> str:
-        """The name in errors, such as `input_audio.data`."""
+        """The name of the field in errors, such as `input_audio.data`."""
         return ".".join(self.path)
 
     @property
     def json_bytes(self) -> int:
-        """What it takes in a body: base64, one character in twenty with an escape of six, as .NET writes `+`, and a data URL's head."""
+        """Maximum size in a body: base64 with one character in twenty escaped as six, as .NET writes `+`, and the head of a data URL."""
         return self.max_bytes * 4 // 3 * 5 // 4 + KIB
 
 
 @dataclass(frozen=True, slots=True)
 class JsonBounds:
-    """The limits of one endpoint's JSON body."""
+    """The limits on the JSON body of one endpoint."""
 
     text_bytes: int = MIB
     """The body without its audio."""
     audio: AudioField | None = None
     structure: json_screen.Bounds = json_screen.USUAL
     most_bytes: int | None = None
-    """A lower limit for the body as a whole."""
+    """A lower limit on the whole body."""
 
     strict: bool = False
-    """Refuse NaN and the infinities: where the body is stored as JSON. Elsewhere the error names the field."""
+    """Reject NaN and the infinities, if the body is stored as JSON. Other endpoints return an error that names the field."""
 
     @property
     def body_bytes(self) -> int:
-        """The whole body."""
+        """Maximum size of the whole body."""
         whole = self.text_bytes + (self.audio.json_bytes if self.audio else 0)
         return whole if self.most_bytes is None else min(whole, self.most_bytes)
 
 
 OTHER = JsonBounds()
-"""For an endpoint that takes options alone."""
+"""Limits for an endpoint that accepts options only."""
 
 
 def bounds_by_path(settings: Settings) -> Mapping[str, JsonBounds]:
-    """List the endpoints whose JSON may be larger than that of OTHER."""
+    """Return the limits of the endpoints that accept larger JSON than OTHER, by path."""
     upload_bytes = settings.os_max_upload_mb * MIB
     few = json_screen.Bounds(tokens=AUDIO_TOKENS)
     voice = AudioField(("reference_audio",), SAMPLE_BYTES)
@@ -75,7 +75,7 @@ def bounds_by_path(settings: Settings) -> Mapping[str, JsonBounds]:
     recording = AudioField(("input_audio", "data"), upload_bytes)
     speech = JsonBounds(text_bytes, voice, few)
     job = JsonBounds(JOB_CHARACTERS * CHARACTER_BYTES + OPTIONS_BYTES, voice, few, strict=True)
-    heard = JsonBounds(KNOWN_SPEAKERS_BYTES, recording, few, most_bytes=upload_bytes)
-    hearing = ("/v1/audio/transcriptions", "/v1/audio/transcriptions/verbose", "/v1/audio/translations")
+    media = JsonBounds(KNOWN_SPEAKERS_BYTES, recording, few, most_bytes=upload_bytes)
+    transcription = ("/v1/audio/transcriptions", "/v1/audio/transcriptions/verbose", "/v1/audio/translations")
     subtitles = ("/asr", "/detect-language", "/bazarr/asr", "/bazarr/detect-language")
-    return {"/v1/audio/speech": speech, "/v1/audio/jobs": job, **dict.fromkeys((*hearing, *subtitles), heard)}
+    return {"/v1/audio/speech": speech, "/v1/audio/jobs": job, **dict.fromkeys((*transcription, *subtitles), media)}

@@ -1,4 +1,4 @@
-"""Count the structure of JSON before it is parsed: 15 MiB of `[],` would become five million lists, 400 MB of memory. Pure.
+"""Limits on the structure of JSON, checked before it is parsed: 15 MiB of `[],` would become five million lists, 400 MB of memory. Pure.
 
 A parsed string takes about as much memory as its JSON, so a limit on bytes bounds it. A list, an object or a number takes up to sixty
 times as much as its JSON, so those are counted.
@@ -15,16 +15,16 @@ from typing import Any, Protocol
 from open_speech.errors import InvalidRequest
 
 TOKENS = 50_000
-"""Brackets, commas, colons and strings in one document. Parsed, they take 3 MB at most."""
+"""Maximum number of brackets, commas, colons and strings in one document. Parsed, they take 3 MB at most."""
 DEPTH = 64
-"""Levels of nesting."""
+"""Maximum levels of nesting."""
 WORD_BYTES = 1024
 """Longest number, or other word outside strings: converting a number of ten million digits takes 150 ms."""
 STEP = 1 << 16
 """Characters screened at a time. The interpreter can switch threads between two steps, but not within one."""
 
 Path = tuple[str | None, ...]
-"""Keys from the outermost object to a value: `("input_audio", "data")`; None stands for a list."""
+"""Keys from the outermost object to a value: `("input_audio", "data")`; None for a list."""
 
 _STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _WHOLE_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
@@ -36,10 +36,10 @@ _BACKSLASH = 0x5C
 
 
 class Sink(Protocol):
-    """Receives the content of a string as the JSON has it, with escapes and without quotes."""
+    """Receives the content of a string as it is in the JSON, with escapes and without quotes."""
 
     def write(self, data: bytes, /) -> object:
-        """Take the next bytes."""
+        """Add the next bytes."""
         ...
 
 
@@ -55,35 +55,35 @@ USUAL = Bounds()
 
 
 class Screen:
-    """Counts the structure of UTF-8 JSON that arrives in pieces of any size, and can divert long strings.
+    """Counts the structure of UTF-8 JSON that arrives in chunks of any size, and can divert long strings.
 
     It does not check syntax: a document that passes still has to be parsed.
     """
 
     def __init__(self, bounds: Bounds = USUAL, sinks: Mapping[Path, Callable[[], Sink]] | None = None) -> None:
-        """`sinks` maps the strings to divert to what makes a sink for each; an empty string takes their place in the document."""
+        """`sinks` maps the path of each string to divert to a function that creates its sink. The document keeps an empty string."""
         self._bounds = bounds
         self._sinks = dict(sinks or {})
         self._tokens = 0
         self._keys: list[str | None] = []
-        """For each open bracket the key under which it stands; None within a list."""
+        """For each open bracket its key in the enclosing object; None within a list."""
         self._in_string = False
         self._escaped = False
-        """The last piece ended after the backslash of an escape."""
+        """Whether the last chunk ended after the backslash of an escape."""
         self._last: bytes | None = None
-        """The last string, as far as it has arrived; None for one that is too long for a key."""
+        """The last string, as far as it has arrived; None if it is too long for a key."""
         self._between = b""
-        """The first characters after the last string, without blanks."""
+        """The first characters after the last string, without white space."""
         self._word = 0
-        """Bytes of the word that the last piece ended in."""
+        """Bytes of the word at the end of the last chunk."""
         self._sink: Sink | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """Screen the next piece and return what is not diverted. Raises InvalidRequest if there is more structure than allowed."""
+        """Screen the next chunk and return it without diverted strings. Raises InvalidRequest if there is more structure than allowed."""
         if not self._sinks:
             self._count_in(data)
             return data
-        kept: list[bytes] = []
+        passed: list[bytes] = []
         at = 0
         while at < len(data):
             end = self._end_of_string(data, at) if self._in_string else _position(data, at)
@@ -93,15 +93,15 @@ class Screen:
             else:
                 self._outside(piece)
             if self._sink is None:
-                kept.append(piece)
+                passed.append(piece)
             if end < len(data):
-                kept.append(b'"')
+                passed.append(b'"')
                 self._quote()
             at = end + 1
-        return b"".join(kept)
+        return b"".join(passed)
 
     def _count_in(self, data: bytes) -> None:
-        """Count without a look at keys: a hundred times as fast for short strings."""
+        """Count the structure without tracking keys: a hundred times as fast for short strings."""
         at = 0
         if self._in_string:
             at = self._end_of_string(data, 0) + 1
@@ -118,7 +118,7 @@ class Screen:
             self._end_of_string(outside, end + 1)
 
     def _end_of_string(self, data: bytes, at: int) -> int:
-        """Find the quote that ends the string; the length of `data` if it is not there."""
+        """Return the position of the quote that ends the string; the length of `data` if there is none."""
         if self._escaped and at < len(data):
             self._escaped = False
             at += 1
@@ -186,7 +186,7 @@ class Screen:
 
 
 def check(text: str, bounds: Bounds = USUAL) -> None:
-    """Count the structure of a whole document. Raises InvalidRequest if there is more than allowed."""
+    """Check the structure of a whole document. Raises InvalidRequest if there is more than allowed."""
     screen = Screen(bounds)
     for start in range(0, len(text), STEP):
         screen.feed(text[start : start + STEP].encode(errors="surrogatepass"))
@@ -199,20 +199,20 @@ def loads(
     parse_float: Callable[[str], Any] | None = None,
     parse_constant: Callable[[str], Any] | None = None,
 ) -> Any:
-    """Parse a document after its structure was counted; the other arguments are those of `json.loads`.
+    """Check the structure of a document and parse it; the other arguments are those of `json.loads`.
 
-    Raises InvalidRequest as `check`, and ValueError for what is not JSON.
+    Raises InvalidRequest as `check` does, and ValueError for invalid JSON.
     """
     check(text, bounds)
     return json.loads(text, parse_float=parse_float, parse_constant=parse_constant)
 
 
 def refuse(constant: str) -> None:
-    """Raise ValueError for NaN and the infinities, which Python takes for JSON."""
+    """Raise ValueError for NaN and the infinities, which Python accepts as JSON."""
     raise ValueError(f"{constant} is not JSON")
 
 
 def _position(data: bytes, at: int) -> int:
-    """Find the next quote; the length of `data` if there is none."""
+    """Return the position of the next quote; the length of `data` if there is none."""
     found = data.find(b'"', at)
     return len(data) if found < 0 else found

@@ -1,4 +1,4 @@
-"""Warn, once, when `OS_TRUST_PROXY` does not fit the requests that arrive: then many callers count as one, or as whom they claim to be."""
+"""A warning, logged once, if `OS_TRUST_PROXY` does not match the requests: many clients then count as one, or can claim any address."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 log = logging.getLogger("open_speech.http")
 
 WITHOUT = 10
-"""Requests in a row from one address without `X-Forwarded-For`, where proxies are to be trusted, after which it is a mistake."""
+"""Consecutive requests from one address without `X-Forwarded-For` after which trusting proxies is reported as a mistake."""
 CLIENTS = 3
-"""Different `X-Forwarded-For` from one address, where no proxy is to be trusted, after which that address is a proxy."""
+"""Different `X-Forwarded-For` values from one address after which that address is reported as an untrusted proxy."""
 ADDRESSES = 64
-"""Addresses that are watched."""
+"""Maximum number of addresses that are observed."""
 PROBES = frozenset({"/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/metrics"})
-"""Paths that monitors ask without the proxy."""
+"""Paths that monitoring requests without the proxy."""
 
 
 class ProxyWatch:
-    """ASGI middleware that compares the header with the setting, and changes nothing."""
+    """ASGI middleware that compares the header with the setting and does not change requests."""
 
     def __init__(self, app: ASGIApp, *, proxies: int) -> None:
-        """`proxies` is OS_TRUST_PROXY."""
+        """`proxies` is the value of OS_TRUST_PROXY."""
         self._app = app
         self._proxies = proxies
         self._without: dict[str, int] = {}
@@ -31,12 +31,12 @@ class ProxyWatch:
         self._has_warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Look at the head of a request, and pass it on."""
+        """Inspect the headers of a request and pass it on."""
         if not self._has_warned and scope["type"] in ("http", "websocket") and scope["path"] not in PROBES:
-            self._look(str((scope.get("client") or ("",))[0]), Headers(scope=scope).get("x-forwarded-for"))
+            self._inspect(str((scope.get("client") or ("",))[0]), Headers(scope=scope).get("x-forwarded-for"))
         await self._app(scope, receive, send)
 
-    def _look(self, address: str, forwarded: str | None) -> None:
+    def _inspect(self, address: str, forwarded: str | None) -> None:
         if self._proxies:
             if forwarded is not None:
                 self._without.pop(address, None)

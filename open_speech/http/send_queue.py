@@ -1,4 +1,4 @@
-"""What waits to be sent over one WebSocket: messages in order, sound that can still be taken back, and room for only so much of it."""
+"""A bounded queue of messages to send over one WebSocket, in order. Audio that is not yet sent can be removed again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from open_speech import logs
 from open_speech.http.ws_messages import Close, Send, SendAudio, written
 
 FRAMES = 8
-"""Pieces of sound that may wait for a slow client; the synthesis waits with them."""
+"""Chunks of audio that may wait for a slow client; the synthesis waits while there are this many."""
 CALM_BYTES = 4 << 20
-"""Bytes that may wait for it; nothing more is read from it, and nothing more is made for it, until it has caught up."""
+"""Bytes that may wait for a slow client; while there are this many, nothing more is read from it or produced for it."""
 LEAST_BYTES = 1024
-"""What the shortest message counts for: many small ones take memory, too."""
+"""Minimum size that a message counts as, because many small messages also take memory."""
 STALLED_S = 60.0
-"""Seconds a client may stop reading."""
+"""Seconds for which a client may stop reading."""
 
 Message = Mapping[str, Any]
 
@@ -28,8 +28,8 @@ Message = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class _Item:
     data: str | bytes
-    sound_of: str | None
-    """Whose sound it carries; None if it carries none."""
+    source: str | None
+    """Source of its audio; None for a message without audio."""
 
     @property
     def size(self) -> int:
@@ -41,13 +41,13 @@ def _only_bytes(_: Message) -> None:
 
 
 class SendQueue:
-    """Written to by the machine of a connection, emptied by one writer: so nothing is ever sent out of turn."""
+    """A queue between the session of a connection and one writer, so that messages are always sent in order."""
 
     def __init__(self, sound_of: Callable[[Message], str | None] = _only_bytes, *, stalled_s: float = STALLED_S) -> None:
-        """`sound_of` tells whose sound a message carries, None if it carries none; bytes always carry sound, of nobody in particular."""
+        """`sound_of` returns the source of the audio in a message, None without audio. Binary messages are audio without a source."""
         self.sent = 0
         """Messages sent so far."""
-        self._sound_of = sound_of
+        self._source_of = sound_of
         self._stalled_s = stalled_s
         self._items: deque[_Item | Close] = deque()
         self._bytes = self._frames = 0
@@ -58,7 +58,7 @@ class SendQueue:
         self._count(0, 0)
 
     def put(self, effect: Send | SendAudio | Close) -> None:
-        """Add something at the end; never waits. What comes after a Close is dropped."""
+        """Append an effect; never waits. Effects after a Close are dropped."""
         if self._ended:
             return
         match effect:
@@ -69,28 +69,28 @@ class SendQueue:
                 self._add(_Item(data, ""))
             case Send(message):
                 logs.note_event(message)
-                self._add(_Item(written(message), self._sound_of(message)))
+                self._add(_Item(written(message), self._source_of(message)))
         self._changed.set()
 
     def drop_sound(self, of: str | None = None) -> None:
-        """Take back sound that is not yet sent: all of it, or that of one source."""
+        """Remove audio that is not yet sent: all of it, or that of one source."""
         items, self._items = self._items, deque()
         for item in items:
-            if isinstance(item, _Item) and item.sound_of is not None and of in (None, item.sound_of):
+            if isinstance(item, _Item) and item.source is not None and of in (None, item.source):
                 self._count(-1, -item.size)
             else:
                 self._items.append(item)
 
     async def room(self) -> None:
-        """Wait until more may be made for the client: there is room for one more piece of sound."""
+        """Wait until more may be produced for the client: there is room for one more chunk of audio."""
         await self._room.wait()
 
     async def calm(self) -> None:
-        """Wait until more may be read from it: not too much waits for it."""
+        """Wait until more may be read from the client: fewer than CALM_BYTES wait to be sent."""
         await self._calm.wait()
 
     async def write(self, socket: WebSocket) -> None:
-        """Send everything as it comes, until the connection was closed. Raises TimeoutError when the client stops reading."""
+        """Send effects as they are queued, until the connection is closed. Raises TimeoutError if the client stops reading."""
         while True:
             while not self._items:
                 self._changed.clear()
@@ -100,13 +100,13 @@ class SendQueue:
                 if isinstance(item, Close):
                     await socket.close(item.code, item.reason)
                     return
-                self._count(-(item.sound_of is not None), -item.size)
+                self._count(-(item.source is not None), -item.size)
                 await (socket.send_bytes(item.data) if isinstance(item.data, bytes) else socket.send_text(item.data))
             self.sent += 1
 
     def _add(self, item: _Item) -> None:
         self._items.append(item)
-        self._count(item.sound_of is not None, item.size)
+        self._count(item.source is not None, item.size)
 
     def _count(self, frames: int, size: int) -> None:
         self._frames += frames

@@ -1,4 +1,4 @@
-"""The web page and the API's documentation: files that are read once, at the start, and sent with headers that trust nobody else."""
+"""The web page and the API documentation: files that are read once at startup and sent with strict security headers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-"""What a page is made of; a file with another ending is not served."""
+"""Types of the files of a page; files with other suffixes are not served."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -36,7 +36,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-"""Nothing from elsewhere, nothing written into the page; `blob:` is sound that was made or chosen there."""
+"""No content of other origins and no inline scripts or styles; `blob:` is audio that the page recorded or the user selected."""
 
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -46,81 +46,82 @@ HEADERS = {
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # The names do not change with what is in them: a browser asks every time, and is told 304.
+    # File names do not change with their content: a browser revalidates each time and receives 304.
     "Cache-Control": "no-cache",
     "Vary": "Accept-Encoding",
 }
 _INSTALLED = Path("share/open-speech/web")
-_SMALL = 512
-"""Bytes below which compression does not pay."""
+_MIN_GZIP_BYTES = 512
+"""Size in bytes below which files are not compressed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file of the page, ready to be sent."""
+    """One file of the page, with its compressed form and its headers."""
 
     body: bytes
-    packed: bytes | None
-    """The same in gzip; None where that is no smaller."""
+    gzipped: bytes | None
+    """The body compressed with gzip; None if that is not smaller."""
     media_type: str
     etag: str
 
     @classmethod
     def of(cls, body: bytes, media_type: str) -> Asset:
-        """Make a file's content ready."""
-        packed = gzip.compress(body, mtime=0) if len(body) >= _SMALL else None
+        """Return the asset with this content."""
+        gzipped = gzip.compress(body, mtime=0) if len(body) >= _MIN_GZIP_BYTES else None
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        return cls(body, packed if packed and len(packed) < len(body) else None, media_type, etag)
+        return cls(body, gzipped if gzipped and len(gzipped) < len(body) else None, media_type, etag)
 
 
 def folder() -> Path:
-    """Find the page: beside the package in a checkout and in a Bento, among the environment's data in an installation."""
-    beside = Path(__file__).resolve().parents[2] / "web"
-    return beside if (beside / "index.html").is_file() else Path(sysconfig.get_path("data")) / _INSTALLED
+    """Return the folder of the page: next to the package in a checkout and in a Bento, in the environment's data in an installation."""
+    checkout = Path(__file__).resolve().parents[2] / "web"
+    return checkout if (checkout / "index.html").is_file() else Path(sysconfig.get_path("data")) / _INSTALLED
 
 
 def read(root: Path) -> dict[str, Asset]:
-    """Read every file under `root` that belongs to a page, by its path there; nothing where the folder is missing."""
+    """Read all files of the page under `root`, by relative path; none if the folder is missing."""
     files = (path for path in sorted(root.rglob("*")) if path.suffix in MEDIA_TYPES and path.is_file())
     return {path.relative_to(root).as_posix(): Asset.of(path.read_bytes(), MEDIA_TYPES[path.suffix]) for path in files}
 
 
 def routes(root: Path) -> list[BaseRoute]:
-    """Make the routes: `/web/`, what is under it, `/docs`, and the ways there.
+    """Return the routes of `/web/`, the files below it, `/docs`, and the redirects to the page.
 
-    A path is looked up among the files that were read, never on the disk: there is no way out of the folder.
+    A path is looked up among the files that were read, never on disk, so it cannot lead out of the folder.
     """
     assets = read(root)
-    docs = {name: assets.pop(name) for name in ("docs.html",) if name in assets}  # its links count from `/docs`, so it is nowhere else
+    # The links of the documentation are relative to `/docs`, so it is served at no other path.
+    docs = {name: assets.pop(name) for name in ("docs.html",) if name in assets}
 
     async def home(_request: Request) -> Response:
-        """Lead a browser to the page. The address is relative, so a prefix that a proxy adds is kept."""
+        """Redirect a browser to the page. The location is relative, so a prefix of a proxy is preserved."""
         return RedirectResponse("web/", headers={"Cache-Control": "no-cache"})
 
     async def page(request: Request) -> Response:
-        return _sent(assets, request.path_params["path"] or "index.html", request)
+        return _response(assets, request.path_params["path"] or "index.html", request)
 
     async def documentation(request: Request) -> Response:
-        return _sent(docs, "docs.html", request)
+        return _response(docs, "docs.html", request)
 
-    ways = {"/": home, "/web": home, "/web/{path:path}": page, "/docs": documentation}
-    return [Route(path, endpoint, methods=["GET"], include_in_schema=False) for path, endpoint in ways.items()]
+    endpoints = {"/": home, "/web": home, "/web/{path:path}": page, "/docs": documentation}
+    return [Route(path, endpoint, methods=["GET"], include_in_schema=False) for path, endpoint in endpoints.items()]
 
 
-def _sent(assets: dict[str, Asset], name: str, request: Request) -> Response:
+def _response(assets: dict[str, Asset], name: str, request: Request) -> Response:
     asset = assets.get(name)
     if asset is None:
         raise UnknownItem(f"The page has no file `{name[:64]}`.")
     headers = {**HEADERS, "ETag": asset.etag}
-    if asset.etag in _listed(request.headers.get("if-none-match", "")):
+    if asset.etag in _etags(request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
-    if asset.packed is not None and _accepts_gzip(request.headers.getlist("accept-encoding")):
-        return Response(asset.packed, media_type=asset.media_type, headers={**headers, "Content-Encoding": "gzip"})
+    if asset.gzipped is not None and _accepts_gzip(request.headers.getlist("accept-encoding")):
+        return Response(asset.gzipped, media_type=asset.media_type, headers={**headers, "Content-Encoding": "gzip"})
     return Response(asset.body, media_type=asset.media_type, headers=headers)
 
 
-def _listed(tags: str) -> Iterator[str]:
-    """Read `If-None-Match`; a proxy that compressed the answer made its tag a weak one."""
+def _etags(tags: str) -> Iterator[str]:
+    """Parse `If-None-Match`. A proxy that compressed the response has made its tag a weak one."""
     return (tag.strip().removeprefix("W/") for tag in tags.split(","))
 
 

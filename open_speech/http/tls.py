@@ -1,4 +1,4 @@
-"""HTTPS: the certificate that the settings name, or one that the server makes for itself and renews before it ends."""
+"""HTTPS: the certificate in the settings, or a self-signed one that the server creates and renews before it expires."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ from open_speech.security.private_files import make_private, settle
 log = logging.getLogger("open_speech.tls")
 
 VALID = timedelta(days=397)
-"""How long a certificate made here holds; some clients take none that holds for longer."""
+"""Validity of a self-signed certificate; some clients accept no longer one."""
 RENEW = timedelta(days=30)
-"""How long before its end it is replaced."""
+"""Time before its expiry at which it is replaced."""
 CHECK_S = 6 * 3600.0
 BOTH, PUBLIC = "server.pem", "certificate.pem"
-"""Certificate and key in one file, which is replaced in one step; and the certificate alone, for clients to trust."""
+"""Files with certificate and key, which are replaced atomically, and with the certificate alone, for clients to trust."""
 _PEM, _PKCS8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Where a server finds what it shows, and what proves that it may."""
+    """The paths of a certificate and its key."""
 
     certfile: Path
     keyfile: Path
     public: Path
-    """What a client is to trust."""
+    """The certificate for clients to trust."""
 
     def fingerprint(self) -> str:
-        """Give the certificate's SHA-256, as browsers show it."""
+        """Return the SHA-256 of the certificate, as browsers show it."""
         return _read(self.certfile).fingerprint(hashes.SHA256()).hex(":").upper()
 
 
 def is_wanted(settings: Settings) -> bool:
-    """Return whether the server speaks HTTPS: as the setting says; without one, if it has a certificate file or listens beyond loopback."""
+    """Return whether to serve HTTPS: as set, or by default if there is a certificate file or the server listens beyond loopback."""
     if settings.os_ssl_enabled is not None:
         return settings.os_ssl_enabled
     return settings.os_ssl_certfile is not None or not settings.is_local
 
 
 def certificate(settings: Settings, now: datetime | None = None) -> Certificate | None:
-    """Give the certificate to serve with, made or renewed if it is ours to make; None for plain HTTP. Blocking.
+    """Return the certificate of the server, and create or renew a self-signed one; None for plain HTTP. Blocking.
 
-    Raises SettingsError naming the setting whose file is not there, does not fit, or is not valid at the time.
+    Raises SettingsError naming the setting whose file is missing, does not match, or is expired.
     """
     if not is_wanted(settings):
         return None
@@ -74,8 +74,8 @@ def certificate(settings: Settings, now: datetime | None = None) -> Certificate 
     return Certificate(certfile, keyfile, certfile)
 
 
-async def keep(settings: Settings, every_s: float = CHECK_S) -> None:
-    """Renew a certificate made here in time, for ever. `follow` has a running server notice."""
+async def renew_regularly(settings: Settings, every_s: float = CHECK_S) -> None:
+    """Renew a self-signed certificate before it expires, forever. `follow` makes a running server use it."""
     while True:
         await asyncio.sleep(every_s)
         try:
@@ -85,10 +85,10 @@ async def keep(settings: Settings, every_s: float = CHECK_S) -> None:
 
 
 def follow(context: ssl.SSLContext, certfile: str, keyfile: str) -> None:
-    """Have a server's context read its files again when they change, for the connection after the one that notices."""
+    """Make a server's context reload changed files. The connection that notices a change still uses the old certificate."""
     seen = _stamp(certfile)
 
-    def look(_socket: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+    def check(_socket: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         nonlocal seen
         now = _stamp(certfile)
         if now not in (seen, None):
@@ -96,11 +96,11 @@ def follow(context: ssl.SSLContext, certfile: str, keyfile: str) -> None:
             try:
                 context.load_cert_chain(certfile, keyfile)
                 log.info("reloaded the certificate in %s", certfile)
-            except OSError as error:  # ssl.SSLError is one: the files do not fit each other yet
+            except OSError as error:  # includes ssl.SSLError: the files do not match each other yet
                 seen = None
                 log.warning("the new certificate in %s is not used: %s", certfile, error)
 
-    context.sni_callback = look
+    context.sni_callback = check
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
@@ -111,18 +111,18 @@ def _stamp(path: str) -> tuple[int, int] | None:
 
 
 def _check(certfile: Path, keyfile: Path, now: datetime) -> None:
-    """Look at the user's files as the server will, but say which is wrong."""
+    """Check the user's files as the server will use them. Raises SettingsError naming the invalid one."""
     for name, path in (("OS_SSL_CERTFILE", certfile), ("OS_SSL_KEYFILE", keyfile)):
         try:
             path.read_bytes()
         except OSError as error:
             raise SettingsError(f"{name}={str(path)!r}: {error.strerror}.") from None
     try:
-        shown = _read(certfile)
+        first = _read(certfile)
     except ValueError:
         raise SettingsError(f"OS_SSL_CERTFILE={str(certfile)!r}: the file contains no certificate (PEM).") from None
-    if now > shown.not_valid_after_utc:
-        raise SettingsError(f"OS_SSL_CERTFILE={str(certfile)!r}: the certificate expired on {shown.not_valid_after_utc:%Y-%m-%d}.")
+    if now > first.not_valid_after_utc:
+        raise SettingsError(f"OS_SSL_CERTFILE={str(certfile)!r}: the certificate expired on {first.not_valid_after_utc:%Y-%m-%d}.")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, _no_password)
     except (ssl.SSLError, _LockedKey):
@@ -131,7 +131,7 @@ def _check(certfile: Path, keyfile: Path, now: datetime) -> None:
 
 
 class _LockedKey(Exception):
-    """The key wants a password; OpenSSL would ask for it on the terminal."""
+    """The key is encrypted; OpenSSL would ask for the password on the terminal."""
 
 
 def _no_password() -> str:
@@ -144,13 +144,13 @@ def _read(path: Path) -> x509.Certificate:
 
 
 def _made(folder: Path, hosts: Sequence[str], now: datetime) -> Certificate:
-    """Give our own certificate, a new one if there is none that will do."""
+    """Return the self-signed certificate, and create a new one if there is no usable one."""
     made = Certificate(folder / BOTH, folder / BOTH, folder / PUBLIC)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):  # several processes start at once
-            make_private(made.certfile)  # the copy of a backup may have lost its mode
-            if not _will_do(made.certfile, hosts, now):
+            make_private(made.certfile)  # a restored backup may have lost the file mode
+            if not _is_usable(made.certfile, hosts, now):
                 _write(made, *_make(_names(hosts), now))
     except OSError as error:
         raise SettingsError(f"OS_SSL_DIR={str(folder)!r}: {error.strerror}; the server stores its certificate in this folder.") from None
@@ -167,32 +167,32 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _will_do(path: Path, hosts: Sequence[str], now: datetime) -> bool:
-    """Tell whether the certificate made last is whole, holds for a while, and has the names it must have."""
+def _is_usable(path: Path, hosts: Sequence[str], now: datetime) -> bool:
+    """Return whether the existing certificate is complete, valid for longer than RENEW, and has all required names."""
     try:
         _check(path, path, now)
         made = _read(path)
     except SettingsError:
         return False
     names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    has = {*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))}
-    # Addresses of IPv6 come and go by the day; a new certificate each time would be a new one to trust each time.
-    must_have = {name for name in _names(hosts) if ":" not in name} | set(hosts)
-    return must_have <= has and made.not_valid_before_utc <= now < made.not_valid_after_utc - RENEW
+    present = {*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))}
+    # IPv6 addresses change daily; users would have to trust a new certificate each time.
+    required = {name for name in _names(hosts) if ":" not in name} | set(hosts)
+    return required <= present and made.not_valid_before_utc <= now < made.not_valid_after_utc - RENEW
 
 
 def _names(hosts: Sequence[str]) -> list[str]:
-    """List what this machine can be called: the names that are set, its own, and its addresses."""
+    """Return the names of this machine: those in the settings, its own, and its addresses."""
     own = socket.gethostname()
     names = [*hosts, "localhost", "127.0.0.1", "::1", own, socket.getfqdn(own), *_addresses()]
     return list(dict.fromkeys(name for name in names if _general_name(name) is not None))
 
 
 def _addresses() -> Iterator[str]:
-    """Find the addresses from which this machine would reach others; nothing is sent."""
-    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+    """Yield the source addresses for connections to other machines; nothing is sent."""
+    for family, remote in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
         with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((elsewhere, 9))
+            probe.connect((remote, 9))
             yield probe.getsockname()[0]
 
 
@@ -204,7 +204,7 @@ def _general_name(name: str) -> x509.GeneralName | None:
 
 
 def _make(names: Sequence[str], now: datetime) -> tuple[bytes, bytes]:
-    """Make a key and a certificate that it signs itself, both PEM."""
+    """Return a new key and its self-signed certificate as PEM: the certificate first."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Open Speech")])
     alternatives = [name for name in map(_general_name, names) if name is not None]

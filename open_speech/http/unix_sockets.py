@@ -1,4 +1,4 @@
-"""Listen on a Unix socket: check its path, replace the file of a server that has ended, and remove the file at the end."""
+"""Listening on a Unix socket: check its path, replace the file of a server that has ended, and remove the file at the end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pathlib import Path
 from open_speech.config import SettingsError
 
 LONGEST_PATH = 107 if sys.platform == "linux" else 103
-"""Bytes that `sockaddr_un` has for a path, without the zero at its end."""
+"""Bytes for a path in `sockaddr_un`, without the zero at its end."""
 ANSWER_S = 2.0
-"""How long a server that holds a socket may take to accept a connection, in seconds; one that takes longer is alive, too."""
+"""Seconds that a server may take to accept a connection; a server that takes longer also counts as running."""
 
 Identity = tuple[int, int]
 """Device and inode of a socket's file."""
@@ -26,7 +26,7 @@ Identity = tuple[int, int]
 def trouble(path: Path) -> str:
     """Return why a server cannot listen on this path, as a clause without a full stop; empty if it can. Blocking, up to ANSWER_S.
 
-    The socket file of a server that has ended is no obstacle.
+    The socket file of a server that has ended does not prevent listening.
     """
     length, folder = len(os.fsencode(path)), path.parent
     if length > LONGEST_PATH:
@@ -47,12 +47,12 @@ def trouble(path: Path) -> str:
 
 
 def message(path: Path, problem: str) -> str:
-    """Return the error for what `trouble` has found."""
+    """Return the error message for a result of `trouble`."""
     return f"Cannot listen on the Unix socket {path}: {problem}."
 
 
 def is_served(path: Path) -> bool:
-    """Return whether a process listens on a socket, or this one may not find out."""
+    """Return whether a process listens on a socket; also True if this cannot be determined, such as without permission."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(ANSWER_S)
         try:
@@ -65,7 +65,7 @@ def is_served(path: Path) -> bool:
 def listen(listener: socket.socket, path: Path, *, mode: int, backlog: int) -> Identity:
     """Bind a socket to a path with a file mode, and listen. The file of a server that has ended is replaced.
 
-    Sets the umask of the process for a moment. Raises SettingsError if the path cannot be used.
+    Changes the umask of the process temporarily. Raises SettingsError if the path cannot be used.
     """
     with _locked(path):
         if problem := trouble(path):
@@ -81,7 +81,7 @@ def listen(listener: socket.socket, path: Path, *, mode: int, backlog: int) -> I
 
 
 def remove(path: Path, identity: Identity) -> None:
-    """Remove the file of a socket, unless another server has put its own there."""
+    """Remove the file of a socket, unless another server has replaced it."""
     with suppress(FileNotFoundError):
         if identity_of(path) == identity:
             path.unlink()
@@ -95,9 +95,9 @@ def identity_of(path: Path) -> Identity:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Keep other servers that start now from replacing this server's file between its bind and its listen.
+    """Prevent servers that start at the same time from replacing this server's file between its bind and its listen.
 
-    A folder that cannot be opened is not locked; `trouble` says what is wrong with it.
+    A folder that cannot be opened is not locked; `trouble` reports what is wrong with it.
     """
     try:
         handle = os.open(path.parent, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""An upload request, in every spelling clients use, -> its fields and its audio."""
+"""Upload requests in every form that clients use -> fields and media."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from open_speech.http.json_bodies import json_body
 
 _FD = Path("/dev/fd")
 _FILES_OF_ONE = 16
-"""Files of a request that needs one; what else is sent is not looked at."""
+"""Maximum number of files in a request that needs one; the others are ignored."""
 _FIELD_BYTES = 4 << 20
-"""A field that is no file is held in memory; the longest is a data URL with ten seconds of a known voice."""
-DEPLOYMENT = "deployment"
-"""Parameter of a path that names the model, as Azure's do: it counts more than a field `model`."""
+"""Maximum size of a field other than a file, which is held in memory; the longest is a data URL with ten seconds of a known speaker."""
 _FIELDS_BYTES = 17 << 20
-"""All of them together: four known voices, and the rest."""
+"""Maximum size of all these fields together: four known speakers and the rest."""
+DEPLOYMENT = "deployment"
+"""Path parameter that names the model in Azure's paths; it has priority over a field `model`."""
 _NESTED = re.compile(r"(\w+)\[(\w+)\]")
 
 
@@ -35,16 +35,16 @@ class Media:
 
     filename: str
     source: bytes | Path
-    """A path is good only as long as the request's form is open."""
+    """A path is valid only while the form of the request is open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The fields of an upload request, those in its URL included, and the media file that came with it."""
+    """The fields of an upload request, including those in its URL, and its media file."""
 
     fields: dict[str, Any]
     source: bytes | Path
-    """A path is good only as long as `read_upload` is open."""
+    """A path is valid only within the block of `read_upload`."""
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def read_uploads(request: Request, limit: int) -> AsyncIterator[tuple[dict
 
     Raises MissingField, InvalidValue or InvalidRequest.
     """
-    # One more than the limit is let in, so that the answer can name the field.
+    # One file more than the limit is accepted here, so that the error can name the field.
     async with _form(request, max_files=limit + 1) as form:
         files = [value for name, value in form.multi_items() if name in ("file", "files", "file[]", "files[]")]
         if not files:
@@ -80,7 +80,7 @@ async def read_uploads(request: Request, limit: int) -> AsyncIterator[tuple[dict
 
 
 async def read_sample(request: Request, name: str, *, max_bytes: int) -> tuple[dict[str, Any], bytes | None]:
-    """Read the fields of a multipart form, and the file in its part `name`: None where there is none.
+    """Read the fields of a multipart form and the file in its part `name`; None if there is no file.
 
     Raises InvalidRequest, or UploadTooLarge naming the part.
     """
@@ -94,7 +94,7 @@ async def read_sample(request: Request, name: str, *, max_bytes: int) -> tuple[d
 
 
 def form_schema(model: type[BaseModel], name: str, *, required: bool = True) -> dict[str, Any]:
-    """Describe the form that `read_sample` reads, for the OpenAPI document."""
+    """Return the OpenAPI description of the form that `read_sample` reads."""
     fields = model.model_json_schema()
     form = {**fields, "properties": {**fields["properties"], name: {"type": "string", "format": "binary"}}}
     form["required"] = [*fields.get("required", []), *([name] if required else [])]
@@ -122,12 +122,12 @@ async def _form(request: Request, *, max_files: int, part: str = "file") -> Asyn
 
 
 class _Parser(MultiPartParser):
-    """A form whose fields together have a limit, too; files are on disk."""
+    """A parser that also limits the total size of fields; files are on disk."""
 
     _fields_bytes = 0
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of a part. Raises MultiPartException."""
+        """Receive a chunk of a part. Raises MultiPartException."""
         if self._current_part.file is None:
             self._fields_bytes += end - start
             if self._fields_bytes > _FIELDS_BYTES:
@@ -145,7 +145,7 @@ def _deployment(request: Request) -> dict[str, str]:
 
 
 def fields_of(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Gather form fields: `name[]` or a repeated `name` becomes a list, `name[key]` an object, an empty value is as good as none."""
+    """Collect form fields: `name[]` or a repeated `name` becomes a list, `name[key]` an object; empty values are dropped."""
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if not value.strip():
@@ -173,8 +173,8 @@ async def _source(file: UploadFile | str | None) -> bytes | Path:
         raise MissingField("The required parameter `file` is missing.", param="file")
     if isinstance(file, str):
         raise InvalidValue("`file` must be a file: give its part a `filename`.", param="file")
-    # Starlette has spooled a large part to an unnamed file on disk. Its descriptor is a path to it, which saves a copy of it all.
-    # A small part must not be asked for its descriptor, as that would write it to disk.
+    # Starlette stores a large part in an unnamed file on disk. The path of its descriptor avoids a copy. Reading the descriptor of a small
+    # part would write it to disk.
     if (file.size or 0) > MultiPartParser.spool_max_size and _FD.exists():
         return _FD / str(file.file.fileno())
     return await file.read()

@@ -1,4 +1,4 @@
-"""What all WebSocket endpoints have in common: which pages may connect, and how a connection is read and ended."""
+"""Code shared by all WebSocket endpoints: the check of the origin, reading messages, and closing a connection."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from open_speech.http.send_queue import SendQueue
 from open_speech.http.ws_messages import POLICY, TRY_LATER, written
 
 
-def is_welcome(headers: Headers, origins: Collection[str]) -> bool:
-    """Tell whether a page of that origin may connect: browsers ask no server before they open a WebSocket, so the server must ask itself.
+def is_allowed_origin(headers: Headers, origins: Collection[str]) -> bool:
+    """Return whether a page may connect. Browsers open WebSockets across origins without permission, so the server must check the origin.
 
-    What is no browser sends no origin, and the server's own pages are always welcome.
+    Clients other than browsers send no origin. The server's own pages are always allowed.
     """
     origin = headers.get("origin")
     if origin is None or "*" in origins or origin in origins:
@@ -30,13 +30,13 @@ def is_welcome(headers: Headers, origins: Collection[str]) -> bool:
 
 
 def check_origin(headers: Headers, origins: Collection[str]) -> None:
-    """Raise InvalidRequest if a page may not connect."""
-    if not is_welcome(headers, origins):
+    """Raise InvalidRequest if a page of another origin may not connect."""
+    if not is_allowed_origin(headers, origins):
         raise InvalidRequest("Pages of this origin may not open WebSockets: add the origin to OS_WS_ALLOWED_ORIGINS.")
 
 
 async def turn_away(socket: WebSocket, error: SpeechError, message: Mapping[str, Any]) -> None:
-    """Tell a client that is not served, and close: for good if the fault is its own, else for now."""
+    """Send an error to a client and close its connection: with POLICY for an invalid request, else with TRY_LATER."""
     logs.note_error(error.code or error.type)
     with suppress(WebSocketDisconnect):  # the client has left already
         await socket.send_text(written(message))
@@ -44,9 +44,9 @@ async def turn_away(socket: WebSocket, error: SpeechError, message: Mapping[str,
 
 
 async def received(inbox: Inbox, outbox: SendQueue, idle_s: float, owes: Callable[[], bool], longest: int) -> str | bytes | None:
-    """Wait for a message; None if for `idle_s` seconds nothing was sent by either side, and nothing is owed to the client.
+    """Wait for a message; None if neither side has sent anything for `idle_s` seconds and `owes` reports no pending response.
 
-    A long binary message is returned part by part. Of a text with more than `longest` characters only that many and one more are returned.
+    A long binary message is returned in parts. A text with more than `longest` characters is truncated to one more than `longest`.
     """
     texts: list[str] = []
     room = longest + 1
@@ -74,7 +74,7 @@ async def _awaited(inbox: Inbox, outbox: SendQueue, idle_s: float, owes: Callabl
 
 
 async def until_one_ends(*tasks: asyncio.Task[None]) -> None:
-    """Wait until one side has closed the connection, or reads nothing more. Raises whatever else a task has failed with."""
+    """Wait until one side has closed the connection or stopped reading. Raises any other error of a task."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         failure = task.exception()
@@ -83,6 +83,6 @@ async def until_one_ends(*tasks: asyncio.Task[None]) -> None:
 
 
 def chosen_subprotocol(headers: Headers) -> str | None:
-    """Choose one of the subprotocols a browser offers, as it gives up when none is chosen: the first that is no key, if there is one."""
+    """Select a subprotocol, because a browser disconnects without one: the first that is not a key, else the first."""
     offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",") if name.strip()]
     return next((name for name in offered if not name.startswith(BROWSER_PROTOCOL)), offered[0] if offered else None)

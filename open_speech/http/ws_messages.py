@@ -1,4 +1,4 @@
-"""What the machine behind a WebSocket wants sent, and how a message is written. Values, no I/O."""
+"""Effects of a session that are sent over its WebSocket, and the encoding of messages. Values, no I/O."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from dataclasses import dataclass
 from typing import Any
 
 NORMAL, POLICY, TRY_LATER = 1000, 1008, 1013
-"""Close codes: all is done; turned away for good; turned away for now."""
+"""Close codes: normal end; rejected permanently; rejected temporarily."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a message, after all that was sent before."""
+    """Send a message after everything that was queued before."""
 
     message: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class SendAudio:
-    """Send sound, as a binary message."""
+    """Send audio as a binary message."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the connection, after all that was sent before."""
+    """Close the connection after everything that was queued before."""
 
     code: int = NORMAL
     reason: str = ""
 
 
 def written(message: Mapping[str, Any]) -> str:
-    """Write a message as JSON, all of it ASCII: half a surrogate pair, which a client may send us in a name, is no UTF-8."""
+    """Encode a message as ASCII JSON: UTF-8 cannot encode half a surrogate pair, which a client may send in a name."""
     return json.dumps(message, separators=(",", ":"))

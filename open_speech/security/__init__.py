@@ -1,1 +1,1 @@
-"""API keys, the lockout after wrong ones, networks, private files, and which models a request may download."""
+"""API keys, the lockout after wrong keys, networks, private files, and the policy for model downloads."""

@@ -1,4 +1,4 @@
-"""API keys as a setting writes them, and the question whether a request carries one of them. Pure."""
+"""API keys: parsing of the setting, and the lookup of the keys of a request. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 _NAMED = re.compile(r"([A-Za-z][\w.-]{0,31}):(.+)", re.DOTALL)
 
 OWNER_DIGITS = 16
-"""Hexadecimal digits of a key's own identity."""
+"""Hexadecimal digits of the identity of an unnamed key."""
 
 
 def digest_of(key: str) -> bytes:
-    """Hash a key as it was set or sent, to 32 bytes.
+    """Return the digest of a key as it was set or sent: 32 bytes.
 
-    Digests are what is kept and compared: they are equally long, and none of them tells how much of a guess was right.
+    Digests are stored and compared instead of keys: they have equal length, and reveal nothing about how much of a guess was correct.
     """
     return hashlib.sha256(key.encode(errors="surrogateescape")).digest()
 
@@ -27,16 +27,16 @@ class Key:
     """One key of the server."""
 
     name: str
-    """What logs and limits call its holder; no two holders of one server have the same."""
+    """Name of its holder in logs and limits, unique on a server."""
     digest: bytes = field(repr=False)
     named: bool = False
-    """Whether the setting gives the name; else the server has made it from the key's place."""
+    """Whether the setting contains the name; otherwise the server derives it from the position of the key."""
 
     @property
     def owner(self) -> str:
-        """Identity of the holder in what is stored: the given name, so that a new key under it has the old things, or else the key itself.
+        """Identity of the holder in stored data: the name in the setting, so that a new key with it keeps access, or else a digest.
 
-        The two forms differ in their prefix, so no name can be chosen that is another key's identity.
+        The two forms have different prefixes, so that no name can be the identity of another key.
         """
         if self.named:
             return f"name:{self.name}"
@@ -45,26 +45,26 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """All keys of one server; an empty one asks for none."""
+    """All keys of one server; with an empty key ring, requests need no key."""
 
     keys: tuple[Key, ...] = ()
 
     @classmethod
     def read(cls, setting: str) -> KeyRing:
-        """Read keys separated by commas, each `key` or `name:key`; one without a name is called `key-1` by its place.
+        """Parse keys separated by commas, each `key` or `name:key`; a key without a name is called `key-1` by its position.
 
-        Several keys under one given name have the same holder, as while a key is changed. Raises ValueError, which shows no key.
+        Several keys with the same name have the same holder, as while a key is replaced. Raises ValueError without a key in its message.
         """
-        written = [part.strip() for part in setting.split(",")]
-        if setting.strip() and not all(written):
+        entries = [part.strip() for part in setting.split(",")]
+        if setting.strip() and not all(entries):
             raise ValueError("there is a comma with no key before or after it")
-        split = [named.groups() if (named := _NAMED.fullmatch(part)) else ("", part) for part in filter(None, written)]
+        split = [named.groups() if (named := _NAMED.fullmatch(part)) else ("", part) for part in filter(None, entries)]
         given = {name for name, _ in split}
-        keys = [(name or _made_up(place, given), key.strip(), bool(name)) for place, (name, key) in enumerate(split, 1)]
+        keys = [(name or _generated_name(position, given), key.strip(), bool(name)) for position, (name, key) in enumerate(split, 1)]
         return cls(tuple(Key(name, digest_of(key), named) for name, key, named in keys))
 
     def find(self, sent: Iterable[str]) -> Key | None:
-        """Give the first of our keys that is among those sent; takes equally long whichever it is, or if none is."""
+        """Return the first key that is among those sent. The time does not depend on which one it is, or whether there is one."""
         digests = [digest_of(key) for key in sent]
         found = [key for key in self.keys for digest in digests if hmac.compare_digest(key.digest, digest)]
         return found[0] if found else None
@@ -73,9 +73,9 @@ class KeyRing:
         return bool(self.keys)
 
 
-def _made_up(place: int, given: set[str]) -> str:
-    """Name a key that has no name by its place, other than any that has one."""
-    name = f"key-{place}"
+def _generated_name(position: int, given: set[str]) -> str:
+    """Return the name for an unnamed key by its position, distinct from all given names."""
+    name = f"key-{position}"
     while name in given:
         name += "-unnamed"
     return name

@@ -1,7 +1,7 @@
-"""Limit how many API keys a sender may try. Pure; the clock is passed in.
+"""A limit on how many API keys a sender may try. Pure; the clock is passed in.
 
-Nobody can be told apart behind one address, so a sender that guesses locks out the others there, with one exception: a key that was right
-at that address a short while ago is still let through.
+Clients with the same address cannot be distinguished, so a sender that guesses locks out the others. There is one exception: a key that
+was accepted from that address recently is still accepted.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 LIMIT = 20
-"""Different wrong keys that one sender may try in WINDOW_S."""
+"""Number of different wrong keys that one sender may try within WINDOW_S."""
 WINDOW_S = 60.0
 LOCKED_TRIES = 600
-"""Requests with other keys in WINDOW_S after which a locked sender's right keys are not let through either.
+"""Requests with other keys within WINDOW_S after which the valid keys of a locked sender are not accepted either.
 
-Such a request is compared with the right keys of that address, so it is a guess as well, and guesses must have an end.
+Such a request is compared with the valid keys of that address, so it is also a guess, and the number of guesses must be limited.
 """
 REMEMBERED_S = 3600.0
-"""How long a right key is let through after its last use."""
+"""Seconds after its last use for which a valid key is accepted from a locked sender."""
 RIGHT_KEYS = 16
-"""Right keys remembered for one sender."""
+"""Valid keys stored for one sender."""
 SENDERS = 10_000
-"""Senders that are remembered; the one that has been quiet for the longest time is forgotten first."""
+"""Maximum number of senders in memory; the one that has been idle for the longest time is removed first."""
 
 
 def sender_of(network: str, headers: Mapping[str, str], origins: Collection[str] = ()) -> str:
-    """Name whom a guess counts against: an address, and there apart programs, our own pages, and the pages of other sites.
+    """Return the sender that a guess counts for: an address, divided into programs, the server's own pages, and pages of other sites.
 
-    A browser says which site a request comes from, and no page can change that, so another site's page cannot lock out the programs or
-    our page at its user's address. A program can claim any of the three, and so has three times the guesses. `origins` are sites that the
-    operator has named as welcome.
+    A browser sends the origin of a request, and no page can change it. A page of another site therefore cannot lock out programs or the
+    server's page at its user's address. A program can claim any of the three, and so has three times the guesses. `origins` are other
+    sites that the operator allows.
     """
     origin = headers.get("origin")
     if origin is None:
@@ -48,20 +48,20 @@ class _Sender:
     right: OrderedDict[bytes, float] = field(default_factory=OrderedDict)
     """Digests of right keys, and when each was last used."""
     tries: int = 0
-    """Requests with other keys since the lock began."""
+    """Requests with other keys since `locked_at`."""
     locked_at: float = 0.0
 
 
 class Guesses:
-    """The wrong keys of the last minute and the right ones of the last hour, by sender.
+    """The wrong keys of the last minute and the valid keys of the last hour, by sender.
 
-    Only different wrong keys count: a client that is configured with a wrong key repeats it for ever and guesses nothing.
+    Only different wrong keys count: a client that is configured with a wrong key repeats the same key and does not guess.
     """
 
     def __init__(
         self, *, limit: int = LIMIT, window_s: float = WINDOW_S, senders: int = SENDERS, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`clock` gives seconds."""
+        """`clock` returns seconds."""
         self._limit = limit
         self._window_s = window_s
         self._most = senders
@@ -69,7 +69,7 @@ class Guesses:
         self._senders: OrderedDict[str, _Sender] = OrderedDict()
 
     def wait_s(self, sender: str) -> float:
-        """Return for how many seconds no new key of this sender is looked at; 0 if it is."""
+        """Return for how many seconds no new key of this sender is checked; 0 if the sender is not locked."""
         known = self._senders.get(sender)
         if known is None:
             return 0.0
@@ -77,7 +77,7 @@ class Guesses:
         return 0.0 if len(known.wrong) < self._limit else min(known.wrong.values()) + self._window_s - self._clock()
 
     def wrong(self, sender: str, digests: Iterable[bytes]) -> None:
-        """Remember the keys of a request, none of which was right."""
+        """Record the keys of a request, none of which was valid."""
         known = self._known(sender)
         self._expire(known)
         for digest in digests:
@@ -85,7 +85,7 @@ class Guesses:
                 known.wrong.setdefault(digest, self._clock())
 
     def right(self, sender: str, digest: bytes) -> None:
-        """Remember a key that was right."""
+        """Record a valid key."""
         known = self._known(sender)
         known.right[digest] = self._clock()
         known.right.move_to_end(digest)
@@ -93,7 +93,7 @@ class Guesses:
             known.right.popitem(last=False)
 
     def let_through(self, sender: str, digests: Collection[bytes]) -> list[bytes]:
-        """Return those of a locked sender's keys that were right a short while ago; a request without one counts as a try."""
+        """Return those keys of a locked sender that were valid recently; a request without such a key counts as a try."""
         known = self._known(sender)
         self._expire(known)
         now = self._clock()

@@ -1,4 +1,4 @@
-"""Names and addresses of machines: which are this machine alone, and which no stranger can own. Pure."""
+"""Host names and addresses: which are loopback only, and which names nobody can register publicly. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NEVER_PUBLIC = (".localhost", ".local", ".internal", ".home.arpa", ".test")
-"""Ends of names that public name servers do not answer."""
+"""Suffixes of names that public name servers do not resolve."""
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach a server that listens there."""
+    """Return whether a server that listens on this host is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -25,7 +25,7 @@ def networks(names: Iterable[str]) -> tuple[Network, ...]:
 
 
 def is_in(address: str, allowed: Iterable[Network]) -> bool:
-    """Return whether an address lies in one of the networks. An IPv4 address in IPv6 notation counts as IPv4; other text is in none."""
+    """Return whether an address is in one of the networks. An IPv4-mapped IPv6 address counts as IPv4; other text is in none."""
     try:
         known = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -35,7 +35,7 @@ def is_in(address: str, allowed: Iterable[Network]) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Return whether text is an IP address."""
+    """Return whether a text is an IP address."""
     try:
         ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -44,9 +44,9 @@ def is_address(text: str) -> bool:
 
 
 def network_of(address: str) -> str:
-    """Name whom an address stands for: itself, or its /64 network where that is what one subscriber has: in global IPv6 addresses.
+    """Return the network of one subscriber: the address itself, or the /64 network of a global IPv6 address.
 
-    A /64 of link-local or of unique local addresses holds the machines of a whole network, and ::1 is one of ::/64.
+    A /64 network of link-local or unique local addresses contains the machines of a whole local network, and ::1 is in ::/64.
     """
     try:
         known: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
@@ -60,16 +60,16 @@ def network_of(address: str) -> str:
 
 
 def name_of(host_header: str) -> str:
-    """Take the name out of a `Host` header, without its port, in lower case."""
+    """Return the name in a `Host` header in lower case, without the port."""
     if host_header.startswith("["):
         return host_header[1:].partition("]")[0].lower()
     return host_header.partition(":")[0].lower().rstrip(".")
 
 
-def is_nobodys(name: str) -> bool:
-    """Tell whether no stranger can have this name lead here: an address, a name without a dot, or one that is never public.
+def is_unregistrable(name: str) -> bool:
+    """Return whether nobody can register a name publicly: an address, a name without a dot, or one with a private suffix.
 
-    Any other name belongs to somebody, who can have it lead to 127.0.0.1 and so make a page of his one of ours.
+    The owner of any other name can make it resolve to 127.0.0.1, so that browsers treat the owner's page as one of this server.
     """
     try:
         ipaddress.ip_address(name)

@@ -1,4 +1,4 @@
-"""Files that nobody but the server's user reads, and that are there after a loss of power. Blocking."""
+"""Files that only the server's user can read, and functions that make writes durable. Blocking."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _FLAGS = {
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder, with those above it, that only this user can enter; one that is there stays as it is. Raises OSError."""
+    """Create a folder and its parents, accessible to this user only; an existing folder is not changed. Raises OSError."""
     folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
 
 
 def open_private(path: Path, mode: Literal["wb", "w+b", "ab", "xb"]) -> BinaryIO:
-    """Open a file for writing; a new one can be read by this user alone, whatever the umask. Raises OSError."""
+    """Open a file for writing; a new file is readable by this user only, whatever the umask. Raises OSError."""
     return os.fdopen(os.open(path, _FLAGS[mode] | os.O_CREAT | os.O_CLOEXEC, FILE_MODE), mode)
 
 
 def make_private(*places: Path) -> int:
-    """Take the permissions of other users from files, and from folders with all that is in them; return how many had some.
+    """Remove the permissions of other users from files, and from folders with all their contents; return how many had some.
 
-    Links are not followed, except where one of `places` is a link. What belongs to somebody else is logged and left as it is.
+    Links are not followed, except if one of `places` is a link. Files of other users are logged and left as they are.
     """
     changed = 0
     for place in places:
@@ -42,7 +42,7 @@ def make_private(*places: Path) -> int:
                     continue
                 path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
                 changed += 1
-            except FileNotFoundError:  # another process deletes things as well
+            except FileNotFoundError:  # another process may delete files
                 continue
             except PermissionError:
                 foreign += 1
@@ -54,21 +54,21 @@ def make_private(*places: Path) -> int:
 
 
 def _all_in(place: Path) -> list[Path]:
-    """List a place and what is in it, the folders before their contents; nothing where there is nothing."""
-    if not os.path.exists(place):  # Path.exists raises where a folder above cannot be entered
+    """Return a file or folder and its contents, folders before their contents; empty if it does not exist."""
+    if not os.path.exists(place):  # Path.exists raises if a parent folder is not accessible
         return []
     inner = [Path(folder) / name for folder, folders, files in os.walk(place) for name in (*folders, *files)]
     return [place, *inner]
 
 
 def settle(file: BinaryIO) -> None:
-    """Have what was written to a file on the disk."""
+    """Flush the content of a file to the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
+    """Flush the entries of a folder to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

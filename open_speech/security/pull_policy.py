@@ -1,4 +1,4 @@
-"""Which models a request may have downloaded. A repository that anybody can publish must not reach the parsers of model files unasked."""
+"""The policy for model downloads by requests: anyone can publish a repository, and its files are input of the parsers of model files."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ ANY, CATALOG = "any", "catalog"
 
 @dataclass(frozen=True, slots=True)
 class PullPolicy:
-    """The rule of one server, as OS_PULL_ALLOWED states it."""
+    """The policy of one server, as set with OS_PULL_ALLOWED."""
 
     allowed: tuple[str, ...] = (ANY,)
-    """`any`, `catalog`, or patterns of repository names as `fnmatch` takes them."""
+    """`any`, `catalog`, or `fnmatch` patterns of repository names."""
     named: frozenset[str] = frozenset()
-    """Models that the operator's other settings name; they are always allowed."""
+    """Models in other settings, which are always allowed."""
 
     def allows(self, repository: str) -> bool:
-        """Return whether a repository outside of the catalog may be downloaded. Names are compared with their case."""
+        """Return whether a repository outside the catalog may be downloaded. The comparison is case-sensitive."""
         return repository in self.named or any(rule == ANY or fnmatchcase(repository, rule) for rule in self.allowed)
 
 
 @dataclass(frozen=True, slots=True)
 class PullGuard:
-    """The rule, applied to the models of one registry."""
+    """The policy, applied to the models of one registry."""
 
     policy: PullPolicy
     is_unlisted: Callable[[str], bool]
-    """Whether a model id is a hub repository that the catalog does not list."""
+    """Returns whether a model id is a hub repository outside the catalog."""
 
     def permits(self, model: str) -> bool:
-        """Return whether a request may have a model downloaded."""
+        """Return whether a request may download a model."""
         return not self.is_unlisted(model) or self.policy.allows(model)
 
     def check(self, model: str) -> None:
-        """Raise PullNotAllowed for a model that a request may not have downloaded."""
+        """Raise PullNotAllowed for a model that a request may not download."""
         if not self.permits(model):
             raise refusal(model)
 
 
 def refusal(model: str) -> PullNotAllowed:
-    """Make the error for a model that is neither here nor allowed to be downloaded."""
+    """Return the error for a model that is not downloaded and may not be downloaded by requests."""
     return PullNotAllowed(
         f"The model `{model}` is not installed here, and OS_PULL_ALLOWED does not let requests download it. "
         f"The operator can install it with `open-speech models pull {model}`.",

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from open_speech.api.health import Before
+from open_speech.api.health import AppFirst
 from open_speech.app import create_app
 from open_speech.config import Settings
 from open_speech.engine import Engine
@@ -89,5 +89,5 @@ def test_every_request_goes_to_our_app_and_none_to_the_server_around_it() -> Non
     for title in ("ours", "theirs"):
         apps[title] = Starlette(routes=[Route("/{path:path}", name)])
         apps[title].state.name = title
-    client = TestClient(Before(apps["theirs"], apps["ours"]))
+    client = TestClient(AppFirst(apps["theirs"], apps["ours"]))
     assert {client.get(path).text for path in ("/livez", "/schema.json", "/metrics", "/v1/x")} == {"ours"}

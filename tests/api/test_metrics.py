@@ -116,7 +116,7 @@ def test_runners_are_asked_once_a_second_however_often_it_is_scraped(engine: Eng
     now = [0.0]
     asked = 0
 
-    async def elsewhere() -> Dump:
+    async def source() -> Dump:
         nonlocal asked
         asked += 1
         other = Meter()
@@ -125,7 +125,7 @@ def test_runners_are_asked_once_a_second_however_often_it_is_scraped(engine: Eng
 
     async def scrapes() -> list[bytes]:
         scrape = Scrape(Meter(), clock=lambda: now[0])
-        scrape.elsewhere["wyoming"] = elsewhere
+        scrape.sources["wyoming"] = source
         texts = list(await asyncio.gather(*(scrape.text(engine) for _ in range(5))))
         now[0] = 1.5
         return [*texts, await scrape.text(engine)]
@@ -145,7 +145,7 @@ def test_a_process_that_does_not_answer_is_left_out(engine: Engine, caplog: pyte
 
     async def scrape() -> bytes:
         scrape = Scrape(Meter())
-        scrape.elsewhere |= {"wyoming": gone, "another": hangs}
+        scrape.sources |= {"wyoming": gone, "another": hangs}
         return await scrape.text(engine)
 
     assert value(asyncio.run(scrape()).decode(), "open_speech_runner_up", backend="tones-tts") == 1

@@ -14,7 +14,7 @@ import webvtt
 from starlette.testclient import TestClient
 
 from open_speech import __version__
-from open_speech.api.whisper_asr import AsrRequest, written
+from open_speech.api.whisper_asr import AsrRequest, formatted
 from open_speech.app import create_app
 from open_speech.audio import to_pcm16
 from open_speech.backends import STT_RATE, Vad
@@ -235,6 +235,6 @@ def test_bazarr_gets_real_subtitles_of_real_speech(weights_root: Path, speech_cl
 
 def test_speakers_are_named_in_what_is_written() -> None:
     heard = Transcript(TranscriptInfo("en", 1.0, 1.0), (Segment(0, 1, " Yes.", speaker="A"),))
-    assert written(heard, "srt").endswith("\n[A] Yes.\n\n")
-    assert written(heard, "vtt").endswith("\n<v A>Yes.\n\n")
-    assert json.loads(written(heard, "jsonl"))["speaker"] == "A"
+    assert formatted(heard, "srt").endswith("\n[A] Yes.\n\n")
+    assert formatted(heard, "vtt").endswith("\n<v A>Yes.\n\n")
+    assert json.loads(formatted(heard, "jsonl"))["speaker"] == "A"

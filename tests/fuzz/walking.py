@@ -105,7 +105,7 @@ def main() -> None:
 
         front = bento_app(service.OpenSpeech, is_main=True)
         beside = {one.on.name: sorted(paths_of(bento_app(one.on, is_main=False))) for one in service.OpenSpeech.dependencies.values()}
-    ours = paths_of(service.doors)
+    ours = paths_of(service.app)
     json.dump({"faults": walk(front, paths=ours), "own": sorted(paths_of(front)), "ours": sorted(ours), "beside": beside}, sys.stdout)
 
 

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from open_speech.errors import BackendFailed
-from open_speech.http.disconnect import AnswerCutShort, LiveResponse, resumed, while_connected
+from open_speech.http.disconnect import LiveResponse, ResponseTruncated, resumed, while_connected
 from tests.waiting import PATIENCE_S
 
 
@@ -71,7 +71,7 @@ def test_chunks_are_sent_as_they_are_made_and_then_ended() -> None:
 
 def test_a_failure_leaves_the_answer_without_its_end() -> None:
     source, client = Source("error"), Client()
-    with pytest.raises(AnswerCutShort):
+    with pytest.raises(ResponseTruncated):
         asyncio.run(answer(source, client))
     assert client.chunks == [b"one", b"two"]
     assert not client.has_all

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from open_speech.config import Settings, SettingsError
-from open_speech.http.tls import RENEW, VALID, Certificate, certificate, follow, is_wanted, keep
+from open_speech.http.tls import RENEW, VALID, Certificate, certificate, follow, is_wanted, renew_regularly
 from tests.waiting import PATIENCE_S
 
 NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)
@@ -200,7 +200,7 @@ def test_a_running_server_shows_a_renewed_certificate_and_keeps_the_old_one_wher
         settings = Settings(os_ssl_enabled=True, os_ssl_dir=made.certfile.parent)
 
         async def keep_for_a_moment() -> None:
-            task = asyncio.create_task(keep(settings, every_s=0.01))
+            task = asyncio.create_task(renew_regularly(settings, every_s=0.01))
             while made.certfile.stat().st_mtime_ns == before:
                 await asyncio.sleep(0.01)
             task.cancel()

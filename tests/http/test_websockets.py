@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from open_speech.errors import InvalidRequest, Overloaded, SpeechError
 from open_speech.http.inbox import Inbox, accept
 from open_speech.http.send_queue import SendQueue
-from open_speech.http.websockets import check_origin, chosen_subprotocol, is_welcome, received, turn_away, until_one_ends
+from open_speech.http.websockets import check_origin, chosen_subprotocol, is_allowed_origin, received, turn_away, until_one_ends
 from open_speech.http.ws_messages import POLICY, TRY_LATER
 from tests.waiting import PATIENCE_S
 
@@ -33,7 +33,7 @@ from tests.waiting import PATIENCE_S
 )
 def test_a_page_connects_only_from_an_origin_that_is_listed_or_our_own(origin: str | None, origins: tuple[str, ...], welcome: bool) -> None:
     headers = {"host": "here:8100"} | ({} if origin is None else {"origin": origin})
-    assert is_welcome(Headers(headers), origins) is welcome
+    assert is_allowed_origin(Headers(headers), origins) is welcome
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from open_speech.security.network import is_address, is_in, is_loopback, is_nobodys, name_of, network_of, networks
+from open_speech.security.network import is_address, is_in, is_loopback, is_unregistrable, name_of, network_of, networks
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_host_header_is_a_name_with_or_without_a_port(header: str, name: str) 
     ],
 )  # fmt: skip
 def test_a_public_name_belongs_to_somebody(name: str, nobodys: bool) -> None:
-    assert is_nobodys(name) is nobodys
+    assert is_unregistrable(name) is nobodys
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Long files as jobs on disk: handed in, worked off beside everything else, fetched later. What was accepted survives a restart.
+"""Jobs for long files: stored on disk, processed in the background, with results to download later. Accepted jobs survive a restart.
 
-`job.py` is a job as a value, `store.py` keeps it, `workers.py` runs it through `work.py`, `webhooks.py` notifies clients of the end.
+`job.py` is a job as a value, `store.py` stores it, `workers.py` runs it through `work.py`, and `webhooks.py` notifies clients of its end.
 """

@@ -1,4 +1,4 @@
-"""A job -> what a client is shown of it. Pure."""
+"""A job -> the JSON that clients receive. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PATH = "/v1/audio/jobs"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a description of a job holds beside the job."""
+    """Values that the description of a job needs besides the job."""
 
     retain_s: float
-    """Seconds for which a job is kept when it is over."""
+    """Seconds for which a job is stored after its end."""
     root: str = ""
-    """Prefix of the paths that clients ask for, as in `OS_ROOT_PATH`."""
+    """Prefix of the paths that clients request, as in `OS_ROOT_PATH`."""
 
 
 class ResultBody(BaseModel):
@@ -57,9 +57,9 @@ class JobBody(BaseModel):
     progress: float
     """In [0, 1]."""
     audio_seconds: float
-    """Of sound that were heard or spoken so far."""
+    """Seconds of audio that were transcribed or synthesized so far."""
     audio_seconds_total: float | None
-    """Of the whole; None where that is not known."""
+    """Total seconds of audio; None if unknown."""
     filename: str | None
     batch_id: str | None
     batch_index: int
@@ -67,14 +67,14 @@ class JobBody(BaseModel):
     started_at: int | None
     finished_at: int | None
     expires_at: int | None
-    """When it is deleted with its result; None while it is not over."""
+    """When the job is deleted with its result; None until it has ended."""
     error: ErrorDetail | None
     result: ResultBody | None
     webhook: WebhookBody | None
 
     @classmethod
     def of(cls, job: Job, view: View) -> Self:
-        """Describe a job to a client."""
+        """Return the description of a job."""
         return cls(
             id=job.id,
             type=job.type,
@@ -108,7 +108,7 @@ class JobList(BaseModel):
 
     @classmethod
     def of(cls, jobs: Iterable[Job], view: View, *, batch_id: str | None = None, has_more: bool = False) -> Self:
-        """Show several jobs."""
+        """Return a list of jobs."""
         data = [JobBody.of(job, view) for job in jobs]
         ends = (data[0].id, data[-1].id) if data else (None, None)
         return cls(batch_id=batch_id, data=data, first_id=ends[0], last_id=ends[1], has_more=has_more)
@@ -123,12 +123,12 @@ class DeletedJobBody(BaseModel):
 
 
 def event_of(job: Job, view: View) -> dict[str, Any]:
-    """Tell how a job stands, as an event."""
+    """Return the state of a job as an event."""
     return {"type": f"audio.job.{job.status}", "data": JobBody.of(job, view).model_dump()}
 
 
 def message_of(job: Job, view: View, result: Any = None) -> dict[str, Any]:
-    """Tell how a job ended, as a webhook; with `result` where that was asked for."""
+    """Return the webhook for a job that has ended, with `result` if it is to be included."""
     event = event_of(job, view)
     if result is not None:
         event["data"]["output"] = result

@@ -1,4 +1,4 @@
-"""What was heard of a long file so far: windows that are final, a line of JSON for each, kept while the rest is heard. Blocking."""
+"""The transcript of a long file so far: final windows as lines of JSON, stored while the rest is transcribed. Blocking."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from open_speech.transcript import Segment, TranscriptInfo
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A stretch of a file whose text is final."""
+    """A part of a file whose text is final."""
 
     info: TranscriptInfo
-    """Its duration is where the stretch ends, in seconds of the file; the next one begins there."""
+    """Its duration is the end of the part in seconds of the file, where the next part begins."""
     segments: tuple[Segment, ...]
 
 
@@ -25,7 +25,7 @@ _LINE = TypeAdapter(Checkpoint)
 
 
 def read(path: Path) -> list[Checkpoint]:
-    """Read the stretches in order. A line that a crash left half-written is cut off, so that the next one stands alone.
+    """Read the checkpoints in order. An incomplete line that a crash left is cut off, so that the next one is on its own line.
 
     Raises StorageFailed.
     """
@@ -50,11 +50,11 @@ def read(path: Path) -> list[Checkpoint]:
 
 
 def add(path: Path, checkpoint: Checkpoint) -> None:
-    """Keep one more stretch. Raises StorageFailed."""
+    """Store one more checkpoint. Raises StorageFailed."""
     with disk.storing():
         disk.append(path, _LINE.dump_json(checkpoint) + b"\n")
 
 
 def forget(path: Path) -> None:
-    """Delete them: the whole is there."""
+    """Delete all checkpoints when the transcript is complete."""
     path.unlink(missing_ok=True)

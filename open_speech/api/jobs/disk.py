@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, also when the machine loses power. Blocking."""
+"""Atomic and durable files: each is complete or absent, also after a power failure. Blocking."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from open_speech.errors import StorageFailed, StorageFull
 from open_speech.security.private_files import open_private, settle, sync
 
 RESERVE_BYTES = 64 << 20
-"""Space that is left free on the disk: a full one harms everything else on the machine."""
+"""Space that is left free on the disk, because a full disk harms all other programs on the machine."""
 _CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
 def storing() -> Iterator[None]:
-    """Raise StorageFull or StorageFailed for what the disk does not take within the block."""
+    """Raise StorageFull or StorageFailed for an OSError within the block."""
     try:
         yield
     except OSError as error:
@@ -30,7 +30,7 @@ def storing() -> Iterator[None]:
 
 
 def write(path: Path, data: bytes, *, lasting: bool = True) -> None:
-    """Put a file in place, in one step. Without `lasting` it may be the one before after a loss of power."""
+    """Replace a file atomically. Without `lasting`, a power failure may restore the previous content."""
     part = path.with_name(f".{path.name}")
     with open_private(part, "wb") as file:
         file.write(data)
@@ -42,17 +42,17 @@ def write(path: Path, data: bytes, *, lasting: bool = True) -> None:
 
 
 def append(path: Path, data: bytes) -> None:
-    """Add to a file, and have it on the disk."""
+    """Append to a file and flush it to the disk."""
     with open_private(path, "ab") as file:
         file.write(data)
         settle(file)
 
 
 def take_in(source: bytes | Path, path: Path) -> str:
-    """Copy an upload to a new file and have it on the disk; gives its SHA-256 in hexadecimal."""
+    """Copy an upload to a new file, flush it to the disk, and return its SHA-256 in hexadecimal."""
     digest = hashlib.sha256()
-    with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as given, open_private(path, "xb") as file:
-        while chunk := given.read(_CHUNK_BYTES):
+    with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as upload, open_private(path, "xb") as file:
+        while chunk := upload.read(_CHUNK_BYTES):
             digest.update(chunk)
             file.write(chunk)
         settle(file)
@@ -60,14 +60,14 @@ def take_in(source: bytes | Path, path: Path) -> str:
 
 
 def size_of(source: bytes | Path | None) -> int:
-    """Tell the bytes of an upload."""
+    """Return the size of an upload in bytes."""
     if source is None:
         return 0
     return len(source) if isinstance(source, bytes) else source.stat().st_size
 
 
 def free_bytes(folder: Path) -> int:
-    """Tell how much may be written to the disk that a folder is on, or will be."""
+    """Return how many bytes may be written to the disk of a folder, which does not have to exist."""
     while not folder.is_dir():
         folder = folder.parent
     return max(0, shutil.disk_usage(folder).free - RESERVE_BYTES)

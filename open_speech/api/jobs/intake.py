@@ -1,4 +1,4 @@
-"""A request that hands jobs in -> what the store keeps of them."""
+"""A request that creates jobs -> NewJob values for the store."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _FIELDS = {
     "translation": TranslationRequest.model_fields,
     "speech": SpeechRequest.model_fields,
 }
-"""What is kept of a request: no job needs what nobody reads."""
+"""The fields of a request that are stored. Unknown fields are dropped."""
 
 
 class JobRequest(BaseModel):
-    """What a request says about the job itself; its other fields are those of the endpoint that does the same at once."""
+    """The fields of a request about the job itself. All others are those of the corresponding synchronous endpoint."""
 
     type: Kind = Field(description="Type of the job. Default: `transcription` for a form, `speech` for JSON.")
     webhook_url: str | None = Field(None, max_length=2048, description="URL that receives a webhook when the job has ended.")
@@ -51,14 +51,14 @@ class JobRequest(BaseModel):
 
 
 @asynccontextmanager
-async def handed_in(request: Request, limit: int) -> AsyncIterator[tuple[dict[str, Any], list[Media]]]:
+async def read_job_request(request: Request, limit: int) -> AsyncIterator[tuple[dict[str, Any], list[Media]]]:
     """Read the fields and the files of a request: a form with at most `limit` files, or JSON with none.
 
-    Raises InvalidRequest's children.
+    Raises subclasses of InvalidRequest.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
         async with json_body(request) as (body, audio):
-            if audio is not None:  # kept with the job in the form in which it came
+            if audio is not None:  # stored with the job in its original encoding
                 body["reference_audio"] = await asyncio.to_thread(_encoded, audio)
             yield {"type": "speech", **body}, []
         return
@@ -68,29 +68,29 @@ async def handed_in(request: Request, limit: int) -> AsyncIterator[tuple[dict[st
 
 @dataclass(frozen=True, slots=True)
 class JobIntake:
-    """Checks requests, each as the endpoint that does the same at once would."""
+    """Validates job requests in the same way as the corresponding synchronous endpoints."""
 
     engine: Engine
     settings: Settings
     guard: Guard
 
     async def new_jobs(self, fields: dict[str, Any], files: Sequence[Media], owner: str, key: str | None) -> list[NewJob]:
-        """Make the jobs of a request; `key` is what `key_of` told of it. Raises SpeechError's children."""
-        about = validated(JobRequest, fields)
+        """Return the jobs of a request; `key` is the result of `key_of`. Raises subclasses of SpeechError."""
+        options = validated(JobRequest, fields)
         fields = {name: value for name, value in fields.items() if name not in JobRequest.model_fields}
-        asked = await asyncio.to_thread(_fingerprint, about, fields)
-        if (about.type == "speech") is bool(files):
+        fingerprint = await asyncio.to_thread(_fingerprint, options, fields)
+        if (options.type == "speech") is bool(files):
             raise InvalidRequest("Send speech jobs as JSON, and others as `multipart/form-data` with `file`.", param="type")
-        fields = {name: value for name, value in fields.items() if name in _FIELDS[about.type]}
-        model, form = await self._checked(about.type, fields)
+        fields = {name: value for name, value in fields.items() if name in _FIELDS[options.type]}
+        model, form = await self._checked(options.type, fields)
         webhook = None
-        if about.webhook_url:
-            await self.guard.check(about.webhook_url, param="webhook_url")
-            webhook = Delivery(url=about.webhook_url, with_result=about.webhook_include == "result")
+        if options.webhook_url:
+            await self.guard.check(options.webhook_url, param="webhook_url")
+            webhook = Delivery(url=options.webhook_url, with_result=options.webhook_include == "result")
         batch = f"batch_{(key or secrets.token_hex(16))[:32]}" if len(files) > 1 else None
         job = Job(
-            id="", created_at=0, type=about.type, model=model, response_format=form, owner=owner, batch_id=batch, webhook=webhook,
-            idempotency=key, fingerprint=asked,
+            id="", created_at=0, type=options.type, model=model, response_format=form, owner=owner, batch_id=batch, webhook=webhook,
+            idempotency=key, fingerprint=fingerprint,
         )  # fmt: skip
         if not files:
             return [NewJob(job, fields)]
@@ -100,20 +100,20 @@ class JobIntake:
         ]
 
     async def _checked(self, kind: Kind, fields: dict[str, Any]) -> tuple[str, str]:
-        """Check the fields of a job; gives its model, and the format in which it wants its result."""
+        """Validate the fields of a job and return its model and the format of its result."""
         if kind == "speech":
             body = speech_body(fields)
             await self.engine.synthesis.plan(await job_speech(body))
             return body.model, body.response_format or self.settings.tts_default_format
-        asked = recognition_body(kind, fields)
-        await recognition_request(asked, self.engine.pool, self.settings)
-        return asked.model, asked.response_format
+        recognition = recognition_body(kind, fields)
+        await recognition_request(recognition, self.engine.pool, self.settings)
+        return recognition.model, recognition.response_format
 
 
-def _fingerprint(about: JobRequest, fields: dict[str, Any]) -> str:
-    """Digest what was asked. Raises InvalidRequest for text that could not be written down: half of a surrogate pair."""
+def _fingerprint(options: JobRequest, fields: dict[str, Any]) -> str:
+    """Return a digest of a request. Raises InvalidRequest for text that UTF-8 cannot encode: half of a surrogate pair."""
     try:
-        return hashlib.sha256(json.dumps([about.model_dump(), fields], sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([options.model_dump(), fields], sort_keys=True, ensure_ascii=False).encode()).hexdigest()
     except UnicodeEncodeError:
         raise InvalidRequest("The request contains text that is not valid Unicode.") from None
 
@@ -123,7 +123,7 @@ def _shown(filename: str) -> str:
 
 
 def recognition_body(kind: Kind, fields: dict[str, Any]) -> TranscriptionRequest | TranslationRequest:
-    """Read the fields of a job that listens. Raises InvalidRequest's children naming the field."""
+    """Parse the fields of a transcription or translation job. Raises subclasses of InvalidRequest naming the field."""
     if kind == "translation":
         return validated(TranslationRequest, fields)
     body = validated(TranscriptionRequest, fields)
@@ -133,7 +133,7 @@ def recognition_body(kind: Kind, fields: dict[str, Any]) -> TranscriptionRequest
 
 
 def speech_body(fields: dict[str, Any]) -> SpeechRequest:
-    """Read the fields of a job that speaks. Raises InvalidRequest's children naming the field."""
+    """Parse the fields of a speech job. Raises subclasses of InvalidRequest naming the field."""
     body = validated(SpeechRequest, fields)
     if body.stream_format in ("sse", "json"):
         raise UnsupportedValue("A speech job returns audio only: leave out `stream_format`.", param="stream_format")
@@ -144,12 +144,12 @@ def speech_body(fields: dict[str, Any]) -> SpeechRequest:
 
 
 async def job_speech(body: SpeechRequest) -> SynthesisRequest:
-    """Convert the body of a speech job. Raises InvalidRequest's children naming the field."""
+    """Convert the body of a speech job. Raises subclasses of InvalidRequest naming the field."""
     return synthesis_request(body, await voice_options_of(body), is_long=True)
 
 
 def key_of(request: Request, owner: str) -> str | None:
-    """Tell the digest of a request's `Idempotency-Key`, which is its owner's alone; None without one. Raises InvalidValue."""
+    """Return a digest of the owner and the `Idempotency-Key` of a request; None without that header. Raises InvalidValue."""
     key = request.headers.get("idempotency-key")
     if key is None:
         return None

@@ -1,4 +1,4 @@
-"""Whose a job is: the holder's of the key that came with the request."""
+"""The owner of a job: the holder of the API key of the request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from open_speech.security.api_keys import KeyRing
 
 
 def owner_of(key_name: str | None, keys: KeyRing) -> str:
-    """Return the identity of the holder of a key, for a job's record (`Key.owner`). Empty without keys."""
+    """Return the identity of the holder of a key (`Key.owner`), which is stored with a job. Empty without keys."""
     return next((key.owner for key in keys.keys if key.name == key_name), "")
 
 

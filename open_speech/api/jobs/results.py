@@ -1,4 +1,4 @@
-"""What a job has made -> the answer in the format that is asked for. Blocking."""
+"""The result of a job -> the response in the requested format. Blocking."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from open_speech.errors import InvalidValue, NotNow, UnsupportedValue, from_wire
 
 _FORMS = [*get_args(TranscriptFormat), "diarized_json"]
 SENT_BYTES = 4 << 20
-"""Bytes of a result up to which it is sent along with a webhook."""
+"""Maximum size in bytes of a result that is included in a webhook."""
 
 
 def answer(store: JobStore, job: Job, form: str | None = None) -> Response:
-    """Answer with the result of a job, in the format it asked for or another.
+    """Return the response with the result of a job, in the format of its request or in another one.
 
-    Raises NotNow for a job that has none yet, what it failed of, or InvalidRequest's children naming `response_format`.
+    Raises NotNow for a job without a result, the error of a failed job, or subclasses of InvalidRequest naming `response_format`.
     """
     if job.status == "failed" and job.error is not None:
         raise from_wire(job.error)
@@ -36,28 +36,28 @@ def answer(store: JobStore, job: Job, form: str | None = None) -> Response:
         raise NotNow(f"The job has no result: its status is `{job.status}`.", param="job_id")
     path = store.path(job.id, job.result.file)
     if job.type != "speech":
-        return _written(store, job, form or job.response_format)
+        return _transcript_response(store, job, form or job.response_format)
     if form not in (None, job.response_format):
         raise UnsupportedValue(f"The audio of this job is available as `{job.response_format}` only.", param="response_format")
     kind = cast(AudioFormat, job.response_format)
     return FileResponse(path, media_type=MEDIA_TYPES[kind], filename=f"{job.id}.{kind}", headers=warned(job.result.warnings))
 
 
-def sent_along(store: JobStore, job: Job) -> Any:
-    """Give the result for a webhook: an object for a format that is JSON, else text; None for sound, or what is too large."""
+def webhook_result(store: JobStore, job: Job) -> Any:
+    """Return the result for a webhook: an object for a JSON format, text for others; None for audio or a result above SENT_BYTES."""
     if job.result is None or job.type == "speech" or job.result.size > SENT_BYTES:
         return None
-    written = bytes(answer(store, job).body).decode()
-    return json.loads(written) if job.response_format.endswith("json") else written
+    text = bytes(answer(store, job).body).decode()
+    return json.loads(text) if job.response_format.endswith("json") else text
 
 
-def _written(store: JobStore, job: Job, form: str) -> Response:
+def _transcript_response(store: JobStore, job: Job, form: str) -> Response:
     if form not in _FORMS:
         raise InvalidValue(f"`{form[:32]}` is not a transcript format.", param="response_format")
-    body = recognition_body(job.type, store.order(job.id).fields)
-    own = body if isinstance(body, TranscriptionRequest) else None
-    if form == "diarized_json" and not (own and own.diarizes):
+    body = recognition_body(job.type, store.input_of(job.id).fields)
+    transcription = body if isinstance(body, TranscriptionRequest) else None
+    if form == "diarized_json" and not (transcription and transcription.diarizes):
         raise UnsupportedValue("The job has no speaker labels: create it with `diarize=true`.", param="response_format")
-    granularities = own.timestamp_granularities if own else ("segment",)
+    granularities = transcription.timestamp_granularities if transcription else ("segment",)
     transcript = transcript_of(store.path(job.id, job.result.file if job.result else ""))
     return responses.answer(transcript, cast(AnswerFormat, form), granularities, extras_of(body))

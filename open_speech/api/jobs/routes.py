@@ -1,4 +1,4 @@
-"""/v1/audio/jobs: hand in, list, look at, follow, fetch, cancel, delete."""
+"""/v1/audio/jobs: create, list, get, follow, cancel and delete jobs, and download results."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from open_speech.api.jobs import results
 from open_speech.api.jobs.bodies import PATH, DeletedJobBody, JobBody, JobList
-from open_speech.api.jobs.intake import JobIntake, JobRequest, handed_in, key_of
+from open_speech.api.jobs.intake import JobIntake, JobRequest, key_of, read_job_request
 from open_speech.api.jobs.job import Kind, Status
 from open_speech.api.jobs.owners import OwnerDep
-from open_speech.api.jobs.service import JobsDep, Wanted
+from open_speech.api.jobs.service import JobFilter, JobsDep
 from open_speech.api.openai.schemas import ERRORS, AnswerFormat, AnyCase, SpeechRequest
 from open_speech.api.openai.transcription_request import TranscriptionRequest
 from open_speech.config.types import AudioFormat
@@ -25,13 +25,14 @@ router = APIRouter(prefix=PATH, tags=["jobs"], responses=ERRORS)
 
 
 def _body_schema() -> dict[str, Any]:
-    """Describe both kinds of body, for the OpenAPI document."""
-    about = JobRequest.model_json_schema()["properties"]
-    heard = TranscriptionRequest.model_json_schema()
+    """Return the OpenAPI description of both kinds of body."""
+    job = JobRequest.model_json_schema()["properties"]
+    transcription = TranscriptionRequest.model_json_schema()
     file = {"type": "array", "items": {"type": "string", "format": "binary"}}
-    form = {**heard, "properties": {"file": file, **about, **heard["properties"]}, "required": ["file", *heard["required"]]}
-    # By its name: the schema has parts, which only the document's root can hold.
-    json = {"allOf": [{"$ref": f"#/components/schemas/{SpeechRequest.__name__}"}, {"type": "object", "properties": about}]}
+    properties = {"file": file, **job, **transcription["properties"]}
+    form = {**transcription, "properties": properties, "required": ["file", *transcription["required"]]}
+    # Referenced by name: the definitions that the schema needs can only be at the root of the document.
+    json = {"allOf": [{"$ref": f"#/components/schemas/{SpeechRequest.__name__}"}, {"type": "object", "properties": job}]}
     content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": json}}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -43,7 +44,7 @@ async def create_job(request: Request, engine: EngineDep, settings: SettingsDep,
     With an `Idempotency-Key`, the same request can be repeated and returns the jobs that it created.
     """
     key = key_of(request, owner)
-    async with handed_in(request, settings.os_batch_max_pending) as (fields, files):
+    async with read_job_request(request, settings.os_batch_max_pending) as (fields, files):
         made = await jobs.accept(await JobIntake(engine, settings, jobs.guard).new_jobs(fields, files, owner, key))
     if len(made) == 1:
         body = JobBody.of(made[0], jobs.view)
@@ -63,7 +64,7 @@ async def list_jobs(  # noqa: PLR0913 - the route's parameters
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> JobList:
     """List your jobs, newest first."""
-    page, more = await jobs.page(owner, Wanted(status, type, batch_id), after=after, limit=limit)
+    page, more = await jobs.page(owner, JobFilter(status, type, batch_id), after=after, limit=limit)
     return JobList.of(page, jobs.view, batch_id=batch_id, has_more=more)
 
 

@@ -1,4 +1,4 @@
-"""The jobs of one server, as far as a client may do something with them. Everything that touches the disk is done in a thread."""
+"""The jobs of one server and the operations that clients may perform on them. All disk access is done in threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 from open_speech.api.jobs.bodies import View, event_of, message_of
 from open_speech.api.jobs.job import Job, Kind, Status
 from open_speech.api.jobs.metrics import of_jobs
-from open_speech.api.jobs.results import sent_along
+from open_speech.api.jobs.results import webhook_result
 from open_speech.api.jobs.ssrf_guard import Guard
 from open_speech.api.jobs.store import Bounds, JobStore, NewJob
 from open_speech.api.jobs.webhooks import WebhookSender, key_of
@@ -25,32 +25,32 @@ from open_speech.engine import Engine
 from open_speech.errors import InvalidValue, NotNow, UnknownItem
 from open_speech.metrics.exposition import Dump, dumped
 
-LOOK_S = 0.3
-"""Seconds between two looks at a job that is followed."""
+POLL_S = 0.3
+"""Interval in seconds at which the state of a followed job is checked."""
 FOLLOWERS = 64
-"""Clients that may follow jobs at once."""
+"""Maximum number of clients that follow jobs at the same time."""
 _MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which jobs a list shows; None shows all."""
+class JobFilter:
+    """Criteria of a list of jobs; None matches all."""
 
     status: Status | None = None
     type: Kind | None = None
     batch_id: str | None = None
 
-    def shows(self, job: Job) -> bool:
-        """Tell whether a job is in the list."""
-        asked = ((self.status, job.status), (self.type, job.type), (self.batch_id, job.batch_id))
-        return all(want is None or want == have for want, have in asked)
+    def matches(self, job: Job) -> bool:
+        """Return whether a job matches."""
+        pairs = ((self.status, job.status), (self.type, job.type), (self.batch_id, job.batch_id))
+        return all(expected is None or expected == actual for expected, actual in pairs)
 
 
 class Jobs:
-    """Jobs that are kept, and, while `working`, worked off."""
+    """Stored jobs, which are processed while `working`."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises SettingsError for an invalid webhook secret."""
+        """Raise SettingsError for an invalid webhook secret."""
         bounds = Bounds(
             settings.os_batch_max_pending, settings.os_jobs_max_mb * _MIB, settings.os_jobs_retain_h * 3600, per_key=settings.per_key
         )
@@ -64,7 +64,7 @@ class Jobs:
 
     @asynccontextmanager
     async def working(self, engine: Engine) -> AsyncIterator[None]:
-        """Work jobs off by an engine until the block ends; those that an earlier server left come first."""
+        """Process jobs with an engine until the block ends, first those that an earlier server left unfinished."""
         work = Work(engine, self._settings, self.store)
         workers = Workers(self.store, work.do, self._deliver, engine.pool.admission, limit=self._settings.os_batch_workers)
         self._workers = workers
@@ -75,20 +75,20 @@ class Jobs:
             self._workers = None
 
     async def accept(self, new: Sequence[NewJob]) -> list[Job]:
-        """Keep the jobs of one request. Raises as JobStore.accept."""
+        """Store the jobs of one request. Raises the errors of JobStore.accept."""
         jobs = await asyncio.to_thread(self.store.accept, new)
         self._wake()
         return jobs
 
     async def find(self, owner: str, name: str) -> Job:
-        """Find a job by its id. Raises UnknownItem, also for one of somebody else's."""
+        """Find a job by its id. Raises UnknownItem, also for a job of another owner."""
         job = await asyncio.to_thread(self.store.get, name)
         if job is None or job.owner != owner:
             raise UnknownItem(f"There is no job `{name[:64]}`.", param="job_id")
         return job
 
-    async def page(self, owner: str, wanted: Wanted, *, after: str | None, limit: int) -> tuple[list[Job], bool]:
-        """List someone's jobs, newest first, at most `limit` of them behind the one with the id `after`; and tell whether there are more.
+    async def page(self, owner: str, criteria: JobFilter, *, after: str | None, limit: int) -> tuple[list[Job], bool]:
+        """List the jobs of an owner, newest first, at most `limit` after the job `after`; also return whether there are more.
 
         Raises InvalidValue naming `after`.
         """
@@ -98,15 +98,15 @@ class Jobs:
             except UnknownItem as unknown:
                 raise InvalidValue(unknown.message, param="after") from None
         jobs = await asyncio.to_thread(self.store.all)
-        found = [job for job in jobs if job.owner == owner and wanted.shows(job) and (after is None or job.id < after)]
+        found = [job for job in jobs if job.owner == owner and criteria.matches(job) and (after is None or job.id < after)]
         return found[:limit], len(found) > limit
 
-    async def figures(self) -> Dump:
-        """Tell how all jobs stand, whose ever they are. Raises StorageFailed."""
+    async def metrics(self) -> Dump:
+        """Return the metrics of the jobs of all owners. Raises StorageFailed."""
         return dumped(of_jobs(await asyncio.to_thread(self.store.all)))
 
     async def cancel(self, owner: str, name: str) -> Job:
-        """End a job; one that was cancelled before stays as it is. Raises UnknownItem, or NotNow for one that has come to an end."""
+        """Cancel a job; a cancelled job is left as it is. Raises UnknownItem, or NotNow for a job that has ended."""
         await self.find(owner, name)
         job = await asyncio.to_thread(self.store.change, name, lambda job: job.cancelled(self.store.now()))
         if job is None:
@@ -117,27 +117,27 @@ class Jobs:
         return job
 
     async def delete(self, owner: str, name: str) -> str:
-        """Delete a job with its upload and its result; one that is not over is cancelled. Gives its id. Raises UnknownItem."""
+        """Delete a job with its upload and its result, and return its id. An unfinished job is cancelled. Raises UnknownItem."""
         job = await self.find(owner, name)
         await asyncio.to_thread(self.store.remove, job.id)
         self._wake()
         return job.id
 
     async def follow(self, owner: str, name: str, engine: Engine) -> AsyncGenerator[dict[str, Any], None]:
-        """Tell how a job stands, now and at every change, until it is over, it is gone, or the server stops.
+        """Yield the state of a job, now and at every change, until it has ended, it is deleted, or the server shuts down.
 
-        Raises UnknownItem, or Overloaded where too many follow.
+        Raises UnknownItem, or Overloaded if too many clients follow jobs.
         """
         with self._followers.taken(owner):
             job: Job | None = await self.find(owner, name)
-            told: Job | None = None
+            reported: Job | None = None
             while job is not None:
-                if job != told:
-                    told = job
+                if job != reported:
+                    reported = job
                     yield event_of(job, self.view)
                 if job.is_over or engine.pool.admission.is_closed:
                     return
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(POLL_S)
                 job = await asyncio.to_thread(self.store.get, name)
 
     def _wake(self) -> None:
@@ -145,9 +145,9 @@ class Jobs:
             self._workers.wake()
 
     async def _deliver(self, job: Job) -> None:
-        """Send a job's webhook. Raises Undelivered."""
+        """Send the webhook of a job. Raises Undelivered."""
         assert job.webhook is not None
-        output = await asyncio.to_thread(sent_along, self.store, job) if job.webhook.with_result else None
+        output = await asyncio.to_thread(webhook_result, self.store, job) if job.webhook.with_result else None
         message = message_of(job, self.view, output)
         await self._webhooks.send(job.webhook.url, f"msg_{job.id.removeprefix('job_')}", message, self.store.now())
 

@@ -1,6 +1,6 @@
-"""Which addresses may be called on a client's behalf: those of the open network, not those that only this machine or its own network reach.
+"""Protection against SSRF: webhooks may call public addresses only, not those of this machine or its private network.
 
-A name is looked up once, and what it led to is both judged and connected to: a name that changes its mind in between gains nothing.
+A name is resolved once, and the same addresses are checked and connected to, so that a name whose addresses change gains nothing.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from yarl import URL
 from open_speech.errors import InvalidValue
 
 LOOKUP_S = 5.0
-"""Seconds that a name may take to be looked up."""
+"""Timeout of a name lookup in seconds."""
 _PRINTED = re.compile(r"[^\s\x00-\x1f\x7f]+")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _UNICAST = IPv6Network("2000::/3")
-"""The only IPv6 addresses of the open network; everything else is local, reserved, or wraps another address."""
+"""The only public IPv6 addresses; all others are local, reserved, or contain another address."""
 _NOT_HOSTS = (IPv6Network("2001::/23"), IPv6Network("3fff::/20"), IPv4Network("192.88.99.0/24"))
-"""Within the open networks: protocol assignments (Teredo, ORCHID), documentation, and the retired 6to4 relays."""
+"""Non-public networks within the public ranges: protocol assignments (Teredo, ORCHID), documentation, and the retired 6to4 relays."""
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
 _LOCAL = ("localhost", "localdomain")
 _PRIVATE = "its host is not a public address (OS_WEBHOOK_ALLOW_PRIVATE allows private networks)"
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Takes a host and a port, gives addresses. Raises OSError."""
+"""Resolves a host and a port to addresses. Raises OSError."""
 
 
 class Refused(OSError):
-    """The name leads to where nobody may be sent."""
+    """The name resolves to addresses that must not be called."""
 
 
 async def lookup(host: str, port: int) -> list[str]:
-    """Look a name up as the system does. Raises OSError."""
+    """Resolve a name with the resolver of the system. Raises OSError."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(LOOKUP_S):
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -46,7 +46,7 @@ async def lookup(host: str, port: int) -> list[str]:
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Return whether an address is one of the open network; of one that wraps another, the inner one counts."""
+    """Return whether an address is public; if it contains another address, that one counts."""
     if isinstance(address, IPv6Address):
         if address in _NAT64:
             return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
@@ -60,10 +60,10 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 def literal(host: str) -> IPv4Address | IPv6Address | None:
-    """Parse a host that is an address, in every form that some system takes for one; None for a name.
+    """Parse a host that is an address, in every form that some system accepts; None for a name.
 
-    Those are decimal, octal and hexadecimal numbers, one to four of them, and a dot at the end. Raises ValueError for a host whose last
-    label is a number and that is no address: no name ends so (WHATWG URL, "ends in a number").
+    These forms have one to four decimal, octal or hexadecimal numbers, and possibly a dot at the end. Raises ValueError for a host whose
+    last label is a number but that is not an address: no name ends in a number (WHATWG URL, "ends in a number").
     """
     host = host.rstrip(".").lower()
     try:
@@ -78,16 +78,16 @@ def literal(host: str) -> IPv4Address | IPv6Address | None:
 
 
 class Guard(AbstractResolver):
-    """Judges addresses; for an HTTP client it is what looks names up."""
+    """Checks URLs and addresses; serves as the resolver of an HTTP client."""
 
     def __init__(self, *, allow_private: bool, lookup: Lookup = lookup) -> None:
         self._allow_private = allow_private
         self._lookup = lookup
 
     async def check(self, url: str, *, param: str | None = None) -> URL:
-        """Read a URL that a client gave. One whose name cannot be looked up just now may be right all the same.
+        """Parse and check a URL of a client. A name that cannot be resolved at the moment is accepted, because it may be valid.
 
-        Raises InvalidValue naming `param` for what is no http(s) URL, or leads to a private address.
+        Raises InvalidValue naming `param` for anything but an http(s) URL, and for a private address.
         """
         try:
             parsed = URL(url if _PRINTED.fullmatch(url) else "")
@@ -109,7 +109,7 @@ class Guard(AbstractResolver):
         return parsed
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
-        """Look a name up, and give those of its addresses that may be called. Raises Refused if there is none, OSError."""
+        """Resolve a name to those of its addresses that may be called. Raises Refused if there are none, or OSError."""
         try:
             found = literal(host)
         except ValueError as wrong:
@@ -133,4 +133,4 @@ class Guard(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Hold nothing open."""
+        """Do nothing: no resource is held."""

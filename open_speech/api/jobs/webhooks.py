@@ -1,4 +1,4 @@
-"""Webhooks: one message to one address, signed as https://www.standardwebhooks.com describes."""
+"""Webhooks: messages signed as described at https://www.standardwebhooks.com."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from open_speech.config import SettingsError
 from open_speech.errors import InvalidValue
 
 TIMEOUT_S = 15.0
-"""Seconds for a whole attempt: to look up, connect, send, and be answered."""
+"""Timeout of a whole attempt in seconds: name lookup, connection, request and response."""
 GONE = 410
-"""The status by which a receiver says that it wants no more messages."""
+"""The status with which a receiver rejects all further messages."""
 _PREFIX = "whsec_"
 
 
 class Undelivered(Exception):
-    """A message did not arrive; `again` tells whether to try again."""
+    """A message was not delivered; `again` indicates whether to retry."""
 
     def __init__(self, note: str, *, again: bool = True) -> None:
         super().__init__(note)
@@ -34,7 +34,7 @@ class Undelivered(Exception):
 
 
 def key_of(secret: str) -> bytes:
-    """Read the secret that messages are signed with: base64 behind `whsec_`, or any text. Raises SettingsError."""
+    """Decode the secret that signs messages: base64 after the prefix `whsec_`, or any text. Raises SettingsError."""
     if not secret.startswith(_PREFIX):
         return secret.encode()
     try:
@@ -44,21 +44,21 @@ def key_of(secret: str) -> bytes:
 
 
 def signature(key: bytes, message: str, timestamp: int, body: bytes) -> str:
-    """Sign a message by its id, its time in Unix seconds and its body."""
+    """Return the signature of a message over its id, its time in Unix seconds and its body."""
     return "v1," + base64.b64encode(hmac.digest(key, f"{message}.{timestamp}.".encode() + body, hashlib.sha256)).decode()
 
 
 class WebhookSender:
-    """Takes messages to whoever asked for them."""
+    """Sends webhooks."""
 
     def __init__(self, guard: Guard, key: bytes, *, timeout_s: float = TIMEOUT_S) -> None:
-        """Without a `key` messages are not signed."""
+        """Messages are signed with `key`; with an empty key they are not signed."""
         self._guard = guard
         self._key = key
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
 
     async def send(self, url: str, message: str, content: dict[str, Any], now: float) -> None:
-        """Deliver a message; `message` is its id, the same each time it is tried. Raises Undelivered."""
+        """Deliver a message; `message` is its id, which is the same for each attempt. Raises Undelivered."""
         body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {
             "Content-Type": "application/json",
@@ -69,7 +69,7 @@ class WebhookSender:
         if self._key:
             headers["webhook-signature"] = signature(self._key, message, int(now), body)
         try:
-            # Again, as what may be called may have changed; and an address without a name is not looked up below.
+            # The URL was checked before, but the setting may have changed; and a host that is an IP address is not resolved below.
             status = await self._posted(await self._guard.check(url), body, headers)
         except InvalidValue as refused:
             raise Undelivered(refused.message, again=False) from None
@@ -81,11 +81,11 @@ class WebhookSender:
             raise Undelivered(f"status {status}", again=status != GONE)
 
     async def _posted(self, url: URL, body: bytes, headers: dict[str, str]) -> int:
-        """Send it and tell the status; the answer is not read, and no redirect is followed."""
+        """Send the request and return the status. The response body is not read, and no redirect is followed."""
         connector = aiohttp.TCPConnector(resolver=self._guard, use_dns_cache=False, force_close=True)
         jar = aiohttp.DummyCookieJar()
         async with (
             aiohttp.ClientSession(connector=connector, timeout=self._timeout, cookie_jar=jar, trust_env=False) as session,
-            session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
+            session.post(url, data=body, headers=headers, allow_redirects=False) as response,
         ):
-            return answer.status
+            return response.status

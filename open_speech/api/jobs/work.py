@@ -1,4 +1,4 @@
-"""One job, done: what was handed in goes through the engine, and what comes of it is put beside it."""
+"""Processing of one job: its input is passed to the engine, and the result is stored in the folder of the job."""
 
 from __future__ import annotations
 
@@ -34,55 +34,55 @@ from open_speech.transcript import Segment, Transcript, TranscriptInfo
 TRANSCRIPT, CHECKPOINTS = "result.json", "heard.jsonl"
 _TRANSCRIPT = TypeAdapter(Transcript)
 
-Tell = Callable[[float, float | None, float], Awaitable[None]]
-"""Takes how far it is: seconds of sound that are done, seconds of the whole if that is known, and the share in [0, 1]."""
+ReportProgress = Callable[[float, float | None, float], Awaitable[None]]
+"""Receives the progress: processed seconds of audio, total seconds if known, and the fraction that is done, in [0, 1]."""
 
 
 class Work:
-    """How jobs are done by one engine."""
+    """Processes jobs with one engine."""
 
     def __init__(self, engine: Engine, settings: Settings, store: JobStore) -> None:
         self._engine = engine
         self._settings = settings
         self._store = store
 
-    async def do(self, job: Job, tell: Tell) -> Result:
-        """Do a job from where it was broken off, if it was. Raises SpeechError's children; cancelling it stops the engine."""
-        order = await asyncio.to_thread(self._store.order, job.id)
-        return await (self._spoken(order, tell) if job.type == "speech" else self._heard(job, order, tell))
+    async def do(self, job: Job, report: ReportProgress) -> Result:
+        """Process a job, from its last checkpoint if there is one. Raises subclasses of SpeechError. Cancellation stops the engine."""
+        stored = await asyncio.to_thread(self._store.input_of, job.id)
+        return await (self._synthesize(stored, report) if job.type == "speech" else self._transcribe(job, stored, report))
 
-    async def _heard(self, job: Job, order: JobInput, tell: Tell) -> Result:
-        wanted = await recognition_request(recognition_body(job.type, order.fields), self._engine.pool, self._settings)
+    async def _transcribe(self, job: Job, stored: JobInput, report: ReportProgress) -> Result:
+        request = await recognition_request(recognition_body(job.type, stored.fields), self._engine.pool, self._settings)
         upload, path = self._store.upload(job.id), self._store.path(job.id, CHECKPOINTS)
         total_s = await asyncio.to_thread(stated_seconds, upload)
-        memory = Memory(path, await asyncio.to_thread(checkpoints.read, path))
-        transcript = await self._transcribed(wanted, upload, memory, partial(_tell_of, tell, total_s))
+        partial_transcript = PartialTranscript(path, await asyncio.to_thread(checkpoints.read, path))
+        transcript = await self._recognize(request, upload, partial_transcript, partial(_report, report, total_s))
         data = _TRANSCRIPT.dump_json(transcript)
         with disk.storing():
             await asyncio.to_thread(disk.write, self._store.path(job.id, TRANSCRIPT), data)
             await asyncio.to_thread(checkpoints.forget, path)
         return Result(file=TRANSCRIPT, size=len(data), audio_s=transcript.info.duration)
 
-    async def _transcribed(
-        self, wanted: RecognitionRequest, upload: Path, memory: Memory, tell: Callable[[float], Awaitable[None]]
+    async def _recognize(
+        self, request: RecognitionRequest, upload: Path, partial_transcript: PartialTranscript, report: Callable[[float], Awaitable[None]]
     ) -> Transcript:
-        start_s = memory.until_s
-        if wanted.channels == "mix":  # else the channels may have different languages
-            wanted = replace(wanted, options=replace(wanted.options, language=memory.language or wanted.options.language))
-        transcription = await self._engine.recognition.stream(upload, replace(wanted, start_s=start_s))
+        start_s = partial_transcript.until_s
+        if request.channels == "mix":  # otherwise the channels may have different languages
+            request = replace(request, options=replace(request.options, language=partial_transcript.language or request.options.language))
+        transcription = await self._engine.recognition.stream(upload, replace(request, start_s=start_s))
         async with aclosing(transcription):
             async for segment in transcription:
-                await memory.add(transcription.info, segment)
-                await tell(start_s + segment.end)
-        return memory.whole(transcription.info)
+                await partial_transcript.add(transcription.info, segment)
+                await report(start_s + segment.end)
+        return partial_transcript.whole(transcription.info)
 
-    async def _spoken(self, order: JobInput, tell: Tell) -> Result:
-        body = speech_body(order.fields)
+    async def _synthesize(self, stored: JobInput, report: ReportProgress) -> Result:
+        body = speech_body(stored.fields)
         form = body.response_format or self._settings.tts_default_format
         rendition = await self._engine.synthesis.render(
-            await job_speech(body), form, lambda _: _Progress(len(body.input), tell), reuse=False
+            await job_speech(body), form, lambda _: _Progress(len(body.input), report), reuse=False
         )
-        path, size = self._store.path(order.job.id, f"result.{form}"), 0
+        path, size = self._store.path(stored.job.id, f"result.{form}"), 0
         async with aclosing(rendition.audio) as audio:
             with disk.storing(), await asyncio.to_thread(open_private, path, "w+b") as file:
                 async for chunk in audio:
@@ -93,7 +93,7 @@ class Work:
 
 
 def _complete_header(file: BinaryIO, size: int) -> None:
-    """Write the true sizes into the header of a WAV file: they were not known when it was begun. Blocking."""
+    """Write the actual sizes into the header of a WAV file, which were unknown at its beginning. Blocking."""
     file.seek(0)
     head = with_true_sizes(file.read(HEADER_BYTES), size)
     file.seek(0)
@@ -101,11 +101,11 @@ def _complete_header(file: BinaryIO, size: int) -> None:
     file.seek(0, SEEK_END)
 
 
-class Memory:
-    """What was heard of one file. A window is kept on disk when the first segment of a later one has come: then it is final."""
+class PartialTranscript:
+    """The transcript of one file so far. A window is final, and is stored on disk, when the first segment of a later one arrives."""
 
     def __init__(self, path: Path, before: Sequence[Checkpoint]) -> None:
-        """`before` is what an earlier run has kept at `path`."""
+        """`before` are the checkpoints that an earlier run has stored at `path`."""
         self._path = path
         self._before = before[-1].info if before else None
         self._segments = [segment for checkpoint in before for segment in checkpoint.segments]
@@ -114,24 +114,24 @@ class Memory:
 
     @property
     def until_s(self) -> float:
-        """Seconds of the file that an earlier run has heard."""
+        """Seconds of the file that an earlier run has transcribed."""
         return self._before.duration if self._before else 0.0
 
     @property
     def language(self) -> str | None:
-        """The language that it found; None without one."""
+        """The language that an earlier run detected; None if there is none."""
         return (self._before.language or None) if self._before else None
 
     async def add(self, info: TranscriptInfo, segment: Segment) -> None:
-        """Take one more segment of this run; the duration of `info` is how far this run has heard."""
-        info, segment = self._told(info), moved(segment, self.until_s)
+        """Add a segment of this run; the duration of `info` is the audio that this run has transcribed."""
+        info, segment = self._of_file(info), moved(segment, self.until_s)
         if self._info is not None and self._info.duration < info.duration:
-            await self._keep(self._info)
+            await self._store(self._info)
         self._window.append(segment)
         self._info = info
 
-    async def _keep(self, info: TranscriptInfo) -> None:
-        """Keep what ends within the duration of `info`, unless a segment goes on beyond it; of several channels, one may be ahead."""
+    async def _store(self, info: TranscriptInfo) -> None:
+        """Store the segments that end within the duration of `info`, unless another one extends beyond it: one channel may be ahead."""
         final = [segment for segment in self._window if segment.end <= info.duration]
         rest = [segment for segment in self._window if segment.end > info.duration]
         if final and all(segment.start >= info.duration for segment in rest):
@@ -140,39 +140,40 @@ class Memory:
             self._window = rest
 
     def whole(self, info: TranscriptInfo) -> Transcript:
-        """Give all that was heard, by this run and by earlier ones."""
-        return Transcript(self._told(info), (*self._segments, *self._window))
+        """Return the complete transcript of this run and earlier ones."""
+        return Transcript(self._of_file(info), (*self._segments, *self._window))
 
-    def _told(self, info: TranscriptInfo) -> TranscriptInfo:
-        sure = self._before.language_probability if self._before else info.language_probability
-        return replace(info, duration=self.until_s + info.duration, language_probability=sure)
+    def _of_file(self, info: TranscriptInfo) -> TranscriptInfo:
+        """Convert the info of this run to that of the whole file."""
+        probability = self._before.language_probability if self._before else info.language_probability
+        return replace(info, duration=self.until_s + info.duration, language_probability=probability)
 
 
 class _Progress:
-    """Follows a speech: its duration, and how much of its text was spoken."""
+    """Observes a speech: its duration, and how much of its text was spoken."""
 
-    def __init__(self, characters: int, tell: Tell) -> None:
+    def __init__(self, characters: int, report: ReportProgress) -> None:
         self.seconds = 0.0
         self._characters = characters
-        self._tell = tell
+        self._report = report
 
     async def over(self, speech: SpeechStream) -> AsyncGenerator[Audio, None]:
-        said = saying = 0
+        done_chars = piece_chars = 0
         async for item in narrated(speech):
             if isinstance(item, Audio):
                 self.seconds += item.seconds
                 yield item
             elif not item.is_mark:
-                said, saying = said + saying, len(item.text)
-                await self._tell(self.seconds, None, said / self._characters)
+                done_chars, piece_chars = done_chars + piece_chars, len(item.text)
+                await self._report(self.seconds, None, done_chars / self._characters)
 
 
-async def _tell_of(tell: Tell, total_s: float | None, done_s: float) -> None:
-    await tell(done_s, total_s, done_s / total_s if total_s else 0.0)
+async def _report(report: ReportProgress, total_s: float | None, done_s: float) -> None:
+    await report(done_s, total_s, done_s / total_s if total_s else 0.0)
 
 
 def transcript_of(path: Path) -> Transcript:
-    """Read the transcript that a job has made. Blocking; raises StorageFailed."""
+    """Read the transcript of a job. Blocking; raises StorageFailed."""
     with disk.storing():
         try:
             return _TRANSCRIPT.validate_json(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Works jobs off, oldest first, a few at a time, and sends their webhooks. What is interrupted is begun again, here or after a restart."""
+"""Run jobs, oldest first, a few at a time, and send their webhooks. Interrupted jobs are started again, also after a restart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from open_speech.api.jobs.job import MOST_RUNS, RUN_AGAIN_S, Job, Result
 from open_speech.api.jobs.store import Claim, JobStore
 from open_speech.api.jobs.webhooks import Undelivered
-from open_speech.api.jobs.work import Tell
+from open_speech.api.jobs.work import ReportProgress
 from open_speech.errors import (
     BackendFailed,
     BackendTimeout,
@@ -27,64 +27,64 @@ from open_speech.errors import (
 log = logging.getLogger("open_speech.jobs")
 
 PULSE_S = 0.25
-"""Seconds between two looks at the jobs that are worked on: was one cancelled, is the server stopping?"""
-LOOK_S = 10.0
-"""Seconds between two looks at all jobs, when nothing calls for one: another process may have left some."""
+"""Interval in seconds at which running jobs are checked for cancellation and the server for shutdown."""
+POLL_S = 10.0
+"""Interval in seconds at which all jobs are read without a wake-up: another process may have left some."""
 SWEEP_S = 60.0
-"""Seconds between two times that what is old is deleted."""
-TELL_S = 0.5
-"""Seconds between two notes of how far a job is."""
+"""Interval in seconds at which expired jobs are deleted."""
+PROGRESS_S = 0.5
+"""Minimum interval in seconds between two stored progress values of a job."""
 BUSY_S = 2.0
-"""Seconds after which a job that the backend had no room for tries again, at least."""
+"""Minimum delay in seconds before a job is retried that an overloaded backend rejected."""
 DELIVERIES = 4
-"""Webhooks that are sent at once."""
+"""Maximum number of webhooks that are sent at the same time."""
 STOP_S = 20.0
-"""Seconds that work may take to end when it is told to."""
-_PASSING = (BackendUnavailable, BackendTimeout, WeightsUnavailable)
+"""Maximum time in seconds that jobs may take to stop at shutdown."""
+_TRANSIENT = (BackendUnavailable, BackendTimeout, WeightsUnavailable)
 
-Do = Callable[[Job, Tell], Awaitable[Result]]
+Run = Callable[[Job, ReportProgress], Awaitable[Result]]
 Deliver = Callable[[Job], Awaitable[None]]
-"""Raises Undelivered."""
+"""Sends the webhook of a job. Raises Undelivered."""
 
 
-class Doors(Protocol):
-    """What is looked at to know that the server is stopping."""
+class Admission(Protocol):
+    """Indicates whether the server is shutting down."""
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing new is let in."""
+        """Whether new requests are rejected."""
         ...
 
 
 class Workers:
-    """At most `limit` jobs at once. One event loop; the disk is touched in threads."""
+    """Runs at most `limit` jobs at the same time. Used in one event loop; disk access is done in threads."""
 
-    def __init__(  # noqa: PLR0913 - its parts
-        self, store: JobStore, do: Do, deliver: Deliver, doors: Doors, *, limit: int, clock: Callable[[], float] = time.time
+    def __init__(  # noqa: PLR0913 - its dependencies
+        self, store: JobStore, run: Run, deliver: Deliver, admission: Admission, *, limit: int, clock: Callable[[], float] = time.time
     ) -> None:
         self._store = store
-        self._do = do
+        self._run = run
         self._deliver = deliver
-        self._doors = doors
+        self._admission = admission
         self._limit = limit
         self._clock = clock
         self._wake = asyncio.Event()
         self._work: dict[str, asyncio.Task[Result]] = {}
-        """What the engine is at, by job."""
+        """The work of the engine, by job id."""
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._deliveries: dict[str, asyncio.Task[None]] = {}
-        self._elsewhere: dict[str, float] = {}
-        """Jobs that another process holds, and when to look again."""
+        self._skipped_until: dict[str, float] = {}
+        """Jobs that are skipped, because another process holds them or they failed unexpectedly, until the given time."""
         self._swept_at = 0.0
         self._stopping = False
 
     def wake(self) -> None:
-        """Say that there is something to do, or to stop."""
+        """Have the stored jobs read: there is one to start or to stop."""
         self._wake.set()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Work until the block ends; what is under way then is put back, to be begun again."""
+        """Run jobs until the block ends. Jobs that are running then are queued again."""
         loop = asyncio.create_task(self._loop())
         try:
             yield
@@ -94,47 +94,47 @@ class Workers:
             await self._stop()
 
     async def _loop(self) -> None:
-        look_at = 0.0
+        poll_at = 0.0
         while True:
             try:
                 woken = self._wake.is_set()
                 self._wake.clear()
-                if self._doors.is_closed:
+                if self._admission.is_closed:
                     self._interrupt()
                 else:
                     await self._stop_the_cancelled()
-                    if woken or self._clock() >= look_at:
-                        look_at = self._clock() + LOOK_S
-                        look_at = await self._look()
+                    if woken or self._clock() >= poll_at:
+                        poll_at = self._clock() + POLL_S
+                        poll_at = await self._poll()
             except (SpeechError, OSError) as error:
                 log.error("cannot read the stored jobs: %s", error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(PULSE_S):
                     await self._wake.wait()
 
-    async def _look(self) -> float:
-        """Begin what can be begun; gives the time of the next look."""
+    async def _poll(self) -> float:
+        """Start all jobs and webhooks that can be started, and return the time of the next poll."""
         now = self._clock()
         if now >= self._swept_at + SWEEP_S:
             self._swept_at = now
             await asyncio.to_thread(self._store.sweep)
         jobs = await asyncio.to_thread(self._store.all)
-        self._elsewhere = {name: until for name, until in self._elsewhere.items() if until > now}
-        next_at = now + LOOK_S
+        self._skipped_until = {name: until for name, until in self._skipped_until.items() if until > now}
+        next_at = now + POLL_S
         for job in reversed(jobs):
-            if job.id in self._jobs or job.id in self._deliveries or job.id in self._elsewhere:
+            if job.id in self._jobs or job.id in self._deliveries or job.id in self._skipped_until:
                 continue
             if job.wants_work(now):
                 if len(self._jobs) < self._limit:
-                    self._begin(self._jobs, job.id, self._one_job(job.id))
+                    self._start(self._jobs, job.id, self._one_job(job.id))
             elif job.wants_delivery(now):
                 if len(self._deliveries) < DELIVERIES:
-                    self._begin(self._deliveries, job.id, self._one_delivery(job.id))
+                    self._start(self._deliveries, job.id, self._one_delivery(job.id))
             elif job.next_at is not None:
                 next_at = min(next_at, job.next_at)
         return next_at
 
-    def _begin(self, tasks: dict[str, asyncio.Task[None]], name: str, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, tasks: dict[str, asyncio.Task[None]], name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         tasks[name] = task
 
@@ -142,9 +142,9 @@ class Workers:
             del tasks[name]
             self.wake()
             if not task.cancelled() and (failure := task.exception()) is not None:
-                # Nothing waits for the task. The job stays as it is, and is looked at again.
+                # Nothing waits for the task. The job stays as it is and is started again later.
                 log.error("job %s failed: %s", name, failure, exc_info=failure)
-                self._elsewhere[name] = self._clock() + LOOK_S
+                self._skipped_until[name] = self._clock() + POLL_S
 
         task.add_done_callback(ended)
 
@@ -159,19 +159,19 @@ class Workers:
             if self._stopping:
                 await asyncio.to_thread(self._store.change, name, lambda job: job.put_back(self._clock(), counts=False))
                 return
-            work = self._work[name] = asyncio.ensure_future(self._do(job, self._teller(name)))
+            work = self._work[name] = asyncio.ensure_future(self._run(job, self._progress_reporter(name)))
             try:
                 await asyncio.wait({work})
             finally:
                 del self._work[name]
-            after = await asyncio.to_thread(self._store.change, name, self._ending(work))
+            after = await asyncio.to_thread(self._store.change, name, self._outcome(work))
             if after is not None:
                 log.info("%s %s: %s, %.1f s of audio", after.type, name, after.status, after.audio_s)
         finally:
             claim.close()
 
-    def _ending(self, work: asyncio.Task[Result]) -> Callable[[Job], Job]:
-        """Say what becomes of a job whose work has ended in this way."""
+    def _outcome(self, work: asyncio.Task[Result]) -> Callable[[Job], Job]:
+        """Return the change of the state of a job whose work has ended."""
         now = self._clock()
         if work.cancelled():
             return lambda job: job.put_back(now, counts=False)
@@ -211,22 +211,22 @@ class Workers:
     async def _claimed(self, name: str) -> Claim | None:
         claim = await asyncio.to_thread(self._store.claim, name)
         if claim is None:
-            self._elsewhere[name] = self._clock() + LOOK_S
+            self._skipped_until[name] = self._clock() + POLL_S
         return claim
 
-    def _teller(self, name: str) -> Tell:
-        told_at = 0.0
+    def _progress_reporter(self, name: str) -> ReportProgress:
+        reported_at = 0.0
 
-        async def tell(audio_s: float, total_s: float | None, progress: float) -> None:
-            nonlocal told_at
-            if self._clock() - told_at < TELL_S:
+        async def report(audio_s: float, total_s: float | None, progress: float) -> None:
+            nonlocal reported_at
+            if self._clock() - reported_at < PROGRESS_S:
                 return
-            told_at = self._clock()
-            # Only a courtesy: a disk that is full just now must not end the work.
+            reported_at = self._clock()
+            # Progress is not essential: a full disk must not end the work.
             with suppress(StorageFailed):
                 await asyncio.to_thread(self._store.change, name, lambda job: job.advanced(audio_s, total_s, progress), lasting=False)
 
-        return tell
+        return report
 
     async def _stop_the_cancelled(self) -> None:
         if not self._work:
@@ -252,6 +252,6 @@ class Workers:
 
 
 def _failed(job: Job, error: SpeechError, now: float) -> Job:
-    if isinstance(error, _PASSING) and job.runs < MOST_RUNS:
+    if isinstance(error, _TRANSIENT) and job.runs < MOST_RUNS:
         return job.put_back(now + RUN_AGAIN_S[min(job.runs, len(RUN_AGAIN_S)) - 1], counts=True)
     return job.failed(now, error)

@@ -1,1 +1,1 @@
-"""The doors through which models are looked after: `api_models.py`, and `ollama.py` for those who speak Ollama's dialect."""
+"""The APIs for model management: `api_models.py`, and `ollama.py` for clients of Ollama."""

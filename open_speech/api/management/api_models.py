@@ -1,4 +1,4 @@
-"""`/api/models`: how each model is; fetch, load, let go of, delete. Ids may hold slashes, written as they are or as %2F."""
+"""`/api/models`: list, download, load, unload and delete models. Ids may contain slashes, as they are or as %2F."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from open_speech.api.management.operations import What
+from open_speech.api.management.operations import Action
 from open_speech.api.management.service import ManagementDep, ModelManagement
 from open_speech.api.management.states import ModelState, ModelStates
 from open_speech.api.openai.schemas import ERRORS
@@ -56,13 +56,13 @@ async def get_status(
 @router.post("/{name:path}/load", response_model=ModelState)
 async def load(name: str, management: ManagementDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
     """Load a model. Missing files are downloaded first. The work continues if the client disconnects."""
-    return await _ordered("load", name, management, wait=wait, stream=_as_events(request, stream))
+    return await _start("load", name, management, wait=wait, stream=_as_events(request, stream))
 
 
 @router.post("/{name:path}/download", response_model=ModelState)
 async def download(name: str, management: ManagementDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
     """Download a model's files. A second request joins the first. The work continues if the client disconnects."""
-    return await _ordered("download", name, management, wait=wait, stream=_as_events(request, stream))
+    return await _start("download", name, management, wait=wait, stream=_as_events(request, stream))
 
 
 @router.delete("/{name:path}/download")
@@ -96,13 +96,13 @@ async def get_model(name: str, management: ManagementDep) -> ModelState:
     return await management.state(name)
 
 
-async def _ordered(what: What, name: str, management: ModelManagement, *, wait: bool, stream: bool) -> Response:
-    order = management.order(what, name)
+async def _start(action: Action, name: str, management: ModelManagement, *, wait: bool, stream: bool) -> Response:
+    operation = management.start(action, name)
     if stream:
-        return await _events(management.follow(name, order))
+        return await _events(management.follow(name, operation))
     if wait:
-        await order.done()
-    state = await management.state(order.model)
+        await operation.done()
+    state = await management.state(operation.model)
     return JSONResponse(state.model_dump(mode="json"), status_code=200 if wait else 202)
 
 
@@ -111,6 +111,6 @@ def _as_events(request: Request, stream: bool) -> bool:
 
 
 async def _events(states: AsyncGenerator[dict[str, Any], None]) -> Response:
-    """Answer with events. The answer begins with the first of them; a failure before that has its own status."""
+    """Return a stream of events. The response begins with the first event; an error before that has its own status."""
     stream = sse.stream(states)
     return LiveResponse(resumed(await anext(stream), stream), sse.MEDIA_TYPE)

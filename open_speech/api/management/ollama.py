@@ -1,4 +1,4 @@
-"""`/api/ps` and `/api/pull`: the same for clients that know Ollama's paths and bodies."""
+"""`/api/ps` and `/api/pull`: model management with the paths and bodies of Ollama."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class RunningModel(BaseModel):
     name: str
     model: str
     size: int
-    """Bytes of its files."""
+    """Size of the model's files in bytes."""
     size_vram: int
-    """0 on a CPU; what a model takes of a GPU is not known, so there it is `size`."""
+    """0 on a CPU. On a GPU the memory of one model is unknown, so it is `size`."""
     expires_at: str | None
-    """When it will be let go of if nobody uses it, ISO 8601; None: never."""
+    """When the model is unloaded if it is not used, in ISO 8601; None: never."""
     details: dict[str, Any]
 
 
@@ -67,7 +67,7 @@ async def list_running(management: ManagementDep, settings: SettingsDep) -> Runn
 @router.post("/ps/{model:path}")
 async def load(model: str, management: ManagementDep) -> Success:
     """Load a model. Missing files are downloaded first."""
-    await management.order("load", model).done()
+    await management.start("load", model).done()
     return Success()
 
 
@@ -83,15 +83,15 @@ async def pull(
     model: str, management: ManagementDep, body: PullRequest | None = None, stream: Annotated[bool, Query()] = False
 ) -> Response:
     """Download a model's files. With `stream`, as a query parameter or in the body, returns a line of JSON for each step."""
-    order = management.order("download", model)
+    operation = management.start("download", model)
     if stream or (body is not None and body.stream):
-        return StreamingResponse(lines(management, order), media_type=LINES)
-    await order.done()
+        return StreamingResponse(lines(management, operation), media_type=LINES)
+    await operation.done()
     return JSONResponse(Success().model_dump())
 
 
 def running(state: ModelState, ttl_s: float, now: datetime) -> RunningModel:
-    """Write a loaded model in Ollama's way; a `ttl_s` of 0 keeps it for ever."""
+    """Return a loaded model in Ollama's format; with a `ttl_s` of 0 it never expires."""
     left = timedelta(seconds=ttl_s - (state.last_use_s or 0.0))
     return RunningModel(
         name=state.id,
@@ -103,11 +103,11 @@ def running(state: ModelState, ttl_s: float, now: datetime) -> RunningModel:
     )
 
 
-async def lines(management: ModelManagement, order: Operation) -> AsyncGenerator[bytes, None]:
-    """Write the progress of a pull as Ollama does, the end of it included."""
+async def lines(management: ModelManagement, operation: Operation) -> AsyncGenerator[bytes, None]:
+    """Yield the progress and the outcome of a pull in Ollama's format."""
     yield _line({"status": "pulling manifest"})
     try:
-        async for state in management.follow(order.model, order):
+        async for state in management.follow(operation.model, operation):
             if (step := step_of(state)) is not None:
                 yield _line(step)
     except SpeechError as error:
@@ -117,7 +117,7 @@ async def lines(management: ModelManagement, order: Operation) -> AsyncGenerator
 
 
 def step_of(state: dict[str, Any]) -> dict[str, Any] | None:
-    """Write one step of a pull, given the state of its model; None if there is nothing to tell."""
+    """Return one step of a pull, given the state of its model; None if there is no progress to report."""
     progress = state["progress"]
     if progress is None or not progress["file"]:
         return None

@@ -1,4 +1,4 @@
-"""What the server was told to fetch or load: one order for each model, joined by whoever asks for the same, and how the last one ended."""
+"""Downloads and loads of models: one operation per model, joined by further requests for the same, and the last error of each model."""
 
 from __future__ import annotations
 
@@ -14,87 +14,87 @@ from open_speech.errors import Overloaded, SpeechError
 log = logging.getLogger("open_speech.models")
 
 AT_ONCE = 2
-"""Downloads that run side by side; more wait."""
+"""Downloads that run at the same time; more wait."""
 MOST = 16
-"""Orders that may be under way or wait; more are refused."""
+"""Operations that may run or wait; more are rejected."""
 REMEMBERED = 256
-"""Models of which it is remembered how the last order failed."""
+"""Models whose last error is stored."""
 RETRY_S = 30.0
 
-What = Literal["download", "load"]
+Action = Literal["download", "load"]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One order under way; it goes on though nobody waits for it."""
+    """One operation in progress. It continues even if no client waits for it."""
 
-    what: What
+    action: Action
     model: str
     task: asyncio.Task[None]
     holder: str = ""
-    """Name of the API key that ordered it first."""
+    """Name of the API key that started it."""
 
     async def done(self) -> None:
-        """Wait for its end without being able to end it. Raises what it failed of; a cancelled one raises nothing."""
+        """Wait for the end; cancelling the wait does not cancel the operation. Raises its error; a cancelled operation raises nothing."""
         await asyncio.wait({self.task})
         if not self.task.cancelled():
             self.task.result()
 
 
 class Operations:
-    """All orders of one server. One event loop."""
+    """All operations of one server. Used in one event loop."""
 
     def __init__(self, *, each: int = MOST) -> None:
-        """`each` is how many orders of one API key may be under way or wait."""
+        """`each` is the number of operations of one API key that may run or wait."""
         self._each = each
-        self._operations: dict[tuple[What, str], Operation] = {}
+        self._operations: dict[tuple[Action, str], Operation] = {}
         self._failures: dict[str, SpeechError] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    def place(self, what: What, model: str, work: Callable[[], Awaitable[None]], holder: str = "") -> Operation:
-        """Order something, or join the order that is under way. Raises Overloaded when there are too many, in all or of one API key."""
-        if (order := self._operations.get((what, model))) is not None:
-            return order
+    def start(self, action: Action, model: str, work: Callable[[], Awaitable[None]], holder: str = "") -> Operation:
+        """Start an operation, or join the one in progress. Raises Overloaded if there are too many, in total or of one API key."""
+        if (operation := self._operations.get((action, model))) is not None:
+            return operation
         if len(self._operations) >= MOST:
             raise Overloaded("Too many models are being downloaded or loaded: try again later.", retry_after_s=RETRY_S)
-        if sum(order.holder == holder for order in self._operations.values()) >= self._each:
+        if sum(operation.holder == holder for operation in self._operations.values()) >= self._each:
             raise Overloaded(f"Your API key has {self._each} models in progress; {SHARE} limits them.", retry_after_s=RETRY_S)
-        order = Operation(what, model, asyncio.create_task(self._run(what, work)), holder)
-        self._operations[what, model] = order
-        order.task.add_done_callback(lambda task: self._ended(order, task))
-        return order
+        operation = Operation(action, model, asyncio.create_task(self._run(action, work)), holder)
+        self._operations[action, model] = operation
+        operation.task.add_done_callback(lambda task: self._ended(operation, task))
+        return operation
 
-    def under_way(self, model: str) -> Operation | None:
-        """Find what is being done with a model."""
+    def in_progress(self, model: str) -> Operation | None:
+        """Return the operation in progress for a model."""
         return self._operations.get(("load", model)) or self._operations.get(("download", model))
 
     def failure(self, model: str) -> SpeechError | None:
-        """Tell why the last order for a model failed; None if it did not."""
+        """Return the error of the last operation for a model; None if it did not fail."""
         return self._failures.get(model)
 
-    async def cancel(self, what: What, model: str) -> bool:
-        """Call an order off, for all who wait for it; False if there is none."""
-        order = self._operations.get((what, model))
-        if order is None:
+    async def cancel(self, action: Action, model: str) -> bool:
+        """Cancel an operation for all requests that wait for it; return False if there is none."""
+        operation = self._operations.get((action, model))
+        if operation is None:
             return False
-        order.task.cancel()
-        await asyncio.wait({order.task})
+        operation.task.cancel()
+        await asyncio.wait({operation.task})
         return True
 
-    async def _run(self, what: What, work: Callable[[], Awaitable[None]]) -> None:
-        if what == "load":
+    async def _run(self, action: Action, work: Callable[[], Awaitable[None]]) -> None:
+        if action == "load":
             await work()
             return
         async with self._turns:
             await work()
 
-    def _ended(self, order: Operation, task: asyncio.Task[None]) -> None:
-        del self._operations[order.what, order.model]
-        self._failures.pop(order.model, None)
+    def _ended(self, operation: Operation, task: asyncio.Task[None]) -> None:
+        del self._operations[operation.action, operation.model]
+        self._failures.pop(operation.model, None)
         if task.cancelled() or (failure := task.exception()) is None:
             return
-        log.warning("%s of %s failed: %s", order.what, order.model, failure)
+        log.warning("%s of %s failed: %s", operation.action, operation.model, failure)
         if isinstance(failure, SpeechError):
-            self._failures[order.model] = failure
+            self._failures[operation.model] = failure
             while len(self._failures) > REMEMBERED:
                 del self._failures[next(iter(self._failures))]

@@ -1,4 +1,4 @@
-"""What can be done with a model, for both dialects: order, follow, let go, delete."""
+"""Model management for both APIs: download, load, follow, unload and delete models."""
 
 from __future__ import annotations
 
@@ -9,95 +9,95 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from open_speech.api.management.operations import Operation, Operations, What
-from open_speech.api.management.states import ModelState, all_states, known, state_of
+from open_speech.api.management.operations import Action, Operation, Operations
+from open_speech.api.management.states import ModelState, all_states, find_model, state_of
 from open_speech.backends import ModelEntry
 from open_speech.concurrency.slots import Slots
 from open_speech.dispatch.pool import RunnerPool
 from open_speech.http.caller import holder_of
 from open_speech.http.dependencies import PoolDep
 
-LOOK_S = 0.3
-"""Seconds between two looks at a model that is followed."""
-_ALWAYS_MOVING = {"last_use_s", "memory_bytes"}
+POLL_S = 0.3
+"""Interval in seconds at which the state of a followed model is checked."""
+_VOLATILE = {"last_use_s", "memory_bytes"}
 
 
 class ModelManagement:
-    """The models of one server, as far as a client may do something with them."""
+    """The operations that clients may perform on the models of one server."""
 
     def __init__(self, pool: RunnerPool, operations: Operations, followers: Slots, holder: str) -> None:
-        """`followers` bounds the clients that follow a model at once; `holder` is the API key that the request came with."""
+        """`followers` limits the clients that follow models at the same time; `holder` is the name of the request's API key."""
         self._pool = pool
         self._operations = operations
         self._followers = followers
         self._holder = holder
 
     async def states(self) -> list[ModelState]:
-        """Tell how every model is."""
+        """Return the state of every model."""
         return await all_states(self._pool, self._operations)
 
     async def state(self, name: str) -> ModelState:
         """Return the state of one model. Raises UnknownModel or NotInstalled."""
-        return await state_of(self._pool, self._operations, await known(self._pool, self._operations, name))
+        return await state_of(self._pool, self._operations, await find_model(self._pool, self._operations, name))
 
-    def order(self, what: What, name: str) -> Operation:
-        """Have a model fetched, or fetched and loaded; joins what is under way. Raises UnknownModel, NotInstalled or Overloaded."""
+    def start(self, action: Action, name: str) -> Operation:
+        """Download, or download and load, a model, or join the operation in progress. Raises UnknownModel, NotInstalled or Overloaded."""
         entry = self._pool.registry.find(name)
         runner = self._pool.client(entry)
-        work = runner.load if what == "load" else runner.pull
-        return self._operations.place(what, entry.id, lambda: work(entry.id), self._holder)
+        work = runner.load if action == "load" else runner.pull
+        return self._operations.start(action, entry.id, lambda: work(entry.id), self._holder)
 
     async def unload(self, name: str) -> ModelState:
-        """Let go of a model; requests that use it are finished first. Raises as `state`."""
-        entry = await known(self._pool, self._operations, name)
+        """Unload a model after the requests that use it. Raises the errors of `state`."""
+        entry = await find_model(self._pool, self._operations, name)
         await self._operations.cancel("load", entry.id)
         await self._pool.unload(entry.id)
         return await state_of(self._pool, self._operations, entry)
 
     async def cancel(self, name: str) -> ModelState:
-        """Stop fetching a model; what has come is kept. Raises as `state`."""
-        entry = await known(self._pool, self._operations, name)
+        """Cancel the download of a model; downloaded data is kept. Raises the errors of `state`."""
+        entry = await find_model(self._pool, self._operations, name)
         await self._operations.cancel("download", entry.id)
         return await state_of(self._pool, self._operations, entry)
 
     async def delete(self, name: str) -> tuple[ModelEntry, int]:
-        """Let go of a model and delete its files; gives the bytes freed. Raises as `state`, WeightsUnavailable if that cannot be done."""
-        entry = await known(self._pool, self._operations, name)
-        for what in ("load", "download"):
-            await self._operations.cancel(what, entry.id)
+        """Unload a model, delete its files and return the freed bytes. Raises the errors of `state`, or WeightsUnavailable on failure."""
+        entry = await find_model(self._pool, self._operations, name)
+        for action in ("load", "download"):
+            await self._operations.cancel(action, entry.id)
         return entry, await self._pool.client(entry).remove(entry.id)
 
     async def follow(
-        self, name: str, order: Operation | None = None, *, until_settled: bool = False
+        self, name: str, operation: Operation | None = None, *, until_settled: bool = False
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """Give the state of a model now and at every change, to the end of `order`, until nothing moves, or for ever.
+        """Yield the state of a model now and at every change, to the end of `operation`, until nothing is in progress, or forever.
 
-        Raises what the order failed of, and Overloaded when too many clients follow.
+        Raises the error of the operation, and Overloaded if too many clients follow models.
         """
         with self._followers.taken(self._holder):
-            async with aclosing(self._followed(name, order, until_settled=until_settled)) as states:
+            async with aclosing(self._followed(name, operation, until_settled=until_settled)) as states:
                 async for state in states:
                     yield state
 
-    async def _followed(self, name: str, order: Operation | None, *, until_settled: bool) -> AsyncGenerator[dict[str, Any], None]:
-        entry = self._pool.registry.find(order.model) if order else await known(self._pool, self._operations, name)
+    async def _followed(self, name: str, operation: Operation | None, *, until_settled: bool) -> AsyncGenerator[dict[str, Any], None]:
+        entry = self._pool.registry.find(operation.model) if operation else await find_model(self._pool, self._operations, name)
         before: dict[str, Any] = {}
         while True:
-            over = order is not None and order.task.done()
+            ended = operation is not None and operation.task.done()
             state = await state_of(self._pool, self._operations, entry)
-            told = state.model_dump(mode="json", exclude=_ALWAYS_MOVING)
-            if told != before:
-                before = told
+            stable = state.model_dump(mode="json", exclude=_VOLATILE)
+            if stable != before:
+                before = stable
                 yield state.model_dump(mode="json")
-            if order is not None and over:
-                await order.done()
+            if operation is not None and ended:
+                await operation.done()
                 return
             if until_settled and state.progress is None:
                 return
-            if order is None:
-                await asyncio.sleep(LOOK_S)
+            if operation is None:
+                await asyncio.sleep(POLL_S)
             else:
-                await asyncio.wait({order.task}, timeout=LOOK_S)
+                await asyncio.wait({operation.task}, timeout=POLL_S)
 
 
 async def _management(request: Request, pool: PoolDep) -> ModelManagement:

@@ -1,4 +1,4 @@
-"""How each model is: what the catalog, its runner, the disk and the orders under way say of it, in one body."""
+"""The state of each model, combined from the catalog, its runner, the disk and the operations in progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from open_speech.api.management.operations import Operations, What
+from open_speech.api.management.operations import Action, Operations
 from open_speech.backends import ModelEntry, Task
 from open_speech.dispatch.pool import RunnerPool
 from open_speech.errors import UnknownModel
@@ -22,7 +22,7 @@ State = Literal["available", "downloading", "downloaded", "loading", "loaded"]
 class ProgressBody(BaseModel):
     """Progress of a download or a load. The bytes are those of the current step; a new `state` starts again at 0."""
 
-    what: What
+    what: Action
     state: Literal["waiting", "checking", "downloading", "unpacking", "loading", "done"]
     file: str = ""
     done_bytes: int = 0
@@ -30,11 +30,11 @@ class ProgressBody(BaseModel):
     percent: float | None = None
     """In [0, 100]; None while the size is unknown."""
     source: str = ""
-    """For people: `hub`, `package index` and so on."""
+    """Human-readable: `hub`, `package index` and so on."""
 
 
 class ModelState(BaseModel):
-    """One model as it is now."""
+    """The current state of one model."""
 
     id: str
     object: Literal["model"] = "model"
@@ -43,15 +43,15 @@ class ModelState(BaseModel):
     where: str
     """`process`, `inproc`, or the URL of the machine on which its backend runs."""
     reachable: bool
-    """Whether its backend answers; if not, `state` is what is known without it."""
+    """Whether its backend responds; if not, `state` is derived without it."""
     state: State
     default: bool
-    """Whether OpenAI's names (`whisper-1`, `tts-1`) stand for it."""
+    """Whether OpenAI's names (`whisper-1`, `tts-1`) are aliases of the model."""
     description: str
     licence: str
     languages: tuple[str, ...]
     size_bytes: int | None
-    """Of all its files; None if that is not known before they are fetched."""
+    """Of all its files; None if unknown before the download."""
     disk_bytes: int
     device: str | None
     memory_bytes: int | None
@@ -62,7 +62,7 @@ class ModelState(BaseModel):
     """Requests that use it at this moment."""
     progress: ProgressBody | None
     error: dict[str, Any] | None
-    """Why the last fetch or load failed that was ordered; None after one that did not."""
+    """Error of the last requested download or load; None if it did not fail."""
 
 
 class ModelStates(BaseModel):
@@ -73,62 +73,62 @@ class ModelStates(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a runner tells of itself and of its disk."""
+class RunnerReport:
+    """The status of a runner and the models on its disk."""
 
-    answer: Mapping[str, Any] | None
-    """As Host.status tells; None if it does not answer."""
-    kept: Mapping[str, int]
-    """Bytes by model."""
+    status: Mapping[str, Any] | None
+    """The result of Host.status; None if the runner does not respond."""
+    disk_bytes: Mapping[str, int]
+    """Bytes on disk by model."""
 
 
 async def state_of(pool: RunnerPool, operations: Operations, entry: ModelEntry) -> ModelState:
-    """Ask about one model; takes 2 seconds at most."""
-    return describe(entry, pool.registry, await _look(pool, entry.backend), operations)
+    """Return the state of one model; takes 2 seconds at most."""
+    return describe(entry, pool.registry, await _report_of(pool, entry.backend), operations)
 
 
 async def all_states(pool: RunnerPool, operations: Operations) -> list[ModelState]:
-    """Ask about every model of the backends that run here, and what else of theirs is kept; takes 2 seconds at most."""
+    """Return the states of all models of the served backends and of other models on their disks; takes 2 seconds at most."""
     names = list(pool.clients)
-    seen = dict(zip(names, await asyncio.gather(*(_look(pool, name) for name in names)), strict=True))
+    reports = dict(zip(names, await asyncio.gather(*(_report_of(pool, name) for name in names)), strict=True))
     entries = {entry.id: entry for entry in pool.registry.models()}
-    for name in (name for look in seen.values() for name in look.kept):
+    for name in (name for report in reports.values() for name in report.disk_bytes):
         if name not in entries:
             entries[name] = pool.registry.find(name)
-    return [describe(entry, pool.registry, seen[entry.backend], operations) for entry in entries.values()]
+    return [describe(entry, pool.registry, reports[entry.backend], operations) for entry in entries.values()]
 
 
-async def known(pool: RunnerPool, operations: Operations, name: str) -> ModelEntry:
-    """Find a model of which there is something to tell: listed, kept on disk, loaded, or the object of an order.
+async def find_model(pool: RunnerPool, operations: Operations, name: str) -> ModelEntry:
+    """Find a model that is in the catalog, on disk, loaded, or part of an operation.
 
-    Raises UnknownModel for a hub repository that nobody has asked for yet, and what Registry.find does.
+    Raises UnknownModel for any other hub repository, and the errors of Registry.find.
     """
     try:
         return pool.registry.listed(name)
     except UnknownModel:
         entry = pool.registry.find(name)
-        look = await _look(pool, entry.backend)
-        ours = entry.id in look.kept or entry.id in (look.answer or {}).get("loaded", {})
-        if not (ours or operations.under_way(entry.id) or operations.failure(entry.id)):
+        report = await _report_of(pool, entry.backend)
+        is_present = entry.id in report.disk_bytes or entry.id in (report.status or {}).get("loaded", {})
+        if not (is_present or operations.in_progress(entry.id) or operations.failure(entry.id)):
             raise
         return entry
 
 
-def describe(entry: ModelEntry, registry: Registry, seen: Seen, operations: Operations) -> ModelState:
-    """Put together what is known of a model. Pure."""
-    answer = seen.answer or {}
+def describe(entry: ModelEntry, registry: Registry, report: RunnerReport, operations: Operations) -> ModelState:
+    """Return the state of a model. Pure."""
+    status = report.status or {}
     parts = [part.id for part in entry.whole]
-    idle = [seconds for name, seconds in answer.get("loaded", {}).items() if name in parts]
-    disk = seen.kept.get(entry.id)
-    order, failure = operations.under_way(entry.id), operations.failure(entry.id)
-    told = next((progress for name, progress in answer.get("progress", {}).items() if name in parts), None)
-    progress = _progress(told, order.what if order else None)
+    idle = [seconds for name, seconds in status.get("loaded", {}).items() if name in parts]
+    disk = report.disk_bytes.get(entry.id)
+    operation, failure = operations.in_progress(entry.id), operations.failure(entry.id)
+    reported = next((progress for name, progress in status.get("progress", {}).items() if name in parts), None)
+    progress = _progress(reported, operation.action if operation else None)
     return ModelState(
         id=entry.id,
         task=entry.task,
         backend=entry.backend,
         where=registry.served[entry.backend],
-        reachable=seen.answer is not None,
+        reachable=report.status is not None,
         state=_state(progress, loaded=bool(idle), downloaded=disk is not None),
         default=entry.id in (registry.defaults.stt_model, registry.defaults.tts_model),
         description=entry.description,
@@ -136,23 +136,23 @@ def describe(entry: ModelEntry, registry: Registry, seen: Seen, operations: Oper
         languages=entry.languages,
         size_bytes=entry.size_bytes or disk,
         disk_bytes=disk or 0,
-        device=answer.get("device"),
-        memory_bytes=answer.get("memory_bytes") if idle else None,
+        device=status.get("device"),
+        memory_bytes=status.get("memory_bytes") if idle else None,
         last_use_s=round(min(idle), 1) if idle else None,
-        in_flight=sum(users for name, users in answer.get("in_flight", {}).items() if name in parts),
+        in_flight=sum(users for name, users in status.get("in_flight", {}).items() if name in parts),
         progress=progress,
         error=envelope(failure)["error"] if failure else None,
     )
 
 
-def _progress(told: Mapping[str, Any] | None, ordered: What | None) -> ProgressBody | None:
-    """Say how far it is; what a request set going, without an order, is a load."""
-    if told is None:
-        return ProgressBody(what=ordered, state="waiting") if ordered else None
-    done, total = told.get("done_bytes", 0), told.get("total_bytes")
+def _progress(reported: Mapping[str, Any] | None, requested: Action | None) -> ProgressBody | None:
+    """Return the progress of a model. Without an operation, it is a load that a speech or transcription request caused."""
+    if reported is None:
+        return ProgressBody(what=requested, state="waiting") if requested else None
+    done, total = reported.get("done_bytes", 0), reported.get("total_bytes")
     percent = round(100 * min(1.0, done / total), 1) if total else None
     return ProgressBody(
-        what=ordered or "load", state=told["state"], file=told.get("file", ""), source=told.get("source", ""),
+        what=requested or "load", state=reported["state"], file=reported.get("file", ""), source=reported.get("source", ""),
         done_bytes=done, total_bytes=total, percent=percent,
     )  # fmt: skip
 
@@ -165,7 +165,7 @@ def _state(progress: ProgressBody | None, *, loaded: bool, downloaded: bool) -> 
     return "downloaded" if downloaded else "available"
 
 
-async def _look(pool: RunnerPool, backend: str) -> Seen:
+async def _report_of(pool: RunnerPool, backend: str) -> RunnerReport:
     runner = pool.clients[backend]
-    answer, kept = await asyncio.gather(runner.status(), runner.kept())
-    return Seen(answer, kept)
+    status, disk_bytes = await asyncio.gather(runner.status(), runner.kept())
+    return RunnerReport(status, disk_bytes)

@@ -1,1 +1,1 @@
-"""The OpenAI door: its audio and model endpoints, bodies and errors. Parses and formats; the engine does the rest."""
+"""The OpenAI API: audio and model endpoints, their bodies and errors. Parses requests and formats responses; the engine does the work."""

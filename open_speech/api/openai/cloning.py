@@ -1,4 +1,4 @@
-"""POST /v1/audio/speech/clone: speak in the voice of a recording that comes along, or of a stored one."""
+"""POST /v1/audio/speech/clone: speech in the voice of an uploaded or a stored recording."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ async def clone_speech(request: Request, engine: EngineDep, settings: SettingsDe
         if recorded:
             raise InvalidValue(f"Send `reference_audio` or `{_STORED}`, not both.", param=_STORED)
         raise MissingField(f"The voice to clone is missing: send `reference_audio` or `{_STORED}`.", param="reference_audio")
-    said = body.reference_text or body.transcript
-    voice_options = await voice_options_of(body.model_copy(update={"reference_text": said if recorded else None}), file)
+    transcript = body.reference_text or body.transcript
+    voice_options = await voice_options_of(body.model_copy(update={"reference_text": transcript if recorded else None}), file)
     if body.voice_library_ref is not None:
         stored = await asyncio.to_thread(engine.voices.reference, body.voice_library_ref, _STORED)
         if stored is None:
             raise UnknownVoice(f"There is no stored voice `{body.voice_library_ref[:64]}`.", param=_STORED)
-        voice_options = replace(voice_options, reference=replace(stored, text=said or stored.text), field=_STORED)
-    return await speech.spoken(body, voice_options, request, engine, settings)
+        voice_options = replace(voice_options, reference=replace(stored, text=transcript or stored.text), field=_STORED)
+    return await speech.synthesize(body, voice_options, request, engine, settings)

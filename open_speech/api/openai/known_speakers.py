@@ -1,4 +1,4 @@
-"""The voices that a request knows: data URLs -> sound under a name."""
+"""Known speakers of a transcription request: data URLs -> named audio."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from open_speech.codecs import decode
 from open_speech.errors import InvalidAudio, InvalidRequest, InvalidValue
 
 SHORTEST_S, LONGEST_S = 2.0, 10.0
-"""Seconds of a known voice, as OpenAI documents them."""
+"""Allowed duration of a reference recording in seconds, as documented by OpenAI."""
 _SLACK_S = 0.2
-"""Codecs add silence at either end: a file of ten seconds may decode to a little more."""
+"""Codecs add silence at both ends: a file of ten seconds may decode to a little more."""
 _NAME_CHARS = 100
 _FIELD = "known_speaker_references"
 
 
 async def diarization(body: SpeakerFields) -> DiarizeOptions | None:
-    """Say to the engine how to tell speakers apart; None when the request does not ask for it.
+    """Return the diarization options of a request; None if it does not request diarization.
 
     Raises InvalidValue naming `known_speaker_names`, `known_speaker_references` or `max_speakers`.
     """
@@ -46,9 +46,9 @@ async def diarization(body: SpeakerFields) -> DiarizeOptions | None:
 
 
 def voice_of(url: str) -> Audio:
-    """Decode a data URL in base64 to sound at STT_RATE. Blocking.
+    """Decode a base64 data URL to audio at STT_RATE. Blocking.
 
-    Raises InvalidValue for what is no such URL, no audio, or not SHORTEST_S to LONGEST_S seconds long.
+    Raises InvalidValue for anything but such a URL with audio of SHORTEST_S to LONGEST_S seconds.
     """
     head, comma, data = url.partition(",")
     if not comma or not head.lower().startswith("data:") or not head.lower().endswith(";base64"):

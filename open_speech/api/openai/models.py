@@ -1,4 +1,4 @@
-"""GET /v1/models, /v1/models/{id} and /v1/audio/models: what this server can do."""
+"""GET /v1/models, /v1/models/{id} and /v1/audio/models: the models of this server and their capabilities."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def listed(registry: Registry, created: int, root: str = "") -> list[ModelBody]:
     for alias in registry.aliases:
         try:
             models.append(describe(registry.find(alias), alias, created, root))
-        except SpeechError:  # the model behind it belongs to a backend that does not run here
+        except SpeechError:  # the backend of its model is not served
             continue
     return models
 
 
 def describe(entry: ModelEntry, name: str, created: int, root: str = "") -> ModelBody:
-    """Describe a model under the name it was asked for."""
+    """Describe a model under the requested name."""
     speaks = entry.task is Task.TTS
     return ModelBody(
         id=name,

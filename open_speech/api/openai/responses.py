@@ -1,4 +1,4 @@
-"""A transcript -> the answer in the format that was asked for. Pure."""
+"""A transcript -> the response in the requested format. Pure."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from open_speech.recognition.subtitles import to_srt, to_text, to_vtt
 from open_speech.transcript import Segment, Transcript, Word
 
 ONE_SPEAKER = "A"
-"""The label of a speaker whom the diarizer did not hear."""
+"""Label of a segment to which the diarizer assigned no speaker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What an answer shows beyond its format: the shape of subtitles, and more keys in `json`."""
+    """Options of a response besides its format: the shape of subtitles, and additional keys in `json`."""
 
     shape: Shape | None = None
     logprobs: bool = False
@@ -44,7 +44,7 @@ class Extras:
 def answer(
     transcript: Transcript, form: AnswerFormat, granularities: tuple[Granularity, ...] = ("segment",), extras: Extras | None = None
 ) -> Response:
-    """Write a transcript as the whole answer; `granularities` matter to `verbose_json` only."""
+    """Return the response with a transcript; `granularities` apply to `verbose_json` only."""
     extras = extras or Extras()
     match form:
         case "text":
@@ -53,7 +53,7 @@ def answer(
             return PlainTextResponse(to_srt(transcript, extras.shape))
         case "vtt":
             return PlainTextResponse(to_vtt(transcript, extras.shape))
-    return Response(written(body_of(transcript, form, granularities, extras)), media_type=JSONResponse.media_type)
+    return Response(to_json(body_of(transcript, form, granularities, extras)), media_type=JSONResponse.media_type)
 
 
 def body_of(
@@ -62,7 +62,7 @@ def body_of(
     granularities: tuple[Granularity, ...] = ("segment",),
     extras: Extras | None = None,
 ) -> BaseModel:
-    """Make the body of one of the formats that are JSON."""
+    """Return the body in one of the JSON formats."""
     match form:
         case "verbose_json":
             return verbose(transcript, granularities)
@@ -72,8 +72,8 @@ def body_of(
             return _plain(transcript, extras or Extras())
 
 
-def written(body: BaseModel) -> str:
-    """Write a body as JSON, without the keys that have no value."""
+def to_json(body: BaseModel) -> str:
+    """Return a body as JSON, without keys that have no value."""
     return body.model_dump_json(exclude_none=True)
 
 
@@ -87,7 +87,7 @@ def _plain(transcript: Transcript, extras: Extras) -> TranscriptionBody:
 
 
 def verbose(transcript: Transcript, granularities: tuple[Granularity, ...]) -> VerboseBody:
-    """Make the `verbose_json` body. A translation is in English, whatever was spoken."""
+    """Return the `verbose_json` body. Its language is English for a translation."""
     info = transcript.info
     return VerboseBody(
         task=info.task,
@@ -102,18 +102,18 @@ def verbose(transcript: Transcript, granularities: tuple[Granularity, ...]) -> V
 
 
 def diarized(transcript: Transcript) -> DiarizedBody:
-    """Make the `diarized_json` body."""
-    spoken = (segment for segment in transcript.segments if segment.text.strip())
+    """Return the `diarized_json` body."""
+    segments = (segment for segment in transcript.segments if segment.text.strip())
     return DiarizedBody(
         duration=round(transcript.info.duration, 3),
         text=transcript.text,
-        segments=tuple(diarized_segment(number, segment) for number, segment in enumerate(spoken, 1)),
+        segments=tuple(diarized_segment(number, segment) for number, segment in enumerate(segments, 1)),
         usage=DurationUsage.of(transcript.info),
     )
 
 
 def diarized_segment(number: int, segment: Segment) -> DiarizedSegmentBody:
-    """Say who spoke a segment; `number` counts from 1."""
+    """Return a segment with its speaker; `number` counts from 1."""
     return DiarizedSegmentBody(
         id=segment_id(number),
         start=round(segment.start, 3),
@@ -125,25 +125,25 @@ def diarized_segment(number: int, segment: Segment) -> DiarizedSegmentBody:
 
 
 def segment_id(number: int) -> str:
-    """Name a segment the way OpenAI does; `number` counts from 1."""
+    """Return the id of a segment in OpenAI's form; `number` counts from 1."""
     return f"seg_{number:03d}"
 
 
 def tokens(segment: Segment) -> tuple[TokenBody, ...]:
-    """Tell how sure the engine was of each token of a segment."""
+    """Return the tokens of a segment with their log probabilities."""
     return tuple(TokenBody(token=t.text, logprob=t.logprob, bytes=tuple(t.text.encode())) for t in segment.logprobs)
 
 
 def times(segment: Segment, granularities: Collection[Granularity]) -> dict[str, Any]:
-    """Tell when a segment was said, and each of its words, as far as `granularities` ask for it."""
-    told: dict[str, Any] = {"start": round(segment.start, 3), "end": round(segment.end, 3)} if granularities else {}
+    """Return the times of a segment and of its words in seconds, as far as `granularities` request them."""
+    fields: dict[str, Any] = {"start": round(segment.start, 3), "end": round(segment.end, 3)} if granularities else {}
     if "word" in granularities:
-        told["words"] = [_word(word, segment).model_dump(exclude_none=True) for word in segment.words]
-    return told
+        fields["words"] = [_word(word, segment).model_dump(exclude_none=True) for word in segment.words]
+    return fields
 
 
 def languages(transcript: Transcript) -> tuple[LanguageBody, ...]:
-    """List the language that was heard; none where nobody spoke."""
+    """Return the detected language; none if there is no speech."""
     return (LanguageBody(code=transcript.info.language),) if transcript.text else ()
 
 

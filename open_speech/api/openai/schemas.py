@@ -1,4 +1,4 @@
-"""Bodies of the audio and model endpoints, after OpenAI's API reference (audio/*, models/*); `transcription_request.py` has the rest."""
+"""Bodies of the audio and model endpoints, after OpenAI's API reference (audio/*, models/*). See `transcription_request.py` as well."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from open_speech.config.types import AudioFormat, lower
 from open_speech.transcript import TranscriptInfo
 
 TranscriptFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
-"""What every transcription can be written as."""
+"""Formats of every transcription."""
 AnswerFormat = TranscriptFormat | Literal["diarized_json"]
+"""The same formats, and the one that needs diarization."""
 AnyCase = BeforeValidator(lower)
-"""Marks a field whose values are taken in any case: clients write `MP3` and `Verbose_JSON`."""
-"""The same, and the format that needs to know who spoke."""
+"""Marks a field whose values are accepted in any case: clients send `MP3` and `Verbose_JSON`."""
 
 
 class VoiceName(BaseModel):
@@ -62,7 +62,7 @@ class SpeechRequest(BaseModel):
 
     @property
     def voice_id(self) -> str | None:
-        """The voice's name, in whichever way it was given."""
+        """Id of the voice, whether sent as a string or as an object."""
         return self.voice.id if isinstance(self.voice, VoiceName) else self.voice
 
 
@@ -74,35 +74,35 @@ class DurationUsage(BaseModel):
 
     @classmethod
     def of(cls, info: TranscriptInfo) -> Self:
-        """Round the duration up."""
+        """Return the duration, rounded up to whole seconds."""
         return cls(seconds=math.ceil(info.duration))
 
 
 TEXT_CHARS_PER_TOKEN = 4
-HEARD_TOKENS_PER_S = 10
-SPOKEN_TOKENS_PER_S = 20
+INPUT_AUDIO_TOKENS_PER_S = 10
+OUTPUT_AUDIO_TOKENS_PER_S = 20
 
 
 class TokenUsage(BaseModel):
-    """What was used, in tokens. Local engines count none: these are estimates on OpenAI's scale, so that dashboards add up."""
+    """Usage in tokens. Local engines do not count tokens: these are estimates on OpenAI's scale, so that dashboards add up."""
 
     input_tokens: int
     output_tokens: int
     total_tokens: int
 
     @classmethod
-    def spoken(cls, text: str, seconds: float) -> Self:
-        """Estimate for text that became `seconds` of sound."""
-        return cls._sum(_text_tokens(text), math.ceil(seconds * SPOKEN_TOKENS_PER_S))
+    def of_synthesis(cls, text: str, seconds: float) -> Self:
+        """Estimate the usage for text that became `seconds` of audio."""
+        return cls._sum(_text_tokens(text), math.ceil(seconds * OUTPUT_AUDIO_TOKENS_PER_S))
 
     @classmethod
-    def heard(cls, seconds: float, text: str) -> Self:
-        """Estimate for `seconds` of sound that became text."""
-        return cls._sum(math.ceil(seconds * HEARD_TOKENS_PER_S), _text_tokens(text))
+    def of_transcription(cls, seconds: float, text: str) -> Self:
+        """Estimate the usage for `seconds` of audio that became text."""
+        return cls._sum(math.ceil(seconds * INPUT_AUDIO_TOKENS_PER_S), _text_tokens(text))
 
     @classmethod
-    def _sum(cls, given: int, made: int) -> Self:
-        return cls(input_tokens=given, output_tokens=made, total_tokens=given + made)
+    def _sum(cls, input_tokens: int, output_tokens: int) -> Self:
+        return cls(input_tokens=input_tokens, output_tokens=output_tokens, total_tokens=input_tokens + output_tokens)
 
 
 def _text_tokens(text: str) -> int:
@@ -187,7 +187,7 @@ class VerboseBody(BaseModel):
     task: Literal["transcribe", "translate"]
     language: str
     language_probability: float
-    """In [0, 1], of the language that was spoken; not OpenAI's."""
+    """In [0, 1], of the spoken language. Extension."""
     duration: float
     text: str
     segments: tuple[SegmentBody, ...] | None = None
@@ -209,25 +209,25 @@ class VoiceBody(BaseModel):
     name: str
     object: Literal["audio.voice"] = "audio.voice"
     kind: Literal["builtin", "preset", "library", "alias"] = "builtin"
-    """A model's own, a name from the file of presets, a recording to clone, or one of OpenAI's names."""
+    """A voice of a model, a preset from the settings file, a recording to clone, or one of OpenAI's names."""
     display_name: str | None = None
     description: str | None = None
     language: str | None = None
     gender: str | None = None
     model: str | None = None
-    """None for a recording where no model clones."""
+    """None for a recording if no model supports voice cloning."""
     engine: str | None = None
     licence: str | None = None
-    """The model's."""
+    """Licence of the model."""
     voice: str | None = None
-    """What stands behind a preset or an alias."""
+    """The voice of the model behind a preset or an alias."""
     sample: str
-    """Path at which it can be heard."""
+    """Path of a sample of the voice."""
     created_at: int | None = None
-    """Unix seconds at which a recording was stored."""
+    """Time at which a recording was stored, in Unix seconds."""
     type: Literal["audio_sample"] | None = None
     unusable: str | None = None
-    """Why the voice cannot speak here at present; absent for a voice that can."""
+    """Reason why the voice cannot be used at present; absent for a usable voice."""
 
 
 class DeletedVoiceBody(BaseModel):
@@ -279,7 +279,7 @@ class ModelBody(BaseModel):
     description: str
     licence: str
     language: tuple[str, ...]
-    """The same as `languages`; the name that clients of Speaches read."""
+    """The same as `languages`, under the name that clients of Speaches read."""
     languages: tuple[str, ...]
     formats: tuple[str, ...]
     sample_rate: int | None = None
@@ -315,4 +315,4 @@ class ErrorBody(BaseModel):
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorBody, "description": "An error, in OpenAI's format."}}
-"""For a router's `responses`."""
+"""Value for the `responses` of a router."""

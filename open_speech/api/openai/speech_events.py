@@ -1,4 +1,4 @@
-"""What a client is told of a speech beside its sound, while that is sent: how far it is, when each word is said."""
+"""Speech as events or JSON: the audio with progress, word timestamps, captions and usage, while the audio is sent."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from open_speech.transcript import Segment, Transcript, TranscriptInfo
 from open_speech.voices import ResolvedVoice
 
 _SHAPE = Shape(line_width=42, line_count=2)
-"""Subtitles as film has them: two lines of 42 characters."""
+"""The usual layout of subtitles: two lines of 42 characters."""
 
 
 def wants_captions(body: SpeechRequest) -> bool:
-    """Return whether a request asks for the times of words."""
+    """Return whether a request needs word timestamps."""
     return body.timestamps is not None or body.captions is not None
 
 
 def captioner_for(body: SpeechRequest, engine: Engine, voice: ResolvedVoice) -> Captioner | None:
-    """Prepare to time the words of a speech, if the request asks for that. Raises InvalidRequest's children naming the field."""
+    """Return a captioner if the request needs word timestamps. Raises subclasses of InvalidRequest naming the field."""
     if not wants_captions(body):
         return None
     field = "timestamps" if body.timestamps else "captions"
@@ -40,8 +40,8 @@ def captioner_for(body: SpeechRequest, engine: Engine, voice: ResolvedVoice) -> 
     return Captioner(recognizer_for(engine.recognition, engine.registry, voice, field))
 
 
-class Follower:
-    """Follows one speech while it is encoded."""
+class SpeechMonitor:
+    """Observes one speech while it is encoded, and formats the response."""
 
     def __init__(self, body: SpeechRequest, captioner: Captioner | None = None) -> None:
         self.body = body
@@ -49,12 +49,12 @@ class Follower:
         """Duration of the audio so far."""
         self._captioner = captioner
         self._segments: list[Segment] = []
-        self._saying = 0
-        """Characters of the piece that is being said."""
-        self._said = self._told = 0
+        self._piece_chars = 0
+        """Characters of the current piece."""
+        self._done_chars = self._reported_chars = 0
 
     async def over(self, speech: SpeechStream) -> AsyncGenerator[Audio, None]:
-        """Give the speech's sound."""
+        """Yield the audio of the speech."""
         async for item in narrated(speech):
             if self._captioner is not None:
                 await self._captioner.feed(item)
@@ -62,19 +62,19 @@ class Follower:
                 self.seconds += item.seconds
                 yield item
             elif not item.is_mark:
-                self._goes_on(item)
+                self._next_piece(item)
 
     async def aclose(self) -> None:
-        """Stop what is still being done for the captions."""
+        """Stop the work for the captions."""
         if self._captioner is not None:
             await self._captioner.aclose()
 
-    async def events(self, sound: AsyncGenerator[bytes, None]) -> AsyncGenerator[dict[str, Any], None]:
-        """Write encoded sound as events, with what is known beside it, each after the sound that it is about."""
-        async with aclosing(self), aclosing(sound):
-            async for chunk in sound:
+    async def events(self, audio: AsyncGenerator[bytes, None]) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield encoded audio as events; timestamps and progress follow the audio that they refer to."""
+        async with aclosing(self), aclosing(audio):
+            async for chunk in audio:
                 yield {"type": "speech.audio.delta", "audio": base64.b64encode(chunk).decode()}
-                for event in self._news():
+                for event in self._new_events():
                     yield event
             for segment in await self._rest():
                 yield _words(segment)
@@ -82,17 +82,17 @@ class Follower:
                 yield self._progress(len(self.body.input))
             yield {"type": "speech.audio.done", **self._last()}
 
-    async def as_json(self, sound: AsyncGenerator[bytes, None], form: str) -> AsyncGenerator[bytes, None]:
-        """Write encoded audio and what is known beside it as one JSON object.
+    async def as_json(self, audio: AsyncGenerator[bytes, None], form: str) -> AsyncGenerator[bytes, None]:
+        """Yield encoded audio, word timestamps, captions and usage as one JSON object.
 
-        The audio is written as it is made, but for a WAV, whose header comes first and states the length.
+        Audio is sent as it is synthesized, except for WAV, whose header at the beginning contains the length.
         """
         if form == "wav":
-            sound = _whole(sound)
+            audio = _whole(audio)
         yield f'{{"format":{json.dumps(form)},"audio":"'.encode()
         odd = b""
-        async with aclosing(self), aclosing(sound):
-            async for chunk in sound:
+        async with aclosing(self), aclosing(audio):
+            async for chunk in audio:
                 data = odd + chunk
                 odd = data[len(data) - len(data) % 3 :]
                 yield base64.b64encode(data[: len(data) - len(odd)])
@@ -103,25 +103,26 @@ class Follower:
             rest["words"] = [word for segment in self._segments for word in _words(segment)["words"]]
         yield base64.b64encode(odd) + b'",' + json.dumps({**rest, **self._last()}, ensure_ascii=False).encode()[1:]
 
-    def _goes_on(self, cue: Cue) -> None:
-        self._said += self._saying
-        self._saying = len(cue.text)
+    def _next_piece(self, cue: Cue) -> None:
+        self._done_chars += self._piece_chars
+        self._piece_chars = len(cue.text)
 
-    def _news(self) -> Iterator[dict[str, Any]]:
-        if self.body.progress and self._said > self._told:
-            self._told = self._said
-            yield self._progress(min(self._said, len(self.body.input)))
+    def _new_events(self) -> Iterator[dict[str, Any]]:
+        if self.body.progress and self._done_chars > self._reported_chars:
+            self._reported_chars = self._done_chars
+            yield self._progress(min(self._done_chars, len(self.body.input)))
         for segment in self._timed():
             yield _words(segment)
 
     def _timed(self) -> list[Segment]:
-        """Take the pieces whose words are timed; they are kept only where subtitles are made of them."""
-        return self._kept([] if self._captioner is None else self._captioner.ready())
+        """Return the pieces whose words have timestamps."""
+        return self._stored([] if self._captioner is None else self._captioner.ready())
 
     async def _rest(self) -> list[Segment]:
-        return self._kept([] if self._captioner is None else await self._captioner.finish())
+        return self._stored([] if self._captioner is None else await self._captioner.finish())
 
-    def _kept(self, segments: list[Segment]) -> list[Segment]:
+    def _stored(self, segments: list[Segment]) -> list[Segment]:
+        """Store segments if the end of the response needs them: for subtitles and for JSON."""
         if self.body.captions or self.body.stream_format == "json":
             self._segments += segments
         return segments
@@ -135,12 +136,12 @@ class Follower:
             write = subtitles.to_vtt if self.body.captions == "vtt" else subtitles.to_srt
             info = TranscriptInfo(self.body.language or "", 1.0, self.seconds)
             last["captions"] = write(Transcript(info, tuple(self._segments)), _SHAPE)
-        return {**last, "usage": TokenUsage.spoken(self.body.input, self.seconds).model_dump()}
+        return {**last, "usage": TokenUsage.of_synthesis(self.body.input, self.seconds).model_dump()}
 
 
-async def _whole(sound: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(sound):
-        data = b"".join([chunk async for chunk in sound])
+async def _whole(audio: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(audio):
+        data = b"".join([chunk async for chunk in audio])
     yield with_true_sizes(data, len(data))
 
 

@@ -1,4 +1,4 @@
-"""A checked body of a speech request -> what synthesis is asked for."""
+"""A validated body of a speech request -> SynthesisRequest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from open_speech.voices import VoiceOptions
 
 
 def synthesis_request(body: SpeechRequest, voice_options: VoiceOptions, *, cache: bool = True, is_long: bool = False) -> SynthesisRequest:
-    """Convert the body of a request. `cache` is False where the cache is switched off other than by the body."""
+    """Convert the body of a request. `cache` is False if the cache is disabled by something other than the body."""
     return SynthesisRequest(
         body.model,
         body.input,

@@ -1,4 +1,4 @@
-"""Segments as they become final -> OpenAI's events: `transcript.text.delta`, `.segment` and `.done`. Pure."""
+"""Final segments -> OpenAI's events: `transcript.text.delta`, `.segment` and `.done`. Pure."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from open_speech.transcript import Segment, TranscriptInfo
 
 
 class EventWriter:
-    """Writes the events of one transcription. The deltas, joined, are the text of the last event."""
+    """Creates the events of one transcription. The concatenated deltas are the text of the last event."""
 
     def __init__(self, extras: Extras, *, speakers: bool = False, times: Collection[Granularity] = ()) -> None:
-        """With `speakers`, each segment that was said is an event too; with `times`, deltas tell when, which is not OpenAI's."""
+        """With `speakers`, each segment with text is also an event. With `times`, deltas contain timestamps, which is an extension."""
         self._extras = extras
         self._speakers = speakers
         self._times = times
         self._text: list[str] = []
         self._space = ""
-        self._said = 0
+        self._count = 0
         self._logprobs: list[dict[str, Any]] = []
 
     def segment(self, segment: Segment) -> Iterator[dict[str, Any]]:
-        """Write what one more segment adds; nothing for one without text."""
+        """Yield the events for the next segment; none for a segment without text."""
         delta = self._delta(segment.text)
         if not delta:
             return
-        self._said += 1
+        self._count += 1
         event: dict[str, Any] = {"type": "transcript.text.delta", "delta": delta}
         if self._extras.logprobs:
             event["logprobs"] = [token.model_dump() for token in responses.tokens(segment)]
@@ -39,13 +39,13 @@ class EventWriter:
         if segment.channel is not None:
             event["channel"] = segment.channel
         if self._speakers:
-            event["segment_id"] = responses.segment_id(self._said)
+            event["segment_id"] = responses.segment_id(self._count)
         yield event
         if self._speakers:
-            yield responses.diarized_segment(self._said, segment).model_dump(exclude_none=True)
+            yield responses.diarized_segment(self._count, segment).model_dump(exclude_none=True)
 
     def done(self, info: TranscriptInfo) -> dict[str, Any]:
-        """Write the last event."""
+        """Return the last event."""
         text = "".join(self._text)
         event: dict[str, Any] = {"type": "transcript.text.done", "text": text}
         if self._extras.languages:
@@ -54,11 +54,11 @@ class EventWriter:
             event["logprobs"] = self._logprobs
         if self._times:
             event |= {"language": info.language, "duration": info.duration}
-        event["usage"] = {"type": "tokens", **TokenUsage.heard(info.duration, text).model_dump()}
+        event["usage"] = {"type": "tokens", **TokenUsage.of_transcription(info.duration, text).model_dump()}
         return event
 
     def _delta(self, text: str) -> str:
-        """Keep the space at the end of a segment back: the text has none at its end, and nobody knows yet whether this is it."""
+        """Return the new text. Trailing space is held back until the next segment, because the complete text has none at its end."""
         text = self._space + text if self._text else text.lstrip()
         delta = text.rstrip()
         if delta:

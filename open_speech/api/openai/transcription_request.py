@@ -1,4 +1,4 @@
-"""The fields of a request to transcribe, in every spelling that clients use, after OpenAI's API reference (audio/createTranscription)."""
+"""The fields of a transcription request, in every form that clients use, after OpenAI's API reference (audio/createTranscription)."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from open_speech.recognition.subtitle_layout import Shape
 Granularity = Literal["word", "segment"]
 
 IGNORES_STREAM = "whisper-1"
-"""OpenAI documents that this name answers whole, whatever `stream` says."""
-TELLS_LANGUAGES = ("gpt-transcribe", "gpt-live-transcribe")
-"""OpenAI's names whose answers list the languages that were heard."""
+"""OpenAI's API ignores `stream` for this model name, as documented."""
+RETURNS_LANGUAGES = ("gpt-transcribe", "gpt-live-transcribe")
+"""OpenAI's model names whose responses list the detected languages."""
 MAX_KNOWN_SPEAKERS = 4
-"""As many as OpenAI takes."""
+"""The limit of OpenAI's API."""
 _MOST_VALUES = 10_000
-"""Values of a list that is written with commas: 4 MiB of `a,` would become two million strings."""
-_USUAL_WIDTH = 42
-"""Characters of a subtitle's line, as television has them, where a request only says how many lines it wants."""
+"""Maximum number of values in a list separated by commas: 4 MiB of `a,` would become two million strings."""
+_DEFAULT_WIDTH = 42
+"""Characters per subtitle line, as on television, for a request that sets the number of lines only."""
 
 
 def _as_list(value: object) -> object:
-    """Take a list written as JSON, separated by commas, or as one value."""
+    """Parse a list given as JSON, as values separated by commas, or as one value."""
     if isinstance(value, str) and not value.lstrip().startswith("["):
         if value.count(",") >= _MOST_VALUES:
             raise ValueError(f"there are more than {_MOST_VALUES} values")
@@ -40,7 +40,7 @@ def _as_list(value: object) -> object:
 
 
 def _as_whole_values(value: object) -> object:
-    """Take a list written as JSON or as one value, which may hold commas."""
+    """Parse a list given as JSON or as one value, which may contain commas."""
     return [value] if isinstance(value, str) and not value.lstrip().startswith("[") else _as_json(value)
 
 
@@ -68,7 +68,7 @@ USUAL_VAD = Vad()
 
 
 class ServerVad(BaseModel):
-    """Voice activity detection as the request wants it."""
+    """Voice activity detection with parameters of the request."""
 
     type: Literal["server_vad"]
     prefix_padding_ms: int = Field(300, ge=0, le=10_000)
@@ -76,7 +76,7 @@ class ServerVad(BaseModel):
     threshold: float = Field(0.5, gt=0, lt=1)
 
     def vad(self) -> Vad:
-        """Give the engine's own value."""
+        """Convert to the options of the engine."""
         return Vad(self.threshold, min_silence_ms=self.silence_duration_ms, pad_ms=self.prefix_padding_ms)
 
 
@@ -88,7 +88,7 @@ ChunkingStrategy = Annotated[
 
 
 class SubtitleFields(BaseModel):
-    """How subtitles should look; not OpenAI's. They stay as they were heard while no field is given."""
+    """Layout of subtitles. Extension. Without these fields, each segment is one cue."""
 
     max_line_width: int | None = Field(None, ge=8, le=200, description="Subtitles: maximum number of characters per line.")
     max_line_count: int | None = Field(None, ge=1, le=4, description="Subtitles: maximum number of lines per cue. Default: 2.")
@@ -97,11 +97,11 @@ class SubtitleFields(BaseModel):
 
     @property
     def shape(self) -> Shape | None:
-        """What the fields ask for; None when they ask for nothing."""
+        """The layout that the fields request; None if none of them is set."""
         if all(value is None for value in (self.max_line_width, self.max_line_count, self.max_chars_per_second, self.min_gap_ms)):
             return None
         return Shape(
-            line_width=self.max_line_width or (_USUAL_WIDTH if self.max_line_count else None),
+            line_width=self.max_line_width or (_DEFAULT_WIDTH if self.max_line_count else None),
             line_count=self.max_line_count or 2,
             reading_speed=self.max_chars_per_second or 0.0,
             gap=(self.min_gap_ms or 0) / 1000,
@@ -109,7 +109,7 @@ class SubtitleFields(BaseModel):
 
 
 class ChannelFields(BaseModel):
-    """What is done with the channels of a file; not OpenAI's."""
+    """Handling of the channels of a file. Extension."""
 
     channels: ChannelMode = Field(
         "mix",
@@ -121,12 +121,12 @@ class ChannelFields(BaseModel):
 
     @property
     def channel_mode(self) -> ChannelMode:
-        """What `channels` and `multichannel` together ask for."""
+        """The mode that `channels` and `multichannel` together request."""
         return "separate" if self.multichannel and self.channels == "mix" else self.channels
 
 
 class SpeakerFields(ChannelFields):
-    """Who spoke. Only the known speakers are OpenAI's."""
+    """Diarization. All fields except those of known speakers are extensions."""
 
     diarize: OptionalBool = Field(None, description="Label the speakers (diarization).")
     min_speakers: int | None = Field(None, ge=1, le=50)
@@ -138,18 +138,18 @@ class SpeakerFields(ChannelFields):
 
     @property
     def diarizes(self) -> bool:
-        """Whether the answer tells speakers apart."""
+        """Whether the response contains speaker labels."""
         return bool(self.diarize)
 
 
 class CleaningFields(BaseModel):
-    """What is done to the sound before it is recognised; not OpenAI's. What is not given is as the server's settings say."""
+    """Processing of the audio before recognition. Extension. The server's settings apply when a field is omitted."""
 
     noise_reduce: OptionalBool = Field(None, description="Remove steady noise.")
     normalize: OptionalBool = Field(None, description="Raise the level of a very quiet recording.")
 
     def cleaning(self, settings: Settings) -> Cleaning | None:
-        """Say the same to the engine; None where the request says nothing."""
+        """Convert to the options of the engine; None if no field is set."""
         if self.noise_reduce is None and self.normalize is None:
             return None
         return Cleaning(
@@ -158,8 +158,8 @@ class CleaningFields(BaseModel):
         )
 
 
-class ListenRequest(SubtitleFields, CleaningFields, ChannelFields):
-    """The fields that transcription and translation share. What is unknown is ignored."""
+class MediaRequest(SubtitleFields, CleaningFields, ChannelFields):
+    """The fields that transcription and translation share. Unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -173,21 +173,21 @@ class ListenRequest(SubtitleFields, CleaningFields, ChannelFields):
     )
 
     def temperatures(self) -> tuple[float, ...]:
-        """Give the decoder's ladder."""
+        """Return the temperatures that the decoder tries in turn."""
         return (self.temperature,) if self.temperature else WHISPER_TEMPERATURES
 
 
-class TranslationRequest(ListenRequest):
+class TranslationRequest(MediaRequest):
     """Body of `POST /v1/audio/translations`."""
 
     response_format: Annotated[TranscriptFormat, AnyCase] = "json"
 
     def options(self) -> TranscribeOptions:
-        """Say the same to the engine."""
+        """Convert to the options of the engine."""
         return TranscribeOptions(task="translate", prompt=self.prompt, temperatures=self.temperatures())
 
 
-class TranscriptionRequest(ListenRequest, SpeakerFields):
+class TranscriptionRequest(MediaRequest, SpeakerFields):
     """Body of `POST /v1/audio/transcriptions`."""
 
     response_format: Annotated[AnswerFormat, AnyCase] = "json"
@@ -213,7 +213,7 @@ class TranscriptionRequest(ListenRequest, SpeakerFields):
 
     @property
     def streams(self) -> bool:
-        """Whether the answer is events. Raises UnsupportedValue for a format that cannot be."""
+        """Whether the response is a stream of events. Raises UnsupportedValue for a format that cannot be streamed."""
         if not self.stream or self.model == IGNORES_STREAM:
             return False
         if self.response_format not in ("json", "text", "diarized_json"):
@@ -222,33 +222,33 @@ class TranscriptionRequest(ListenRequest, SpeakerFields):
 
     @property
     def diarizes(self) -> bool:
-        """Whether the answer tells speakers apart."""
+        """Whether the response contains speaker labels."""
         return bool(self.diarize) or self.response_format == "diarized_json"
 
     @property
     def wants_logprobs(self) -> bool:
-        """Whether the answer shows how sure the engine was of each token; only `json` can."""
+        """Whether the response contains log probabilities of tokens, which only `json` has."""
         return "logprobs" in self.include and self.response_format == "json"
 
     @property
     def wants_languages(self) -> bool:
-        """Whether the answer lists the languages that were heard."""
-        return self.model in TELLS_LANGUAGES or bool(self.languages)
+        """Whether the response lists the detected languages."""
+        return self.model in RETURNS_LANGUAGES or bool(self.languages)
 
     @property
     def word_times(self) -> bool:
-        """Whether times of words will be shown."""
+        """Whether the response contains word timestamps."""
         return "word" in (self.timestamp_granularities if self.response_format == "verbose_json" else self.streamed_times)
 
     @property
     def streamed_times(self) -> tuple[Granularity, ...]:
-        """What the events of a stream tell times of; nothing unless the request asks, as OpenAI's events have none."""
+        """The timestamps in the events of a stream; none by default, because OpenAI's events have none."""
         return self.timestamp_granularities if self.stream and "timestamp_granularities" in self.model_fields_set else ()
 
-    def options(self, usual: Vad = USUAL_VAD) -> TranscribeOptions:
-        """Say the same to the engine. Raises UnsupportedLanguage for what is no language.
+    def options(self, default_vad: Vad = USUAL_VAD) -> TranscribeOptions:
+        """Convert to the options of the engine. Raises UnsupportedLanguage for a value that is not a language.
 
-        `usual` is how this server looks for speech; a request that asks for that without numbers of its own gets it.
+        `default_vad` is the speech detection of this server, for a request that enables it without parameters of its own.
         """
         candidates = requested_languages(self.languages, "languages")
         language = requested_language(self.language, "language") or (candidates[0] if len(candidates) == 1 else None)
@@ -262,6 +262,6 @@ class TranscriptionRequest(ListenRequest, SpeakerFields):
             word_times=self.word_times,
             logprobs=self.wants_logprobs,
             condition_on_previous_text=bool(self.condition_on_previous_text),
-            vad=chunking.vad() if isinstance(chunking, ServerVad) else usual if chunking or self.vad_filter else None,
+            vad=chunking.vad() if isinstance(chunking, ServerVad) else default_vad if chunking or self.vad_filter else None,
             sequential=chunking is None and self.vad_filter is False,
         )

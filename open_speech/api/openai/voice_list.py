@@ -1,4 +1,4 @@
-"""Every voice that can be asked for, described: those of the models, presets, recordings, OpenAI's names."""
+"""Descriptions of all available voices: voices of models, presets, recordings and OpenAI's names."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _FIRST_OF_BLEND = re.compile(r"[^(+#]*")
 
 
 def listed(voice_resolver: VoiceResolver, model: str | None = None, *, root: str = "") -> Iterator[VoiceBody]:
-    """Describe every voice of every model that is served, or of one model. Blocking, for recordings are looked up on disk.
+    """Describe every voice of all served models or of one model. Blocking: recordings are looked up on disk.
 
-    `root` is a prefix of the paths that clients ask for, as in `OS_ROOT_PATH`.
+    `root` is a prefix of the paths that clients request, as in `OS_ROOT_PATH`.
 
-    Raises what `Registry.find` does for a model that is not there.
+    Raises the errors of `Registry.find` for an unknown model.
     """
     registry = voice_resolver.registry
     entries = registry.models(Task.TTS) if model is None else [registry.find(model, Task.TTS)]
     for entry in entries:
         for voice in entry.voices:
             yield voice_of(entry, voice, root)
-    asked = OPENAI_TTS[0] if model is None else model
+    requested = OPENAI_TTS[0] if model is None else model
     for name in voice_resolver.presets.voices:
-        yield from _named(voice_resolver, asked, name, entries, root)
+        yield from _named(voice_resolver, requested, name, entries, root)
     if model is None or entries[0].clones:
         for stored in voice_resolver.recordings():
-            yield recorded(voice_resolver, stored, entries, root=root)
+            yield recording_voice(voice_resolver, stored, entries, root=root)
     for name in OPENAI_VOICES:
-        yield from _named(voice_resolver, asked, name, entries, root)
+        yield from _named(voice_resolver, requested, name, entries, root)
 
 
 def voice_of(entry: ModelEntry, voice: Voice, root: str = "") -> VoiceBody:
@@ -54,10 +54,10 @@ def voice_of(entry: ModelEntry, voice: Voice, root: str = "") -> VoiceBody:
     )
 
 
-def recorded(
+def recording_voice(
     voice_resolver: VoiceResolver, voice: StoredVoice | FolderVoice, entries: list[ModelEntry] | None = None, *, root: str = ""
 ) -> VoiceBody:
-    """Describe a recording, with the first of `entries`, or else of all models here, that clones."""
+    """Describe a recording, with the first model that supports voice cloning, of `entries` or else of all served models."""
     served = voice_resolver.registry.models(Task.TTS) if entries is None else entries
     entry = next((entry for entry in served if entry.clones), None)
     stored = voice if isinstance(voice, StoredVoice) else None
@@ -76,10 +76,10 @@ def recorded(
     )
 
 
-def _named(voice_resolver: VoiceResolver, asked: str, name: str, entries: list[ModelEntry], root: str) -> Iterator[VoiceBody]:
-    """Describe a preset or one of OpenAI's names, unless it is of a model that is not among `entries`, or not served."""
+def _named(voice_resolver: VoiceResolver, requested: str, name: str, entries: list[ModelEntry], root: str) -> Iterator[VoiceBody]:
+    """Describe a preset or one of OpenAI's names, unless its model is not served or not in `entries`."""
     try:
-        entry, preset = voice_resolver.behind(asked, name)
+        entry, preset = voice_resolver.behind(requested, name)
         voice = preset.voice if preset and preset.voice else voice_resolver.registry.voice(entry, None if preset else name)
     except SpeechError:
         return

@@ -1,4 +1,4 @@
-"""What a speech request says about a voice to clone or to make up -> VoiceOptions."""
+"""The fields of a speech request for voice cloning and voice design -> VoiceOptions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIELD = "reference_audio"
 
 
 async def voice_options_of(body: SpeechRequest, file: bytes | Path | None = None) -> VoiceOptions:
-    """Return the voice options of a request; `file` is a recording that came beside its fields.
+    """Return the voice options of a request; `file` is a recording that was sent besides its fields.
 
     Raises InvalidValue, MissingField or UploadTooLarge naming the field.
     """
@@ -28,15 +28,15 @@ async def voice_options_of(body: SpeechRequest, file: bytes | Path | None = None
     return VoiceOptions(reference, body.voice_design or None, body.instructions or None, lenient=body.ignore_unsupported)
 
 
-def _reference(file: bytes | Path | None, written: str, text: str | None) -> VoiceReference:
-    return VoiceReference.of(sample_of(_bytes_of(written) if file is None else file, _FIELD), text or None)
+def _reference(file: bytes | Path | None, encoded: str, text: str | None) -> VoiceReference:
+    return VoiceReference.of(sample_of(_bytes_of(encoded) if file is None else file, _FIELD), text or None)
 
 
-def _bytes_of(written: str) -> bytes:
+def _bytes_of(encoded: str) -> bytes:
     """Decode base64, bare or in a data URL."""
-    data = written
-    if written[:5].lower() == "data:":
-        head, _, data = written.partition(",")
+    data = encoded
+    if encoded[:5].lower() == "data:":
+        head, _, data = encoded.partition(",")
         if not head.lower().endswith(";base64"):
             raise InvalidValue("`reference_audio` must be base64 or a data URL: `data:audio/wav;base64,…`.", param=_FIELD)
     if len(data) * 3 // 4 > SAMPLE_BYTES + 2:

@@ -1,4 +1,4 @@
-"""/v1/audio/voices and /api/voice-presets: who can speak here, how each one sounds, and voices that clients bring."""
+"""/v1/audio/voices and /api/voice-presets: list voices, return samples, store and delete recordings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 
 from open_speech.api.openai import speech
 from open_speech.api.openai.schemas import ERRORS, AnyCase, DeletedVoiceBody, SpeechRequest, VoiceBody
-from open_speech.api.openai.voice_list import PATH, listed, recorded
+from open_speech.api.openai.voice_list import PATH, listed, recording_voice
 from open_speech.config.types import AudioFormat
 from open_speech.errors import InvalidRequest, InvalidValue, LibraryFull, MissingField, UnknownItem
 from open_speech.http.dependencies import EngineDep, SettingsDep, VoicesDep
@@ -85,7 +85,7 @@ async def hear_voice(  # noqa: PLR0913 - the route's parameters
         return FileResponse(path, media_type="audio/wav" if path.suffix.lower() == ".wav" else None)
     assert voice.model is not None
     body = SpeechRequest(model=voice.model, input=greeting(voice.language), voice=voice.id, response_format=response_format)
-    return await speech.spoken(body, VoiceOptions(), request, engine, settings)
+    return await speech.synthesize(body, VoiceOptions(), request, engine, settings)
 
 
 @router.get("/api/voice-presets")
@@ -97,7 +97,7 @@ async def list_presets(resolver: VoicesDep) -> dict[str, Any]:
 
 
 def library_of(voice_resolver: VoiceResolver) -> Library:
-    """Give the library. Raises LibraryFull where the server keeps none."""
+    """Return the library. Raises LibraryFull if the server has none."""
     if voice_resolver.library is None:
         raise LibraryFull("This server does not store voices.")
     return voice_resolver.library
@@ -114,7 +114,7 @@ def _stored(voice_resolver: VoiceResolver, new: NewVoice, sample: bytes, root: s
     if voice_resolver.is_taken(new.name):
         raise InvalidValue(f"A voice named `{new.name}` already exists.", param="name")
     voice = library_of(voice_resolver).add(new, sample_of(sample, "audio_sample"))
-    return recorded(voice_resolver, voice, root=root)
+    return recording_voice(voice_resolver, voice, root=root)
 
 
 def _deleted(voice_resolver: VoiceResolver, name: str) -> str:

@@ -1,1 +1,1 @@
-"""ASGI middleware, one module each; `open_speech/app.py` puts them in order."""
+"""ASGI middleware, one module each; `open_speech/app.py` defines their order."""

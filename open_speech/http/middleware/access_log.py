@@ -1,6 +1,6 @@
-"""What every HTTP answer has: a request id, OpenAI's headers, one access-log line, and a blank 500 when all else failed.
+"""A request id, OpenAI's headers and an access-log line for every HTTP response, and a 500 without details for unexpected exceptions.
 
-A WebSocket has the id and the line, too. What is counted of requests and sessions is counted here.
+A WebSocket has the id and the log line as well. Requests and sessions are counted here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from open_speech import logs
 from open_speech.errors import InvalidRequest, SpeechError
-from open_speech.http.disconnect import AnswerCutShort
+from open_speech.http.disconnect import ResponseTruncated
 from open_speech.http.errors import error_response
 from open_speech.metrics.labels import OTHER, PROBE, door_of, method_of
 from open_speech.metrics.meter import Meter
@@ -27,12 +27,12 @@ access = logging.getLogger("open_speech.access")
 log = logging.getLogger("open_speech.http")
 
 _SANE_ID = re.compile(rb"[\w.:-]{1,128}")
-_LEFT = 499
-"""nginx's status for a client that left; it is only ever logged and counted."""
+_CLIENT_CLOSED = 499
+"""nginx's status for a client that disconnected; it is only logged and counted."""
 _ABNORMAL = 1006
-"""The code of a WebSocket that nobody has closed."""
+"""Close code of a WebSocket that neither side has closed."""
 CATCH_ALL = "/{path:path}"
-"""The route of what has no route."""
+"""The route of requests that match no other route."""
 
 
 def _id_of(scope: Scope) -> str:
@@ -43,7 +43,7 @@ def _id_of(scope: Scope) -> str:
 
 
 def _route_of(scope: Scope) -> str:
-    """Give the template of the route that a request matched: never its path, of which there are as many as clients think of."""
+    """Return the template of the matched route, never the path, which can have any number of values."""
     path = getattr(scope.get("route"), "path", "")
     return path if path and path != CATCH_ALL else OTHER
 
@@ -56,7 +56,7 @@ class Trace:
         self._meter = meter or Meter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; the time in `openai-processing-ms` ends where the answer begins."""
+        """Serve one request; the time in `openai-processing-ms` ends with the beginning of the response."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -66,12 +66,12 @@ class Trace:
                 await self._hold(_Connection(scope, receive, send, context, self._meter))
                 return
             exchange = _Exchange(scope, receive, send, context)
-            waiting = self._meter.figures.under_way.labels(door)
-            waiting.inc()
+            in_progress = self._meter.figures.under_way.labels(door)
+            in_progress.inc()
             try:
                 await self._serve(exchange)
             finally:
-                waiting.dec()
+                in_progress.dec()
                 exchange.end(self._meter)
 
     async def _hold(self, connection: _Connection) -> None:
@@ -89,15 +89,15 @@ class Trace:
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
         except ClientDisconnect:
-            exchange.left = True
+            exchange.disconnected = True
             if not exchange.status:
-                # Nobody reads it, but BentoML's timeout layer waits for a first message before it lets a request go.
+                # No client reads this response, but BentoML's timeout layer waits for a first message before it ends a request.
                 await exchange.answer(InvalidRequest("The client disconnected before it had sent the whole request."))
-        except AnswerCutShort as cut:
+        except ResponseTruncated as cut:
             log.error("%s: response truncated: %s", exchange.id, cut)
             logs.note_error("answer_cut_short")
-            raise  # the server then drops the connection, so that no client takes the part for the whole
-        except Exception:  # noqa: BLE001 - the process boundary: nothing but the id may reach the client
+            raise  # the server then drops the connection, so that the client does not treat the response as complete
+        except Exception:  # noqa: BLE001 - the process boundary: the client may receive the id only
             if exchange.status:
                 log.exception("%s: response truncated", exchange.id)
                 logs.note_error("answer_cut_short")
@@ -107,13 +107,13 @@ class Trace:
 
 
 class _Exchange:
-    """One request and its answer, as seen from outside."""
+    """One request and its response, as seen by the client."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, context: logs.RequestContext) -> None:
         self.scope = scope
         self.id = context.id
         self.status = 0
-        self.left = False
+        self.disconnected = False
         self._context = context
         self._receive = receive
         self._send = send
@@ -124,8 +124,8 @@ class _Exchange:
 
     async def receive(self) -> Message:
         message = await self._receive()
-        # Servers also report a disconnect after a complete answer: that is no client leaving.
-        self.left = self.left or (message["type"] == "http.disconnect" and not self._complete)
+        # Servers also report a disconnect after a complete response, when the client has not left early.
+        self.disconnected = self.disconnected or (message["type"] == "http.disconnect" and not self._complete)
         return message
 
     async def send(self, message: Message) -> None:
@@ -157,32 +157,32 @@ class _Exchange:
 
     def end(self, meter: Meter) -> None:
         """Write the access-log line, and count the request."""
-        scope, status = self.scope, self.status or (_LEFT if self.left else 500)
+        scope, status = self.scope, self.status or (_CLIENT_CLOSED if self.disconnected else 500)
         method, route, took_s = method_of(scope["method"]), _route_of(scope), self._seconds()
         meter.answered(self._context.door, route, method, status, took_s=took_s, first_byte_s=self._first_s)
-        told = {"status": status, "route": route, "bytes": self._sent, "client_left": self.left or None}
-        # The path without its query, which may hold a key. `%r` keeps control characters out of the log.
-        # Probes come every few seconds, and are all alike.
+        fields = {"status": status, "route": route, "bytes": self._sent, "client_left": self.disconnected or None}
+        # The path without its query, which may contain a key. `%r` escapes control characters.
+        # Probes arrive every few seconds and are all alike.
         level = logging.DEBUG if self._context.door == PROBE and status < 400 else logging.INFO
         access.log(
             level, "%s %s %r %d %d ms %d bytes%s",
             _client_of(scope), scope["method"], scope["path"], status, int(took_s * 1000), self._sent,
-            " (client disconnected)" if self.left else "",
-            extra={**told, **_about(scope, took_s)},
+            " (client disconnected)" if self.disconnected else "",
+            extra={**fields, **_fields_of(scope, took_s)},
         )  # fmt: skip
 
 
 class _Connection:
-    """One WebSocket, as seen from outside."""
+    """One WebSocket, as seen by the client."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, context: logs.RequestContext, meter: Meter) -> None:
         self.scope = scope
         self.context = context
         self.open_ = ExitStack()
-        """What is to be undone when it is closed."""
+        """Clean-up to run when the connection is closed."""
         self._code = _ABNORMAL
         self._answered = 0
-        """Status with which its opening was refused over HTTP."""
+        """HTTP status with which the handshake was rejected."""
         self._receive = receive
         self._send = send
         self._meter = meter
@@ -210,16 +210,16 @@ class _Connection:
         status = self._answered or self._code
         access.info(
             "%s WEBSOCKET %r %d %d ms", _client_of(self.scope), self.scope["path"], status, int(took_s * 1000),
-            extra={"status": status, "route": _route_of(self.scope), **_about(self.scope, took_s)},
+            extra={"status": status, "route": _route_of(self.scope), **_fields_of(self.scope, took_s)},
         )  # fmt: skip
 
 
 def _client_of(scope: Scope) -> str:
-    """Return the address that is connected; `unix` for a client of a Unix socket, which has none."""
+    """Return the address of the peer; `unix` for a client of a Unix socket, which has no address."""
     return str((scope.get("client") or ("unix",))[0])
 
 
-def _about(scope: Scope, took_s: float) -> dict[str, Any]:
-    """Say of a request, for a log that is read by programs, what its line says."""
+def _fields_of(scope: Scope, took_s: float) -> dict[str, Any]:
+    """Return the fields of a request for the JSON log."""
     method = scope.get("method", "WEBSOCKET")
     return {"client": _client_of(scope), "method": method, "path": scope["path"], "duration_s": round(took_s, 4)}

@@ -1,4 +1,4 @@
-"""The API keys: who may pass, for HTTP and WebSocket alike."""
+"""Authentication with API keys, for HTTP and WebSockets."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from open_speech.security.lockout import Guesses, sender_of
 from open_speech.security.network import network_of
 
 OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/docs", "/openapi.json", "/web"})
-"""What a probe or a reader of the documentation may see without a key."""
+"""Paths for probes and for the documentation that need no key."""
 OPEN_FOLDER = "/web/"
-"""The files of the web page: it asks for the key itself, and shows nothing of the server without one."""
+"""The files of the web page, which asks the user for the key and shows no data of the server without one."""
 PUBLIC_LISTS = frozenset({"/v1/models", "/v1/audio/models", "/v1/audio/voices", "/api/voice-presets", "/bazarr/models"})
-"""Lists that some clients read before they have a key; open where OS_PUBLIC_LISTS says so, for reading alone."""
+"""Lists that some clients read before they have a key; readable without a key if OS_PUBLIC_LISTS is set."""
 MODEL_PREFIX = "/v1/models/"
-"""One model of that list; clients look a model up before they use it, as wyoming-openai does at its start."""
+"""A single model of that list; clients such as wyoming-openai get a model before they use it."""
 MOST_KEYS = 4
-"""Different keys that one request may carry: a client that sends one in each of the four ways."""
+"""Maximum number of different keys in one request: one in each of the four ways to send a key."""
 BROWSER_PROTOCOL = "openai-insecure-api-key."
-"""Prefix of the WebSocket subprotocol in which a browser, which cannot set headers there, hands over the key."""
+"""Prefix of the WebSocket subprotocol that contains the key of a browser, which cannot set headers of a WebSocket."""
 
 
 def presented_keys(headers: Headers) -> list[str]:
-    """List the different keys a request carries: bearer or basic authorization, `X-API-Key`, Azure's `api-key`, or a browser's subprotocol.
+    """Return the different keys of a request: bearer or basic authorization, `X-API-Key`, Azure's `api-key`, or a browser's subprotocol.
 
-    Never one in the URL, which every proxy writes into its log.
+    A key in the URL is not accepted, because proxies log URLs.
     """
     scheme, _, token = headers.get("authorization", "").partition(" ")
     keys = [token.strip()] if scheme.lower() == "bearer" else []
@@ -45,20 +45,20 @@ def presented_keys(headers: Headers) -> list[str]:
 
 
 def is_open(method: str, path: str, *, lists: bool) -> bool:
-    """Tell whether a path needs no key; with `lists` those that only list what is served need none either."""
+    """Return whether a path needs no key; with `lists`, the lists of models and voices need none either."""
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or (lists and is_list(method, path))
 
 
 def is_list(method: str, path: str) -> bool:
-    """Return whether a request reads one of the lists of what is served, or one model of the list of models."""
+    """Return whether a request reads one of the lists of models and voices, or a single model."""
     return method in ("GET", "HEAD") and (path in PUBLIC_LISTS or (path.startswith(MODEL_PREFIX) and path != MODEL_PREFIX))
 
 
 class ApiKey:
-    """ASGI middleware that lets a request pass if one of the keys it carries is one of ours, and notes whose it is.
+    """ASGI middleware that accepts a request with a valid key and records the name of its holder.
 
-    A right key is compared as one of digests, in the same time as a wrong one. After many different wrong keys no new one of that sender
-    is looked at for a while.
+    Keys are compared as digests, in the same time for valid and wrong ones. After many different wrong keys, new keys of that sender are
+    not checked for a while.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each thing that a setting decides
@@ -73,9 +73,9 @@ class ApiKey:
         open_paths: Collection[str] = (),
         origins: Collection[str] = (),
     ) -> None:
-        """`opens` tells whether a path may also be taken with another key. `proxies` of ours stand before the server.
+        """`opens` returns whether another key is valid for a path. `proxies` are the reverse proxies in front of the server.
 
-        `open_paths` need no key either. Wrong keys from pages of `origins` count with those from our own page.
+        `open_paths` need no key either. Wrong keys from pages of `origins` are counted together with those from the server's own page.
         """
         self._origins = frozenset(origins)
         self._open_paths = frozenset(open_paths)
@@ -87,7 +87,7 @@ class ApiKey:
         self._guesses = guesses or Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401 (429 to who guesses) before any of its body is read."""
+        """Pass the request on, or return 401 (429 for a sender that guesses keys) before its body is read."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -96,16 +96,16 @@ class ApiKey:
         sent = [key.encode("latin-1").decode(errors="surrogateescape") for key in presented_keys(headers)]
         sender = sender_of(network_of(address_of(scope, self._proxies)), headers, self._origins)
         if len(sent) > MOST_KEYS:
-            # Nothing was tried, so this counts as one guess; it must count, as each such request has to be read.
+            # No key is checked, so this counts as one guess. It must count, because each such request has to be parsed.
             self._guesses.wrong(sender, [digest_of(" ".join(sent))])
             scope[KEY_NAME] = None
             many = TooManyKeys(f"The request carries {len(sent)} different API keys; at most {MOST_KEYS} are accepted.")
             await turn_away(many, scope, receive, send)
             return
         wait_s = self._guesses.wait_s(sender) if sent else 0.0
-        scope[KEY_NAME] = self._whose(scope["path"], sent, sender, is_locked=wait_s > 0)
+        scope[KEY_NAME] = self._holder(scope["path"], sent, sender, is_locked=wait_s > 0)
         if sent and not wait_s and is_unauthenticated(scope):
-            # On open paths, too: they answer differently with a right key, which would confirm a guess.
+            # Also on open paths: their responses differ for a valid key, which would confirm a guess.
             self._guesses.wrong(sender, map(digest_of, sent))
         logs.note_key(scope[KEY_NAME])
         if not is_unauthenticated(scope) or self._is_open(scope, sent):
@@ -115,18 +115,18 @@ class ApiKey:
             await turn_away(error, scope, receive, send)
         else:
             problem = "The API key is wrong." if sent else "No API key was sent; send `Authorization: Bearer …`."
-            # Basic is taken and not asked for: a browser would then ask its user for a name and a password.
+            # Basic is accepted but not offered, because a browser would then ask its user for a name and a password.
             await turn_away(Unauthorized(problem), scope, receive, send, headers={"WWW-Authenticate": "Bearer"})
 
     def _is_open(self, scope: Scope, sent: Collection[str]) -> bool:
-        """Return whether the path needs no key. A list is not for a wrong key: clients ask for one to test the key that they have."""
+        """Return whether the path needs no key. With a wrong key, lists are not open: clients use them to test their key."""
         path = scope["path"]
         return path in self._open_paths or is_open(scope.get("method", ""), path, lists=self._public_lists and not sent)
 
-    def _whose(self, path: str, keys: list[str], sender: str, *, is_locked: bool) -> str | None:
-        """Name the holder of the first right key; a key that opens this path alone has the empty name.
+    def _holder(self, path: str, keys: list[str], sender: str, *, is_locked: bool) -> str | None:
+        """Return the name of the holder of the first valid key; empty for a key that is valid for this path only.
 
-        Of a locked sender only keys that were right there before are looked at.
+        For a locked sender, only keys that it has used successfully before are checked.
         """
         if is_locked:
             known = self._guesses.let_through(sender, [digest_of(key) for key in keys])
@@ -143,7 +143,7 @@ class ApiKey:
 
 
 def _password(token: str) -> str:
-    """Read basic authorization: the password is the key, or the name where a client knows only one of the two."""
+    """Return the key from basic authorization: the password, or the user name if the password is empty."""
     try:
         name, _, password = base64.b64decode(token, validate=True).decode("latin-1").partition(":")
     except (binascii.Error, ValueError):

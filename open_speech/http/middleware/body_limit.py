@@ -1,4 +1,4 @@
-"""The limits on request bodies: on their size, so that nobody fills the disk or the memory, and on the time they take to come."""
+"""Limits on request bodies: on their size, to protect the disk and the memory, and on the time until they have arrived."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from open_speech.errors import BodyTooSlow, InvalidRequest, UploadTooLarge
 from open_speech.http.errors import error_response
 
 LINGER_S = 10.0
-"""Seconds for which the rest of a refused body is still read and dropped. A connection closed under a client that is sending
-is reset, and the client then never sees the answer."""
-
+"""Seconds for which the rest of a rejected body is still read and dropped. If the connection is closed while the client is sending, it is
+reset, and the client never receives the response."""
 
 FORM = "multipart/form-data"
 JSON_BYTES = 1 << 20
-"""Largest body that is neither a form nor one of the endpoints that take text or audio in JSON."""
+"""Maximum size of a body that is neither a form nor JSON of an endpoint that accepts text or audio in it."""
 SLOWEST = 4096
-"""Bytes a second that a body must have had all in all, beside one wait: a byte now and then is no sign of life."""
+"""Minimum average rate of a body in bytes per second, apart from one wait, so that single bytes do not keep a request open."""
 
 
 class BodyLimit:
-    """ASGI middleware that answers 413 as soon as a body is, or says it is, larger than `max_bytes`, and 408 when it stops coming."""
+    """ASGI middleware that returns 413 as soon as the declared or actual size of a body exceeds `max_bytes`, and 408 for a slow body."""
 
     def __init__(  # noqa: PLR0913 - one keyword for each limit
         self,
@@ -37,7 +36,7 @@ class BodyLimit:
         wait_s: float = 30.0,
         linger_s: float = LINGER_S,
     ) -> None:
-        """`other` maps paths that have a limit of their own to it, in bytes. `wait_s` is the longest wait for the next piece of a body.
+        """`other` maps paths with a limit of their own to that limit in bytes. `wait_s` is the longest wait for the next part of a body.
 
         With `json_bytes`, a body that is not a form has the limit of its path there, and JSON_BYTES on any other path.
         """
@@ -49,7 +48,7 @@ class BodyLimit:
         self._linger_s = linger_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request with its body counted."""
+        """Serve one request within the limits on its body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -62,7 +61,7 @@ class BodyLimit:
         body = _CountedBody(receive, limit, self._wait_s)
 
         async def send_unless_refused(message: Message) -> None:
-            # Whatever the app makes of a body that breaks off, the client is told the real reason.
+            # The client receives the actual reason, however the app handles a truncated body.
             if body.problem is None:
                 await send(message)
 
@@ -83,7 +82,7 @@ class BodyLimit:
                 await send(message)
                 return
             await send({**message, "more_body": True})
-            # A client that sends slowly has had its time: it gets no longer than another wait.
+            # A slow client has used its time, so it gets no more than one further wait.
             await _drain(receive, min(self._linger_s, self._wait_s))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -95,11 +94,11 @@ def _too_large(limit: int, size: int) -> UploadTooLarge:
 
 
 class _CountedBody:
-    """A request body that knows how much of it was read and how long that took, and stops at the limits."""
+    """A request body that counts the bytes that were read and the time that they took, and stops at the limits."""
 
     def __init__(self, receive: Receive, limit: int, wait_s: float) -> None:
         self.problem: InvalidRequest | None = None
-        """Why it is not read to its end."""
+        """Why the body is not read to its end."""
         self._receive = receive
         self._limit = limit
         self._wait_s = wait_s
@@ -108,7 +107,7 @@ class _CountedBody:
         self._ended = False
 
     async def receive(self) -> Message:
-        # After its end what comes is that the client leaves, and that may take as long as it likes.
+        # After the body, the next message is the disconnect of the client, which has no time limit.
         message = await (self._receive() if self._ended else self._in_time())
         self._size += len(message.get("body", b""))
         self._ended = not message.get("more_body", False)
@@ -118,7 +117,7 @@ class _CountedBody:
         return message
 
     async def _in_time(self) -> Message:
-        """Wait for the next piece. Only waiting counts: what the app does with the pieces takes its own time."""
+        """Wait for the next part. Only this wait counts, and not the time in which the app processes the body."""
         patience_s = min(self._wait_s, self._wait_s + self._size / SLOWEST - self._waited_s)
         clock = asyncio.get_running_loop().time
         since = clock()

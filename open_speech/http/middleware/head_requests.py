@@ -1,14 +1,14 @@
-"""HEAD on every route that takes GET: the same head, and no body."""
+"""HEAD for every GET route: the same headers without a body."""
 
 from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Heads:
-    """ASGI middleware that asks the routes for GET where a client asks for HEAD, and lets the body go no further.
+class HeadRequests:
+    """ASGI middleware that runs the GET route for a HEAD request and drops the body.
 
-    Innermost: everybody else sees the method that the client sent. A stream, which would go on, ends with its head.
+    It is innermost, so that all other middleware sees the method of the client. A stream ends after its headers.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -19,21 +19,21 @@ class Heads:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        begun = False
+        started = False
 
-        async def head(message: Message) -> None:
-            nonlocal begun
+        async def send_head(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
-                begun = True
+                started = True
                 await send(message)
                 await send({"type": "http.response.body", "body": b""})
 
-        async def rest() -> Message:
-            return {"type": "http.disconnect"} if begun else await receive()
+        async def receive_until_head() -> Message:
+            return {"type": "http.disconnect"} if started else await receive()
 
-        asked = {**scope, "method": "GET"}
+        get_scope = {**scope, "method": "GET"}
         try:
-            await self._app(asked, rest, head)
+            await self._app(get_scope, receive_until_head, send_head)
         finally:
-            if "route" in asked:
-                scope["route"] = asked["route"]  # who counts requests stands outside, and counts by route
+            if "route" in get_scope:
+                scope["route"] = get_scope["route"]  # outer middleware counts requests by route

@@ -1,4 +1,4 @@
-"""The header that every answer has for the sake of browsers: what it is, is what it says it is."""
+"""The header `X-Content-Type-Options: nosniff` of every response."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class NoSniffing:
-    """ASGI middleware that has browsers believe the type of an answer.
+class NoSniff:
+    """ASGI middleware that makes browsers use the declared content type of a response.
 
-    Else a browser looks into a transcript, whose words somebody else has said, and may find that it is a page.
+    Otherwise a browser inspects the content of a transcript, whose text an attacker may control, and may treat it as a page.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -18,9 +18,9 @@ class NoSniffing:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
 
-        async def marked(message: Message) -> None:
+        async def send_with_header(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
-        await self._app(scope, receive, marked)
+        await self._app(scope, receive, send_with_header)

@@ -1,4 +1,4 @@
-"""How many requests one caller may make: so many a minute, and so many of them at once."""
+"""Rate limit per caller: a number of requests per minute, and a burst."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from open_speech.http.caller import NO_PROXIES, Proxies, caller_of, turn_away
 from open_speech.http.middleware.auth import is_open
 
 CALLERS = 10_000
-"""Callers that are remembered; the one that was quiet for longest is forgotten first."""
+"""Maximum number of callers in memory; the one that has been idle for the longest time is removed first."""
 TRY_LATER = 1013
-"""Close code of a WebSocket that is turned away for now."""
+"""Close code of a WebSocket that may be opened later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a caller has left after a request."""
+    """The remaining allowance of a caller after a request."""
 
     limit: int
-    """Requests a minute."""
+    """Requests per minute."""
     remaining: int
-    """Requests that would be let in at once."""
+    """Requests that would be accepted immediately."""
     full_s: float
-    """Seconds until nothing is used up any more."""
+    """Seconds until the allowance is full again."""
     wait_s: float
-    """Seconds until a request would be let in; 0 if this one was."""
+    """Seconds until a request would be accepted; 0 if this one was."""
 
 
 class Allowances:
-    """A bucket of requests for each caller, which fills up steadily (the generic cell rate algorithm). Pure; the clock is passed in.
+    """A bucket of requests for each caller that is refilled steadily (generic cell rate algorithm). Pure; the clock is passed in.
 
-    One number is kept for each caller: the time at which its bucket will be full.
+    One number is stored for each caller: the time at which its bucket will be full.
     """
 
     def __init__(self, per_minute: int, at_once: int = 0, *, callers: int = CALLERS, clock: Callable[[], float] = time.monotonic) -> None:
-        """`at_once` requests fill a bucket; 0 is as many as come in a minute. `clock` gives seconds."""
+        """`at_once` is the size of a bucket in requests; 0 means `per_minute`. `clock` returns seconds."""
         self._limit = per_minute
         self._every_s = 60.0 / per_minute
         self._room_s = (at_once or per_minute) * self._every_s
@@ -52,7 +52,7 @@ class Allowances:
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def take(self, caller: str) -> Share:
-        """Take a request out of a caller's bucket; nothing is taken where none is left."""
+        """Take a request from the bucket of a caller, unless it is empty."""
         now = self._clock()
         used_s = max(0.0, self._full_at.get(caller, now) - now)
         wait_s = used_s + self._every_s - self._room_s
@@ -67,19 +67,19 @@ class Allowances:
 
 
 class RateLimit:
-    """ASGI middleware that counts the requests of each caller: of a key, or of an address where there are no keys.
+    """ASGI middleware that limits the requests of each API key, or of each address without keys.
 
-    A WebSocket counts once, when it is opened. Probes, the web page and the lists of what is served are free.
+    A WebSocket counts once, when it is opened. Probes, the web page and the lists of models and voices are not limited.
     """
 
     def __init__(self, app: ASGIApp, *, allowances: Allowances, proxies: Proxies = NO_PROXIES) -> None:
-        """`proxies` of ours stand before the server; see `callers.address_of`."""
+        """`proxies` are the reverse proxies in front of the server; see `caller.address_of`."""
         self._app = app
         self._allowances = allowances
         self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 429 before any of its body is read."""
+        """Pass the request on, or return 429 before its body is read."""
         if scope["type"] not in ("http", "websocket") or is_open(scope.get("method", ""), scope["path"], lists=True):
             await self._app(scope, receive, send)
             return
@@ -90,16 +90,16 @@ class RateLimit:
             await turn_away(error, scope, receive, send, headers=headers_of(share), code=TRY_LATER)
             return
 
-        async def told(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(headers_of(share))
             await send(message)
 
-        await self._app(scope, receive, told if scope["type"] == "http" else send)
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
 def headers_of(share: Share) -> dict[str, str]:
-    """Write a share as OpenAI does."""
+    """Return the headers for an allowance, in OpenAI's format."""
     return {
         "x-ratelimit-limit-requests": str(share.limit),
         "x-ratelimit-remaining-requests": str(share.remaining),
@@ -108,7 +108,7 @@ def headers_of(share: Share) -> dict[str, str]:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration as OpenAI's headers have it: `120ms`, `1s`, `6m0s`, `1h0m0s`; rounded up, so that it is never too early."""
+    """Format a duration as in OpenAI's headers: `120ms`, `1s`, `6m0s`, `1h0m0s`; rounded up, so that a retry is never too early."""
     if seconds < 1:
         return f"{math.ceil(seconds * 1000 - 1e-6)}ms"
     hours, rest = divmod(timedelta(seconds=math.ceil(seconds - 1e-6)), timedelta(hours=1))

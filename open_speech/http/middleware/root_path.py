@@ -1,4 +1,4 @@
-"""Serving below a path of a reverse proxy: `https://example.org/speech/v1/…` with `OS_ROOT_PATH=/speech`."""
+"""Support for a path prefix of a reverse proxy: `https://example.org/speech/v1/…` with `OS_ROOT_PATH=/speech`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class RootPath:
-    """ASGI middleware that takes the prefix off a request's path, whether or not the proxy has taken it off already.
+    """ASGI middleware that removes the prefix from the path of a request, unless the proxy has already removed it.
 
     The rest of the application sees the same paths with and without a prefix. `Location` headers get the prefix back.
     """
@@ -25,7 +25,7 @@ class RootPath:
         path, raw = scope["path"], scope.get("raw_path") or b""
         if path == self._prefix or path.startswith(self._prefix + "/"):
             scope = {**scope, "path": path.removeprefix(self._prefix) or "/", "raw_path": raw.removeprefix(self._prefix.encode()) or b"/"}
-        # A relative redirect from `/speech` without a slash would lead beside the prefix.
+        # A relative redirect from `/speech` without a slash would lead outside the prefix.
         bare = path == self._prefix
 
         async def send_prefixed(message: Message) -> None:

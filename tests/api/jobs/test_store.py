@@ -43,7 +43,7 @@ def test_a_job_is_kept_with_its_upload_and_what_was_asked(store: JobStore, tmp_p
     again = opened(tmp_path)
     assert again.get(job.id) == job
     assert again.upload(job.id).read_bytes() == b"sound"
-    assert again.order(job.id).fields == {"model": "whisper-1"}
+    assert again.input_of(job.id).fields == {"model": "whisper-1"}
     assert (job.size, job.status) == (5, "queued")
 
 

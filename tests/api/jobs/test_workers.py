@@ -18,7 +18,7 @@ from open_speech.api.jobs.job import DELIVER_AGAIN_S, MOST_RUNS, RUN_AGAIN_S, De
 from open_speech.api.jobs.ssrf_guard import Guard
 from open_speech.api.jobs.store import Bounds, JobStore, NewJob
 from open_speech.api.jobs.webhooks import WebhookSender
-from open_speech.api.jobs.work import Tell
+from open_speech.api.jobs.work import ReportProgress
 from open_speech.api.jobs.workers import Workers
 from open_speech.errors import (
     BackendFailed,
@@ -44,7 +44,7 @@ class Clock:
 
 
 @dataclass
-class Doors:
+class Admission:
     is_closed: bool = False
 
 
@@ -57,7 +57,7 @@ class Hand:
     begun: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
 
-    async def do(self, job: Job, tell: Tell) -> Result:
+    async def do(self, job: Job, report: ReportProgress) -> Result:
         self.begun.append(job.id)
         try:
             await self.gate.wait()
@@ -75,7 +75,7 @@ class Bench:
 
     folder: Path
     clock: Clock = field(default_factory=Clock)
-    doors: Doors = field(default_factory=Doors)
+    admission: Admission = field(default_factory=Admission)
     hand: Hand = field(default_factory=Hand)
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ class Bench:
 
     @asynccontextmanager
     async def working(self, limit: int = 2) -> AsyncIterator[Workers]:
-        workers = Workers(self.store, self.hand.do, self._deliver, self.doors, limit=limit, clock=self.clock)
+        workers = Workers(self.store, self.hand.do, self._deliver, self.admission, limit=limit, clock=self.clock)
         async with workers.working():
             yield workers
 
@@ -162,7 +162,7 @@ def test_a_server_that_lets_nothing_in_any_more_stops_its_jobs_at_once(bench: Be
         name = bench.add()
         async with bench.working():
             await eventually(lambda: bench.hand.begun == [name])
-            bench.doors.is_closed = True
+            bench.admission.is_closed = True
             await eventually(lambda: bench.job(name).status == "queued")
             await asyncio.sleep(0.6)
             assert bench.hand.begun == [name]

@@ -11,7 +11,7 @@ import pytest
 from open_speech import config
 from open_speech.api.openai.captioning import WAITING, Captioner, recognizer_for
 from open_speech.api.openai.schemas import SpeechRequest
-from open_speech.api.openai.speech_events import Follower, captioner_for
+from open_speech.api.openai.speech_events import SpeechMonitor, captioner_for
 from open_speech.audio import Audio, silence
 from open_speech.backends import BackendEntry, ModelEntry, Task, TranscribeOptions, Voice
 from open_speech.codecs import encode_stream
@@ -143,16 +143,16 @@ def test_words_of_real_voices_are_where_they_are_heard_in_the_whole(default_weig
     async def both() -> tuple[list[Word], list[Word]]:
         body = SpeechRequest(model=model, input=TEXT, stream_format="sse", timestamps="word")
         plan = await engine.synthesis.plan(SynthesisRequest(body.model, body.input))
-        follower = Follower(body, captioner_for(body, engine, plan.voice))
+        monitor = SpeechMonitor(body, captioner_for(body, engine, plan.voice))
         speech = await engine.synthesis.perform(plan)
         pcm, words = b"", []
-        async for event in follower.events(encode_stream(follower.over(speech), "pcm", speech.rate)):
+        async for event in monitor.events(encode_stream(monitor.over(speech), "pcm", speech.rate)):
             pcm += base64.b64decode(event.get("audio", ""))
             words += [Word(word["word"], word["start"], word["end"]) for word in event.get("words", ())]
         heard = await engine.recognition.transcribe(
             pcm, RecognitionRequest("whisper-1", TranscribeOptions(language="en", word_times=True), raw_rate=24_000)
         )
-        whole = align(TEXT, [word for segment in heard.segments for word in segment.words], follower.seconds)
+        whole = align(TEXT, [word for segment in heard.segments for word in segment.words], monitor.seconds)
         return words, whole
 
     words, whole = asyncio.run(both())

@@ -16,5 +16,5 @@ def test_a_voice_may_be_named_or_referred_to() -> None:
 
 def test_usage_is_rounded_up() -> None:
     assert DurationUsage.of(TranscriptInfo("en", 1.0, 2.01)).seconds == 3
-    assert TokenUsage.heard(2.01, "eight ch") == TokenUsage(input_tokens=21, output_tokens=2, total_tokens=23)
-    assert TokenUsage.spoken("hello", 0.5) == TokenUsage(input_tokens=2, output_tokens=10, total_tokens=12)
+    assert TokenUsage.of_transcription(2.01, "eight ch") == TokenUsage(input_tokens=21, output_tokens=2, total_tokens=23)
+    assert TokenUsage.of_synthesis("hello", 0.5) == TokenUsage(input_tokens=2, output_tokens=10, total_tokens=12)

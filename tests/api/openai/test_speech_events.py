@@ -14,7 +14,7 @@ import webvtt
 from starlette.testclient import TestClient
 
 from open_speech.api.openai.schemas import SpeechRequest
-from open_speech.api.openai.speech_events import Follower
+from open_speech.api.openai.speech_events import SpeechMonitor
 from open_speech.app import create_app
 from open_speech.codecs import decode, encode_stream
 from open_speech.config import Settings
@@ -157,10 +157,10 @@ async def _followed(engine: Engine, text: str) -> tuple[int, int, float, int]:
     memory = psutil.Process().memory_info
     before = memory().rss
     speech = await engine.synthesis.speak(SynthesisRequest(request.model, request.input, speed=request.speed, is_long=True))
-    follower = Follower(request)
+    monitor = SpeechMonitor(request)
     first = done = peak = 0
-    async for event in follower.events(encode_stream(follower.over(speech), "pcm", speech.rate)):
+    async for event in monitor.events(encode_stream(monitor.over(speech), "pcm", speech.rate)):
         done = event.get("characters_done", done)
         first = first or done
         peak = max(peak, memory().rss)
-    return peak - before, first, follower.seconds, done
+    return peak - before, first, monitor.seconds, done

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from open_speech.http.middleware.head_requests import Heads
+from open_speech.http.middleware.head_requests import HeadRequests
 
 ended = asyncio.Event()
 
@@ -34,7 +34,7 @@ async def for_ever(_request: Request) -> StreamingResponse:
 
 
 class Outside:
-    """Notes what somebody outside of Heads sees."""
+    """Notes what somebody outside of HeadRequests sees."""
 
     seen: dict[str, str]
 
@@ -53,7 +53,7 @@ def client() -> TestClient:
         return Response(status_code=201)
 
     routes = [Route("/get/{name}", hello, methods=["GET"]), Route("/events", for_ever), Route("/post", posted, methods=["POST"])]
-    return TestClient(Starlette(routes=routes, middleware=[Middleware(Outside), Middleware(Heads)]))
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(Outside), Middleware(HeadRequests)]))
 
 
 def test_a_head_is_that_of_get_without_its_body(client: TestClient) -> None:

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from open_speech.http.middleware.auth import ApiKey
-from open_speech.http.middleware.nosniff import NoSniffing
+from open_speech.http.middleware.nosniff import NoSniff
 from open_speech.security.api_keys import KeyRing
 
 
@@ -19,7 +19,7 @@ async def words(_request: Request) -> PlainTextResponse:
 
 @pytest.fixture
 def client() -> TestClient:
-    middleware = [Middleware(NoSniffing), Middleware(ApiKey, keys=KeyRing.read("k"))]
+    middleware = [Middleware(NoSniff), Middleware(ApiKey, keys=KeyRing.read("k"))]
     return TestClient(Starlette(routes=[Route("/x", words)], middleware=middleware))
 
 

@@ -11,7 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from open_speech.http.middleware.origins import OwnPages, is_our_name
+from open_speech.http.middleware.origins import OriginCheck, is_own_host
 
 
 async def hello(_request: Request) -> PlainTextResponse:
@@ -25,7 +25,7 @@ async def talk(socket: WebSocket) -> None:
 
 def client_of(origins: Collection[str] | None, hosts: Collection[str] | None) -> TestClient:
     routes = [Route("/x", hello, methods=["GET", "POST"]), WebSocketRoute("/live", talk)]
-    return TestClient(Starlette(routes=routes, middleware=[Middleware(OwnPages, origins=origins, hosts=hosts)]))
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(OriginCheck, origins=origins, hosts=hosts)]))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def client_of(origins: Collection[str] | None, hosts: Collection[str] | None) ->
     ],
 )
 def test_a_name_is_ours_if_it_is_listed_or_nobody_can_own_it(host: str, names: tuple[str, ...], ours: bool) -> None:
-    assert is_our_name(host, names) is ours
+    assert is_own_host(host, names) is ours
 
 
 def test_a_page_that_has_its_name_lead_here_reaches_nothing() -> None:
