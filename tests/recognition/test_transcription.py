@@ -14,7 +14,7 @@ import pytest
 from open_speech.audio import Audio
 from open_speech.backends import TranscribeOptions, Vad, Window, WindowResult
 from open_speech.errors import AudioTooLong, BackendFailed, SpeechError, UnsupportedLanguage
-from open_speech.recognition.segmentation import Cutting
+from open_speech.recognition.segmentation import WindowStream
 from open_speech.recognition.transcription import IN_FLIGHT, TranscriptionStream, by_windows, vote
 from open_speech.recognition.vad import FRAME, VAD_RATE, SpeechProbabilities
 from open_speech.recognition.windows import WindowCutter
@@ -79,8 +79,8 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def cut(blocks: Any) -> Cutting:
-    return Cutting(blocks, cast(SpeechProbabilities, Loudness()), WindowCutter(Vad(pad_ms=100), FRAME_S, longest_s=15))
+def cut(blocks: Any) -> WindowStream:
+    return WindowStream(blocks, cast(SpeechProbabilities, Loudness()), WindowCutter(Vad(pad_ms=100), FRAME_S, longest_s=15))
 
 
 async def listen(runner: Runner, blocks: Any, options: TranscribeOptions | None = None) -> tuple[TranscriptionStream, list[Segment]]:
