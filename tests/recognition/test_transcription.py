@@ -215,7 +215,7 @@ def test_memory_is_that_of_a_few_windows_however_long_the_audio() -> None:
     cutting = cut(speech(*[1.024] * 500))
     longest = 0
     for _ in cutting:
-        longest = max(longest, len(cutting._kept))
+        longest = max(longest, len(cutting._samples))
     assert longest < 40 * VAD_RATE
 
 

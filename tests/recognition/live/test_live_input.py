@@ -17,7 +17,7 @@ from open_speech.recognition.live.input_buffer import InputBuffer
 from open_speech.recognition.live.live_input import HISTORY_S, LiveInput, steps
 from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecognizers
 from open_speech.recognition.live.turn_detection import Paused, Resumed, Started, Stopped, TurnDetector, TurnEvent
-from open_speech.recognition.live.utterance import ROOM, Utterance
+from open_speech.recognition.live.utterance import MAX_WAITING, Utterance
 from open_speech.recognition.vad import FRAME, VAD_RATE
 from tests.waiting import PATIENCE_S, eventually
 
@@ -198,7 +198,7 @@ def test_a_caller_that_feeds_too_fast_waits_for_room_and_one_without_an_utteranc
         await live.room()
         utterance = Utterance(recognizer)
         live.begin(utterance, 0.0)
-        live.advance(live.take(Audio(np.full(3 * ROOM, 0.1, np.float32), VAD_RATE)))
+        live.advance(live.take(Audio(np.full(3 * MAX_WAITING, 0.1, np.float32), VAD_RATE)))
         waiting = asyncio.ensure_future(live.room())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
