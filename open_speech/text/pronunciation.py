@@ -236,6 +236,6 @@ def _date(path: Path | None) -> tuple[int, int]:
         return (0, 0)
 
 
-def as_said(rules: Rules, phonemes: bool, text: str, language: str) -> str:
-    """Rewrite a sentence as it is spoken: what the dictionary knows first, then numbers and the like."""
+def spoken_sentence(rules: Rules, phonemes: bool, text: str, language: str) -> str:
+    """Rewrite a sentence to its spoken form: dictionary entries first, then text normalization."""
     return spoken(rules.rewrite(text, language, phonemes=phonemes), language)
