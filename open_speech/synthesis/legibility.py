@@ -11,7 +11,7 @@ from typing import Literal
 from open_speech.backends import ModelEntry
 from open_speech.errors import UnreadableText
 from open_speech.text.cleanup import says_something
-from open_speech.text.normalization.scripts import LANGUAGES, NAMES, Stretch, stretches, without_empty_brackets
+from open_speech.text.normalization.scripts import LANGUAGES, NAMES, ScriptRun, script_runs, without_empty_brackets
 from open_speech.text.steps import Say, Step
 
 log = logging.getLogger("open_speech.legibility")
@@ -60,26 +60,26 @@ class Legibility:
             yield step
             return
         voice, language = self._speaker(step)
-        found = stretches(step.text, language) if language and not step.text.isascii() else [Stretch(step.text)]
+        found = script_runs(step.text, language) if language and not step.text.isascii() else [ScriptRun(step.text)]
         if len(found) > 1 or found[0].script:
             yield from self._split(step, voice, found)
         else:
             self._has_speech = self._has_speech or says_something(step.text)
             yield step
 
-    def _split(self, step: Say, voice: str, found: list[Stretch]) -> Iterator[Say]:
+    def _split(self, step: Say, voice: str, found: list[ScriptRun]) -> Iterator[Say]:
         text = ""
-        for stretch in found:
-            other = self._voice_for(stretch.script) if stretch.script and self._scripts == "voice" else None
-            if stretch.script is None:
-                text += stretch.text
+        for run in found:
+            other = self._voice_for(run.script) if run.script and self._scripts == "voice" else None
+            if run.script is None:
+                text += run.text
             elif other is None:
                 text = f"{text} " if text and not text[-1].isspace() else text
-                self._leave_out(stretch.script, voice)
+                self._leave_out(run.script, voice)
             else:
                 yield from self._say(step, text)
                 text = ""
-                yield from self._say(replace(step, voice=other, language=None), stretch.text)
+                yield from self._say(replace(step, voice=other, language=None), run.text)
         yield from self._say(step, without_empty_brackets(text))
 
     def _say(self, step: Say, text: str) -> Iterator[Say]:

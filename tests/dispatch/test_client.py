@@ -86,7 +86,7 @@ def transcribe(runner: RunnerClient) -> str:
 
 def hear(runner: RunnerClient) -> WindowResult:
     window = Window(silence(0.1, STT_RATE), TranscribeOptions())
-    return asyncio.run(runner.hear("m", window, asker="me"))
+    return asyncio.run(runner.transcribe_window("m", window, caller="me"))
 
 
 async def _speak(runner: RunnerClient, heard: list[Audio]) -> None:
@@ -268,7 +268,7 @@ def test_no_call_reaches_a_runner_for_a_model_that_may_not_be_downloaded() -> No
         for work in (
             client.load("acme/whisper"),
             client.pull("acme/whisper"),
-            client.hear("acme/whisper", Window(audio, TranscribeOptions()), asker="a"),
+            client.transcribe_window("acme/whisper", Window(audio, TranscribeOptions()), caller="a"),
             anext(client.transcribe("acme/whisper", audio, TranscribeOptions())),
             anext(client.synthesize("acme/whisper", "Hi.", SpeechOptions("v"))),
         ):

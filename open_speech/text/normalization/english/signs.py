@@ -1,4 +1,4 @@
-"""Signs that stand alone between words or before them. Pure."""
+"""Single signs between or before words. Pure."""
 
 from __future__ import annotations
 
