@@ -105,16 +105,16 @@ class RunnerClient:
     async def require(self, model: str) -> None:
         """Check that a model is installed or may be downloaded for a request.
 
-        Raises PullNotAllowed, BackendUnavailable if the runner cannot be asked.
+        Raises PullNotAllowed, BackendUnavailable if the runner does not answer.
         """
         if self._pulls is None or self._pulls.permits(model) or model in self._installed:
             return
         try:
             async with asyncio.timeout(self._deadline_s):
-                kept = await self._link.ask(KeptModels())
+                installed = await self._link.ask(KeptModels())
         except (RunnerGone, TimeoutError) as gone:
             raise self._unavailable() from gone
-        if model not in kept:
+        if model not in installed:
             raise refusal(model)
         self._installed.add(model)
 

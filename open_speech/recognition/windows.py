@@ -1,7 +1,7 @@
 """Speech probabilities -> the windows that a recognizer decodes. Pure: frames in, spans out, no model.
 
-A span is a stretch of continuous speech. A window is decoded in one call: it consists of spans near each other, and a little of the silence
-between them.
+A span is an interval of continuous speech. A window is decoded in one call: it consists of spans near each other, and a little of the
+silence between them.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Library:
 
     def recording(self, voice: StoredVoice) -> Path:
         """Return the path of a voice's recording: WAV, mono, at REFERENCE_RATE."""
-        return self._voices.sound(voice.id)
+        return self._voices.audio_path(voice.id)
 
     def add(self, new: NewVoice, audio: Audio) -> StoredVoice:
         """Store a voice; `audio` is at REFERENCE_RATE.

@@ -73,7 +73,7 @@ class RecordStore(Generic[R]):
         except (FileNotFoundError, ValidationError):
             return None
 
-    def sound(self, name: str) -> Path:
+    def audio_path(self, name: str) -> Path:
         """Return the path of the recording of an id."""
         assert self._id.match(name)
         return self._folder / name / "sound.wav"

@@ -43,7 +43,7 @@ class InputBuffer:
         return self._total / VAD_RATE
 
     @property
-    def kept_from_s(self) -> float:
+    def start_s(self) -> float:
         """Time, in seconds, at which the buffered audio begins."""
         return self._start / VAD_RATE
 

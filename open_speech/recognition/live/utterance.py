@@ -224,8 +224,8 @@ class Utterance:
     def _start_partial_pass(self) -> None:
         """Start a partial pass if there is enough new speech and no more urgent work."""
         now = time.monotonic()
-        wanted = self._on_delta is not None or self._on_draft is not None
-        if not wanted or self._partial is not None or self._windows or now < self._rested_at or self._recognizer.is_busy:
+        has_partial_callback = self._on_delta is not None or self._on_draft is not None
+        if not has_partial_callback or self._partial is not None or self._windows or now < self._rested_at or self._recognizer.is_busy:
             return
         if self._segmenter.seconds < self._checked_s + CHECK_EVERY_S:
             return

@@ -31,7 +31,7 @@ def test_what_is_forgotten_is_gone_and_times_stay() -> None:
     for start in range(0, 16_000, 1000):
         microphone.feed(Audio(ramp(1000, start), 16_000))
     microphone.forget(0.53)
-    assert microphone.kept_from_s == 0.53
+    assert microphone.start_s == 0.53
     np.testing.assert_array_equal(microphone.cut(0, 1).samples, ramp(16_000)[8480:])
     microphone.forget(99)
     assert len(microphone.cut(0, 9).samples) == 0

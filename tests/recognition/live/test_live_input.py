@@ -186,9 +186,9 @@ def test_older_audio_is_forgotten(keep_s: float, kept: float) -> None:
     live = LiveInput(buffer)
     for _ in range(20):
         live.advance(live.take(silence(1.0, VAD_RATE)), keep_s=keep_s)
-    assert live.seconds - buffer.kept_from_s == kept
+    assert live.seconds - buffer.start_s == kept
     live.forget(live.seconds)
-    assert buffer.kept_from_s == live.seconds == 20
+    assert buffer.start_s == live.seconds == 20
 
 
 def test_a_caller_that_feeds_too_fast_waits_for_room_and_one_without_an_utterance_does_not(

@@ -31,7 +31,7 @@ def _fraction(found: re.Match[str]) -> str | None:
     before = word_before(found.string, found.start()).lower()
     if before in _RATED or _OUT_OF.match(follows) or (bottom in _OUT_OF_ALWAYS and top <= bottom and not follows.startswith(" of")):
         return f"{cardinal(found[1])} out of {cardinal(found[2])}"
-    if not 1 < bottom <= _MOST_PARTS or top == 0 or top > 99:  # noqa: PLR2004 - nobody says more
+    if not 1 < bottom <= _MOST_PARTS or top == 0 or top > 99:  # noqa: PLR2004 - larger fractions are read with `over`
         return f"{cardinal(found[1])} over {cardinal(found[2])}"
     return part_of(top, bottom)
 

@@ -67,7 +67,7 @@ class Rules:
         """Return the words of a number with the gender of the counted noun; decimals one by one."""
         whole, point, part = digits.partition(".")
         gender = noun.gender if noun else MASCULINE
-        if len(whole) > 1 and whole[0] == "0" or len(whole) > 15:  # noqa: PLR2004 - nobody counts further
+        if len(whole) > 1 and whole[0] == "0" or len(whole) > 15:  # noqa: PLR2004 - longer numbers are spelled out
             return self.spelled(whole)
         words = self.language.cardinal(int(whole), MASCULINE if point else gender, counted and not point)
         return f"{words} {self.language.point} {self.spelled(part)}" if point else words
@@ -270,8 +270,8 @@ class Rules:
 
         def say(found: re.Match[str]) -> str | None:
             text, start, end = found.string, found.start(), found.end()
-            apart = (start == 0 or text[start - 1].isspace()) and (end == len(text) or text[end].isspace())
-            return names[found[0]] if apart else None
+            isolated = (start == 0 or text[start - 1].isspace()) and (end == len(text) or text[end].isspace())
+            return names[found[0]] if isolated else None
 
         return matching(r"[&=+%]", say)
 
