@@ -1,9 +1,9 @@
-"""Who may begin: a short line before each backend, refused at once when it is too long, and closed when the server stops.
+"""Admission control: a bounded queue per backend. Requests are refused at once if the queue is too long or the server is stopping.
 
-A number of requests alone is no good limit: 64 clips are a second on one machine and minutes on another. What a client minds is the wait,
-so that is what is limited, as the pace of the line lets it be expected. A burst may wait long, for it ends. A line that does not become
-empty is no burst: more comes than is worked off, every wait grows to the limit whatever that is, and so the limit becomes short. (The
-thought is that of CoDel, which keeps the queues of routers short in the same way.)
+A limit on the number of requests is not enough: 64 clips take a second on one machine and minutes on another. The limit is therefore on the
+expected wait, which follows from the throughput of the queue. A burst may wait long, because it ends. A queue that never becomes empty is
+not a burst: requests arrive faster than they are served, and every wait would grow to the limit, so the limit becomes short. (CoDel keeps
+the queues of routers short in the same way.)
 """
 
 from __future__ import annotations
@@ -23,89 +23,89 @@ from open_speech.errors import Overloaded, Stopping
 log = logging.getLogger("open_speech.admission")
 
 STANDING_AFTER_S = 2.0
-"""Seconds in which a line never became empty, after which it is no burst any more."""
+"""Seconds without an empty queue after which a load is no longer treated as a burst."""
 STANDING_WAIT_S = 1.0
-"""The longest wait, in seconds, that is still accepted then."""
+"""Maximum expected wait, in seconds, that is accepted after that."""
 LEAST = 16
-"""Requests that may wait whatever the pace: a household, or a program with a pool of workers, is never refused."""
+"""Requests that may wait whatever the throughput: a household, or a program with a pool of workers, is never refused."""
 STOP_RETRY_S = 5.0
-"""Seconds after which a client may try again where a server is stopping: by then another has its place, or it is back."""
-_LOOK_S = 0.05
+"""Seconds after which clients of a stopping server may retry: by then another server has replaced it, or it has restarted."""
+_POLL_S = 0.05
 
 
 class Runner(Protocol):
-    """What is looked at of a runner."""
+    """The part of a runner that admission needs."""
 
     @property
     def beats(self) -> int:
-        """Grows while it keeps its callers waiting for a model that it fetches or loads."""
+        """Counter that increases while callers wait for a model that is being downloaded or loaded."""
         ...
 
 
 @dataclass(slots=True)
 class Queue:
-    """What goes on before one backend: plain figures, for whoever wants to look."""
+    """Metrics of the queue of one backend."""
 
     under_way: int = 0
-    """Requests that were accepted and are not finished."""
+    """Accepted requests that have not finished."""
     waiting: int = 0
-    """Of these, those whose answers, or the first parts of long ones, are still to come."""
+    """Requests under way whose answers, or whose first parts of long answers, are not there yet."""
     live: int = 0
-    """Waiting requests of live sessions and of clients that listen as audio is generated."""
+    """Waiting requests of live sessions and of clients that play audio as it is generated."""
     accepted: int = 0
     refused: int = 0
-    """Both since the start."""
+    """Accepted and refused requests since the start of the server."""
     pace_s: float = 0.0
-    """Seconds from one answer to the next when there is always somebody waiting; `waiting` times that is the wait."""
+    """Seconds from one answer to the next while requests wait; the expected wait is `waiting` times that."""
     waited_s: float = 0.0
-    """Seconds that all accepted requests together have waited, since the start."""
+    """Total seconds that accepted requests have waited since the start of the server."""
 
 
 class Ticket:
-    """A request that was let in."""
+    """An admitted request."""
 
     def __init__(self, patience_s: float, answers: int, join: Callable[[], Callable[[bool], None]]) -> None:
         self._patience_s = patience_s
         self._answers = answers
         self._join = join
         self._begun = False
-        self._left = join() if answers else None
+        self._leave_queue = join() if answers else None
 
     def patience_s(self) -> float:
-        """Seconds that the next piece of the request may wait for its turn: only the first, for what is begun is not given up."""
+        """Return the seconds that the next piece of the request may wait for its turn; 0 (no limit) for all but the first piece."""
         patience_s, self._patience_s = self._patience_s, 0.0
         return patience_s
 
     def answered(self) -> None:
-        """Note that a part of the answer is there."""
+        """Record that a part of the answer has arrived."""
         self._begun = True
         self._answers -= 1
         if self._answers <= 0:
             self._leave(counts=True)
 
-    def over(self, *, done: bool) -> None:
-        """Note that the request has ended, `done` or broken off."""
+    def close(self, *, done: bool) -> None:
+        """Record that the request has ended; `done` is False if it was aborted."""
         self._leave(counts=done and self._begun)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Wait in the line as long as the block lasts, for one answer of a request that does not wait all the time."""
-        left = self._join()
+        """Wait in the queue during the block, for one answer of a request that does not wait all the time."""
+        leave = self._join()
         done = False
         try:
             yield
             done = True
         finally:
-            left(done)
+            leave(done)
 
     def _leave(self, *, counts: bool) -> None:
-        left, self._left = self._left, None
-        if left is not None:
-            left(counts)
+        leave, self._leave_queue = self._leave_queue, None
+        if leave is not None:
+            leave(counts)
 
 
 class Admission:
-    """The lines before all backends of one server. One event loop."""
+    """The queues of all backends of one server. Used on one event loop."""
 
     def __init__(
         self,
@@ -116,9 +116,9 @@ class Admission:
         at_once: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """At most `max_queue` requests under way for one backend, none of which is to wait longer than `patience_s` seconds.
+        """Admit at most `max_queue` requests per backend, none of which is expected to wait longer than `patience_s` seconds.
 
-        `at_once` names backends that answer many side by side, and how many.
+        `at_once` maps backends that answer several requests at a time to their number.
         """
         self._gates = {
             name: _Gate(name, runner, max_queue, patience_s, max(LEAST, (at_once or {}).get(name, 0)), clock)
@@ -129,118 +129,118 @@ class Admission:
 
     @property
     def lines(self) -> dict[str, Queue]:
-        """The figures by backend; they change while one looks."""
-        return {name: gate.line for name, gate in self._gates.items()}
+        """The live metrics of the queue of each backend."""
+        return {name: gate.queue for name, gate in self._gates.items()}
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing new is let in."""
+        """Whether new requests are refused."""
         return self._closed
 
     def close(self) -> None:
-        """Let nothing in any more; what is under way goes on."""
+        """Refuse new requests from now on; requests under way continue."""
         self._closed = True
 
     async def finish(self, within_s: float) -> bool:
-        """Close, and wait until nothing is under way, `within_s` seconds at most; False if something still is."""
+        """Close, and wait at most `within_s` seconds until no request is under way; return False if one still is."""
         self.close()
         ends = self._clock() + within_s
-        while busy := sum(gate.line.under_way for gate in self._gates.values()):
+        while busy := sum(gate.queue.under_way for gate in self._gates.values()):
             if self._clock() >= ends:
                 log.warning("stopping with %d requests still in progress after %g s", busy, within_s)
                 break
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
         return not busy
 
     def wait_s(self, backend: str, *, live: bool = False) -> float:
-        """Seconds that a request would wait if it came now; live ones go before the others."""
+        """Return the seconds that a new request would wait; live requests take precedence over the others."""
         return self._gates[backend].wait_s(live=live)
 
     @contextmanager
     def ticket(self, backend: str, *, answers: int = 1, live: bool = False) -> Iterator[Ticket]:
-        """Let a request in until the block ends. It waits until it has had so many `answers`; a longer one is no reason to refuse others.
+        """Admit a request for the block. It counts as waiting until it has had that many `answers`, so long requests do not block others.
 
-        Somebody who talks does not wait: with 0 `answers` the ticket waits only where it is told to.
-        Raises Overloaded with the time to come back, or Stopping.
+        With 0 `answers`, for live input, the request counts as waiting only within `Ticket.waiting`.
+        Raises Overloaded with the time after which to retry, or Stopping.
         """
         if self._closed:
             raise Stopping("The server is stopping.", retry_after_s=STOP_RETRY_S)
-        with self._gates[backend].passed(answers, live=live) as ticket:
+        with self._gates[backend].admit(answers, live=live) as ticket:
             yield ticket
 
 
 class _Gate:
-    """The line before one backend, and who is let into it."""
+    """The queue of one backend, and the decision which requests may join it."""
 
-    def __init__(  # noqa: PLR0913 - what Admission was given, of one backend
+    def __init__(  # noqa: PLR0913 - the parameters of Admission, for one backend
         self, name: str, runner: Runner, max_queue: int, patience_s: float, least: int, clock: Callable[[], float]
     ) -> None:
-        self.line = Queue()
+        self.queue = Queue()
         self._name = name
         self._runner = runner
         self._max_queue = max_queue
         self._patience_s = patience_s
         self._least = least
         self._clock = clock
-        self._pace = Throughput(clock)
+        self._throughput = Throughput(clock)
         self._beats = runner.beats
         self._standing_since: float | None = None
-        """When the line was empty last, by the clock; None if it is now."""
+        """Time, by the clock, at which the queue was last empty; None if it is empty now."""
 
     def wait_s(self, *, live: bool) -> float:
-        return (self.line.live if live else self.line.waiting) * self._pace.seconds
+        return (self.queue.live if live else self.queue.waiting) * self._throughput.seconds
 
     @contextmanager
-    def passed(self, answers: int, *, live: bool) -> Iterator[Ticket]:
-        if self._is_too_long(live=live):
-            self.line.refused += 1
+    def admit(self, answers: int, *, live: bool) -> Iterator[Ticket]:
+        if self._is_full(live=live):
+            self.queue.refused += 1
             raise Overloaded(f"Too many requests are waiting for the backend {self._name}.", retry_after_s=self.wait_s(live=live))
-        ticket = self._let_in(answers, live)
+        ticket = self._ticket(answers, live)
         done = False
         try:
             yield ticket
             done = True
         finally:
-            ticket.over(done=done)
-            self.line.under_way -= 1
+            ticket.close(done=done)
+            self.queue.under_way -= 1
 
-    def _is_too_long(self, *, live: bool) -> bool:
-        """Tell whether one more would be too many; a live request minds only those before it, which are the live ones."""
-        line = self.line
+    def _is_full(self, *, live: bool) -> bool:
+        """Return whether another request must be refused. For a live request only other live requests count, which are served first."""
+        queue = self.queue
         if live:
-            return line.live >= self._max_queue or (line.live >= self._least and self.wait_s(live=True) > self._patience_s)
-        if line.under_way >= self._max_queue:
+            return queue.live >= self._max_queue or (queue.live >= self._least and self.wait_s(live=True) > self._patience_s)
+        if queue.under_way >= self._max_queue:
             return True
-        return line.waiting >= self._least and self.wait_s(live=False) > self._longest_wait_s()
+        return queue.waiting >= self._least and self.wait_s(live=False) > self._longest_wait_s()
 
     def _longest_wait_s(self) -> float:
         if self._runner.beats != self._beats:
-            # A model that loads keeps everybody waiting, and is no sign of too much work.
+            # While a model is loaded all requests wait; this is not a sign of overload.
             self._beats, self._standing_since = self._runner.beats, self._clock()
         if self._standing_since is None or self._clock() - self._standing_since < STANDING_AFTER_S:
             return self._patience_s
         return min(STANDING_WAIT_S, self._patience_s)
 
-    def _let_in(self, answers: int, live: bool) -> Ticket:
-        self.line.accepted += 1
-        self.line.under_way += 1
+    def _ticket(self, answers: int, live: bool) -> Ticket:
+        self.queue.accepted += 1
+        self.queue.under_way += 1
         return Ticket(self._patience_s, answers, partial(self._join, live))
 
     def _join(self, live: bool) -> Callable[[bool], None]:
-        """Wait; gives what ends that, and takes whether it was for an answer."""
-        line, mark, beats = self.line, self._pace.join(), self._runner.beats
-        if not line.waiting:
+        """Join the queue; return the function that leaves it, which takes whether there was an answer."""
+        queue, mark, beats = self.queue, self._throughput.join(), self._runner.beats
+        if not queue.waiting:
             self._standing_since = mark.at
-        line.waiting += 1
-        line.live += live
+        queue.waiting += 1
+        queue.live += live
 
-        def left(counts: bool) -> None:
-            self._pace.leave(mark, counts=counts and beats == self._runner.beats)
-            line.waiting -= 1
-            line.live -= live
-            line.pace_s = self._pace.seconds
-            line.waited_s += self._clock() - mark.at
-            if not line.waiting:
+        def leave(counts: bool) -> None:
+            self._throughput.leave(mark, counts=counts and beats == self._runner.beats)
+            queue.waiting -= 1
+            queue.live -= live
+            queue.pace_s = self._throughput.seconds
+            queue.waited_s += self._clock() - mark.at
+            if not queue.waiting:
                 self._standing_since = None
 
-        return left
+        return leave

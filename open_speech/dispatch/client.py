@@ -1,4 +1,4 @@
-"""The async client of one runner: frames in, values out; deadlines, repeats and error mapping live here and nowhere else."""
+"""The async client of one runner: frames in, values out. All deadlines, retries and error mapping of calls are here."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ from open_speech.transcript import Segment, TranscriptInfo
 log = logging.getLogger("open_speech.remote")
 
 ATTEMPTS = 3
-"""Times one call is tried when its runner dies under it; a request that kills every runner it meets stops here."""
-PAUSE_S = 0.3
-"""Seconds before a repeat; a restarting runner keeps its socket, so the repeat waits there until it is up."""
+"""Maximum attempts of one call whose runner dies; this bounds the damage of a request that crashes every runner."""
+RETRY_AFTER_S = 0.3
+"""Seconds before a retry; a restarting runner keeps its socket, so the retry waits there until the runner is up."""
 BACK_WITHIN_S = 15.0
-"""Seconds in which a runner that was there is expected back: calls wait for it, so it counts as there."""
-SAY_S = 5.0
-"""Seconds between two lines in the log about a model that is being fetched."""
+"""Seconds in which a lost runner is expected back: calls wait for it, so it counts as ready."""
+LOG_EVERY_S = 5.0
+"""Minimum seconds between two log lines about a model that is being downloaded."""
 
 
 class RunnerGone(Exception):
@@ -73,57 +73,57 @@ class Link(Protocol):
 
 
 class RunnerClient:
-    """One runner, seen from the engine."""
+    """A client of one runner."""
 
     def __init__(self, name: str, link: Link, *, deadline_s: float, pulls: PullGuard | None = None) -> None:
-        """`deadline_s`: the longest wait, in seconds, for each next frame of an answer.
+        """`deadline_s` is the maximum wait, in seconds, for each next frame of an answer.
 
         `pulls` decides which models may be downloaded for a request; None allows all.
         """
         self.name = name
         self.beats = 0
-        """PROGRESS frames so far: it grows while a model is fetched or loaded and calls wait for that."""
+        """PROGRESS frames so far: increases while a model is downloaded or loaded and calls wait for it."""
         self.lost = 0
-        """Calls whose runner died under them."""
+        """Calls whose runner died before the answer was complete."""
         self.restarts = 0
-        """Times that `status` was answered by another process than before."""
+        """Number of times that `status` was answered by a new process."""
         self._pid: int | None = None
         self._link = link
         self._deadline_s = deadline_s
         self._pulls = pulls
-        self._here: set[str] = set()
-        """Models that were found installed and that requests may not have downloaded."""
+        self._installed: set[str] = set()
+        """Installed models that requests may not download."""
         self._seen = False
         self._missing_since: float | None = None
-        self._said_at = float("-inf")
+        self._logged_at = float("-inf")
 
     @property
     def is_coming_back(self) -> bool:
-        """Whether it was there, does not answer now, and is not away for long."""
+        """Whether the runner has answered before, does not answer now, and was lost less than BACK_WITHIN_S seconds ago."""
         return self._missing_since is not None and time.monotonic() - self._missing_since < BACK_WITHIN_S
 
     async def require(self, model: str) -> None:
         """Check that a model is installed or may be downloaded for a request.
 
-        Raises PullNotAllowed, BackendUnavailable if the runner cannot be asked.
+        Raises PullNotAllowed, BackendUnavailable if the runner does not answer.
         """
-        if self._pulls is None or self._pulls.permits(model) or model in self._here:
+        if self._pulls is None or self._pulls.permits(model) or model in self._installed:
             return
         try:
             async with asyncio.timeout(self._deadline_s):
-                kept = await self._link.ask(KeptModels())
+                installed = await self._link.ask(KeptModels())
         except (RunnerGone, TimeoutError) as gone:
             raise self._unavailable() from gone
-        if model not in kept:
+        if model not in installed:
             raise refusal(model)
-        self._here.add(model)
+        self._installed.add(model)
 
     async def transcribe_window(
         self, model: str, window: Window, *, caller: str, urgency: int = FILE, patience_s: float = 0.0
     ) -> WindowResult:
-        """Transcribe one window; repeated if its runner died, so nothing is lost.
+        """Transcribe one window; retried if the runner died, so no window is lost.
 
-        `caller` names the request, for its fair share of the runner. Everything else is as in `transcribe`.
+        `caller` names the request, for its fair share of the runner. Other parameters and errors are as in `transcribe`.
         """
         await self.require(model)
         return window_of(await self._result(WindowCall.window(model, window, asker=caller, urgency=urgency, patience_s=patience_s)))
@@ -131,72 +131,72 @@ class RunnerClient:
     async def transcribe(
         self, model: str, audio: Audio, options: TranscribeOptions, *, urgency: int = FILE, patience_s: float = 0.0
     ) -> AsyncGenerator[TranscriptInfo | Segment, None]:
-        """Transcribe a whole audio: one TranscriptInfo, then the segments in order, each as soon as it is final.
+        """Transcribe a whole file: one TranscriptInfo, then the segments in order, each as soon as it is final.
 
-        `urgency` is FILE, LIVE_PARTIAL or LIVE; what waits for its turn longer than `patience_s` seconds is given up (0: never). A call
-        whose runner died is repeated, without what was given already. Raises SpeechError's children: the backend's own, Overloaded,
-        BackendTimeout, BackendUnavailable.
+        `urgency` is FILE, LIVE_PARTIAL or LIVE. A call that waits for its turn longer than `patience_s` seconds is refused (0: never). A
+        call whose runner died is retried, without the items that were yielded already. Raises SpeechError's children: the backend's own,
+        Overloaded, BackendTimeout, BackendUnavailable.
         """
         await self.require(model)
         call = TranscribeCall.of(model, audio, options, urgency=urgency, patience_s=patience_s)
-        given = 0
+        yielded = 0
         for attempt in range(1, ATTEMPTS + 1):
             seen = 0
             try:
                 async with aclosing(self._frames(call)) as frames:
                     async for frame in frames:
                         seen += 1
-                        if seen > given:
-                            given = seen
+                        if seen > yielded:
+                            yielded = seen
                             yield transcript_item(frame)
                 break
             except RunnerGone as gone:
-                await self._before_repeat(attempt, gone)
-        if not given:
+                await self._before_retry(attempt, gone)
+        if not yielded:
             raise BackendFailed(f"The backend {self.name} returned no result.")
 
     async def diarize(self, model: str, audio: Audio, options: DiarizeOptions) -> list[Turn]:
-        """Tell who spoke when; repeated if its runner died. Raises as `transcribe`."""
+        """Return who spoke when; retried if the runner died. Raises as `transcribe`."""
         await self.require(model)
         return turns_of(await self._result(DiarizeCall.of(model, audio, options)))
 
     async def synthesize(
         self, model: str, text: str, options: SpeechOptions, *, urgency: int = FILE, patience_s: float = 0.0
     ) -> AsyncGenerator[Audio, None]:
-        """Speak one piece of text; repeated if the runner died before any of it was heard, after that an error, never a short success.
+        """Speak one piece of text. Retried if the runner died before the first audio; later it is an error, never truncated audio.
 
-        `urgency`, `patience_s` and what is raised are as in `transcribe`.
+        `urgency`, `patience_s` and the errors are as in `transcribe`.
         """
         await self.require(model)
         call = SpeakCall.of(model, text, options, urgency=urgency, patience_s=patience_s)
         for attempt in range(1, ATTEMPTS + 1):
-            heard = False
+            has_audio = False
             try:
                 async with aclosing(self._frames(call)) as frames:
                     async for frame in frames:
-                        heard = True
+                        has_audio = True
                         yield audio_of(frame)
                 return
             except RunnerGone as gone:
-                await self._before_repeat(ATTEMPTS if heard else attempt, gone)
+                await self._before_retry(ATTEMPTS if has_audio else attempt, gone)
 
     async def load(self, model: str) -> None:
-        """Have a model fetched and loaded; repeated if the runner died. Raises SpeechError's children."""
+        """Load a model, and download it first if necessary; retried if the runner died. Raises SpeechError's children."""
         await self.require(model)
         await self._done(LoadModel(model))
 
     async def pull(self, model: str) -> None:
-        """Download a model's files; cancelling this stops the download. Repeated and raises as `load`."""
+        """Download a model's files; cancelling this stops the download. Retried and raises as `load`."""
         await self.require(model)
         await self._done(PullModel(model))
 
     async def remove(self, model: str) -> int:
-        """Unload a model and delete its files; return the bytes that were freed. Repeated and raises as `load`."""
-        self._here.discard(model)
+        """Unload a model and delete its files; return the bytes that were freed. Retried and raises as `load`."""
+        self._installed.discard(model)
         return int(json.loads((await self._result(RemoveModel(model))).payload)["freed_bytes"])
 
     async def kept(self, *, within_s: float = 2.0) -> dict[str, int]:
-        """Tell the bytes of each model that is there in whole; nothing if there is no answer within `within_s` seconds."""
+        """Return the size in bytes of each completely downloaded model; empty if there is no answer within `within_s` seconds."""
         try:
             async with asyncio.timeout(within_s):
                 return await self._link.ask(KeptModels())
@@ -204,7 +204,7 @@ class RunnerClient:
             return {}
 
     async def unload(self, model: str) -> bool:
-        """Let go of a model; False if it was not loaded. Raises BackendUnavailable."""
+        """Unload a model; return False if it was not loaded. Raises BackendUnavailable."""
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await self._link.ask(UnloadModel(model))
@@ -212,7 +212,7 @@ class RunnerClient:
             raise self._unavailable() from gone
 
     async def status(self, *, within_s: float = 2.0) -> dict[str, Any] | None:
-        """Ask what is loaded; None if there is no answer within `within_s` seconds."""
+        """Return the status of the runner; None if there is no answer within `within_s` seconds."""
         try:
             async with asyncio.timeout(within_s):
                 answer = await self._link.ask(RunnerStatus())
@@ -227,19 +227,19 @@ class RunnerClient:
         return answer
 
     async def _result(self, call: Call) -> Frame:
-        """Make a call that is answered by one payload frame; repeated if the runner died. Raises BackendFailed if there is none."""
+        """Make a call that is answered by one payload frame; retried if the runner died. Raises BackendFailed if there is none."""
         if not (frames := await self._done(call)):
             raise BackendFailed(f"The backend {self.name} returned no result.")
         return frames[0]
 
     async def _done(self, call: Call) -> list[Frame]:
-        """Make a call, again if the runner died; return its payload frames when the answer is complete."""
+        """Make a call, with retries if the runner died; return its payload frames when the answer is complete."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with aclosing(self._frames(call)) as frames:
                     return [frame async for frame in frames]
             except RunnerGone as gone:
-                await self._before_repeat(attempt, gone)
+                await self._before_retry(attempt, gone)
         raise self._unavailable()
 
     async def _frames(self, call: Call) -> AsyncGenerator[Frame, None]:
@@ -258,17 +258,17 @@ class RunnerClient:
                         case Kind.ERROR:
                             raise error_of(frame)
                         case Kind.PROGRESS:
-                            self._beat(frame)
+                            self._report_progress(frame)
                         case _:
                             yield frame
         raise RunnerGone("the response was truncated")
 
-    def _beat(self, frame: Frame) -> None:
-        """Say now and then, in the log, why calls wait."""
+    def _report_progress(self, frame: Frame) -> None:
+        """Log, at most every LOG_EVERY_S seconds, why calls wait."""
         self.beats += 1
         now = time.monotonic()
-        if len(frame.payload) > len(b"{}") and now - self._said_at >= SAY_S:
-            self._said_at = now
+        if len(frame.payload) > len(b"{}") and now - self._logged_at >= LOG_EVERY_S:
+            self._logged_at = now
             log.info("%s: %s", self.name, frame.payload.decode())
 
     async def _next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
@@ -278,13 +278,13 @@ class RunnerClient:
         except TimeoutError as late:
             raise BackendTimeout(f"The backend {self.name} did not answer within {self._deadline_s:g} s.") from late
 
-    async def _before_repeat(self, attempt: int, gone: RunnerGone) -> None:
-        """Pause before a repeat; after the last attempt raise instead."""
+    async def _before_retry(self, attempt: int, gone: RunnerGone) -> None:
+        """Pause before a retry; after the last attempt raise BackendUnavailable instead."""
         self.lost += 1
         log.warning("runner %s is not reachable (%s), attempt %d of %d", self.name, gone, attempt, ATTEMPTS)
         if attempt >= ATTEMPTS:
             raise self._unavailable() from gone
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(RETRY_AFTER_S)
 
     def _unavailable(self) -> BackendUnavailable:
         return BackendUnavailable(f"The backend {self.name} is not available at the moment; it is being restarted.", retry_after_s=5)

@@ -1,7 +1,7 @@
 """Frames between the front process and a runner process: `kind (1 byte) + length (4 bytes, big endian) + payload`. Pure.
 
-The transport under it has no item boundaries, ends a failed stream as if it were complete, and blanks exceptions; so every answer
-is frames, and ends in END or ERROR. An answer without one was cut short.
+The transport has no message boundaries, ends a failed stream as if it were complete, and removes the content of exceptions. Every answer
+therefore consists of frames and ends with END or ERROR. An answer without one of them was truncated.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ T = TypeVar("T")
 _HEAD = struct.Struct(">cI")
 _RATE = struct.Struct(">I")
 MAX_PAYLOAD = 1 << 28
-"""Bytes; a longer frame is a broken stream, not a message."""
+"""Maximum bytes of a payload; a larger length means that the stream is corrupt."""
 
 
 class Kind(Enum):
-    """What a frame carries."""
+    """The type of a frame's payload."""
 
     AUDIO = b"A"
     JSON = b"J"
@@ -50,13 +50,13 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame; the payload's form follows from the kind."""
+    """One frame; the kind defines the format of the payload."""
 
     kind: Kind
     payload: bytes = b""
 
     def encode(self) -> bytes:
-        """Write the frame as bytes."""
+        """Return the frame as bytes."""
         return _HEAD.pack(self.kind.value, len(self.payload)) + self.payload
 
 
@@ -89,13 +89,13 @@ def error_of(frame: Frame) -> SpeechError:
 
 
 class Decoder:
-    """Cut a byte stream, however it is chopped, back into frames."""
+    """Splits a byte stream in chunks of any size into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Add bytes, take the frames that are complete. Raises BrokenStream if they cannot be frames."""
+        """Add bytes; yield the frames that are complete. Raises BrokenStream if the bytes cannot be frames."""
         self._buffer += data
         while len(self._buffer) >= _HEAD.size:
             mark, length = _HEAD.unpack_from(self._buffer)
@@ -114,16 +114,16 @@ class Decoder:
 
 
 FILE, LIVE_PARTIAL, LIVE = 0, 1, 2
-"""How urgent a call is: of a file; of what somebody still says; of what somebody has said, or listens for, and waits for."""
+"""Urgency of a call, lowest first: a file; a partial transcript of an utterance in progress; output that a live user is waiting for."""
 
 
 class TranscribeCall(BaseModel):
-    """One transcription as it crosses to a runner.
+    """One transcription, as sent to a runner.
 
     `pcm` is little-endian float32 mono at STT_RATE; `options` is TranscribeOptions as JSON.
     """
 
-    # Base64 only where the runner is remote and the body is JSON; over the local socket the bytes go as they are.
+    # Base64 only for a remote runner, where the body is JSON; the local socket takes bytes.
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
     api: ClassVar[str] = "transcribe"
     model: str
@@ -131,7 +131,7 @@ class TranscribeCall(BaseModel):
     options: str
     urgency: int = FILE
     patience_s: float = 0.0
-    """Seconds it may wait for its turn before it is given up; 0: for ever."""
+    """Maximum seconds that the call may wait for its turn; 0: no limit."""
 
     @classmethod
     def of(cls, model: str, audio: Audio, options: TranscribeOptions, *, urgency: int = FILE, patience_s: float = 0.0) -> TranscribeCall:
@@ -141,16 +141,16 @@ class TranscribeCall(BaseModel):
         return cls(model=model, pcm=pcm, options=packed, urgency=urgency, patience_s=patience_s)
 
     def unpack(self) -> tuple[Audio, TranscribeOptions]:
-        """Give back the audio and the options."""
+        """Return the audio and the options."""
         return Audio(np.frombuffer(self.pcm, "<f4"), STT_RATE), _TRANSCRIBE_OPTIONS.validate_json(self.options)
 
 
 class WindowCall(TranscribeCall):
-    """One window of speech as it crosses to a runner, with what decides its turn there."""
+    """One window of speech, as sent to a runner, with the fields that determine its turn there."""
 
     api: ClassVar[str] = "hear"
     asker: str
-    """The request it belongs to."""
+    """The request that the window belongs to."""
     speech: tuple[tuple[float, float], ...] = ()
     """As in Window."""
 
@@ -162,9 +162,9 @@ class WindowCall(TranscribeCall):
 
 
 class SpeakCall(BaseModel):
-    """One piece of text to speak, as it crosses to a runner.
+    """One piece of text to speak, as sent to a runner.
 
-    `options` is SpeechOptions as JSON, but for a voice to clone: `reference` is its PCM and `reference_text` what is said in it.
+    `options` is SpeechOptions as JSON, without the voice to clone: `reference` is its PCM and `reference_text` the transcript of it.
     """
 
     model_config = TranscribeCall.model_config
@@ -176,7 +176,7 @@ class SpeakCall(BaseModel):
     reference_text: str | None = None
     urgency: int = FILE
     patience_s: float = 0.0
-    """Both as in TranscribeCall."""
+    """`urgency` and `patience_s` are as in TranscribeCall."""
 
     @classmethod
     def of(cls, model: str, text: str, options: SpeechOptions, *, urgency: int = FILE, patience_s: float = 0.0) -> SpeakCall:
@@ -188,7 +188,7 @@ class SpeakCall(BaseModel):
         return call.model_copy(update={"reference": options.reference.pcm, "reference_text": options.reference.text})
 
     def unpack(self) -> tuple[str, SpeechOptions]:
-        """Give back the text and the options."""
+        """Return the text and the options."""
         options = _SPEECH_OPTIONS.validate_json(self.options)
         if self.reference is None:
             return self.text, options
@@ -196,7 +196,7 @@ class SpeakCall(BaseModel):
 
 
 class DiarizeCall(BaseModel):
-    """One diarization as it crosses to a runner; `pcm` and each of `voices` are as in TranscribeCall."""
+    """One diarization, as sent to a runner; `pcm` and each of `voices` are as in TranscribeCall."""
 
     model_config = TranscribeCall.model_config
     api: ClassVar[str] = "diarize"
@@ -217,7 +217,7 @@ class DiarizeCall(BaseModel):
         )
 
     def unpack(self) -> tuple[Audio, DiarizeOptions]:
-        """Give back the audio and the options."""
+        """Return the audio and the options."""
         audio, *voices = (Audio(np.frombuffer(pcm, "<f4"), STT_RATE) for pcm in (self.pcm, *self.voices))
         return audio, DiarizeOptions(self.min_speakers, self.max_speakers, tuple(zip(self.names, voices, strict=True)))
 
@@ -305,14 +305,14 @@ def transcript_frame(item: TranscriptInfo | Segment) -> Frame:
     return Frame(Kind.JSON, adapter.dump_json(item))  # type: ignore[arg-type]
 
 
-def window_frame(heard: WindowResult) -> Frame:
-    """Pack what was heard in one window."""
-    return Frame(Kind.JSON, _HEARD.dump_json(heard))
+def window_frame(result: WindowResult) -> Frame:
+    """Pack the result of one window."""
+    return Frame(Kind.JSON, _WINDOW_RESULT.dump_json(result))
 
 
 def window_of(frame: Frame) -> WindowResult:
     """Unpack what `window_frame` packed."""
-    return _HEARD.validate_json(frame.payload)
+    return _WINDOW_RESULT.validate_json(frame.payload)
 
 
 def transcript_item(frame: Frame) -> TranscriptInfo | Segment:
@@ -325,5 +325,5 @@ _TRANSCRIBE_OPTIONS = TypeAdapter(TranscribeOptions)
 _SPEECH_OPTIONS = TypeAdapter(SpeechOptions)
 _INFO = TypeAdapter(TranscriptInfo)
 _SEGMENT = TypeAdapter(Segment)
-_HEARD = TypeAdapter(WindowResult)
+_WINDOW_RESULT = TypeAdapter(WindowResult)
 _TURNS = TypeAdapter(list[Turn])

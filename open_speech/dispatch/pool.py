@@ -13,7 +13,7 @@ from open_speech.registry import Registry
 
 
 class RunnerPool:
-    """What recognition, synthesis and management share: which model is served by which runner, and how many requests may wait for it."""
+    """The runners of all models and the admission of requests to them, shared by recognition, synthesis and management."""
 
     def __init__(self, registry: Registry, clients: Mapping[str, RunnerClient], *, max_queue: int, patience_s: float = 30.0) -> None:
         """`clients` maps the names of the backends to their runners. A request waits at most `patience_s` seconds for its turn."""

@@ -1,4 +1,4 @@
-"""How the runners of one server are, asked all at once, and whether that is enough to serve."""
+"""The state of the runners of one server, queried concurrently, and whether the server is ready."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ States = Mapping[str, Mapping[str, Any]]
 
 
 async def states(registry: Registry, runners: Mapping[str, RunnerClient], admission: Admission) -> dict[str, dict[str, Any]]:
-    """Tell, per backend, where it runs, whether it answers, what it has loaded, what it says of itself and how long its line is.
+    """Return for each backend where it runs, whether it is ready, its loaded models, the status of its runner and its queue metrics.
 
-    `ready` is also one that answered a moment ago: it is being started again, and calls wait for it. Takes 2 seconds at most.
+    A backend is also `ready` if it answered a moment ago: it is being restarted, and calls wait for it. Takes at most 2 seconds.
     """
     answers = await asyncio.gather(*(runner.status() for runner in runners.values()))
     return {
@@ -33,7 +33,7 @@ async def states(registry: Registry, runners: Mapping[str, RunnerClient], admiss
 
 
 def is_enough(registry: Registry, states: States) -> bool:
-    """Tell whether each task that is served has a backend that is ready."""
+    """Return whether each task of the server has a backend that is ready."""
     tasks = {registry.backends[name].task for name in states}
     ready = {registry.backends[name].task for name, state in states.items() if state["ready"]}
     return bool(tasks) and ready == tasks

@@ -1,7 +1,7 @@
-"""How fast a line moves. Pure: the clock is passed in.
+"""Measures the throughput of a queue. Pure: the clock is passed in.
 
-By Little's law: of n who wait side by side, each for t seconds, one is answered every t / n seconds, whatever happens in between: threads,
-batches, fair turns, a decoder that is the narrow place. That is the pace, and a newcomer behind n others waits n times as long.
+By Little's law, if n requests wait at a time, each for t seconds, one is answered every t / n seconds, whatever happens in between:
+threads, batches, fair queueing, a decoder as the bottleneck. A new request behind n others waits n times as long.
 """
 
 from __future__ import annotations
@@ -10,40 +10,40 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 FIRST_GUESS_S = 0.25
-"""Seconds from answer to answer before one was seen: a short clip, or a sentence, on a few cores."""
+"""Initial estimate of the seconds from answer to answer: a short clip, or a sentence, on a few cores."""
 WEIGHT = 0.15
-"""Of the newest answer: the last ten or so decide."""
+"""Weight of the newest answer in the average: about the last ten answers determine it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where somebody joined the line."""
+    """The time at which a request joined the queue, and the area under the queue length until then."""
 
     at: float
     area: float
 
 
 class Throughput:
-    """The seconds from one answer to the next, as those who were answered last have seen it."""
+    """A moving average of the seconds from one answer to the next."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds, monotonic."""
+        """`clock` returns monotonic seconds."""
         self.seconds = FIRST_GUESS_S
         self.waiting = 0
-        """Who waits at this moment."""
+        """Number of requests that wait now."""
         self._clock = clock
         self._area = 0.0
-        """Waiting times seconds, so far."""
+        """Integral of `waiting` over time, in seconds."""
         self._at = clock()
 
     def join(self) -> Mark:
-        """Begin to wait."""
+        """Join the queue; return the mark to leave it with."""
         self._advance()
         self.waiting += 1
         return Mark(self._at, self._area)
 
     def leave(self, mark: Mark, *, counts: bool) -> None:
-        """Wait no more; what `counts` was answered in the usual way, and tells the pace."""
+        """Leave the queue. If it `counts`, the request was answered normally and updates the average."""
         self._advance()
         self.waiting -= 1
         waited, area = self._at - mark.at, self._area - mark.area

@@ -1,1 +1,1 @@
-"""Audio -> text: speech detection, windows, transcription, diarization, subtitles; and the same while somebody still speaks."""
+"""Audio -> text: speech detection, windows, transcription, diarization, subtitles, and live transcription (live/)."""

@@ -1,4 +1,4 @@
-"""Channels of one file transcribed apart: a stream of segments for each channel -> one, in order of time, labelled. No I/O of its own."""
+"""Separate transcription of the channels of one file: merges one stream of segments per channel by time, with labels. No I/O of its own."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from open_speech.recognition.diarization import letters
 from open_speech.transcript import Segment, TranscriptInfo
 
 ChannelMode = Literal["mix", "separate", "auto"]
-"""`mix` makes one channel of all, `separate` transcribes each, `auto` does so where there are two with different speech."""
+"""`mix` mixes all channels, `separate` transcribes each channel, `auto` does so if two channels contain different speech."""
 MOST_CHANNELS = 8
-"""Channels of a file that are transcribed apart: each costs as much as a file."""
+"""Maximum channels of a file that are transcribed separately: each costs as much as a file."""
 
 Items = AsyncGenerator[TranscriptInfo | Segment, None]
 
 
 def separated(mode: ChannelMode, channels: int, differ: bool) -> int:
-    """Return how many channels of a file are transcribed apart; 0 mixes them. Raises InvalidValue naming `channels` for too many."""
+    """Return how many channels of a file are transcribed separately; 0 mixes them. Raises InvalidValue naming `channels` for too many."""
     if mode == "separate" and channels > MOST_CHANNELS:
         raise InvalidValue(f"The file has {channels} channels; at most {MOST_CHANNELS} can be transcribed separately.", param="channels")
     return channels if mode == "separate" or (mode == "auto" and differ) else 0
 
 
 async def merged(channels: Sequence[Items]) -> Items:
-    """Merge the transcriptions of channels; closing this closes them.
+    """Merge the transcriptions of channels; closing the iterator closes them.
 
-    A segment is given as soon as none that is still to come can begin earlier. Each has its channel, and a letter as its speaker. The
-    duration of an info is a time at which no channel was within a window: from there a transcription can be resumed. The language of an
-    info is that of the segments that follow, and at the end that of the channel with the most speech.
+    A segment is yielded as soon as no later segment can begin before it. Each has its channel, and a letter as its speaker. The duration of
+    an info is a time at which no channel is within a window: a transcription can be resumed there. The language of an info is that of the
+    segments that follow, and at the end that of the channel with the most speech.
 
     Raises what a channel raises.
     """
@@ -39,7 +39,7 @@ async def merged(channels: Sequence[Items]) -> Items:
     until_s = 0.0
     language: str | None = None
     try:
-        await _all_begun(lanes)
+        await _start_all(lanes)
         while any(not lane.is_done for lane in lanes):
             await min((lane for lane in lanes if not lane.is_done), key=lambda lane: lane.reached_s).advance()
             for lane, segment in _ready(lanes):
@@ -60,7 +60,7 @@ async def merged(channels: Sequence[Items]) -> Items:
 
 @dataclass
 class _Lane:
-    """How far one channel is."""
+    """The progress of one channel."""
 
     items: Items
     channel: int
@@ -68,23 +68,23 @@ class _Lane:
     info: TranscriptInfo = field(default_factory=lambda: TranscriptInfo("", 0.0, 0.0))
     is_done: bool = False
     whole_s: float = 0.0
-    """Everything before this is known."""
+    """Seconds: all segments that begin before this are known."""
     reached_s: float = 0.0
-    """No later segment begins before this."""
+    """Seconds: no later segment begins before this."""
     spoken_s: float = 0.0
     segments: list[Segment] = field(default_factory=list)
-    """Those that wait for other channels."""
+    """Segments that wait for other channels."""
     windows: list[tuple[float, float]] = field(default_factory=list)
-    """Stretches in which there are segments, in order."""
+    """Start and end, in seconds, of the windows with segments, in order."""
 
     async def advance(self) -> None:
-        """Take one more item."""
+        """Read one more item."""
         item = await anext(self.items, None)
         if item is None:
             self.is_done = True
             self.whole_s = self.reached_s = float("inf")
         elif isinstance(item, TranscriptInfo):
-            # What comes after it belongs to the window that ends at its duration; the window before is complete.
+            # The items after an info belong to the window that ends at its duration; the window before is complete.
             self.whole_s = max(self.whole_s, self.info.duration) if item.duration > self.info.duration else self.whole_s
             self.reached_s = max(self.reached_s, self.whole_s)
             self.info = item
@@ -96,8 +96,8 @@ class _Lane:
             self.segments.append(replace(item, channel=self.channel, speaker=self.speaker))
 
 
-async def _all_begun(lanes: Sequence[_Lane]) -> None:
-    """Start all channels, so that they are at work together. Raises what the first to fail raises, when no other runs any more."""
+async def _start_all(lanes: Sequence[_Lane]) -> None:
+    """Start all channels, so that they run concurrently. Raises the first error, after all others have stopped."""
     tasks = [asyncio.ensure_future(lane.advance()) for lane in lanes]
     try:
         await asyncio.gather(*tasks)
@@ -108,7 +108,7 @@ async def _all_begun(lanes: Sequence[_Lane]) -> None:
 
 
 def _ready(lanes: Sequence[_Lane]) -> Iterator[tuple[_Lane, Segment]]:
-    """Take the segments that nothing to come can precede, in order of time."""
+    """Take the segments that no later segment can precede, in order of time."""
     reached_s = min(lane.reached_s for lane in lanes)
     ready = [(segment.start, lane.channel, lane, segment) for lane in lanes for segment in lane.segments if segment.start <= reached_s]
     for lane in lanes:
@@ -118,7 +118,7 @@ def _ready(lanes: Sequence[_Lane]) -> Iterator[tuple[_Lane, Segment]]:
 
 
 def _between_windows(lanes: Sequence[_Lane]) -> float:
-    """Return the latest time before which everything is known, and which is within no window; 0 where there is none."""
+    """Return the latest time, in seconds, before which all segments are known and which is within no window; 0 if there is none."""
     time = min(lane.whole_s for lane in lanes)
     if time == float("inf"):
         return 0.0

@@ -1,6 +1,6 @@
-"""Recordings made easier to recognise: noise taken out, very quiet ones made louder. Pure; works in blocks, whatever the length.
+"""Preprocessing of recordings: noise reduction, and amplification of very quiet recordings. Pure; works in blocks, whatever the length.
 
-Which of the two helps, and how much, was measured: docs/performance.md has the tables.
+docs/performance.md has measurements of the effect of both.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from numpy.typing import NDArray
 from open_speech.audio import Audio, concat
 
 FRAME_S = 0.03
-"""Seconds over which the level is taken: shorter than a syllable, longer than a click."""
+"""Seconds over which the level is measured: shorter than a syllable, longer than a click."""
 BLOCK_S = 10.0
-"""Seconds that are worked on at a time: a few hundred kilobytes beside the result, for an hour as for a minute."""
+"""Seconds that are processed at a time: a few hundred kilobytes beside the result, whatever the length."""
 STRETCH_S = 30.0
-"""Seconds of a stream that are judged together: long enough to hold speech, in most recordings."""
+"""Seconds of a stream that are analysed together: long enough to contain speech, in most recordings."""
 QUIET_DB = -38.0
-"""dB below full scale of the loudest speech under which a recording is too quiet: the speech detector begins to miss words there."""
+"""Level of the loudest speech, in dBFS, below which a recording is too quiet: the speech detector begins to miss words there."""
 TARGET_DB = -23.0
-"""dB below full scale that its loudest speech is brought to: where broadcasters put it."""
+"""Level in dBFS to which the loudest speech of a quiet recording is amplified, as in broadcasting."""
 MOST_GAIN_DB = 50.0
-"""What is quieter still is the noise of a microphone, or of its 16 bits, and stays as it is heard."""
+"""Maximum gain: audio that would need more is the noise of a microphone, or of its 16 bits."""
 SPEECH_QUANTILE = 0.95
-"""The level of speech is the one that a twentieth of the frames exceed: neither a slammed door nor the silence decides."""
+"""Quantile of the frame levels that is the level of speech: a twentieth of the frames exceed it, so clicks and silence do not count."""
 NOISE_QUANTILE = 0.1
-"""The level of noise is the one that a tenth of the frames stay under: nobody speaks without a pause."""
-STANDS_OUT_DB = 6.0
-"""dB that speech rises above the noise. What does not, such as an empty room or a carrier, is nothing to be made louder."""
-NOISE_LESS_DB = 12
-"""How much quieter noise becomes: with 6 fewer words were won, with more the voice suffers."""
+"""Quantile of the frame levels that is the level of noise: a tenth of the frames are quieter, because speech contains pauses."""
+LEAST_SNR_DB = 6.0
+"""Minimum dB of speech above the noise. Audio below it, such as an empty room or a carrier, is not amplified."""
+NOISE_REDUCTION_DB = 12
+"""dB by which noise is reduced: with 6, fewer words were gained; with more than 12, the voice is distorted."""
 NOISE_RANGE_DB = (-80.0, -20.0)
-"""Where FFmpeg's filter takes the floor to be. Left to find it by itself it changes next to nothing."""
+"""Bounds in dB of the noise floor that is passed to FFmpeg's filter. Without it the filter changes next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """What to do to a recording before it is recognised."""
+    """The preprocessing of a recording before recognition."""
 
     noise_reduce: bool = False
     """Remove steady noise."""
@@ -51,19 +51,19 @@ class Cleaning:
 
 
 def clean(audio: Audio, how: Cleaning) -> Audio:
-    """Clean a recording: same rate, same number of samples, nothing moved in time; `audio` itself where nothing is to be done.
+    """Clean a recording: same rate, same number of samples, no delay. Returns `audio` itself if nothing is to be done.
 
-    Blocking. Needs memory for the result and a block of BLOCK_S seconds beside `audio`, which is not changed.
+    Blocking. Needs memory for the result and a block of BLOCK_S seconds; `audio` is not changed.
     """
     cleaned = reduce_noise(audio) if how.noise_reduce else audio
     return amplify(cleaned, gain_db(speech_db(cleaned))) if how.normalize else cleaned
 
 
 def clean_blocks(pieces: Iterable[Audio], how: Cleaning) -> Iterator[Audio]:
-    """Clean a recording that comes piece by piece, STRETCH_S seconds at a time: its memory does not grow with the recording.
+    """Clean a recording that arrives in pieces, STRETCH_S seconds at a time; memory does not grow with the recording.
 
-    All pieces are at one rate; what comes out has as many samples as what went in. The gain is that of the loudest speech so far, so
-    that a pause in a recording that is loud enough stays quiet.
+    All pieces are at one rate; the output has as many samples as the input. The gain follows from the loudest speech so far, so that a
+    pause in a recording that is loud enough stays quiet.
     """
     if how == Cleaning(noise_reduce=False, normalize=False):
         yield from pieces
@@ -78,20 +78,20 @@ def clean_blocks(pieces: Iterable[Audio], how: Cleaning) -> Iterator[Audio]:
 
 
 def speech_db(audio: Audio) -> float:
-    """Measure how loud the speech is, in dB below full scale; -inf where nothing stands out from the noise."""
+    """Measure the level of speech in dBFS; -inf if nothing is louder than the noise by LEAST_SNR_DB."""
     level = level_db(audio, SPEECH_QUANTILE)
-    return level if level - level_db(audio, NOISE_QUANTILE) > STANDS_OUT_DB else -np.inf
+    return level if level - level_db(audio, NOISE_QUANTILE) > LEAST_SNR_DB else -np.inf
 
 
 def gain_db(speech: float) -> float:
-    """Decide by how many dB to amplify speech of this level: 0 unless it is below QUIET_DB, and MOST_GAIN_DB at most."""
+    """Return the gain in dB for speech of this level: 0 unless it is below QUIET_DB, and at most MOST_GAIN_DB."""
     return 0.0 if speech >= QUIET_DB or speech == -np.inf else min(TARGET_DB - speech, MOST_GAIN_DB)
 
 
 def amplify(audio: Audio, gain: float) -> Audio:
-    """Amplify by `gain` dB; `audio` itself for 0.
+    """Amplify by `gain` dB; return `audio` itself for 0.
 
-    Peaks beyond [-1, 1] are clipped: they are clicks, as speech at TARGET_DB has 23 dB of room.
+    Peaks beyond [-1, 1] are clipped: they are clicks, because speech at TARGET_DB has 23 dB of headroom.
     """
     if gain == 0:
         return audio
@@ -100,7 +100,7 @@ def amplify(audio: Audio, gain: float) -> Audio:
 
 
 def level_db(audio: Audio, quantile: float) -> float:
-    """Measure the level that this part of the frames, in [0, 1], stay under, in dB below full scale; -inf for digital silence, or none."""
+    """Measure a quantile, in [0, 1], of the frame levels, in dBFS; -inf for digital silence or no samples."""
     size = max(1, round(FRAME_S * audio.rate))
     powers = [
         np.square(block[: len(block) // size * size].reshape(-1, size)).mean(axis=1)
@@ -111,7 +111,7 @@ def level_db(audio: Audio, quantile: float) -> float:
 
 
 def reduce_noise(audio: Audio) -> Audio:
-    """Take noise out that is there all the time, such as a fan, hiss or hum; voices in the background stay."""
+    """Reduce steady noise, such as a fan, hiss or hum; voices in the background are kept."""
     graph = _denoiser(audio.rate, level_db(audio, NOISE_QUANTILE))
     result = np.empty_like(audio.samples)
     delay = 2 * (audio.rate // 80)
@@ -119,7 +119,7 @@ def reduce_noise(audio: Audio) -> Audio:
     for block in _blocks(audio.samples, round(BLOCK_S * audio.rate)):
         graph.push(_frame(block, audio.rate))
         filled = _drain(graph, result, filled)
-    # The filter answers a window of 25 ms late: silence after the end pushes the end out, and what came first is not kept.
+    # The filter has a delay of 25 ms: silence after the end flushes the last samples, and the first output is discarded.
     graph.push(_frame(np.zeros(delay, np.float32), audio.rate))
     graph.push(None)
     filled = _drain(graph, result, filled)
@@ -149,7 +149,7 @@ def _denoiser(rate: int, floor_db: float) -> Graph:
     graph = Graph()
     graph.link_nodes(
         graph.add_abuffer(sample_rate=rate, format="flt", layout="mono"),
-        graph.add("afftdn", f"noise_reduction={NOISE_LESS_DB}:noise_floor={min(max(floor_db, low), high)}"),
+        graph.add("afftdn", f"noise_reduction={NOISE_REDUCTION_DB}:noise_floor={min(max(floor_db, low), high)}"),
         graph.add("aformat", "sample_fmts=flt"),
         graph.add("abuffersink"),
     )
@@ -164,9 +164,9 @@ def _frame(block: NDArray[np.float32], rate: int) -> AudioFrame:
 
 
 def _drain(graph: Graph, result: NDArray[np.float32], filled: int) -> int:
-    """Write what is ready behind the `filled` samples of the result, as far as there is room; gives the new count.
+    """Write the output that is ready after the `filled` samples of the result, as far as there is room; return the new count.
 
-    A negative count is of samples that are not wanted.
+    A negative count is the number of samples still to be discarded.
     """
     while True:
         try:

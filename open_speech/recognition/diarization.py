@@ -1,6 +1,6 @@
-"""Who spoke: turns -> names, and words -> turns. Pure.
+"""Speaker labels: assigns names to turns, and turns to words. Pure.
 
-A diarizer hears voices, not words: its turns are right to a few tenths of a second, and a recogniser's segments know nothing of them.
+A diarizer analyses voices, not words: its turns are accurate to a few tenths of a second, and a recognizer's segments do not follow them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from open_speech.backends import Turn
 from open_speech.transcript import Segment, Token, Transcript, Word
 
 Voiceprint = NDArray[np.float32]
-"""Shape (n,): where a voice lies in the engine's space; two of the same voice point the same way."""
+"""Shape (n,): the embedding of a voice; two embeddings of the same voice point in the same direction."""
 
 SLACK_S = 0.6
-"""Seconds by which a change of speaker may be moved to the end of a sentence: engines place it to about half a second."""
+"""Seconds by which a change of speaker may be moved to the end of a sentence: engines locate it to about half a second."""
 _SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")
 
 
 def assign(transcript: Transcript, turns: Sequence[Turn]) -> Transcript:
-    """Say who spoke each segment: the speaker it overlaps most, or the nearest one where nobody was heard.
+    """Assign a speaker to each segment: the one it overlaps most, or the nearest one if it overlaps none.
 
-    A segment with word times is split where the speaker changes within it; its text stays whole, piece by piece. `turns` are in order
-    of time and do not overlap; without any the transcript stays as it is.
+    A segment with word times is split where the speaker changes; the texts of its parts, joined, are its text. `turns` are in order of
+    time and do not overlap; without turns the transcript is returned unchanged.
     """
     if not turns:
         return transcript
-    finder = _Finder(turns)
+    finder = _SpeakerFinder(turns)
     words = [word for segment in transcript.segments for word in segment.words]
     speakers = iter(_at_sentences(words, [finder.speaker(word.start, word.end) for word in words]))
     segments: list[Segment] = []
@@ -45,8 +45,8 @@ def assign(transcript: Transcript, turns: Sequence[Turn]) -> Transcript:
     return replace(transcript, segments=tuple(segments))
 
 
-class _Finder:
-    """Finds who speaks in a stretch of time, in O(log n)."""
+class _SpeakerFinder:
+    """Finds the speaker of a time interval, in O(log n)."""
 
     def __init__(self, turns: Sequence[Turn]) -> None:
         self._turns = turns
@@ -73,7 +73,7 @@ def _at_sentences(words: Sequence[Word], speakers: list[str]) -> list[str]:
     before = 0
     for change, after in zip(changes, [*changes[1:], len(words)], strict=False):
         time = _gap(words, change)
-        # Between the change before it, as moved, and the one after it: so no turn loses all its words.
+        # Only between the previous change (as moved) and the next one, so that no turn loses all its words.
         ends = [at for at in range(before + 1, after) if words[at - 1].text.rstrip().endswith(_SENTENCE_ENDS)]
         best = min(ends, key=lambda at: abs(_gap(words, at) - time), default=change)
         if abs(_gap(words, best) - time) <= SLACK_S:
@@ -85,17 +85,17 @@ def _at_sentences(words: Sequence[Word], speakers: list[str]) -> list[str]:
 
 
 def _gap(words: Sequence[Word], at: int) -> float:
-    """The middle, in seconds, of the gap before a word."""
+    """Return the middle, in seconds, of the gap before a word."""
     return (words[at - 1].end + words[at].start) / 2
 
 
 def _split(segment: Segment, speakers: Sequence[str]) -> Iterator[Segment]:
-    """Cut a segment where the speaker of its words changes; the pieces' texts, joined, are its text."""
+    """Split a segment where the speaker of its words changes; the texts of the parts, joined, are its text."""
     runs = [(speaker, len(list(run))) for speaker, run in groupby(speakers)]
     if len(runs) == 1:
         yield replace(segment, speaker=speakers[0])
         return
-    begins = [*_begins(segment.text, segment.words), len(segment.text)]
+    begins = [*_word_starts(segment.text, segment.words), len(segment.text)]
     at = 0
     for speaker, length in runs:
         words = segment.words[at : at + length]
@@ -106,15 +106,15 @@ def _split(segment: Segment, speakers: Sequence[str]) -> Iterator[Segment]:
             end=segment.end if at + length == len(segment.words) else words[-1].end,
             text=segment.text[left:right],
             words=words,
-            tokens=(),  # which of them belong to which words is not known here
-            logprobs=tuple(_begun(segment.logprobs, left, right)),
+            tokens=(),  # it is not known which tokens belong to which words
+            logprobs=tuple(_tokens_between(segment.logprobs, left, right)),
             speaker=speaker,
         )
         at += length
 
 
-def _begins(text: str, words: Sequence[Word]) -> Iterator[int]:
-    """Where each word begins in the text, its leading space included."""
+def _word_starts(text: str, words: Sequence[Word]) -> Iterator[int]:
+    """Yield the position at which each word begins in the text, its leading space included."""
     at = 0
     for word in words:
         bare = word.text.strip()
@@ -123,8 +123,8 @@ def _begins(text: str, words: Sequence[Word]) -> Iterator[int]:
         at = found + len(bare)
 
 
-def _begun(tokens: Sequence[Token], left: int, right: int) -> Iterator[Token]:
-    """Pick the tokens whose text begins between two places of the text."""
+def _tokens_between(tokens: Sequence[Token], left: int, right: int) -> Iterator[Token]:
+    """Yield the tokens whose text begins between two positions of the text."""
     at = 0
     for token in tokens:
         if left <= at < right:
@@ -133,7 +133,7 @@ def _begun(tokens: Sequence[Token], left: int, right: int) -> Iterator[Token]:
 
 
 def within(turns: Sequence[Turn], speech: Sequence[tuple[float, float]]) -> list[Turn]:
-    """Keep of each turn what lies in a stretch of speech; both are in order of time, stretches are (start, end) in seconds."""
+    """Clip turns to speech. Both are in order of time; `speech` are (start, end) in seconds."""
     kept = []
     at = 0
     for turn in turns:
@@ -148,7 +148,7 @@ def within(turns: Sequence[Turn], speech: Sequence[tuple[float, float]]) -> list
 
 
 def joined(turns: Sequence[Turn], gap_s: float) -> list[Turn]:
-    """Make one turn of neighbours by the same speaker with at most `gap_s` seconds between them."""
+    """Merge consecutive turns of the same speaker with at most `gap_s` seconds between them."""
     merged: list[Turn] = []
     for turn in turns:
         if merged and merged[-1].speaker == turn.speaker and turn.start - merged[-1].end <= gap_s:
@@ -158,42 +158,42 @@ def joined(turns: Sequence[Turn], gap_s: float) -> list[Turn]:
     return merged
 
 
-def recognised(heard: Mapping[str, Voiceprint], known: Sequence[tuple[str, Voiceprint]], least: float) -> dict[str, str]:
-    """Find the known name of each heard voice: the most alike, if its cosine likeness is `least` or more.
+def recognised(voices: Mapping[str, Voiceprint], known: Sequence[tuple[str, Voiceprint]], least: float) -> dict[str, str]:
+    """Return the known name of each detected voice: the most similar one, if the cosine similarity is at least `least`.
 
-    Two heard voices may get one name: engines split a voice that changes its microphone more often than they mix two.
+    Two detected voices may get the same name: engines more often split a voice that changes its microphone than they merge two voices.
     """
     names = {}
-    for label, voice in heard.items():
+    for label, voice in voices.items():
         alike = max(known, key=lambda pair: likeness(voice, pair[1]), default=None)
         if alike is not None and likeness(voice, alike[1]) >= least:
             names[label] = alike[0]
     return names
 
 
-def fewer(turns: Sequence[Turn], heard: Mapping[str, Voiceprint], most: int) -> list[Turn]:
-    """Keep the `most` speakers who speak longest; the turns of the others go to the one of these whose voice is most like theirs."""
-    spoken: dict[str, float] = {}
+def fewer(turns: Sequence[Turn], voices: Mapping[str, Voiceprint], most: int) -> list[Turn]:
+    """Keep the `most` speakers who speak longest; turns of other speakers are assigned to the kept speaker with the most similar voice."""
+    seconds: dict[str, float] = {}
     for turn in turns:
-        spoken[turn.speaker] = spoken.get(turn.speaker, 0.0) + turn.end - turn.start
-    kept = sorted(spoken, key=spoken.__getitem__, reverse=True)[:most]
+        seconds[turn.speaker] = seconds.get(turn.speaker, 0.0) + turn.end - turn.start
+    kept = sorted(seconds, key=seconds.__getitem__, reverse=True)[:most]
 
-    def heir(label: str) -> str:
-        return label if label in kept else max(kept, key=lambda one: likeness(heard[label], heard[one]))
+    def nearest(label: str) -> str:
+        return label if label in kept else max(kept, key=lambda one: likeness(voices[label], voices[one]))
 
-    return [replace(turn, speaker=heir(turn.speaker)) for turn in turns]
+    return [replace(turn, speaker=nearest(turn.speaker)) for turn in turns]
 
 
 def likeness(one: Voiceprint, other: Voiceprint) -> float:
-    """Cosine of the angle between two voiceprints, in [-1, 1]; 0 for one that is all zeros."""
+    """Return the cosine similarity of two voiceprints, in [-1, 1]; 0 if one is all zeros."""
     lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(one @ other) / lengths if lengths else 0.0
 
 
 def named(turns: Sequence[Turn], names: Mapping[str, str]) -> list[Turn]:
-    """Give the turns their final labels: a name where `names` has one for the engine's label, else the next free letter.
+    """Give turns their final labels: the name in `names` for the engine's label, or else the next free letter.
 
-    Letters follow the order of first turns: A to Z, then AA, AB and so on; a letter that is somebody's name is left out.
+    Letters follow the order of the first turns: A to Z, then AA, AB and so on; a letter that is in use as a name is skipped.
     """
     labels = dict(names)
     free = (letter for letter in letters() if letter not in labels.values())
@@ -204,5 +204,5 @@ def named(turns: Sequence[Turn], names: Mapping[str, str]) -> list[Turn]:
 
 
 def letters() -> Iterator[str]:
-    """Give the labels of speakers without a name: A to Z, then AA, AB and so on."""
+    """Return the labels of speakers without a name: A to Z, then AA, AB and so on."""
     return ("".join(letters) for length in count(1) for letters in product(ascii_uppercase, repeat=length))

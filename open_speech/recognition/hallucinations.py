@@ -1,6 +1,6 @@
-"""What Whisper writes when nobody speaks: closing words of the videos it learned from. Pure.
+"""Phrases that Whisper returns for audio without speech: closing words of the videos in its training data. Pure.
 
-A phrase alone is no proof, people do say "thank you"; it is dropped only when the decoder itself was unsure that anybody spoke.
+A phrase alone is no proof, because people do say "thank you". It is dropped only if the decoder itself was unsure that there was speech.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ PHRASES = {
 }  # fmt: skip
 UNSURE_LOGPROB = -0.5
 UNSURE_NO_SPEECH = 0.3
-_LETTERS = re.compile(r"[^\w\s]", re.UNICODE)
+_PUNCTUATION = re.compile(r"[^\w\s]", re.UNICODE)
 
 
 def is_hallucination(segment: Segment, language: str) -> bool:
-    """Tell whether a segment is one of its language's phantom phrases, and the decoder doubted that anybody spoke."""
-    doubted = segment.no_speech_prob > UNSURE_NO_SPEECH or segment.avg_logprob < UNSURE_LOGPROB
-    return doubted and plain(segment.text) in PHRASES.get(language, ())
+    """Return whether a segment is a known phrase of its language, and the decoder was unsure that there was speech."""
+    unsure = segment.no_speech_prob > UNSURE_NO_SPEECH or segment.avg_logprob < UNSURE_LOGPROB
+    return unsure and plain(segment.text) in PHRASES.get(language, ())
 
 
 def plain(text: str) -> str:
-    """Write text in lower case, without marks, with single spaces."""
-    return " ".join(_LETTERS.sub("", text.lower().replace(".org", " org")).split())
+    """Return text in lower case, without punctuation, with single spaces."""
+    return " ".join(_PUNCTUATION.sub("", text.lower().replace(".org", " org")).split())

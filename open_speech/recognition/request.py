@@ -1,4 +1,4 @@
-"""What a transcription request asks for, apart from the audio, and the defaults and limits of the server. Values."""
+"""The parameters of a transcription request (all but the audio), and the defaults and limits of the server. Values."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class RecognitionRequest:
     diarize: DiarizeOptions | None = None
     """None does not detect speakers. Otherwise the segments are sent when the speakers of the whole file are known."""
     clean: Cleaning | None = None
-    """None is the server's default."""
+    """None applies the server's default."""
     raw_rate: int | None = None
     """The sample rate, in Hertz, of headerless s16le mono PCM; None for a media file in any supported format."""
     channels: ChannelMode = "mix"
-    """Where channels are transcribed separately, each of them is a speaker, and `diarize` has no effect."""
+    """If channels are transcribed separately, each is one speaker, and `diarize` has no effect."""
     start_s: float = 0.0
-    """Seconds at the start that are skipped; times count from there."""
+    """Seconds to skip at the start; times in the transcript count from there."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecognitionDefaults:
-    """The limit of one upload, and what applies when a request omits a field."""
+    """The limit of one upload, and the values for fields that a request omits."""
 
     max_audio_s: float
     vad: Vad | None = None

@@ -1,4 +1,4 @@
-"""A transcription that goes on where it was broken off: the sound from there on, and its segments at their time in the whole. Pure."""
+"""Resume an interrupted transcription: skip the audio that is done, and shift the new segments to their times in the whole. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from open_speech.audio import Audio
 from open_speech.transcript import Segment
 
 
-def sound_after(blocks: Iterable[Audio], start_s: float) -> Iterator[Audio]:
-    """Drop the first `start_s` seconds of a sound that comes in blocks of one rate; each block gives one, perhaps without a sample."""
+def skip_start(blocks: Iterable[Audio], start_s: float) -> Iterator[Audio]:
+    """Drop the first `start_s` seconds of audio in blocks of one rate. Yields one block for each block, possibly an empty one."""
     passed = 0
     for block in blocks:
         skipped = max(0, round(start_s * block.rate) - passed)

@@ -1,4 +1,4 @@
-"""Speech to text, the one path from every API: uploads in segments, live audio by recognizers."""
+"""Speech to text, the one path from every API: uploads segment by segment, and live audio through recognizers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from open_speech.recognition.denoise import clean_blocks
 from open_speech.recognition.diarization import assign
 from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecognizers
 from open_speech.recognition.request import RecognitionDefaults, RecognitionRequest
-from open_speech.recognition.resume import sound_after
-from open_speech.recognition.segmentation import Cutting, far_apart
+from open_speech.recognition.resume import skip_start
+from open_speech.recognition.segmentation import WindowStream, pilot_windows
 from open_speech.recognition.transcription import IN_FLIGHT, Items, Recognize, TranscriptionStream, by_windows, vote
 from open_speech.recognition.vad import FRAME, VAD_RATE, SpeechModel, SpeechProbabilities
 from open_speech.recognition.windows import WindowCutter
@@ -84,8 +84,8 @@ class Recognition:
             return entry.languages[0], 1.0
         request = RecognitionRequest(model, TranscribeOptions(languages=languages, detect_only=True), raw_rate=raw_rate)
         with self._pool.admission.ticket(entry.backend) as ticket:
-            cutting = await self._windows(entry, self._blocks(source, request), request.options)
-            windows = await asyncio.get_running_loop().run_in_executor(self._decoders, far_apart, cutting)
+            stream = await self._windows(entry, self._blocks(source, request), request.options)
+            windows = await asyncio.get_running_loop().run_in_executor(self._decoders, pilot_windows, stream)
             recognize = self._recognize(entry, ticket)
             results = await asyncio.gather(*(recognize(Window(audio, request.options)) for audio in windows))
         return vote((audio.seconds, result) for audio, result in zip(windows, results, strict=True)) or ("en", 0.0)
@@ -102,7 +102,7 @@ class Recognition:
     def _blocks(self, source: Source, request: RecognitionRequest, channel: int | None = None) -> Iterable[Audio]:
         decoded = blocks(source, STT_RATE, max_seconds=self._defaults.max_audio_s, raw_rate=request.raw_rate, channel=channel)
         whole = clean_blocks(decoded, request.clean or self._defaults.cleaning)
-        return sound_after(whole, request.start_s) if request.start_s else whole
+        return skip_start(whole, request.start_s) if request.start_s else whole
 
     async def _separate_channels(self, source: Source, request: RecognitionRequest) -> int:
         """Return the number of channels that are transcribed separately; 0 mixes them. Headerless PCM has one channel."""
@@ -113,7 +113,7 @@ class Recognition:
         return separated(request.channels, found.channels, found.differ)
 
     async def _items(self, entry: ModelEntry, decode: Callable[[], Iterable[Audio]], options: TranscribeOptions) -> Items:
-        """Transcribe in the way that suits the backend and the request: window by window, or the whole file in one call."""
+        """Transcribe window by window, or the whole file in one call, whichever suits the backend and the request."""
         vad = options.vad or self._defaults.vad
         whole = options.sequential or options.condition_on_previous_text
         with self._pool.admission.ticket(entry.backend, answers=IN_FLIGHT) as ticket:
@@ -122,9 +122,9 @@ class Recognition:
                 items = by_windows(windows, options, self._recognize(entry, ticket), self._decoders)
             else:
                 audio = await self._collected(decode)
-                asked = replace(options, vad=None if options.sequential else vad)
+                call_options = replace(options, vad=None if options.sequential else vad)
                 runner = self._pool.client(entry)
-                items = _counted(runner.transcribe(entry.id, audio, asked, patience_s=ticket.patience_s()), ticket)
+                items = _counted(runner.transcribe(entry.id, audio, call_options, patience_s=ticket.patience_s()), ticket)
             async with aclosing(self._meter.transcribed(entry.id, items)) as measured:
                 async for item in measured:
                     yield item
@@ -137,7 +137,7 @@ class Recognition:
         options: TranscribeOptions,
         how: DiarizeOptions,
     ) -> Items:
-        """Transcribe and detect speakers side by side; the segments are sent when both are done."""
+        """Transcribe and detect speakers concurrently; the segments are sent when both are done."""
         audio = await self._collected(decode)
         with self._pool.admission.ticket(diarizer.backend):
             turns = asyncio.ensure_future(self._pool.client(diarizer).diarize(diarizer.id, audio, how))
@@ -162,11 +162,11 @@ class Recognition:
     async def _collected(self, decode: Callable[[], Iterable[Audio]]) -> Audio:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, lambda: collect(decode(), STT_RATE))
 
-    async def _windows(self, entry: ModelEntry, audio: Iterable[Audio], options: TranscribeOptions) -> Cutting:
+    async def _windows(self, entry: ModelEntry, audio: Iterable[Audio], options: TranscribeOptions) -> WindowStream:
         detector = await asyncio.get_running_loop().run_in_executor(self._decoders, self._open_detector)
         vad = options.vad or self._defaults.vad or Vad()
         cutter = WindowCutter(vad, FRAME / VAD_RATE, longest_s=self._pool.backend(entry).window_s)
-        return Cutting(audio, detector.stream(), cutter)
+        return WindowStream(audio, detector.stream(), cutter)
 
     def _recognize(self, entry: ModelEntry, ticket: Ticket) -> Recognize:
         runner, caller = self._pool.client(entry), f"file-{next(self._callers)}"

@@ -1,6 +1,6 @@
-"""A transcript -> the files that people keep of it: text, SubRip (SRT), WebVTT, TSV, LRC, JSON and JSON lines. Pure.
+"""A transcript -> text, SubRip (SRT), WebVTT, TSV, LRC, JSON and JSON lines. Pure.
 
-A speaker's label, where there is one, stands before the text: `[A] text`, in WebVTT `<v A>text`.
+The label of a speaker precedes the text: `[A] text`, in WebVTT `<v A>text`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def to_text(transcript: Transcript) -> str:
 
 
 def to_lines(transcript: Transcript) -> str:
-    """Write one line for each segment, as Whisper's own `txt` files have it."""
+    """Write one line for each segment, as in Whisper's own `txt` files."""
     return "".join(f"{_label(cue)}{_on_one_line(cue.text)}\n" for cue in cues(transcript))
 
 
@@ -32,36 +32,36 @@ def to_srt(transcript: Transcript, shape: Shape | None = None) -> str:
 
 def to_vtt(transcript: Transcript, shape: Shape | None = None) -> str:
     """Write WebVTT cues after the `WEBVTT` line; `&`, `<` and `>` are escaped, because a cue's text is markup."""
-    written = (
+    lines = (
         f"{_clock(_ms(cue.start), '.')} --> {_clock(_ms(cue.end), '.')}\n{_voice(cue)}{_escape(cue.text)}\n\n"
         for cue in cues(transcript, shape)
     )
-    return "WEBVTT\n\n" + "".join(written)
+    return "WEBVTT\n\n" + "".join(lines)
 
 
 def to_tsv(transcript: Transcript) -> str:
-    """Write start and end in milliseconds and the text, separated by tabs, after a line that names them."""
+    """Write the start and end in milliseconds and the text, separated by tabs, after a header line."""
     rows = (f"{_ms(cue.start)}\t{_ms(cue.end)}\t{_label(cue)}{_on_one_line(cue.text)}\n" for cue in cues(transcript))
     return "start\tend\ttext\n" + "".join(rows)
 
 
 def to_lrc(transcript: Transcript) -> str:
     """Write lyrics: `[minutes:seconds.hundredths]text`; minutes have two digits or as many as they need."""
-    written = []
+    lines = []
     for cue in cues(transcript):
         minutes, hundredths = divmod(max(0, round(cue.start * 100)), 6000)
-        written.append(f"[{minutes:02d}:{hundredths // 100:02d}.{hundredths % 100:02d}]{_label(cue)}{_on_one_line(cue.text)}\n")
-    return "".join(written)
+        lines.append(f"[{minutes:02d}:{hundredths // 100:02d}.{hundredths % 100:02d}]{_label(cue)}{_on_one_line(cue.text)}\n")
+    return "".join(lines)
 
 
 def to_json(transcript: Transcript) -> str:
-    """Write the text, the segments and the language code, under the names that Whisper's own `json` files have."""
+    """Write the text, the segments and the language code, under the names of Whisper's own `json` files."""
     segments = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
     return _dump({"text": transcript.text, "segments": segments, "language": transcript.info.language})
 
 
 def to_jsonl(transcript: Transcript) -> str:
-    """Write one line of JSON for each segment, the same as in `to_json`."""
+    """Write one line of JSON for each segment, with the fields of `to_json`."""
     return "".join(f"{_dump(_segment(number, segment))}\n" for number, segment in enumerate(transcript.segments))
 
 
@@ -118,7 +118,7 @@ def _on_one_line(text: str) -> str:
 
 
 def _no_arrow(text: str) -> str:
-    """Keep an arrow in the text from looking like a line of times."""
+    """Replace arrows in the text, so that no line looks like a line of times."""
     return text.replace("-->", "->")
 
 

@@ -1,4 +1,4 @@
-"""A transcription while it is made: windows go out to the runner side by side, segments come back in order of time."""
+"""The transcription of one file: windows are sent to the runner concurrently, segments are returned in order of time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from open_speech.backends import TranscribeOptions, Window, WindowResult
 from open_speech.concurrency.blocking_iterators import step_by_step
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.recognition.hallucinations import is_hallucination
-from open_speech.recognition.segmentation import Cutting
+from open_speech.recognition.segmentation import WindowStream
 from open_speech.recognition.windows import Cut, placed
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
 
 IN_FLIGHT = 8
-"""Windows of one request that are out at once: enough to fill every batch, few enough that a film leaves room for others."""
+"""Windows of one request in flight at a time: enough to fill every batch, few enough that a long file leaves room for others."""
 PILOTS = 2
-"""Windows that find the language of an audio when none is given; the rest are taken to be in it unless they are sure of another."""
+"""Windows that detect the language of a file when none is given; later windows use it unless they are sure of another one."""
 SURE = 0.9
-"""A window this sure of another language keeps it: people do change their language."""
+"""Probability from which a window keeps another language: speakers do switch languages."""
 
 Recognize = Callable[[Window], Awaitable[WindowResult]]
 Items = AsyncGenerator[TranscriptInfo | Segment, None]
@@ -30,16 +30,16 @@ Items = AsyncGenerator[TranscriptInfo | Segment, None]
 
 @dataclass
 class TranscriptionStream:
-    """An async iterator of segments, each final, in order of time. Begun before it is handed out, so errors come first."""
+    """An async iterator of final segments in order of time. The work has begun when it is returned, so errors are raised first."""
 
     info: TranscriptInfo
-    """Its duration is that of the audio heard so far, and of the whole once the iterator has ended."""
+    """Its duration is that of the audio transcribed so far, and the total once the iterator has ended."""
     _segments: AsyncGenerator[Segment, None]
     _first: Segment | None = None
 
     @property
     def progress(self) -> float:
-        """Seconds of audio that are done."""
+        """Seconds of audio transcribed so far."""
         return self.info.duration
 
     def __aiter__(self) -> Self:
@@ -50,26 +50,26 @@ class TranscriptionStream:
         return first if first is not None else await anext(self._segments)
 
     async def aclose(self) -> None:
-        """Stop the work; safe to call again, and after the end."""
+        """Stop the work. May be called repeatedly, and after the end."""
         await self._segments.aclose()
 
     async def whole(self) -> Transcript:
-        """Wait for the end and give everything at once."""
+        """Wait for the end and return the whole transcript."""
         async with aclosing(self):
             segments = [segment async for segment in self]
         return Transcript(self.info, tuple(segments))
 
     @classmethod
     async def begin(cls, items: Items) -> Self:
-        """Wait for the first segment, or the end. `items` gives an info at first, and again whenever more of it is known."""
-        listening = cls(TranscriptInfo("", 0.0, 0.0), _no_segments())
-        listening._segments = listening._filtered(items)
+        """Wait for the first segment, or the end. `items` yields an info first, and another whenever more is known."""
+        stream = cls(TranscriptInfo("", 0.0, 0.0), _no_segments())
+        stream._segments = stream._filtered(items)
         try:
-            listening._first = await anext(listening._segments, None)
+            stream._first = await anext(stream._segments, None)
         except BaseException:
             await items.aclose()
             raise
-        return listening
+        return stream
 
     async def _filtered(self, items: Items) -> AsyncGenerator[Segment, None]:
         async with aclosing(items):
@@ -85,67 +85,67 @@ async def _no_segments() -> AsyncGenerator[Segment, None]:
     yield
 
 
-async def by_windows(cutting: Cutting, options: TranscribeOptions, hear: Recognize, pool: ThreadPoolExecutor) -> Items:
-    """Transcribe window by window: cut in `pool`, several at once in the runner, given in order.
+async def by_windows(stream: WindowStream, options: TranscribeOptions, recognize: Recognize, pool: ThreadPoolExecutor) -> Items:
+    """Transcribe window by window: windows are cut in `pool`, several are transcribed at once, segments are yielded in order.
 
-    Raises SpeechError's children, of the decoder and of the runner.
+    Raises SpeechError's children, those of the decoder and of the runner.
     """
     language = _Language(options.language)
     task = options.task
     yield TranscriptInfo(options.language or "", 1.0 if options.language else 0.0, 0.0, task)
-    async with aclosing(_heard(cutting, options, hear, pool, language)) as results:
-        async for cut, heard in results:
-            yield TranscriptInfo(language.code or heard.language, language.probability, cut.end, task)
-            for segment in heard.segments:
-                spoken = replace(placed(segment, cut), language=segment.language or heard.language)
-                language.said(spoken, heard.language_probability)
-                yield spoken
-    yield TranscriptInfo(*language.most(), cutting.seconds, task)
+    async with aclosing(_results(stream, options, recognize, pool, language)) as results:
+        async for cut, result in results:
+            yield TranscriptInfo(language.code or result.language, language.probability, cut.end, task)
+            for segment in result.segments:
+                shifted = replace(placed(segment, cut), language=segment.language or result.language)
+                language.count(shifted, result.language_probability)
+                yield shifted
+    yield TranscriptInfo(*language.dominant(), stream.seconds, task)
 
 
 class _Language:
-    """What is known of the language of one audio: given, or found by its first windows."""
+    """The language of one file: given by the request, or detected in the first windows."""
 
     def __init__(self, given: str | None) -> None:
         self.code = given
         self.probability = 1.0 if given else 0.0
         self._given = given is not None
-        self._said: dict[str, list[float]] = {}
-        """Language -> seconds in which it was spoken, and these times their probability."""
+        self._sums: dict[str, list[float]] = {}
+        """Language -> its seconds of speech, and the sum of seconds times probability."""
 
-    def said(self, segment: Segment, probability: float) -> None:
-        """Count a segment, in whose window its language had this probability."""
-        sums = self._said.setdefault(segment.language or "", [0.0, 0.0])
+    def count(self, segment: Segment, probability: float) -> None:
+        """Count a segment; `probability` is that of its language in its window."""
+        sums = self._sums.setdefault(segment.language or "", [0.0, 0.0])
         sums[0] += segment.end - segment.start
         sums[1] += (segment.end - segment.start) * probability
 
-    def most(self) -> tuple[str, float]:
-        """Return the language that was spoken for the most time and its probability; the given one, or `en` if nobody spoke."""
-        code = max(self._said, key=lambda spoken: self._said[spoken][0], default=None)
+    def dominant(self) -> tuple[str, float]:
+        """Return the language with the most seconds of speech and its probability: the given one, or `en` without any speech."""
+        code = max(self._sums, key=lambda language: self._sums[language][0], default=None)
         if self._given or code is None or code == self.code:
             return self.code or "en", self.probability
-        seconds, weighed = self._said[code]
-        return code, weighed / seconds if seconds else 0.0
+        seconds, weighted = self._sums[code]
+        return code, weighted / seconds if seconds else 0.0
 
     def options(self, options: TranscribeOptions) -> TranscribeOptions:
-        """Return how to decode the next window: in the given language, or in the one that was found unless it is surely in another."""
+        """Return the options of the next window: the given language, or the detected one as the expected language."""
         return options if self._given else replace(options, expected=self.code)
 
-    def doubts(self, heard: WindowResult) -> bool:
+    def doubts(self, result: WindowResult) -> bool:
         """Return whether a window was decoded in another language without being sure of it."""
-        return not self._given and heard.language != self.code and heard.language_probability < SURE
+        return not self._given and result.language != self.code and result.language_probability < SURE
 
-    def found(self, pilots: Iterable[tuple[float, WindowResult]]) -> None:
-        """Settle on the language of the pilots, given with their seconds."""
+    def detect(self, pilots: Iterable[tuple[float, WindowResult]]) -> None:
+        """Choose the language by the first windows, each given with its seconds."""
         if not self._given and (winner := vote(pilots)) is not None:
             self.code, self.probability = winner
 
 
-def vote(heard: Iterable[tuple[float, WindowResult]]) -> tuple[str, float] | None:
-    """Choose the language with the most probability over the most time, of windows given with their seconds; None without any."""
+def vote(results: Iterable[tuple[float, WindowResult]]) -> tuple[str, float] | None:
+    """Return the language with the largest sum of seconds times probability, and its mean probability; None without windows."""
     votes: dict[str, float] = {}
     total = 0.0
-    for seconds, window in heard:
+    for seconds, window in results:
         votes[window.language] = votes.get(window.language, 0.0) + seconds * window.language_probability
         total += seconds
     if not total:
@@ -154,83 +154,85 @@ def vote(heard: Iterable[tuple[float, WindowResult]]) -> tuple[str, float] | Non
     return best, votes[best] / total
 
 
-Sent = tuple[Cut, Window, asyncio.Future[WindowResult]]
+InFlight = tuple[Cut, Window, asyncio.Future[WindowResult]]
 
 
-async def _heard(
-    cutting: Cutting, options: TranscribeOptions, hear: Recognize, pool: ThreadPoolExecutor, language: _Language
+async def _results(
+    stream: WindowStream, options: TranscribeOptions, recognize: Recognize, pool: ThreadPoolExecutor, language: _Language
 ) -> AsyncGenerator[tuple[Cut, WindowResult], None]:
-    """Give each window's result in order, with at most IN_FLIGHT of them out at once."""
-    windows: asyncio.Queue[Sent | None] = asyncio.Queue(IN_FLIGHT)
-    out: set[asyncio.Future[WindowResult]] = set()
-    settled = asyncio.Event()
+    """Yield each window's result in order, with at most IN_FLIGHT windows in flight."""
+    windows: asyncio.Queue[InFlight | None] = asyncio.Queue(IN_FLIGHT)
+    in_flight: set[asyncio.Future[WindowResult]] = set()
+    language_known = asyncio.Event()
     if language.code:
-        settled.set()
+        language_known.set()
 
     async def send() -> None:
         sent = 0
-        async with aclosing(step_by_step(lambda: iter(cutting), pool)) as cuts:
-            async for cut, sound in cuts:
+        async with aclosing(step_by_step(lambda: iter(stream), pool)) as cuts:
+            async for cut, audio in cuts:
                 if sent >= PILOTS:
-                    await settled.wait()
-                window = Window(sound, language.options(options), cut.speech())
-                result = asyncio.ensure_future(hear(window))
-                out.add(result)
-                result.add_done_callback(out.discard)
+                    await language_known.wait()
+                window = Window(audio, language.options(options), cut.speech())
+                result = asyncio.ensure_future(recognize(window))
+                in_flight.add(result)
+                result.add_done_callback(in_flight.discard)
                 await windows.put((cut, window, result))
                 sent += 1
         await windows.put(None)
 
     sending = asyncio.create_task(send())
     try:
-        async for pair in _in_order(windows, sending, hear, language, settled):
+        async for pair in _in_order(windows, sending, recognize, language, language_known):
             yield pair
     finally:
         sending.cancel()
         await asyncio.wait({sending})
-        left = list(out)
-        for result in left:
+        remaining = list(in_flight)
+        for result in remaining:
             result.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*remaining, return_exceptions=True)
 
 
 async def _in_order(
-    windows: asyncio.Queue[Sent | None],
+    windows: asyncio.Queue[InFlight | None],
     sending: asyncio.Task[None],
-    hear: Recognize,
+    recognize: Recognize,
     language: _Language,
-    settled: asyncio.Event,
+    language_known: asyncio.Event,
 ) -> AsyncGenerator[tuple[Cut, WindowResult], None]:
     pilots: list[tuple[Cut, Window, WindowResult]] = []
     while (sent := await _next(windows, sending)) is not None:
-        cut, window, result = sent
-        heard = await result
-        if settled.is_set():
-            yield cut, await _in_language(window, heard, hear, language)
+        cut, window, pending = sent
+        result = await pending
+        if language_known.is_set():
+            yield cut, await _in_language(window, result, recognize, language)
             continue
-        pilots.append((cut, window, heard))
+        pilots.append((cut, window, result))
         if len(pilots) == PILOTS:
-            for pair in await _agreed(pilots, hear, language):
+            for pair in await _decided(pilots, recognize, language):
                 yield pair
-            settled.set()
-    if not settled.is_set():
-        for pair in await _agreed(pilots, hear, language):
+            language_known.set()
+    if not language_known.is_set():
+        for pair in await _decided(pilots, recognize, language):
             yield pair
 
 
-async def _agreed(pilots: list[tuple[Cut, Window, WindowResult]], hear: Recognize, language: _Language) -> list[tuple[Cut, WindowResult]]:
-    """Settle the language by the pilots, and hear again the one that took another without being sure."""
-    language.found([(window.audio.seconds, heard) for _, window, heard in pilots])
-    return [(cut, await _in_language(window, heard, hear, language)) for cut, window, heard in pilots]
+async def _decided(
+    pilots: list[tuple[Cut, Window, WindowResult]], recognize: Recognize, language: _Language
+) -> list[tuple[Cut, WindowResult]]:
+    """Choose the language by the first windows, and decode again those that took another one without being sure."""
+    language.detect([(window.audio.seconds, result) for _, window, result in pilots])
+    return [(cut, await _in_language(window, result, recognize, language)) for cut, window, result in pilots]
 
 
-async def _in_language(window: Window, heard: WindowResult, hear: Recognize, language: _Language) -> WindowResult:
+async def _in_language(window: Window, result: WindowResult, recognize: Recognize, language: _Language) -> WindowResult:
     """Decode a window again in the language of the audio if it was decoded in another one without being sure."""
-    return await hear(replace(window, options=replace(window.options, language=language.code))) if language.doubts(heard) else heard
+    return await recognize(replace(window, options=replace(window.options, language=language.code))) if language.doubts(result) else result
 
 
-async def _next(windows: asyncio.Queue[Sent | None], sending: asyncio.Task[None]) -> Sent | None:
-    """Take the next window that was sent, None at the end. Raises what sending raised."""
+async def _next(windows: asyncio.Queue[InFlight | None], sending: asyncio.Task[None]) -> InFlight | None:
+    """Return the next window that was sent, None at the end. Raises what the sending task raised."""
     getting = asyncio.ensure_future(windows.get())
     try:
         await asyncio.wait({getting, sending}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
-"""Where there is speech: Silero's network on onnxruntime, in this process. A frame of 32 ms cannot afford a hop to another.
+"""Speech detection: Silero's network on onnxruntime, in this process, because a call to a runner for each frame of 32 ms is too slow.
 
-The model is version 6 in the form that takes any number of frames and the state of its memory: the same file serves an hour of audio
-and a live stream. Blocking; a second of sound takes about a millisecond.
+The model is version 6, in the form that takes any number of frames and its recurrent state: the same file serves an hour of audio and a
+live stream. Blocking; a second of audio takes about a millisecond.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ VAD_RATE = 16_000
 FRAME = 512
 """Samples that get one probability: 32 ms."""
 _CONTEXT = 64
-"""Samples before a frame that the network also looks at."""
-_MEMORY = (1, 1, 128)
+"""Samples before a frame that are part of the network's input."""
+_STATE_SHAPE = (1, 1, 128)
 _SETTLED = 32
-"""Frames of digital silence, a second, after which more of it is not shown to the network: files may claim hours of it."""
+"""Frames of digital silence (one second) after which further silent frames skip the network: files may contain hours of silence."""
 
 
 class SpeechModel:
     """The network, loaded once; safe to use from several threads."""
 
     def __init__(self, path: Path) -> None:
-        """Open the model file. Raises onnxruntime's own errors if it is not one."""
-        import onnxruntime  # noqa: PLC0415, TID251 - 30 MB that a front which never listens does not need
+        """Open the model file. Raises onnxruntime's own errors if the file is not a model."""
+        import onnxruntime  # noqa: PLC0415, TID251 - 30 MB that a server without live transcription does not need
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -39,27 +39,27 @@ class SpeechModel:
         self._session: InferenceSession = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def stream(self) -> SpeechProbabilities:
-        """Start listening to one audio."""
+        """Return a speech detector for one audio stream."""
         return SpeechProbabilities(self._session)
 
 
 class SpeechProbabilities:
-    """The probabilities of one audio, fed piece by piece in pieces of any length."""
+    """The speech probabilities of one audio stream, which is fed in pieces of any length."""
 
     def __init__(self, session: InferenceSession) -> None:
-        """Use `SpeechModel.stream`."""
+        """Use `SpeechModel.stream` instead."""
         self._session = session
-        self._h = np.zeros(_MEMORY, np.float32)
-        self._c = np.zeros(_MEMORY, np.float32)
+        self._h = np.zeros(_STATE_SHAPE, np.float32)
+        self._c = np.zeros(_STATE_SHAPE, np.float32)
         self._context = np.zeros(_CONTEXT, np.float32)
         self._rest = np.zeros(0, np.float32)
         self._silent = 0
         """Frames of digital silence at the end of the stream so far."""
 
     def feed(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
-        """Give samples at VAD_RATE, shape (n,); get the speech probability of each frame that is complete, shape (m,), in [0, 1].
+        """Take samples at VAD_RATE, shape (n,); return the speech probability of each complete frame, shape (m,), in [0, 1].
 
-        With `last` the frame that is begun is filled up with silence.
+        With `last`, an incomplete frame is padded with silence.
         """
         waiting = np.concatenate([self._rest, samples]) if len(self._rest) else samples
         count = -(-len(waiting) // FRAME) if last else len(waiting) // FRAME
@@ -71,20 +71,20 @@ class SpeechProbabilities:
             return np.zeros(0, np.float32)
         before = np.concatenate([self._context[np.newaxis], frames[:-1, -_CONTEXT:]])
         self._context = frames[-1, -_CONTEXT:].copy()
-        shown = self._shown(frames)
+        evaluated = self._evaluated(frames)
         probabilities = np.zeros(count, np.float32)
-        if shown.any():
-            inputs = {"input": np.concatenate([before, frames], axis=1)[shown], "h": self._h, "c": self._c}
+        if evaluated.any():
+            inputs = {"input": np.concatenate([before, frames], axis=1)[evaluated], "h": self._h, "c": self._c}
             found, self._h, self._c = self._session.run(None, inputs)
-            probabilities[shown] = np.asarray(found, np.float32).reshape(-1)
+            probabilities[evaluated] = np.asarray(found, np.float32).reshape(-1)
         return probabilities
 
-    def _shown(self, frames: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which frames the network sees: all but those after more than _SETTLED frames of digital silence."""
+    def _evaluated(self, frames: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return a mask of the frames for the network: all but those after more than _SETTLED frames of digital silence."""
         places = np.arange(len(frames))
         loud = frames.any(axis=1)
         last_loud = np.maximum.accumulate(np.where(loud, places, -1 - self._silent))
         silent = places - last_loud
         self._silent = int(silent[-1])
-        shown: NDArray[np.bool_] = silent <= _SETTLED
-        return shown
+        evaluated: NDArray[np.bool_] = silent <= _SETTLED
+        return evaluated

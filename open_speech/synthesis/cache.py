@@ -1,7 +1,7 @@
-"""Speech that was made before, on disk: whole answers, and the raw sound of each piece of text. Least used goes first when it is full.
+"""A cache of synthesized speech on disk: whole answers, and the raw audio of each piece of text. The least recently used are evicted first.
 
-What is stored carries its own hash, so what a crash left half-written is a miss. A failure of the disk is a miss, too, and is logged:
-it never fails a request. Nothing here blocks the event loop.
+Each entry contains its own hash, so an entry that a crash left incomplete is a miss. A disk error is also a miss, and is logged: it never
+fails a request. Nothing here blocks the event loop.
 """
 
 from __future__ import annotations
@@ -30,28 +30,29 @@ from open_speech.synthesis.pipeline import Synthesize
 
 log = logging.getLogger("open_speech.cache")
 
-_FORM = 1
-"""Version of what is stored, and of how a speech is made beyond what its key says: raise it with either."""
+_FORMAT = 1
+"""Version of the stored format, and of everything in the synthesis that the key does not cover: increase it with a change of either."""
 _PATIENCE_S = 1.0
-"""Longest wait for the disk; sound can be made in the time that a slow one takes."""
+"""Maximum seconds to wait for the disk; synthesis is faster than a slower disk."""
 _LARGEST_SHARE = 8
-"""One answer takes at most this part of the cache."""
-_WAITING = 32
-"""Writes that may wait for the disk; more are not made."""
-_COMPLAINT_S = 60.0
-_CHECK = 16
+"""One answer may take at most this fraction (1 / n) of the cache."""
+_MAX_WRITES = 32
+"""Maximum pending writes; further ones are skipped."""
+_LOG_EVERY_S = 60.0
+_HASH_BYTES = 16
 _SECONDS = struct.Struct(">d")
 _RATE = struct.Struct(">I")
 _Failures = (OSError, sqlite3.Error, diskcache.Timeout)
 
 T = TypeVar("T")
 Stamp = Callable[[ModelEntry], str | None]
-"""What a model's sound depends on beside the request: its weights' hashes and its settings; None while a hash is unknown. Blocking."""
+"""A model -> what its audio depends on besides the request: the hashes of its weights and its settings; None while a hash is unknown.
+Blocking."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole speech as it was sent."""
+    """A whole encoded answer."""
 
     data: bytes
     """The encoded file."""
@@ -59,20 +60,20 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where one whole answer is kept, or will be."""
+class CacheEntry:
+    """The cache entry of one whole answer, which may not exist yet."""
 
     cache: SpeechCache
     key: str
 
     async def find(self) -> Answer | None:
-        """Find the answer."""
+        """Return the answer, None if it is not cached."""
         found = await self.cache.find(self.key)
         self.cache.count("answer", found)
         return None if found is None else Answer(found[_SECONDS.size :], *_SECONDS.unpack_from(found))
 
-    async def keeping(self, chunks: AsyncGenerator[bytes, None], seconds: Callable[[], float]) -> AsyncGenerator[bytes, None]:
-        """Pass on an answer while it is made, and keep it if it comes to its end; `seconds` then tells how long it is."""
+    async def storing(self, chunks: AsyncGenerator[bytes, None], seconds: Callable[[], float]) -> AsyncGenerator[bytes, None]:
+        """Pass on an answer as it is synthesized, and store it if it completes; `seconds` then returns its duration."""
         made: list[bytes] = []
         size = _SECONDS.size
         async with aclosing(chunks):
@@ -91,44 +92,44 @@ class SpeechCache:
     """One folder of speech, bounded in size. Several processes may share it."""
 
     def __init__(self, folder: Path, max_bytes: int, stamp: Stamp) -> None:
-        """Open the folder in the background; it is made if it is not there."""
-        # A folder of our own within the one that was named: what is broken in it may be deleted.
-        self._folder = folder / f"speech-{_FORM}"
+        """Open the folder in the background; it is created if it does not exist."""
+        # A subfolder of our own: it may be deleted if it is damaged.
+        self._folder = folder / f"speech-{_FORMAT}"
         self._max_bytes = max_bytes
         self._stamp = stamp
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="cache")
         self._opening = self._threads.submit(self._open)
         self._writes: set[Future[None]] = set()
-        self._complained_at = float("-inf")
+        self._logged_at = float("-inf")
         self.hits = {"answer": 0, "piece": 0}
         self.misses = {"answer": 0, "piece": 0}
 
     def count(self, kind: Literal["answer", "piece"], found: object) -> None:
-        """Count something that was looked for; None was not there."""
+        """Count a lookup: a miss if `found` is None, otherwise a hit."""
         (self.misses if found is None else self.hits)[kind] += 1
 
-    async def place(self, model: ModelEntry, options: Iterable[SpeechOptions], *what: object) -> Place | None:
-        """Tell where the whole answer is that `what` makes with `options`; None if the model's weights are not known by content.
+    async def entry(self, model: ModelEntry, options: Iterable[SpeechOptions], *what: object) -> CacheEntry | None:
+        """Return the entry of the whole answer for `what` and `options`; None if the hashes of the model's weights are unknown.
 
-        `what` is text, numbers, bytes, and tuples, lists and dataclasses of these; functions in a dataclass are left out.
+        `what` may be text, numbers, bytes, and tuples, lists and dataclasses of these; functions in a dataclass are ignored.
         """
         key = await self._key(model, options, "answer", *what)
-        return None if key is None else Place(self, key)
+        return None if key is None else CacheEntry(self, key)
 
     async def find(self, key: str) -> bytes | None:
-        """Find what was kept."""
-        return await self._done(self._read, key)
+        """Return the content stored under a key; None if there is none."""
+        return await self._in_thread(self._read, key)
 
     async def keep(self, key: str, content: bytes) -> None:
-        """Store bytes; returns when they are there, or cannot be."""
-        await self._done(self._write, key, content)
+        """Store bytes; returns when they are stored, or have failed to be."""
+        await self._in_thread(self._write, key, content)
 
     def has_room_for(self, size: int) -> bool:
-        """Tell whether `size` bytes may be kept under one key."""
+        """Return whether `size` bytes may be stored under one key."""
         return size <= self._max_bytes // _LARGEST_SHARE
 
-    def recalled(self, model: ModelEntry, synthesize: Synthesize) -> Synthesize:
-        """Make what speaks one piece of text speak it from the disk when it has spoken it before."""
+    def cached(self, model: ModelEntry, synthesize: Synthesize) -> Synthesize:
+        """Wrap a synthesis function so that pieces of text that were synthesized before are read from the disk."""
 
         async def speak(text: str, options: SpeechOptions) -> AsyncGenerator[Audio, None]:
             key = await self._key(model, [options], "piece", text, options)
@@ -139,8 +140,8 @@ class SpeechCache:
                 yield from_pcm16(found[_RATE.size :], rate)
                 return
             made: list[Audio] = []
-            async with aclosing(synthesize(text, options)) as sound:
-                async for audio in sound:
+            async with aclosing(synthesize(text, options)) as chunks:
+                async for audio in chunks:
                     made.append(audio)
                     yield audio
             if key is not None and made:
@@ -149,7 +150,7 @@ class SpeechCache:
         return speak
 
     def close(self) -> None:
-        """Finish what is being written, and close the folder."""
+        """Finish pending writes, and close the folder."""
         self._threads.shutdown()
         if self._opening.exception() is None:
             self._opening.result().close()
@@ -157,44 +158,44 @@ class SpeechCache:
     async def _key(self, model: ModelEntry, options: Iterable[SpeechOptions], *what: object) -> str | None:
         parts = {part.id: part for part in map(model.part_for, options)}
 
-        def named() -> str | None:
+        def key() -> str | None:
             stamps = [self._stamp(part) for part in parts.values()]
             return None if None in stamps else digest((__version__, model.id, stamps, what))
 
-        return await self._done(named)
+        return await self._in_thread(key)
 
     def _keep_piece(self, key: str, made: list[Audio]) -> None:
-        """Store a piece while the next one is made."""
-        if len(self._writes) < _WAITING:
+        """Store a piece while the next one is synthesized."""
+        if len(self._writes) < _MAX_WRITES:
             writing = self._threads.submit(self._write_piece, key, made)
             self._writes.add(writing)
             writing.add_done_callback(self._writes.discard)
 
-    async def _done(self, work: Callable[..., T], *args: Any) -> T | None:
-        """Do something with the disk in a thread; None if it fails or takes too long."""
+    async def _in_thread(self, work: Callable[..., T], *args: Any) -> T | None:
+        """Run disk access in a thread; return None if it fails or takes too long."""
         try:
             return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, work, *args), _PATIENCE_S)
         except (*_Failures, TimeoutError) as error:
-            self._complain(error)
+            self._log_failure(error)
             return None
 
     def _write_piece(self, key: str, made: list[Audio]) -> None:
-        sound = concat(made, made[0].rate)
+        audio = concat(made, made[0].rate)
         try:
-            self._write(key, _RATE.pack(sound.rate) + to_pcm16(sound))
+            self._write(key, _RATE.pack(audio.rate) + to_pcm16(audio))
         except _Failures as error:
-            self._complain(error)
+            self._log_failure(error)
 
     def _read(self, key: str) -> bytes | None:
         stored = self._opening.result().get(key)
         if not isinstance(stored, bytes):
             return None
-        content = stored[_CHECK:]
-        return content if stored[:_CHECK] == _check(content) else None
+        content = stored[_HASH_BYTES:]
+        return content if stored[:_HASH_BYTES] == _hash(content) else None
 
     def _write(self, key: str, content: bytes) -> None:
         if self.has_room_for(len(content)):
-            self._opening.result().set(key, _check(content) + content)
+            self._opening.result().set(key, _hash(content) + content)
 
     def _open(self) -> diskcache.Cache:
         try:
@@ -212,24 +213,24 @@ class SpeechCache:
             str(self._folder), timeout=_PATIENCE_S, disk=_Plain, size_limit=self._max_bytes, eviction_policy="least-recently-used"
         )
 
-    def _complain(self, error: BaseException) -> None:
-        if time.monotonic() - self._complained_at > _COMPLAINT_S:
-            self._complained_at = time.monotonic()
+    def _log_failure(self, error: BaseException) -> None:
+        if time.monotonic() - self._logged_at > _LOG_EVERY_S:
+            self._logged_at = time.monotonic()
             log.warning("the speech cache in %s failed: %s", self._folder, str(error) or type(error).__name__)
 
 
 class _Plain(diskcache.Disk):  # type: ignore[misc]
-    """Bytes and nothing else: a pickle that somebody put into the folder is not opened."""
+    """Storage of bytes only: a pickle in the folder is never loaded."""
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
-        """Give a value. Raises OSError, which is a miss, for what we never stored."""
+        """Return a value. Raises OSError, which counts as a miss, for a type that is never stored."""
         if mode not in (diskcache.core.MODE_RAW, diskcache.core.MODE_BINARY):
             raise OSError("a value of another kind")
         return super().fetch(mode, filename, value, read)
 
 
 def digest(value: object) -> str:
-    """Hash plain data, so that two values have one hash only if they are equal. Raises TypeError for other things."""
+    """Hash plain data, so that only equal values have the same hash. Raises TypeError for other types."""
     hashed = blake2b(digest_size=32)
     for piece in _pieces(value):
         hashed.update(piece)
@@ -256,5 +257,5 @@ def _pieces(value: object) -> Iterable[bytes]:
             raise TypeError(f"no hash for {type(value).__name__}")
 
 
-def _check(content: bytes) -> bytes:
-    return blake2b(content, digest_size=_CHECK).digest()
+def _hash(content: bytes) -> bytes:
+    return blake2b(content, digest_size=_HASH_BYTES).digest()

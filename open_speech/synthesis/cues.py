@@ -1,4 +1,4 @@
-"""A speech as it is heard: its sound, and between it what is said from there on."""
+"""The audio of a speech, interleaved with the cues of the text that is spoken."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from open_speech.synthesis.stream import Cue, SpeechStream
 
 
 async def narrated(speech: SpeechStream) -> AsyncGenerator[Cue | Audio, None]:
-    """Give the pieces of sound, each after the cues that fall into it; at the end those that are left. The speech stays open."""
-    given, told = 0.0, 0
+    """Yield the audio, each piece after the cues that fall into it, then the remaining cues. Does not close the speech."""
+    seconds, sent = 0.0, 0
     async for audio in speech:
-        given += audio.seconds
-        while told < len(speech.cues) and speech.cues[told].at_s < given:
-            yield speech.cues[told]
-            told += 1
+        seconds += audio.seconds
+        while sent < len(speech.cues) and speech.cues[sent].at_s < seconds:
+            yield speech.cues[sent]
+            sent += 1
         yield audio
-    for cue in speech.cues[told:]:
+    for cue in speech.cues[sent:]:
         yield cue

@@ -1,4 +1,4 @@
-"""Text in scripts that a voice does not read: handed to a voice that does, or left out, with a warning. Pure but for its log line."""
+"""Text in scripts that a voice cannot read: it is spoken by another voice, or left out with a warning. Pure except for its log line."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from typing import Literal
 from open_speech.backends import ModelEntry
 from open_speech.errors import UnreadableText
 from open_speech.text.cleanup import says_something
-from open_speech.text.normalization.scripts import LANGUAGES, NAMES, Stretch, stretches, without_empty_brackets
+from open_speech.text.normalization.scripts import LANGUAGES, NAMES, ScriptRun, script_runs, without_empty_brackets
 from open_speech.text.steps import Say, Step
 
 log = logging.getLogger("open_speech.legibility")
 
 OtherScripts = Literal["skip", "voice"]
-"""What becomes of text in a script that the voice does not read: left out, or spoken by a voice of the same model that reads it."""
+"""Handling of text in a script that the voice cannot read: leave it out, or speak it with a voice of the same model that reads it."""
 _MOST_VOICES = 3
-"""Voices that an error names."""
+"""Maximum voices that an error lists."""
 
 
 class Legibility:
-    """Takes the steps of one speech, returns those that can be spoken."""
+    """Filters the steps of one speech to those that able be spoken."""
 
     def __init__(
         self, entry: ModelEntry, speaker: Callable[[Say], tuple[str, str]], others: Iterable[ModelEntry], *, scripts: OtherScripts
     ) -> None:
-        """`speaker` returns the voice of a step and the language that it reads, empty where it reads every script.
+        """`speaker` returns the voice of a step and the language that it reads, empty if it reads every script.
 
         `others` are the models whose voices an error may name.
         """
         self.warnings: list[str] = []
-        """What was left out, a sentence for each script; filled as the text arrives."""
+        """One sentence for each script that was left out; filled as the text arrives."""
         self._entry = entry
         self._speaker = speaker
         self._others = list(others)
         self._scripts = scripts
         self._left_out: dict[str, str] = {}
-        self._spoken = False
+        self._has_speech = False
 
     def steps(self, steps: Iterable[Step]) -> list[Step]:
-        """Return the steps of a whole text. Raises UnreadableText if nothing of it can be read."""
-        read = [part for step in steps for part in self._parts(step)]
+        """Return the steps of a whole text. Raises UnreadableText if none of it able be read."""
+        readable = [part for step in steps for part in self._parts(step)]
         self._check()
-        return read
+        return readable
 
     async def stream(self, steps: AsyncGenerator[Step, None]) -> AsyncGenerator[Step, None]:
-        """Yield steps as they arrive. Raises UnreadableText at the end if nothing of them could be read."""
+        """Yield steps as they arrive. Raises UnreadableText at the end if none of them could be read."""
         async with aclosing(steps):
             async for step in steps:
                 for part in self._parts(step):
@@ -60,31 +60,31 @@ class Legibility:
             yield step
             return
         voice, language = self._speaker(step)
-        found = stretches(step.text, language) if language and not step.text.isascii() else [Stretch(step.text)]
+        found = script_runs(step.text, language) if language and not step.text.isascii() else [ScriptRun(step.text)]
         if len(found) > 1 or found[0].script:
-            yield from self._read(step, voice, found)
+            yield from self._split(step, voice, found)
         else:
-            self._spoken = self._spoken or says_something(step.text)
+            self._has_speech = self._has_speech or says_something(step.text)
             yield step
 
-    def _read(self, step: Say, voice: str, found: list[Stretch]) -> Iterator[Say]:
-        kept = ""
-        for stretch in found:
-            other = self._voice_for(stretch.script) if stretch.script and self._scripts == "voice" else None
-            if stretch.script is None:
-                kept += stretch.text
+    def _split(self, step: Say, voice: str, found: list[ScriptRun]) -> Iterator[Say]:
+        text = ""
+        for run in found:
+            other = self._voice_for(run.script) if run.script and self._scripts == "voice" else None
+            if run.script is None:
+                text += run.text
             elif other is None:
-                kept = f"{kept} " if kept and not kept[-1].isspace() else kept
-                self._leave_out(stretch.script, voice)
+                text = f"{text} " if text and not text[-1].isspace() else text
+                self._leave_out(run.script, voice)
             else:
-                yield from self._said(step, kept)
-                kept = ""
-                yield from self._said(replace(step, voice=other, language=None), stretch.text)
-        yield from self._said(step, without_empty_brackets(kept))
+                yield from self._say(step, text)
+                text = ""
+                yield from self._say(replace(step, voice=other, language=None), run.text)
+        yield from self._say(step, without_empty_brackets(text))
 
-    def _said(self, step: Say, text: str) -> Iterator[Say]:
+    def _say(self, step: Say, text: str) -> Iterator[Say]:
         if text:
-            self._spoken = self._spoken or says_something(text)
+            self._has_speech = self._has_speech or says_something(text)
             yield replace(step, text=text)
 
     def _leave_out(self, script: str, voice: str) -> None:
@@ -100,14 +100,16 @@ class Legibility:
         return next((voice.id for voice in usable if _primary(voice.language) in LANGUAGES.get(script, ())), None)
 
     def _check(self) -> None:
-        if self._spoken or not self._left_out:
+        if self._has_speech or not self._left_out:
             return
         script, voice = next(iter(self._left_out.items()))
         languages = LANGUAGES.get(script, ())
-        can = [f"`{known.id}` of `{model.id}`" for model in self._others for known in model.voices if _primary(known.language) in languages]
+        able = [
+            f"`{known.id}` of `{model.id}`" for model in self._others for known in model.voices if _primary(known.language) in languages
+        ]
         hint = (
-            f"Voices that read it: {', '.join(can[:_MOST_VOICES])}."
-            if can
+            f"Voices that read it: {', '.join(able[:_MOST_VOICES])}."
+            if able
             else f"Install a voice that reads it: one for {' or '.join(f'`{language}`' for language in languages[:4]) or 'its language'}."
         )
         raise UnreadableText(

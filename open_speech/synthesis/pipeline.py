@@ -1,4 +1,4 @@
-"""The steps of a script -> sound, piece by piece, in the order and at the pace at which they come."""
+"""The synthesis pipeline: steps of a text -> pieces of text -> audio, in order, as the steps arrive."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from open_speech.text.ipa import without_private
 from open_speech.text.steps import Flush, Lull, Mark, Pause, Say, Step, TagReader
 
 LULL_S = 0.3
-"""Seconds without a fragment after which a complete sentence is spoken, however short, whatever follows."""
+"""Seconds without a fragment after which a complete sentence is spoken, even a short one."""
 SILENCE_S = 1.0
-"""Seconds of silence made at once."""
+"""Maximum seconds of silence in one piece of audio."""
 WORDLESS_S, MAX_WORDLESS_S = 0.2, 60.0
-"""Seconds of silence, least and most, that answer a text without words."""
+"""Minimum and maximum seconds of silence that are returned for a text without words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A text that the engine speaks in one call."""
+    """A piece of text that is synthesized in one call."""
 
     text: str
     delivery: Prosody
@@ -42,30 +42,30 @@ Choose = Callable[[Say], Prosody]
 
 
 class Chunking:
-    """Steps -> parts: text is cut into pieces as soon as they are complete."""
+    """Steps -> parts: text is split into pieces as soon as they are complete."""
 
     def __init__(self, choose: Choose, first_chars: int, piece_chars: int, breath_chars: int = 0) -> None:
-        """`choose` decides how a step is spoken; it raises what is wrong with it. The lengths are those of pieces.Cutter."""
+        """`choose` resolves the prosody of a step, and raises its errors. The lengths are those of chunking.Chunker."""
         self._choose = choose
-        self._cutter = Chunker(first_chars=min(first_chars, piece_chars), piece_chars=piece_chars, breath_chars=breath_chars)
+        self._chunker = Chunker(first_chars=min(first_chars, piece_chars), piece_chars=piece_chars, breath_chars=breath_chars)
         self._cleaner = Cleaner()
-        self._like: Say | None = None
-        self._delivery: Prosody | None = None
+        self._current: Say | None = None
+        self._prosody: Prosody | None = None
         self._marks: list[Mark] = []
 
     def feed(self, step: Step) -> Iterator[Part]:
-        """Add a step, take the parts that are complete. A mark comes before the piece that it stands in."""
+        """Add a step; yield the parts that are complete. A mark is yielded before the piece that contains it."""
         match step:
             case Say():
-                if self._like is None or not step.is_like(self._like):
+                if self._current is None or not step.is_like(self._current):
                     yield from self.flush()
-                    self._like = replace(step, text="")
-                    self._delivery = self._choose(self._like)
-                    self._cutter.say, self._cutter.language = self._delivery.say, self._delivery.language
-                yield from self._pieces(self._cutter.feed(self._cleaner.feed(step.text)))
+                    self._current = replace(step, text="")
+                    self._prosody = self._choose(self._current)
+                    self._chunker.say, self._chunker.language = self._prosody.say, self._prosody.language
+                yield from self._pieces(self._chunker.feed(self._cleaner.feed(step.text)))
             case Mark():
-                # Between two sentences the place is exact; within one it is the beginning of the sentence.
-                if ends_sentence(self._cutter.waiting + self._cleaner.waiting):
+                # A mark between two sentences is exact; a mark within a sentence is moved to its beginning.
+                if ends_sentence(self._chunker.waiting + self._cleaner.waiting):
                     yield from self.flush()
                 self._marks.append(step)
             case Pause():
@@ -74,31 +74,31 @@ class Chunking:
             case Flush():
                 yield from self.flush()
             case Lull():
-                if ends_sentence(self._cutter.waiting + self._cleaner.waiting):
+                if ends_sentence(self._chunker.waiting + self._cleaner.waiting):
                     yield from self.flush()
 
     def flush(self) -> Iterator[Part]:
-        """Take the rest."""
-        yield from self._pieces(self._cutter.feed(self._cleaner.finish()))
-        yield from self._pieces(self._cutter.flush())
-        yield from self._marked()
+        """Yield the remaining parts."""
+        yield from self._pieces(self._chunker.feed(self._cleaner.finish()))
+        yield from self._pieces(self._chunker.flush())
+        yield from self._pending_marks()
 
     def _pieces(self, texts: Iterable[str]) -> Iterator[Part]:
         for text in texts:
-            assert self._delivery is not None
-            yield from self._marked()
-            yield Piece(text, self._delivery)
+            assert self._prosody is not None
+            yield from self._pending_marks()
+            yield Piece(text, self._prosody)
 
-    def _marked(self) -> Iterator[Part]:
+    def _pending_marks(self) -> Iterator[Part]:
         marks, self._marks = self._marks, []
         yield from marks
 
 
-class Sound:
-    """Parts -> sound: pauses become silence at the voice's rate, what the engine cannot do by itself is done to the samples."""
+class AudioRenderer:
+    """Parts -> audio: pauses become silence at the voice's rate; speed and volume that the engine does not support are applied here."""
 
     def __init__(self, synthesize: Synthesize, cues: list[Cue]) -> None:
-        """`synthesize` speaks one piece; `cues` is filled with what is heard when."""
+        """`synthesize` speaks one piece; `cues` is filled with the texts and their times."""
         self._synthesize = synthesize
         self._cues = cues
         self._stretcher: Stretcher | None = None
@@ -108,11 +108,11 @@ class Sound:
         self._pause_s = 0.0
 
     async def of(self, parts: AsyncGenerator[Part, None]) -> AsyncGenerator[Audio, None]:
-        """Yield the audio as it is made; a piece without words (`…`, an emoji) is left out.
+        """Yield the audio as it is synthesized; a piece without words (`…`, an emoji) is left out.
 
-        Raises NothingToSpeak at the end if no piece was spoken, and what the engine raises.
+        Raises NothingToSpeak at the end if no piece was spoken, and the errors of the synthesis.
         """
-        spoken = False
+        has_audio = False
         async with aclosing(parts):
             async for part in parts:
                 match part:
@@ -122,35 +122,35 @@ class Sound:
                         self._cue(part.name, is_mark=True)
                     case Piece():
                         with suppress(NothingToSpeak):
-                            async with aclosing(self._piece(part)) as sound:
-                                async for audio in sound:
-                                    spoken = True
+                            async with aclosing(self._piece(part)) as chunks:
+                                async for audio in chunks:
+                                    has_audio = True
                                     yield audio
-        if not spoken:
+        if not has_audio:
             raise NothingToSpeak("input contains nothing that can be spoken.", param="input")
-        async for audio in self._settle():
+        async for audio in self._finish_piece():
             yield audio
 
     @property
     def pause_s(self) -> float:
-        """Seconds of pauses that were asked for and not yet made."""
+        """Seconds of requested pauses that are not part of the audio yet."""
         return self._pause_s
 
     async def _piece(self, piece: Piece) -> AsyncGenerator[Audio, None]:
-        how = piece.delivery
+        prosody = piece.delivery
         begun = False
-        async with aclosing(self._synthesize(piece.text, how.options)) as sound:
-            async for audio in sound:
-                # Not before there is sound: a voice that cannot speak is an error, not a silence and then an error.
+        async with aclosing(self._synthesize(piece.text, prosody.options)) as chunks:
+            async for audio in chunks:
+                # The pause waits for the first audio: a voice that fails is an error, not silence followed by an error.
                 if not begun:
                     begun, self._rate = True, audio.rate
-                    if self._pause_s or how.stretch != self._stretch:
-                        async for rest in self._settle():
+                    if self._pause_s or prosody.stretch != self._stretch:
+                        async for rest in self._finish_piece():
                             yield rest
-                        self._stretch = how.stretch
+                        self._stretch = prosody.stretch
                     self._cue(piece.text)
-                louder = audio if how.gain == 1.0 else Audio(audio.samples * np.float32(how.gain), audio.rate)
-                yield self._counted(await self._stretched(louder))
+                scaled = audio if prosody.gain == 1.0 else Audio(audio.samples * np.float32(prosody.gain), audio.rate)
+                yield self._counted(await self._stretched(scaled))
 
     async def _stretched(self, audio: Audio) -> Audio:
         if self._stretch == 1.0:
@@ -158,8 +158,8 @@ class Sound:
         self._stretcher = self._stretcher or Stretcher(audio.rate, self._stretch)
         return await asyncio.to_thread(self._stretcher.feed, audio)
 
-    async def _settle(self) -> AsyncGenerator[Audio, None]:
-        """Yield what the stretcher still has, then the pause."""
+    async def _finish_piece(self) -> AsyncGenerator[Audio, None]:
+        """Yield the audio that the stretcher still holds, then the pause."""
         if self._stretcher is not None:
             stretcher, self._stretcher = self._stretcher, None
             yield self._counted(await asyncio.to_thread(stretcher.feed, Audio(np.zeros(0, np.float32), stretcher.rate), last=True))
@@ -177,31 +177,31 @@ class Sound:
         self._cues.append(Cue(at_s + (self._pause_s if is_mark else 0.0), without_private(text), is_mark))
 
 
-async def silent_without_words(speech: AsyncGenerator[Audio, None], sound: Sound, rate: int) -> AsyncGenerator[Audio, None]:
-    """Yield the audio of a speech; for a text without words a short silence, or the pauses that it holds, at `rate` Hertz.
+async def silent_without_words(speech: AsyncGenerator[Audio, None], renderer: AudioRenderer, rate: int) -> AsyncGenerator[Audio, None]:
+    """Yield the audio of a speech; for a text without words, a short silence or the pauses in it, at `rate` Hertz.
 
-    Clients send such texts on purpose: Home Assistant's openai_tts checks a key by speaking `.`, and RealtimeTTS sends what is left between
-    two sentences. They take an error for a broken server.
+    Clients send such texts on purpose: Home Assistant's openai_tts checks a key by speaking `.`, and RealtimeTTS sends the punctuation
+    between two sentences. They treat an error as a broken server.
     """
     async with aclosing(speech):
         try:
             async for audio in speech:
                 yield audio
         except NothingToSpeak:
-            yield silence(min(max(sound.pause_s, WORDLESS_S), MAX_WORDLESS_S), rate)
+            yield silence(min(max(renderer.pause_s, WORDLESS_S), MAX_WORDLESS_S), rate)
 
 
-async def parts_of(steps: AsyncIterator[Step], cutting: Chunking) -> AsyncGenerator[Part, None]:
-    """Cut steps into parts as they come."""
+async def parts_of(steps: AsyncIterator[Step], chunking: Chunking) -> AsyncGenerator[Part, None]:
+    """Split steps into parts as they arrive."""
     async for step in steps:
-        for part in cutting.feed(step):
+        for part in chunking.feed(step):
             yield part
-    for part in cutting.flush():
+    for part in chunking.flush():
         yield part
 
 
 async def one_by_one(steps: Iterable[Step]) -> AsyncGenerator[Step, None]:
-    """Give steps that are known already; a long text in stretches, so that no turn of the event loop takes long."""
+    """Yield known steps; a long text is split, so that the event loop is never blocked for long."""
     for step in steps:
         if isinstance(step, Say) and len(step.text) > HELD_CHARS:
             for start in range(0, len(step.text), HELD_CHARS):
@@ -212,10 +212,10 @@ async def one_by_one(steps: Iterable[Step]) -> AsyncGenerator[Step, None]:
 
 
 async def tagged(fragments: AsyncIterator[str | None], *, phonemes: bool = False) -> AsyncGenerator[Step, None]:
-    """Read text with tags as it is written; None says that what is there is to be spoken now; see TagReader for `phonemes`."""
+    """Parse text with tags as it arrives. A fragment None requests that the text so far is spoken now. `phonemes` is as in TagReader."""
     reader = TagReader(phonemes=phonemes)
-    async with aclosing(_with_lulls(fragments)) as coming:
-        async for fragment in coming:
+    async with aclosing(_with_lulls(fragments)) as incoming:
+        async for fragment in incoming:
             if isinstance(fragment, Lull):
                 yield fragment
                 continue
@@ -226,19 +226,19 @@ async def tagged(fragments: AsyncIterator[str | None], *, phonemes: bool = False
 
 
 async def _with_lulls(fragments: AsyncIterator[str | None]) -> AsyncGenerator[str | None | Lull, None]:
-    async def following() -> str | None:
+    async def next_fragment() -> str | None:
         return await anext(fragments)
 
     while True:
-        coming = asyncio.create_task(following())
+        pending = asyncio.create_task(next_fragment())
         try:
-            done, _ = await asyncio.wait({coming}, timeout=LULL_S)
+            done, _ = await asyncio.wait({pending}, timeout=LULL_S)
             if not done:
                 yield Lull()
-            fragment = await coming
+            fragment = await pending
         except StopAsyncIteration:
             return
         finally:
-            coming.cancel()
-            await asyncio.wait({coming})
+            pending.cancel()
+            await asyncio.wait({pending})
         yield fragment

@@ -1,4 +1,4 @@
-"""What a speech request asks for, the defaults and limits of the server, and the plan that is made of both. Values."""
+"""The parameters of a speech request, the defaults and limits of the server, and the plan that combines them. Values."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MIN_RATE, MAX_RATE = 8_000, 48_000
 
 @dataclass(frozen=True, slots=True)
 class SynthesisRequest:
-    """What is spoken, and how. A field that is None is the server's choice."""
+    """The text of a request and how to speak it. A field that is None has the server's default."""
 
     model: str
     text: str = ""
-    """Empty where the text is streamed."""
+    """Empty if the text is streamed."""
     voice: str | None = None
     speed: float | None = None
     language: str | None = None
@@ -32,22 +32,22 @@ class SynthesisRequest:
     is_long: bool = False
     """Accept a text of up to a million characters."""
     rate: int | None = None
-    """Sample rate of the audio in Hertz; None is that of the model."""
+    """Sample rate of the audio in Hertz; None uses that of the model."""
     cache: bool = True
-    """False synthesizes the speech again, and does not store it."""
+    """False bypasses the cache: the speech is synthesized and not stored."""
     is_live: bool = False
-    """Somebody is waiting for the audio: it takes precedence over speech for a file."""
+    """True if a live user waits for the audio: it takes precedence over speech for a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class SynthesisDefaults:
-    """The limit of one text, and what applies when a request omits a field."""
+    """The limit of one text, and the values for fields that a request omits."""
 
     max_text_chars: int
     speed: float = 1.0
     finish: Finish = Finish()
     other_scripts: OtherScripts = "skip"
-    """What happens to letters that the voice cannot read."""
+    """Handling of text in scripts that the voice cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +61,4 @@ class SpeechPlan:
     is_cached: bool
     is_live: bool = False
     warnings: Sequence[str] = ()
-    """What was left out of the text, in sentences for people."""
+    """Sentences about the text that was left out, for users."""

@@ -1,6 +1,6 @@
-"""The last touch on speech: one loudness for every voice, no silence at either end, no peak too high, the rate that was asked for.
+"""Postprocessing of speech: loudness normalization, trimming of silence at both ends, limiting of peaks, resampling.
 
-A piece is levelled when it is whole, which it is when it comes: the first sound does not wait.
+A piece is levelled as a whole. Pieces arrive complete, so the first audio is not delayed.
 """
 
 from __future__ import annotations
@@ -22,172 +22,172 @@ from open_speech.synthesis.limiter import Limiter
 from open_speech.synthesis.pipeline import Synthesize
 
 TARGET_LUFS = -19.0
-"""Loudness of speech in one channel; as loud as -16 LUFS in two."""
+"""Target loudness of speech in one channel; as loud as -16 LUFS in two channels."""
 MOST_GAIN_DB = 24.0
-"""Louder or quieter by this at most: what is further off is no speech."""
-MOST_GIVEN_WAY_DB = 2.0
-"""By this a single piece may be made quieter or louder for the sake of the whole speech."""
+"""Maximum gain and attenuation: audio that would need more is not speech."""
+MOST_CORRECTION_DB = 2.0
+"""Maximum dB by which one piece may be changed to bring the whole speech to the target."""
 SLEW_DB_PER_S = 12.0
-"""How fast a gain may change once a voice has begun."""
-_MEMORY = round(300 / STEP_S)
-"""Blocks that a gain follows from: the last five minutes of a long speech."""
+"""Maximum rate of change of the gain once a voice has begun."""
+_MEASURED_BLOCKS = round(300 / STEP_S)
+"""Number of blocks from which the gain is computed: the last five minutes of a long speech."""
 UNKNOWN_S = 1.0
-"""Seconds of a voice after which its sound is let through as it is, if no loudness was found in it."""
+"""Seconds of a voice after which its audio is passed on unchanged if its loudness cannot be measured."""
 LEAD_S, TAIL_S = 0.04, 0.2
-"""Seconds of silence kept before the first sound and after the last one."""
+"""Seconds of silence that are kept at the start and at the end of the speech."""
 PAUSE_S = 0.1
-"""Seconds of the shortest piece of silence that counts as a pause by itself; the silence of an engine comes with its sound."""
+"""Minimum seconds of a silent piece that counts as a requested pause; the silence of an engine is part of a piece with speech."""
 _SHORT_S = 5.0
-"""Seconds of sound that are worked on at once: half a millisecond's work."""
+"""Maximum seconds of a piece that is processed on the event loop, in half a millisecond."""
 _FRAME_S = 0.005
 _FADE_S = 0.005
 _QUIET = 10 ** (-50 / 20)
-"""Root mean square of a silent frame, relative to the loudest so far; at -40 dB the end of a word such as `ship` is lost."""
+"""Maximum root mean square of a silent frame, relative to the loudest frame so far; with -40 dB the end of words such as `ship` is lost."""
 _FLOOR = 10 ** (-72 / 20)
 
 Samples = NDArray[np.float32]
-_NOTHING: Samples = np.zeros(0, np.float32)
+_EMPTY: Samples = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What is done to a speech before it is encoded."""
+    """The postprocessing of a speech before it is encoded."""
 
     trim: bool = False
-    """Cut the silence at the beginning and the end, but no pause that was asked for."""
+    """Trim silence at the beginning and the end, but not requested pauses."""
     normalize: bool = False
-    """Bring each voice to TARGET_LUFS, and hold peaks below full scale."""
+    """Bring each voice to TARGET_LUFS, and limit peaks below full scale."""
     rate: int | None = None
-    """Hertz of the sound that is given out; None is the model's own."""
+    """Sample rate of the output in Hertz; None uses that of the model."""
 
 
 class Leveller:
-    """Bring one voice to TARGET_LUFS, piece by piece.
+    """Brings one voice to TARGET_LUFS, piece by piece.
 
-    The gain is the one that would suit all that the voice has said so far, so it settles within a sentence or two and a loud sentence
-    stays louder than its neighbours; where the speech as a whole would miss the target, a piece gives way a little.
+    The gain follows from all audio of the voice so far, so it settles within a sentence or two, and a loud sentence stays louder than its
+    neighbours. If the speech as a whole would miss the target, the gain of a piece is adjusted a little.
     """
 
     def __init__(self, rate: int) -> None:
         """Level pieces at `rate` Hertz."""
         self._rate = rate
         self._meter = LoudnessMeter(rate)
-        self._heard: Blocks = np.zeros(0)
-        self._given: Blocks = np.zeros(0)
+        self._input: Blocks = np.zeros(0)
+        self._output: Blocks = np.zeros(0)
         self._held: list[Samples] = []
         self._gain_db: float | None = None
 
     def feed(self, audio: Audio, *, last: bool = False) -> Audio:
-        """Give the next sound, get what is ready; with `last`, at the end of a piece of text, nothing is kept back.
+        """Take the next audio; return the audio that is ready. With `last`, at the end of a piece of text, nothing is held back.
 
-        Sound is kept back only while the voice is unknown. Raises ValueError if it has another rate than the voice.
+        Audio is held back only while the loudness of the voice is unknown. Raises ValueError for another sample rate.
         """
         blocks = self._meter.feed(audio)
         self._held.append(audio.samples)
-        wanted = self._wanted(blocks)
-        if wanted is None:
+        target_db = self._target_db(blocks)
+        if target_db is None:
             if not last and sum(map(len, self._held)) < UNKNOWN_S * self._rate:
-                return Audio(_NOTHING, self._rate)
+                return Audio(_EMPTY, self._rate)
             blocks = self._meter.feed(silence(BLOCK_S, self._rate))
-            wanted = self._wanted(blocks)
+            target_db = self._target_db(blocks)
         samples = np.concatenate(self._held)
         self._held.clear()
-        return Audio(samples if wanted is None else self._levelled(samples, blocks, wanted), self._rate)
+        return Audio(samples if target_db is None else self._levelled(samples, blocks, target_db), self._rate)
 
-    def _wanted(self, blocks: Blocks) -> float | None:
-        """Choose the gain in dB for what was heard last; None while nothing is known of the voice."""
-        self._heard = np.concatenate([self._heard, blocks])[-_MEMORY:]
-        lufs = integrated(self._heard)
+    def _target_db(self, blocks: Blocks) -> float | None:
+        """Return the gain in dB for the last audio; None while the loudness of the voice is unknown."""
+        self._input = np.concatenate([self._input, blocks])[-_MEASURED_BLOCKS:]
+        lufs = integrated(self._input)
         if lufs is None:
             return self._gain_db
         gain = TARGET_LUFS - lufs
-        whole = integrated(np.concatenate([self._given, blocks + gain]))
-        missed = 0.0 if whole is None else whole - TARGET_LUFS
-        return _within(gain - _within(missed, MOST_GIVEN_WAY_DB), MOST_GAIN_DB)
+        whole = integrated(np.concatenate([self._output, blocks + gain]))
+        deviation = 0.0 if whole is None else whole - TARGET_LUFS
+        return _clamped(gain - _clamped(deviation, MOST_CORRECTION_DB), MOST_GAIN_DB)
 
-    def _levelled(self, samples: Samples, blocks: Blocks, wanted: float) -> Samples:
-        before = wanted if self._gain_db is None else self._gain_db
-        slope = math.copysign(SLEW_DB_PER_S / self._rate, wanted - before)
-        moving = min(len(samples), math.floor((wanted - before) / slope))
-        after = wanted if moving < len(samples) else before + moving * slope
+    def _levelled(self, samples: Samples, blocks: Blocks, target_db: float) -> Samples:
+        before = target_db if self._gain_db is None else self._gain_db
+        slope = math.copysign(SLEW_DB_PER_S / self._rate, target_db - before)
+        moving = min(len(samples), math.floor((target_db - before) / slope))
+        after = target_db if moving < len(samples) else before + moving * slope
         levelled = samples * np.float32(_factor(after))
         levelled[:moving] = samples[:moving] * np.power(10.0, (before + slope * np.arange(1, moving + 1)) / 20)
         self._gain_db = after
-        self._given = np.concatenate([self._given, blocks + after])[-_MEMORY:]
+        self._output = np.concatenate([self._output, blocks + after])[-_MEASURED_BLOCKS:]
         return levelled
 
 
-class Onset:
-    """Cut a stream's silence before its first sound to LEAD_S. A stream without any sound stays as it is."""
+class LeadTrimmer:
+    """Shortens the silence at the start of a stream to LEAD_S. A silent stream is not changed."""
 
     def __init__(self, rate: int) -> None:
-        """Cut pieces at `rate` Hertz."""
-        self._finder = _SoundFinder(rate)
+        """Process pieces at `rate` Hertz."""
+        self._finder = _ActivityFinder(rate)
         self._rate = rate
         self._held: list[Samples] = []
         self._begun = False
 
     def feed(self, audio: Audio, *, last: bool = False) -> Audio:
-        """Give the next piece, get what is ready: nothing, while all is silent. Raises ValueError for another rate."""
+        """Take the next piece; return the audio that is ready, which is empty while all is silent. Raises ValueError for another rate."""
         if self._begun:
             return audio
         before = sum(map(len, self._held))
         self._held.append(audio.samples)
-        sounding = self._finder.find(audio)
-        if sounding is None and not last:
-            return Audio(_NOTHING, self._rate)
+        active = self._finder.find(audio)
+        if active is None and not last:
+            return Audio(_EMPTY, self._rate)
         self._begun = True
         samples = np.concatenate(self._held)
         self._held.clear()
-        if sounding is not None and (cut := before + sounding[0] - round(LEAD_S * self._rate)) > 0:
+        if active is not None and (cut := before + active[0] - round(LEAD_S * self._rate)) > 0:
             samples = _faded_in(samples[cut:], round(_FADE_S * self._rate))
         return Audio(samples, self._rate)
 
 
-class Ending:
-    """Cut a stream's silence after its last sound to TAIL_S. A piece of PAUSE_S or more of nothing but zeros was asked for: it stays."""
+class TailTrimmer:
+    """Shortens the silence at the end of a stream to TAIL_S. A piece of only zeros of PAUSE_S or more is a requested pause and is kept."""
 
     def __init__(self, rate: int) -> None:
-        """Cut pieces at `rate` Hertz."""
-        self._finder = _SoundFinder(rate)
+        """Process pieces at `rate` Hertz."""
+        self._finder = _ActivityFinder(rate)
         self._rate = rate
         self._held: list[Samples] = []
         self._room = round(TAIL_S * rate)
 
     def feed(self, audio: Audio) -> Audio:
-        """Give the next piece, get what is ready: silence waits until sound comes after it. Raises ValueError for another rate."""
+        """Take the next piece; return the audio that is ready: silence waits for audio after it. Raises ValueError for another rate."""
         samples = audio.samples
         if len(samples) >= PAUSE_S * self._rate and not samples.any():
             self._room = 0
-            return Audio(np.concatenate([*self._taken(), samples]), self._rate)
-        sounding = self._finder.find(audio)
-        if sounding is None:
-            return Audio(self._silent(samples), self._rate)
+            return Audio(np.concatenate([*self._take_held(), samples]), self._rate)
+        active = self._finder.find(audio)
+        if active is None:
+            return Audio(self._hold(samples), self._rate)
         self._room = round(TAIL_S * self._rate)
-        return Audio(np.concatenate([*self._taken(), samples[: sounding[1]], self._silent(samples[sounding[1] :])]), self._rate)
+        return Audio(np.concatenate([*self._take_held(), samples[: active[1]], self._hold(samples[active[1] :])]), self._rate)
 
-    def _silent(self, samples: Samples) -> Samples:
-        """Let through as much of a silence as may come last, and hold the rest."""
+    def _hold(self, samples: Samples) -> Samples:
+        """Return as much silence as may remain at the end, and hold the rest."""
         ready = samples[: self._room]
         self._room -= len(ready)
         if len(ready) < len(samples):
             self._held.append(samples[len(ready) :])
         return ready
 
-    def _taken(self) -> list[Samples]:
+    def _take_held(self) -> list[Samples]:
         held, self._held = self._held, []
         return held
 
 
-class _SoundFinder:
-    """Finds where there is sound in the pieces of a stream."""
+class _ActivityFinder:
+    """Finds the parts of a stream that are not silent."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._loudest = 0.0
 
     def find(self, audio: Audio) -> tuple[int, int] | None:
-        """Tell where, in samples, a piece's first sound begins and its last one ends; None if there is none."""
+        """Return the start and end, in samples, of the part of a piece that is not silent; None if all of it is silent."""
         if audio.rate != self._rate:
             raise ValueError(f"stream is at {self._rate} Hz, piece at {audio.rate} Hz")
         frame = max(1, round(_FRAME_S * self._rate))
@@ -198,20 +198,20 @@ class _SoundFinder:
         return (int(loud[0]) * frame, min(len(audio.samples), (int(loud[-1]) + 1) * frame)) if len(loud) else None
 
 
-class Preparation:
-    """What is done to the sound of single pieces of text, before anything is counted or mixed: onset and loudness."""
+class PiecePostprocessor:
+    """The postprocessing of single pieces of text, before pauses and cues: start trimming and loudness."""
 
     def __init__(self, finish: Finish) -> None:
-        """Prepare one speech."""
+        """Process the pieces of one speech."""
         self._finish = finish
-        self._onset: Onset | None = None
+        self._lead: LeadTrimmer | None = None
         self._voices: dict[SpeechOptions, Leveller] = {}
 
     def feed(self, audio: Audio, options: SpeechOptions, *, last: bool = False) -> Audio:
-        """Give the next sound of a piece that is spoken with `options`, get what is ready; with `last`, at its end, all that is left."""
+        """Take the next audio of a piece that is spoken with `options`; return the audio that is ready, with `last` all the rest."""
         if self._finish.trim:
-            self._onset = self._onset or Onset(audio.rate)
-            audio = self._onset.feed(audio, last=last)
+            self._lead = self._lead or LeadTrimmer(audio.rate)
+            audio = self._lead.feed(audio, last=last)
         if self._finish.normalize:
             voice = replace(options, speed=1.0, language=None, instructions=None)
             if voice not in self._voices:
@@ -220,61 +220,61 @@ class Preparation:
         return audio
 
 
-class Polish:
-    """What is done to a whole speech before it is encoded: ending, peaks and rate."""
+class SpeechPostprocessor:
+    """The postprocessing of a whole speech before it is encoded: end trimming, peaks and rate."""
 
     def __init__(self, rate: int, finish: Finish) -> None:
-        """Take pieces at `rate` Hertz, give them at the rate of `finish`."""
-        self._ending = Ending(rate) if finish.trim else None
+        """Take pieces at `rate` Hertz; return them at the rate of `finish`."""
+        self._tail = TailTrimmer(rate) if finish.trim else None
         self._limiter = Limiter(rate) if finish.normalize else None
         self._resampler = StreamResampler(rate, finish.rate or rate)
         self.is_quick = finish.rate in (None, rate)
-        """Resampling takes longer than all the rest together."""
+        """Whether no resampling is needed, which takes longer than all other steps together."""
 
     def feed(self, audio: Audio, *, last: bool = False) -> Audio:
-        """Give the next piece, get what is ready; with `last` the rest comes out too. Raises ValueError for another rate."""
-        if self._ending is not None:
-            audio = self._ending.feed(audio)
+        """Take the next piece; return the audio that is ready, with `last` all the rest. Raises ValueError for another rate."""
+        if self._tail is not None:
+            audio = self._tail.feed(audio)
         if self._limiter is not None:
             audio = self._limiter.feed(audio, last=last)
         return self._resampler.feed(audio, last=last)
 
 
 def prepared(synthesize: Synthesize, finish: Finish) -> Synthesize:
-    """Make what speaks single pieces of one speech speak them trimmed and levelled, as `finish` says. Works off the event loop."""
+    """Wrap a synthesis function so that the pieces of one speech are trimmed and levelled as `finish` specifies, off the event loop."""
     if not (finish.trim or finish.normalize):
         return synthesize
-    preparation = Preparation(finish)
+    postprocessor = PiecePostprocessor(finish)
 
     async def speak(text: str, options: SpeechOptions) -> AsyncGenerator[Audio, None]:
         rate = 0
-        async with aclosing(synthesize(text, options)) as sound:
-            async for audio in sound:
+        async with aclosing(synthesize(text, options)) as chunks:
+            async for audio in chunks:
                 rate = audio.rate
-                if len((ready := await _worked_off(partial(preparation.feed, options=options), audio)).samples):
+                if len((ready := await _processed(partial(postprocessor.feed, options=options), audio)).samples):
                     yield ready
-        if rate and len((rest := preparation.feed(Audio(_NOTHING, rate), options, last=True)).samples):
+        if rate and len((rest := postprocessor.feed(Audio(_EMPTY, rate), options, last=True)).samples):
             yield rest
 
     return speak
 
 
-async def polished(sound: AsyncGenerator[Audio, None], finish: Finish) -> AsyncGenerator[Audio, None]:
-    """Give a speech its ending, peaks and rate as it is made, off the event loop. Pieces without a sample are left out."""
-    polish: Polish | None = None
+async def postprocessed(speech: AsyncGenerator[Audio, None], finish: Finish) -> AsyncGenerator[Audio, None]:
+    """Trim the end, limit the peaks and resample a speech as it is synthesized, off the event loop. Empty pieces are left out."""
+    postprocessor: SpeechPostprocessor | None = None
     rate = 0
-    async with aclosing(sound):
-        async for audio in sound:
+    async with aclosing(speech):
+        async for audio in speech:
             rate = audio.rate
-            polish = polish or Polish(rate, finish)
-            if len((ready := await _worked_off(polish.feed, audio, quick=polish.is_quick)).samples):
+            postprocessor = postprocessor or SpeechPostprocessor(rate, finish)
+            if len((ready := await _processed(postprocessor.feed, audio, quick=postprocessor.is_quick)).samples):
                 yield ready
-    if polish is not None and len((rest := polish.feed(Audio(_NOTHING, rate), last=True)).samples):
+    if postprocessor is not None and len((rest := postprocessor.feed(Audio(_EMPTY, rate), last=True)).samples):
         yield rest
 
 
-async def _worked_off(work: Callable[[Audio], Audio], audio: Audio, *, quick: bool = True) -> Audio:
-    """Work on a piece, off the event loop unless it is `quick` work on a short one: a thread would take longer to wake up."""
+async def _processed(work: Callable[[Audio], Audio], audio: Audio, *, quick: bool = True) -> Audio:
+    """Process a piece, in a thread unless it is `quick` work on a short piece: a thread would take longer to start."""
     return work(audio) if quick and audio.seconds < _SHORT_S else await asyncio.to_thread(work, audio)
 
 
@@ -282,7 +282,7 @@ def _factor(db: float) -> float:
     return float(10.0 ** (db / 20))
 
 
-def _within(value: float, most: float) -> float:
+def _clamped(value: float, most: float) -> float:
     return min(max(value, -most), most)
 
 

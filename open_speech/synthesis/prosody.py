@@ -1,4 +1,4 @@
-"""How each stretch of a text is spoken: the request's voice and speed, and what the text itself says about them. Pure."""
+"""Resolves the prosody of each step of a text: the voice and speed of the request, and those that the text itself requests. Pure."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ Rewrite = Callable[[str, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Prosody:
-    """How a stretch of text is spoken."""
+    """The voice, speed, volume and language of a step of text."""
 
     options: SpeechOptions
     stretch: float = 1.0
-    """Factor of speed that the engine does not give by itself."""
+    """Speed factor beyond the range of the engine, applied to its audio."""
     gain: float = 1.0
-    """Factor on the samples."""
+    """Factor for the samples."""
     say: Callable[[str], str] = str
-    """Rewrites a sentence as it is to be spoken."""
+    """Rewrites a sentence to its spoken form."""
     language: str = ""
     """BCP-47 tag of the text; empty when unknown."""
 
 
 class ProsodyResolver:
-    """Decides, for one request, how each stretch of its text is spoken."""
+    """Resolves the prosody of each step of one request."""
 
     def __init__(
         self, entry: ModelEntry, backend: BackendEntry, options: SpeechOptions, *, voice: Callable[[str], str], rewrite: Rewrite
     ) -> None:
-        """`options` are what the request says, its speed not yet bounded to what the engine can do; `voice` resolves a name.
+        """`options` are those of the request, with a speed that may exceed the range of the engine; `voice` resolves a voice name.
 
         Raises OutOfRange naming `speed`.
         """
@@ -50,27 +50,27 @@ class ProsodyResolver:
 
     @property
     def language(self) -> str:
-        """The language of text that names none, as a BCP-47 tag; empty when unknown."""
+        """The language of text without a language of its own, as a BCP-47 tag; empty when unknown."""
         return self._options.language or self._language_of(self._options.voice)
 
-    def delivery(self, step: Say) -> Prosody:
-        """Decide for one step. Raises UnknownVoice, and UnsupportedLanguage naming `input`."""
+    def resolve(self, step: Say) -> Prosody:
+        """Return the prosody of one step. Raises UnknownVoice, and UnsupportedLanguage naming `input`."""
         options = self._options
         if step.voice is not None:
             options = replace(options, voice=self._voice(step.voice), reference=None, design=None)
         own = self._language_of(options.voice)
         if step.language is not None and (options.language or _primary(step.language) != _primary(own)):
             options = replace(options, language=self._checked(step.language))
-        wanted = min(max(options.speed * step.speed, MIN_SPEED), MAX_SPEED)
+        target = min(max(options.speed * step.speed, MIN_SPEED), MAX_SPEED)
         low, high = self._speed_range
-        speed = min(max(wanted, low), high)
+        speed = min(max(target, low), high)
         language = step.language or options.language or own
         return Prosody(
-            replace(options, speed=speed), wanted / speed, 10 ** (step.volume_db / 20), lambda text: self._rewrite(text, language), language
+            replace(options, speed=speed), target / speed, 10 ** (step.volume_db / 20), lambda text: self._rewrite(text, language), language
         )
 
     def speaker(self, step: Say) -> tuple[str, str]:
-        """Return the voice of a step and the language in which it reads; empty for a backend that reads every script.
+        """Return the voice of a step and the language that it reads; the language is empty for a backend that reads every script.
 
         Raises UnknownVoice.
         """
@@ -78,11 +78,11 @@ class ProsodyResolver:
         return voice, (step.language or self._options.language or self._language_of(voice)) if self._is_phonemic else ""
 
     def _language_of(self, voice: str) -> str:
-        """Tell the language that a voice speaks by itself; a blend speaks that of its first voice."""
+        """Return the default language of a voice; a blend has that of its first voice."""
         names = (voice, voice.partition("#")[0], voice.partition("+")[0].partition("(")[0])
         known = {known.id: known.language for known in self._entry.voices}
-        alone = self._entry.languages[0] if len(self._entry.languages) == 1 else ""
-        return next((known[name] for name in names if name in known), alone)
+        only = self._entry.languages[0] if len(self._entry.languages) == 1 else ""
+        return next((known[name] for name in names if name in known), only)
 
     def _checked(self, language: str) -> str:
         if self._entry.languages and _primary(language) not in self._entry.languages:

@@ -1,4 +1,4 @@
-"""A speech as an encoded file: as it is synthesized, or from the cache."""
+"""Encodes a speech as a file while it is synthesized, or reads the file from the cache."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _CHUNK_BYTES = 1 << 15
 
 
 class Monitor(Protocol):
-    """Follows a speech while it is encoded: for progress, captions and its duration."""
+    """Observes a speech while it is encoded: for progress, captions and its duration."""
 
     seconds: float
     """Duration of the audio so far."""
 
     def over(self, speech: SpeechStream) -> AsyncGenerator[Audio, None]:
-        """Pass on the audio of the speech."""
+        """Yield the audio of the speech unchanged."""
 
 
 M = TypeVar("M", bound=Monitor)
@@ -37,19 +37,19 @@ class Rendition(Generic[M]):
     """One speech, encoded."""
 
     audio: AsyncGenerator[bytes, None]
-    """Chunks that joined are one file. Closing it stops the synthesis."""
+    """Chunks of the file. Closing the iterator stops the synthesis."""
     monitor: M
     plan: SpeechPlan
     cache: Literal["HIT", "MISS"] | None = None
-    """None: this speech is not cached."""
+    """None if this speech is not cached."""
     stored: bytes | None = None
-    """The whole file, where the cache had it; a WAV states its true length."""
+    """The whole file if it was in the cache; a WAV file has its true length in the header."""
 
 
 async def encoded(
     perform: Callable[[SpeechPlan], Awaitable[SpeechStream]], plan: SpeechPlan, form: AudioFormat, monitor: Monitor
 ) -> AsyncGenerator[bytes, None]:
-    """Have a plan performed, and encode the speech while it is synthesized. Raises SpeechError's children."""
+    """Synthesize a plan with `perform`, and encode the speech while it is synthesized. Raises SpeechError's children."""
     stream = await perform(plan)
     async with aclosing(stream):
         async with aclosing(encode_stream(monitor.over(stream), form, stream.rate, pcm_rate=plan.finish.rate or PCM_RATE)) as chunks:
@@ -58,7 +58,7 @@ async def encoded(
 
 
 def from_cache(answer: Answer, plan: SpeechPlan, monitor: M) -> Rendition[M]:
-    """Return a speech that the cache had."""
+    """Return a speech from its cached answer."""
     monitor.seconds = answer.seconds
     data = with_true_sizes(answer.data, len(answer.data))
     return Rendition(_chunks(data), monitor, plan, "HIT", data)

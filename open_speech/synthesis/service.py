@@ -1,4 +1,4 @@
-"""Text to speech, the one path from every API: a whole text, a text that is still being written, or an encoded file."""
+"""Text to speech, the one path from every API: a whole text, a text that is streamed, or an encoded file."""
 
 from __future__ import annotations
 
@@ -18,21 +18,31 @@ from open_speech.dispatch.pool import RunnerPool
 from open_speech.errors import MissingField, OutOfRange, TextTooLong
 from open_speech.metrics.meter import Meter
 from open_speech.registry import UNHEARD_RATE
-from open_speech.synthesis.cache import Place, SpeechCache
+from open_speech.synthesis.cache import CacheEntry, SpeechCache
 from open_speech.synthesis.legibility import Legibility
-from open_speech.synthesis.pipeline import Chunking, Part, Piece, Sound, Synthesize, one_by_one, parts_of, silent_without_words, tagged
+from open_speech.synthesis.pipeline import (
+    AudioRenderer,
+    Chunking,
+    Part,
+    Piece,
+    Synthesize,
+    one_by_one,
+    parts_of,
+    silent_without_words,
+    tagged,
+)
 from open_speech.synthesis.plan import MAX_RATE, MIN_RATE, SpeechPlan, SynthesisDefaults, SynthesisRequest
-from open_speech.synthesis.postprocess import Finish, polished, prepared
+from open_speech.synthesis.postprocess import Finish, postprocessed, prepared
 from open_speech.synthesis.prosody import ProsodyResolver
 from open_speech.synthesis.rendering import Monitor, Rendition, encoded, from_cache
 from open_speech.synthesis.stream import Cue, SpeechStream
 from open_speech.text import ssml
-from open_speech.text.pronunciation import Pronunciation, as_said
+from open_speech.text.pronunciation import Pronunciation, spoken_sentence
 from open_speech.text.steps import Flush, Say, Step, steps_of
 from open_speech.voices import ResolvedVoice, VoiceResolver
 
 FIRST_PIECE_CHARS = 80
-"""Maximum characters of the first piece of a text, where a clause ends in time: the audio should start soon."""
+"""Maximum characters of the first piece of a text, if a clause ends within them: the audio should start soon."""
 LONGEST_TEXT_CHARS = 1_000_000
 """Maximum characters of a text that `is_long`."""
 LONG_TEXT_CHARS = 20_000
@@ -42,7 +52,7 @@ M = TypeVar("M", bound=Monitor)
 
 
 class Synthesis:
-    """Speaks text with whichever backends this server runs."""
+    """Synthesizes text with whichever backends this server runs."""
 
     def __init__(  # noqa: PLR0913 - one keyword for each part that a server may have or not
         self,
@@ -63,23 +73,23 @@ class Synthesis:
         self._meter = meter or Meter()
 
     async def speak(self, request: SynthesisRequest) -> SpeechStream:
-        """Speak a text. The first audio is there when this returns, so errors are raised first.
+        """Speak a text. The first audio is available when this returns, so errors are raised first.
 
-        The text may hold tags (text/steps.py), or be SSML. Raises SpeechError's children, each naming the invalid field.
+        The text may contain tags (text/steps.py), or be SSML. Raises SpeechError's children, each naming the invalid field.
         """
         return await self.perform(await self.plan(request))
 
     async def plan(self, request: SynthesisRequest) -> SpeechPlan:
-        """Decide how a text is spoken, without speaking it; raises what `speak` does, except for errors of the synthesis itself."""
+        """Plan how a text is spoken, without speaking it. Raises what `speak` does, except for errors of the synthesis itself."""
         plan, legibility = await self._empty_plan(request)
         limit = LONGEST_TEXT_CHARS if request.is_long else self._defaults.max_text_chars
         steps = legibility.steps(await self._steps(request, plan, limit))
         for step in {replace(step, text="") for step in steps if isinstance(step, Say)}:
-            plan.prosody.delivery(step)  # an error in the middle of the text is raised before its first audio as well
+            plan.prosody.resolve(step)  # an error in the middle of the text is also raised before its first audio
         return replace(plan, steps=steps)
 
     async def perform(self, plan: SpeechPlan) -> SpeechStream:
-        """Speak what was planned; returns with the first audio. Raises SpeechError's children."""
+        """Speak a plan; return with the first audio. Raises SpeechError's children."""
         return await self._perform(plan, one_by_one(plan.steps))
 
     async def render(
@@ -87,22 +97,22 @@ class Synthesis:
     ) -> Rendition[M]:
         """Speak a text as a file in `form`; the synthesis begins when the first chunk is read.
 
-        `monitor` returns what follows the speech of a voice. With `reuse` the whole file is read from the cache if it is there, and
+        `monitor` returns the monitor for the speech of a voice. With `reuse` the whole file is read from the cache if it is there, and
         stored there at the end. Raises what `plan` does; the chunks raise what `perform` does.
         """
         plan = await self.plan(request)
-        follows = monitor(plan.voice)
-        place = await self._place(plan, form) if reuse else None
-        stored = None if place is None else await place.find()
+        observer = monitor(plan.voice)
+        entry = await self._cache_entry(plan, form) if reuse else None
+        stored = None if entry is None else await entry.find()
         if stored is not None:
-            return from_cache(stored, plan, follows)
-        audio = encoded(self.perform, plan, form, follows)
-        if place is None:
-            return Rendition(audio, follows, plan)
-        return Rendition(place.keeping(audio, lambda: follows.seconds), follows, plan, "MISS")
+            return from_cache(stored, plan, observer)
+        audio = encoded(self.perform, plan, form, observer)
+        if entry is None:
+            return Rendition(audio, observer, plan)
+        return Rendition(entry.storing(audio, lambda: observer.seconds), observer, plan, "MISS")
 
     async def speak_stream(self, request: SynthesisRequest, fragments: AsyncIterator[str | None]) -> SpeechStream:
-        """Speak a text while it is written: each sentence as soon as it is complete; returns with the first audio.
+        """Speak a text while it is streamed, each sentence as soon as it is complete; return with the first audio.
 
         The text may be split anywhere, even within tags; None speaks the text so far. Closing the speech does not close the iterator.
         Raises as `speak`.
@@ -112,7 +122,7 @@ class Synthesis:
         return await self._perform(plan, legibility.stream(steps))
 
     async def _empty_plan(self, request: SynthesisRequest) -> tuple[SpeechPlan, Legibility]:
-        """Plan everything but the text. The legibility fills the warnings of the plan."""
+        """Return a plan without steps, and the legibility filter, which fills the warnings of the plan."""
         voice = await self._voices.resolve(
             request.model, request.voice, request.voice_options, speed=request.speed, language=request.language
         )
@@ -139,7 +149,7 @@ class Synthesis:
         speed = self._defaults.speed if voice.speed is None else voice.speed
         options = SpeechOptions(voice.voice, speed, voice.language, voice.reference, voice.design, voice.instructions)
         backend = self._pool.backend(voice.model)
-        resolve, rewrite = partial(self._voices.voice, voice.model), partial(as_said, rules, backend.phonemes)
+        resolve, rewrite = partial(self._voices.voice, voice.model), partial(spoken_sentence, rules, backend.phonemes)
         return ProsodyResolver(voice.model, backend, options, voice=resolve, rewrite=rewrite)
 
     def _finish(self, rate: int | None) -> Finish:
@@ -147,18 +157,18 @@ class Synthesis:
             raise OutOfRange(f"sample_rate must be between {MIN_RATE} and {MAX_RATE}.", param="sample_rate")
         return replace(self._defaults.finish, rate=rate)
 
-    async def _place(self, plan: SpeechPlan, form: AudioFormat) -> Place | None:
-        """Return where the cache has the whole speech in a format, or will have it; None if it is not to be cached."""
+    async def _cache_entry(self, plan: SpeechPlan, form: AudioFormat) -> CacheEntry | None:
+        """Return the cache entry of the whole speech in a format; None if the speech is not cached."""
         if self.cache is None or not plan.is_cached:
             return None
         chunking = self._chunking(plan)
         parts = await asyncio.to_thread(lambda: [part for step in (*plan.steps, Flush()) for part in chunking.feed(step)])
         options = [part.delivery.options for part in parts if isinstance(part, Piece)]
-        return await self.cache.place(plan.voice.model, options, form, plan.finish, parts)
+        return await self.cache.entry(plan.voice.model, options, form, plan.finish, parts)
 
     def _chunking(self, plan: SpeechPlan) -> Chunking:
         backend = self._pool.backend(plan.voice.model)
-        return Chunking(plan.prosody.delivery, FIRST_PIECE_CHARS, backend.piece_chars, backend.breath_chars)
+        return Chunking(plan.prosody.resolve, FIRST_PIECE_CHARS, backend.piece_chars, backend.breath_chars)
 
     async def _perform(self, plan: SpeechPlan, steps: AsyncGenerator[Step, None]) -> SpeechStream:
         cues: list[Cue] = []
@@ -170,13 +180,13 @@ class Synthesis:
         with self._pool.admission.ticket(entry.backend, live=plan.is_live) as ticket:
             synthesize = self._synthesize(entry, ticket, LIVE if plan.is_live else FILE)
             if self.cache is not None and plan.is_cached:
-                synthesize = self.cache.recalled(entry, synthesize)
-            pieces = Sound(prepared(synthesize, finish), cues)
-            spoken = polished(pieces.of(parts), finish)
+                synthesize = self.cache.cached(entry, synthesize)
+            renderer = AudioRenderer(prepared(synthesize, finish), cues)
+            speech = postprocessed(renderer.of(parts), finish)
             if not plan.is_live:
-                spoken = silent_without_words(spoken, pieces, finish.rate or entry.sample_rate or UNHEARD_RATE)
-            async with aclosing(self._meter.spoken(entry.id, spoken)) as made:
-                async for audio in made:
+                speech = silent_without_words(speech, renderer, finish.rate or entry.sample_rate or UNHEARD_RATE)
+            async with aclosing(self._meter.spoken(entry.id, speech)) as measured:
+                async for audio in measured:
                     ticket.answered()
                     yield audio
 

@@ -1,4 +1,4 @@
-"""A speech while it is made: the queue between the synthesis of one piece and the sending of the piece before it."""
+"""A speech that is being synthesized: a queue, so that one piece is synthesized while the piece before it is sent."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from open_speech.audio import Audio
 from open_speech.errors import BackendFailed, SpeechError
 
 LOOK_AHEAD = 2
-"""Pieces of sound that may wait for a slow listener; more are not made until it has caught up."""
+"""Maximum pieces of audio in the queue; the synthesis pauses while a slow client has not read them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """What is heard from a moment on."""
+    """A text that is spoken, or a mark, with its time."""
 
     at_s: float
-    """Seconds of sound before it."""
+    """Time in the audio, in seconds."""
     text: str
     """The piece as it is spoken, or the name of a mark."""
     is_mark: bool = False
 
 
 class SpeechStream:
-    """Sound as it is made: an async iterator of Audio pieces, all at `rate` Hertz.
+    """Audio as it is synthesized: an async iterator of Audio pieces, all at `rate` Hertz.
 
-    The next piece is synthesised while the last is encoded and sent; `aclose` stops the synthesis.
+    The next piece is synthesized while the last one is encoded and sent; `aclose` stops the synthesis.
     """
 
     rate: int
     cues: list[Cue]
-    """What was made so far: a piece is here before its sound is."""
+    """Cues so far; the cue of a piece is added before its audio."""
 
     warnings: Sequence[str] = ()
-    """What was left out of the text so far, in sentences for people."""
+    """Sentences about the text that was left out so far, for users."""
 
     def __init__(self, source: AsyncGenerator[Audio, None]) -> None:
-        """Use `begin`."""
+        """Use `begin` instead."""
         self._queue: asyncio.Queue[Audio | SpeechError | None] = asyncio.Queue(LOOK_AHEAD)
-        self._task = asyncio.create_task(self._make(source))
+        self._task = asyncio.create_task(self._fill(source))
         self._next: Audio | SpeechError | None = None
         self._ended = False
 
@@ -80,14 +80,14 @@ class SpeechStream:
         raise item
 
     async def aclose(self) -> None:
-        """Stop the synthesis; safe to call again, and after the end."""
+        """Stop the synthesis. May be called repeatedly, and after the end."""
         self._ended = True
         self._next = None
         self._task.cancel()
         await asyncio.wait({self._task})
 
-    async def _make(self, source: AsyncGenerator[Audio, None]) -> None:
-        # Stands unless a better ending is known: whatever happens here, the listener must not wait for ever.
+    async def _fill(self, source: AsyncGenerator[Audio, None]) -> None:
+        # The default end of the queue: whatever happens here, the reader must not wait for ever.
         end: SpeechError | None = BackendFailed("The speech could not be completed.")
         try:
             async with aclosing(source):

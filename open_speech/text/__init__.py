@@ -1,1 +1,1 @@
-"""Text before it is spoken: clean-up, normalization, SSML, pronunciation, and the chunks that are synthesized. Pure."""
+"""The text front end: clean-up, normalization, SSML, pronunciation and chunking. Pure."""

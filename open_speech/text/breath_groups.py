@@ -1,8 +1,8 @@
-"""Where a reader may take a breath within a clause: before a group of words that a function word begins.
+"""Breath groups: positions within a clause at which a reader may take a breath, before a function word.
 
-A first sentence without a comma is otherwise spoken in one piece, and nothing is heard until all of it is made. Groups of words that are
-spoken in one breath begin with a function word after a content word (Liberman and Church, "Text analysis and word pronunciation in
-text-to-speech synthesis", 1992, call them chinks and chunks). Pure: a list of words for each language, and no list, no breath.
+Otherwise a first sentence without a comma is synthesized in one piece, and no audio is available until it is complete. Groups of words that
+are spoken in one breath begin with a function word after a content word (Liberman and Church, "Text analysis and word pronunciation in
+text-to-speech synthesis", 1992, call them chinks and chunks). Pure: a word list per language; languages without a list are not split.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ _LISTS = {
 
 
 def breath(text: str, language: str, shortest: int, longest: int) -> int:
-    """Return the place before a group of words where `text` may be cut, with at least `shortest` characters before and after it.
+    """Return the position of a breath group where `text` may be split, with at least `shortest` characters before and after it.
 
-    It is the first place within `longest` characters before a conjunction, a relative word or a preposition, else the first before another
-    function word. 0 if there is none, or if the language (a BCP-47 tag) has no list of words.
+    It is the first position within `longest` characters before a conjunction, a relative word or a preposition, else the first before
+    another function word. 0 if there is none, or if the language (a BCP-47 tag) has no word list.
     """
     lists = _LISTS.get(language.lower().replace("_", "-").partition("-")[0])
     if lists is None:
         return 0
-    strong, all_of_them = lists
+    strong, function_words = lists
     weak, before = 0, ""
     for match in _WORD.finditer(text):
         word, place = match[0].lower(), match.start()
         if place > min(longest, len(text) - shortest):
             break
-        if place >= shortest and text[place - 1].isspace() and word in all_of_them and before not in all_of_them:
+        if place >= shortest and text[place - 1].isspace() and word in function_words and before not in function_words:
             if word in strong:
                 return place
             weak = weak or place

@@ -1,4 +1,4 @@
-"""Written text -> what can be spoken: markdown, emoji and control characters are gone. Pure: no model, no language data."""
+"""Cleans text for speech: removes markdown, emoji and control characters. Pure: no model, no language data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from open_speech.text.normalization.folding import folded
 from open_speech.text.normalization.markup import Markup
 
 _BREAK = "\u2028"
-"""Stands, while text is cleaned, for the end of a heading, item or paragraph: a sentence even without a full stop."""
+"""Marks, while text is cleaned, the end of a heading, list item or paragraph: the end of a sentence even without a full stop."""
 
 _MARKDOWN = tuple(
     (re.compile(pattern, re.MULTILINE), replacement)
@@ -28,7 +28,7 @@ _MARKDOWN = tuple(
         (r"(?<![\w*])(\*{1,3})(?=\S)([^*\n]+)(?<=\S)\1(?![\w*])", r"\2"),  # *emphasis*
         (r"(?<!\w)(_{1,3})(?=\S)([^_\n]+)(?<=\S)\1(?!\w)", r"\2"),  # _emphasis_, but not snake_case
         (r"~~(?=\S)([^~\n]+)(?<=\S)~~", r"\1"),  # struck out
-        (r"(?<![\w*])\*{2,3}(?=[^\s*])|(?<=[^\s*])\*{2,3}(?![\w*])", ""),  # the half of a pair whose other half is far away
+        (r"(?<![\w*])\*{2,3}(?=[^\s*])|(?<=[^\s*])\*{2,3}(?![\w*])", ""),  # one half of a pair whose other half is far away
         (r"\n[ \t]*\n", _BREAK),  # paragraph
     )
 )
@@ -36,49 +36,49 @@ _SENTENCE_END = frozenset(".!?…。！？؟।॥")
 _CLOSED = frozenset(".!?…:;,。！？؟।॥，；：、")
 CLOSERS = "\"'”’»)]」』）】"
 _MIDLINE = "\ue001"
-"""Stands before a stretch of text that does not begin a line; it is dropped with all that is not written."""
+"""Precedes text that does not start at the beginning of a line; it is dropped with all control characters."""
 HELD_CHARS = 1000
-"""Text is cleaned in stretches of about this length at most, whatever marks it holds: no pattern sees more."""
+"""Approximate maximum length of text that is cleaned at a time, whatever markup it contains: no pattern is applied to more."""
 _SURE_CHARS = 12
-"""A line is judged by this many characters: by then it is known whether it begins as a list item."""
+"""Characters of a line after which it is known whether it begins as a list item."""
 MARKS = 64
-"""Accents on one character, at most; Unicode's own limit for text in streams is 30."""
+"""Maximum accents on one character; Unicode's own limit for streamed text is 30."""
 _WHOLE_LINE = re.compile(r"[ \t]*(?:#|`{3}|~{3})")
-"""What can be told only when the line is there: a heading, a code fence."""
+"""Markup that is recognized only when the line is complete: a heading, a code fence."""
 _OPENS = re.compile(r"(?<![\w*])\*{1,3}(?=[^\s*])|(?<!\w)_{1,3}(?=[^\s_])|~~(?=\S)")
 _CLOSES = re.compile(r"(?<=[^\s*])\*{1,3}(?![\w*])|(?<=[^\s_])_{1,3}(?!\w)|(?<=\S)~~")
 _SPACES = re.compile(" +")
 _NAMED_SIGNS = "°№℃℉©®™℠"
-"""Symbols that are read by name; all others of their category are pictures."""
+"""Symbols that are spoken by name; all others of their Unicode category are pictures."""
 
 
 def speakable(text: str) -> str:
-    """Write text as one line of words: markdown marks, addresses of links, emoji and control characters are gone.
+    """Return text as one line of words, without markdown, link targets, emoji and control characters.
 
-    A heading, list item or paragraph that ends without a mark gets a full stop. Empty when there is nothing to say.
+    A heading, list item or paragraph without final punctuation gets a full stop. Empty if there is nothing to speak.
     """
     cleaner = Cleaner()
     lines = [" ".join(line.split()) for line in joined(cleaner.feed(text), cleaner.finish())]
-    spoken = [line for line in lines if says_something(line)]
-    return " ".join([*map(closed, spoken[:-1]), *spoken[-1:]])
+    speakable_lines = [line for line in lines if says_something(line)]
+    return " ".join([*map(closed, speakable_lines[:-1]), *speakable_lines[-1:]])
 
 
 def closed(line: str) -> str:
-    """End a line with a full stop, unless it ends with a mark already."""
+    """Add a full stop to a line, unless it ends with punctuation."""
     return line if line.rstrip(CLOSERS)[-1:] in _CLOSED else f"{line}."
 
 
 def ends_sentence(text: str) -> bool:
-    """Tell whether a new sentence would begin after a text; true of no text."""
+    """Return whether a new sentence would begin after a text; true for empty text."""
     written = text.rstrip()
     return not written or "\n\n" in text[len(written) :] or written.rstrip(CLOSERS)[-1:] in _SENTENCE_END
 
 
 class Cleaner:
-    """The same for text as it comes, however it is chopped.
+    """Cleans text as `speakable` does, as it arrives, in fragments of any length.
 
-    Each call gives lines, as parts: the first goes on where the call before ended, and each further one begins a new line. White
-    space at the ends of a part counts.
+    Each call returns parts of lines: the first continues the last part of the previous call, and each further part begins a new line.
+    White space at the ends of a part is significant.
     """
 
     def __init__(self) -> None:
@@ -88,11 +88,11 @@ class Cleaner:
 
     @property
     def waiting(self) -> str:
-        """What was fed and is not clear yet."""
+        """The text that was fed and not returned yet."""
         return self._raw + self._markup.held
 
     def feed(self, text: str) -> list[str]:
-        """Add text, take what is clear already: a word, or marks that are not closed yet, may wait for more."""
+        """Add text; return what is unambiguous. A word, or markup that is not closed yet, may wait for more text."""
         lines = [""]
         for start in range(0, len(text), HELD_CHARS):
             self._raw = (self._raw + self._markup.feed(text[start : start + HELD_CHARS])).replace("\r\n", "\n").replace(_BREAK, "\n")
@@ -100,7 +100,7 @@ class Cleaner:
         return lines
 
     def finish(self) -> list[str]:
-        """Take the rest; the cleaner is as new."""
+        """Return the rest, and reset the cleaner."""
         self._raw += self._markup.finish().replace("\r\n", "\n").replace(_BREAK, "\n")
         lines = self._cleaned(len(self._raw))
         self._within_line = False
@@ -119,12 +119,12 @@ class Cleaner:
 
 
 def joined(lines: list[str], more: list[str]) -> list[str]:
-    """Put the parts of two calls of a Cleaner together."""
+    """Join the parts of two calls of a Cleaner."""
     return [*lines[:-1], lines[-1] + more[0], *more[1:]]
 
 
 def _safe_end(raw: str, within_line: bool) -> int:
-    """Find how much of `raw` means the same whatever follows it."""
+    """Return the length of the part of `raw` whose meaning does not depend on later text."""
     newline = raw.rfind("\n")
     line = raw[newline + 1 :]
     if newline >= 0:
@@ -140,7 +140,7 @@ def _safe_end(raw: str, within_line: bool) -> int:
 
 
 def _between(raw: str) -> int:
-    """Find the last place between two characters, not before an accent; in text that is nothing but accents, any place will do."""
+    """Return the last position between two characters, not before an accent; in text of only accents, any position."""
     end = len(raw) - 1
     first = max(1, end - MARKS)
     while end > first and (unicodedata.combining(raw[end]) or raw[end] in "\u200c\u200d\ufe0f"):
@@ -149,19 +149,19 @@ def _between(raw: str) -> int:
 
 
 def _is_open(text: str) -> bool:
-    """Tell whether text holds a mark whose other half is still to come."""
+    """Return whether text contains an opening mark without its closing mark."""
     if text.count("`") % 2 or text.rfind("[") > text.rfind("]") or text.rfind("](") > text.rfind(")"):
         return True
     return len(_OPENS.findall(text)) > len(_CLOSES.findall(text))
 
 
 def says_something(text: str) -> bool:
-    """Tell whether text holds anything that sounds: a letter, a number, a currency or a sign that has a name."""
+    """Return whether text contains anything to speak: a letter, a number, a currency or a sign that has a name."""
     return any(unicodedata.category(char)[0] in "LN" or char in "%&@+=" or unicodedata.category(char) == "Sc" for char in text)
 
 
 def _readable(text: str) -> Iterator[str]:
-    """Drop emoji and what is not written; white space of any kind becomes a space."""
+    """Drop emoji and invisible characters; replace any white space by a space."""
     before = ""
     for char in text:
         category = unicodedata.category(char)
@@ -169,7 +169,7 @@ def _readable(text: str) -> Iterator[str]:
             yield char
         elif char.isspace():
             yield " "
-        elif char in "\u200c\u200d":  # spelling in Persian and Indic scripts, glue between emoji elsewhere
+        elif char in "\u200c\u200d":  # part of the spelling in Persian and Indic scripts, joiners of emoji elsewhere
             if before.isalpha() or (before and unicodedata.combining(before)):
                 yield char
         elif category == "So":

@@ -1,4 +1,4 @@
-"""A text that is still being written, on its way from whoever writes it to the voice that speaks it."""
+"""A queue of text fragments between the producer of a text and its synthesis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from open_speech.text.cleanup import HELD_CHARS
 
 
 class Fragments:
-    """The text of one utterance as an async iterator, in short pieces: no turn of the event loop is long, whatever comes at once."""
+    """The text of one utterance as an async iterator of short pieces, so that long text does not block the event loop."""
 
     def __init__(self) -> None:
         self._texts: deque[str] = deque()
@@ -23,7 +23,7 @@ class Fragments:
         self._changed.set()
 
     def end(self) -> None:
-        """Tell that there is no more."""
+        """Mark the end of the text."""
         self._ended = True
         self._changed.set()
 

@@ -1,6 +1,6 @@
-"""Phonemes inside a text: a word, or a few, written in the International Phonetic Alphabet for engines that take them. Pure.
+"""Phonemes within a text: words in the International Phonetic Alphabet, for engines that accept them. Pure.
 
-They travel between two characters that no text has: Unicode's private use, which is dropped from everything that comes from outside.
+They are enclosed in two characters of Unicode's private use area, which are removed from all input.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable
 _OPEN, _CLOSE, _SPACE = "\ue010", "\ue011", "\ue012"
 MARKS = _OPEN + _CLOSE + _SPACE
 LONGEST = 120
-"""Characters of phonemes in one place; more are not taken."""
+"""Maximum characters of phonemes in one place."""
 _SPAN = re.compile(f"{_OPEN}([^{MARKS}]*(?:{_SPACE}[^{MARKS}]*)*){_CLOSE}")
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 
 
 def marked(phonemes: str) -> str:
-    """Write phonemes so that they can stand in a text as one word. Raises ValueError if they are too many, or none."""
+    """Return phonemes marked for use as one word of a text. Raises ValueError unless they have 1 to LONGEST characters."""
     words = _PRIVATE.sub("", phonemes).split()
     written = _SPACE.join(words)
     if not 0 < len(written) <= LONGEST:
@@ -26,13 +26,13 @@ def marked(phonemes: str) -> str:
 
 
 def split(text: str) -> list[tuple[str, bool]]:
-    """Cut a text into its stretches of writing (False) and of phonemes (True), in order; none is empty."""
+    """Split a text into parts of plain text (False) and phonemes (True), in order; no part is empty."""
     parts = _SPAN.split(text)
     return [(part.replace(_SPACE, " "), bool(at % 2)) for at, part in enumerate(parts) if part]
 
 
 def around(text: str, rewrite: Callable[[str], str]) -> str:
-    """Rewrite what is written, and leave the phonemes as they are."""
+    """Rewrite the plain text between phonemes, and keep the phonemes."""
     if _OPEN not in text:
         return rewrite(text)
     parts = _SPAN.split(text)
@@ -40,5 +40,5 @@ def around(text: str, rewrite: Callable[[str], str]) -> str:
 
 
 def without_private(text: str) -> str:
-    """Drop the characters of Unicode's private use area: no text from outside may hold marks of ours."""
+    """Remove the characters of Unicode's private use area: input must not contain internal marks."""
     return _PRIVATE.sub("", text)

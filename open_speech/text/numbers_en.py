@@ -12,11 +12,11 @@ _ORDINALS = {
 }  # fmt: skip
 MONTHS = "January February March April May June July August September October November December".split()
 MOST_DIGITS = 15
-"""Longer numbers are told digit by digit: nobody counts in quintillions."""
+"""Longer numbers are spoken digit by digit."""
 
 
 def cardinal(digits: str) -> str:
-    """Say a whole number: `1984` is one thousand nine hundred eighty-four; what begins with 0 or is too long, digit by digit."""
+    """Return the words of a whole number: `1984` is one thousand nine hundred eighty-four; with a leading 0 or too long, digit by digit."""
     if len(digits) > MOST_DIGITS or (len(digits) > 1 and digits[0] == "0"):
         return spelled(digits)
     groups = f"{int(digits):,}".split(",")
@@ -29,13 +29,13 @@ def cardinal(digits: str) -> str:
 
 
 def number(text: str) -> str:
-    """Say a number with or without a point: `3.14` is three point one four, `.5` is zero point five."""
+    """Return the words of a number with or without a decimal point: `3.14` is three point one four, `.5` is zero point five."""
     whole, point, part = text.partition(".")
     return f"{cardinal(whole or '0')} point {spelled(part)}" if point else cardinal(whole)
 
 
 def ordinal(digits: str) -> str:
-    """Say the number of a place in a row: `21` is twenty-first."""
+    """Return the words of an ordinal number: `21` is twenty-first."""
     words = cardinal(digits.lstrip("0") or "0")
     cut = max(words.rfind(" "), words.rfind("-")) + 1
     last = words[cut:]
@@ -45,12 +45,12 @@ def ordinal(digits: str) -> str:
 
 
 def spelled(digits: str) -> str:
-    """Say digits one by one: `007` is zero zero seven."""
+    """Return the words of digits one by one: `007` is zero zero seven."""
     return " ".join(_ONES[int(digit)] for digit in digits)
 
 
 def year(digits: str) -> str:
-    """Say a year of four digits: `1984` is nineteen eighty-four, `2005` two thousand five, `1900` nineteen hundred."""
+    """Return the words of a year of four digits: `1984` is nineteen eighty-four, `2005` two thousand five, `1900` nineteen hundred."""
     century, rest = int(digits[:2]), int(digits[2:])
     if rest == 0:
         return cardinal(digits) if century % 10 == 0 else f"{_hundreds(century)} hundred"
@@ -60,20 +60,20 @@ def year(digits: str) -> str:
 
 
 def plural(word: str) -> str:
-    """Make a number word plural: `eighty` is eighties."""
+    """Return the plural of a number word: `eighty` is eighties."""
     return f"{word[:-1]}ies" if word.endswith("y") else f"{word}es" if word.endswith("x") else f"{word}s"
 
 
 def date(day: int, month: int, digits: str = "") -> str:
-    """Say a date with its month from 1 to 12: July fourth, twenty twenty-six. Day 0 leaves the day out, an empty year the year."""
-    said = MONTHS[month - 1] + (f" {ordinal(str(day))}" if day else "")
+    """Return the words of a date, month 1 to 12: July fourth, twenty twenty-six. Day 0 omits the day, an empty year the year."""
+    words = MONTHS[month - 1] + (f" {ordinal(str(day))}" if day else "")
     if not digits:
-        return said
-    return f"{said}{',' if day else ''} {year(digits) if len(digits) == 4 else cardinal(digits)}"
+        return words
+    return f"{words}{',' if day else ''} {year(digits) if len(digits) == 4 else cardinal(digits)}"
 
 
 def clock(hours: int, minutes: int) -> str:
-    """Say a time of day: ten thirty, nine oh five, ten o'clock, fourteen hundred."""
+    """Return the words of a time of day: ten thirty, nine oh five, ten o'clock, fourteen hundred."""
     if minutes == 0:
         if hours == 0:
             return "midnight"
@@ -82,11 +82,11 @@ def clock(hours: int, minutes: int) -> str:
 
 
 def _hundreds(value: int) -> str:
-    """Say 0 to 999."""
+    """Return the words of 0 to 999."""
     hundreds, rest = divmod(value, 100)
     tens, ones = divmod(rest, 10)
     if rest < 20:
-        said = _ONES[rest] if rest or not hundreds else ""
+        words = _ONES[rest] if rest or not hundreds else ""
     else:
-        said = _TENS[tens] + (f"-{_ONES[ones]}" if ones else "")
-    return f"{_ONES[hundreds]} hundred {said}".rstrip() if hundreds else said
+        words = _TENS[tens] + (f"-{_ONES[ones]}" if ones else "")
+    return f"{_ONES[hundreds]} hundred {words}".rstrip() if hundreds else words

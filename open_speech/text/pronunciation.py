@@ -1,13 +1,13 @@
-"""The pronunciation dictionary: how to say what engines say wrong. One YAML file for every engine, read again when it changes.
+"""The pronunciation dictionary: words that engines pronounce wrongly. One YAML file for all engines, reloaded when it changes.
 
 ```yaml
 words:                          # in every language
-  SQL: sequel                   # with a capital letter: written just so
-  nginx: engine x               # without: in any case
-  Nguyen: {ipa: "wɪn", say: win}  # phonemes for engines that take them, words for the others
+  SQL: sequel                   # with a capital letter: case-sensitive
+  nginx: engine x               # without: case-insensitive
+  Nguyen: {ipa: "wɪn", say: win}  # phonemes for engines that accept them, words for the others
 patterns:
   - {match: '\\bv(\\d+)\\b', say: 'version \\1'}
-languages:                      # besides, in one language (`en`) or region (`en-GB`)
+languages:                      # in addition, for one language (`en`) or region (`en-GB`)
   de: {words: {SQL: Es-Ku-El}}
 ```
 """
@@ -33,21 +33,21 @@ from open_speech.text.spoken_form import spoken
 
 log = logging.getLogger("open_speech.pronunciation")
 
-LOOK_EVERY_S = 1.0
-"""The file's date is looked at no more often."""
+CHECK_EVERY_S = 1.0
+"""Minimum seconds between two checks of the file's modification time."""
 FILE_BYTES = 4 << 20
-"""Largest file."""
+"""Maximum size of the file."""
 LONGEST_MATCH = 300
-"""Characters of a word, or of a regular expression."""
+"""Maximum characters of a word or of a regular expression."""
 PATTERN_S = 0.02
-"""A pattern that takes longer for one sentence, or for a trial text, is not used."""
+"""Maximum seconds of a pattern for one sentence or trial text; a slower pattern is not used."""
 _TRIALS = tuple(trial * 200 + end for trial in ("a", "1", " ", "a ", "ab", "-", "a1", ".") for end in ("", "!", "\x00"))
 _STARTS = re.compile(r"(?<!\w)\S")
-_GOES_ON = re.compile(r"\w")
+_CONTINUES = re.compile(r"\w")
 
 
 class PronunciationError(SettingsError):
-    """The dictionary is not what it should be; the message names the file and the entry."""
+    """The dictionary is invalid; the message names the file and the entry."""
 
 
 def _phonemes(text: str | None) -> str | None:
@@ -56,8 +56,8 @@ def _phonemes(text: str | None) -> str | None:
     return text
 
 
-class Saying(BaseModel):
-    """What to say instead: words, phonemes or both."""
+class Replacement(BaseModel):
+    """A replacement: words, phonemes or both."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
@@ -65,24 +65,24 @@ class Saying(BaseModel):
     ipa: Annotated[str | None, AfterValidator(_phonemes)] = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _is_not_empty(self) -> Self:
         if self.say is None and self.ipa is None:
             raise ValueError("needs `say` (words), `ipa` (phonemes) or both")
         return self
 
     def text(self, *, phonemes: bool) -> str | None:
-        """Choose what an engine gets; None leaves the text as it is."""
+        """Return the replacement for an engine, by whether it accepts phonemes; None leaves the text as it is."""
         return marked(self.ipa) if self.ipa is not None and phonemes else self.say
 
 
-class Pattern(Saying):
-    """A regular expression, and what to say for a match of it; `\\1` in `say` is the match's first group."""
+class Pattern(Replacement):
+    """A regular expression and its replacement; `\\1` in `say` is the first group of the match."""
 
     match: str = Field(min_length=1, max_length=LONGEST_MATCH)
 
     @functools.cached_property
     def compiled(self) -> Any:
-        """The expression, ready for use."""
+        """The compiled expression."""
         return regex.compile(self.match)
 
     @model_validator(mode="after")
@@ -99,23 +99,23 @@ class Pattern(Saying):
         return self
 
     def apply(self, text: str, *, phonemes: bool) -> str:
-        """Rewrite a text without phonemes in it; as it is when that takes too long."""
-        said = self.text(phonemes=phonemes)
-        if said is None:
+        """Rewrite a text that contains no phonemes; return it unchanged if that takes too long."""
+        replacement = self.text(phonemes=phonemes)
+        if replacement is None:
             return text
         try:
-            return str(self.compiled.sub(said, text, timeout=PATTERN_S))
+            return str(self.compiled.sub(replacement, text, timeout=PATTERN_S))
         except TimeoutError:
             log.warning("the pronunciation pattern `%s` takes too long for a sentence and was skipped", self.match)
             return text
 
 
 Word = Annotated[str, Field(min_length=1, max_length=LONGEST_MATCH), AfterValidator(lambda word: " ".join(word.split()))]
-_Entry = Annotated[Saying, BeforeValidator(lambda value: value if isinstance(value, dict) else {"say": value})]
+_Entry = Annotated[Replacement, BeforeValidator(lambda value: value if isinstance(value, dict) else {"say": value})]
 
 
 class Section(BaseModel):
-    """The entries of one language, or of all."""
+    """The entries of one language, or of all languages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -131,8 +131,8 @@ class Section(BaseModel):
     def lengths(self) -> Mapping[str, tuple[int, ...]]:
         """The lengths of the words that begin with a character (in lower case), longest first.
 
-        With it a sentence is searched in the same time for ten words as for ten thousand. A named list of the `regex` package tries
-        every word at every place: a sentence of six words took 0.5 ms with ten thousand entries.
+        With this index, searching a sentence takes the same time for ten words as for ten thousand. A named list of the `regex` package
+        tries every word at every position: a sentence of six words took 0.5 ms with ten thousand entries.
         """
         found: dict[str, set[int]] = {}
         for word in self.words:
@@ -140,7 +140,7 @@ class Section(BaseModel):
         return {char: tuple(sorted(lengths, reverse=True)) for char, lengths in found.items()}
 
     def apply(self, text: str, *, phonemes: bool) -> str:
-        """Rewrite one sentence; phonemes that stand in it stay."""
+        """Rewrite one sentence; phonemes in it are kept."""
         if self.words:
             text = around(text, functools.partial(self._with_words, phonemes=phonemes))
         for pattern in self.patterns:
@@ -148,30 +148,30 @@ class Section(BaseModel):
         return text
 
     def _with_words(self, text: str, *, phonemes: bool) -> str:
-        written: list[str] = []
+        parts: list[str] = []
         done = 0
         for start in _STARTS.finditer(text):
             if start.start() >= done and (word := self._word_at(text, start.start())):
-                saying = self.words.get(word) or self.words[word.lower()]
-                written += (text[done : start.start()], saying.text(phonemes=phonemes) or word)
+                replacement = self.words.get(word) or self.words[word.lower()]
+                parts += (text[done : start.start()], replacement.text(phonemes=phonemes) or word)
                 done = start.start() + len(word)
-        return "".join(written) + text[done:]
+        return "".join(parts) + text[done:]
 
     def _word_at(self, text: str, start: int) -> str:
-        """Find the entry that begins at a place, as the text spells it: an exact one if there is one, the longest first."""
+        """Return the text of the entry that begins at a position: exact entries first, then the longest; empty if there is none."""
         parts = [text[start : start + length] for length in self.lengths.get(text[start].lower(), ())]
-        whole = [part for part in parts if not _GOES_ON.match(text, start + len(part))]
+        whole = [part for part in parts if not _CONTINUES.match(text, start + len(part))]
         exact = (part for part in whole if part in self.words and part != part.lower())
         return next(exact, "") or next((part for part in whole if part.lower() in self.words), "")
 
 
 class Rules(Section):
-    """A dictionary as it was read."""
+    """The content of a dictionary."""
 
     languages: Mapping[Annotated[str, AfterValidator(lambda tag: tag.lower().replace("_", "-"))], Section] = Field(default_factory=dict)
 
     def rewrite(self, text: str, language: str, *, phonemes: bool) -> str:
-        """Rewrite one sentence of a language (a BCP-47 tag): the region's entries come first, then the language's, then the general."""
+        """Rewrite one sentence of a language (a BCP-47 tag), by the entries of the region, then of the language, then of all languages."""
         tag = language.lower().replace("_", "-")
         for name in dict.fromkeys((tag, tag.partition("-")[0])):
             if name in self.languages:
@@ -180,7 +180,7 @@ class Rules(Section):
 
 
 class Pronunciation:
-    """The dictionary of a server: its file is read at the start, and again when it has changed."""
+    """The dictionary of a server: its file is read at startup, and reloaded when it has changed."""
 
     def __init__(self, path: Path | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Read the file; None is a dictionary without entries. Blocking. Raises PronunciationError naming the entry."""
@@ -188,16 +188,16 @@ class Pronunciation:
         self._clock = clock
         self._date = _date(path)
         self._rules = Rules() if path is None else read(path)
-        self._looked = clock()
+        self._checked_at = clock()
 
     async def rules(self) -> Rules:
-        """Give the entries as they are now. A change that cannot be read is warned of once, and what was good before stays."""
-        if self._path is not None and self._clock() - self._looked >= LOOK_EVERY_S:
-            self._looked = self._clock()
-            await asyncio.to_thread(self._look, self._path)
+        """Return the current entries. If a change cannot be read, a warning is logged once, and the previous entries stay in use."""
+        if self._path is not None and self._clock() - self._checked_at >= CHECK_EVERY_S:
+            self._checked_at = self._clock()
+            await asyncio.to_thread(self._reload, self._path)
         return self._rules
 
-    def _look(self, path: Path) -> None:
+    def _reload(self, path: Path) -> None:
         date = _date(path)
         if date == self._date:
             return
@@ -210,7 +210,7 @@ class Pronunciation:
 
 
 def read(path: Path) -> Rules:
-    """Read a dictionary. Blocking. Raises PronunciationError naming the entry that is wrong."""
+    """Read a dictionary. Blocking. Raises PronunciationError naming the invalid entry."""
     try:
         if path.stat().st_size > FILE_BYTES:
             raise PronunciationError(f"TTS_PRONUNCIATION_DICT: {path} is larger than {FILE_BYTES >> 20} MiB")
@@ -225,7 +225,7 @@ def read(path: Path) -> Rules:
     except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
         raise PronunciationError(f"TTS_PRONUNCIATION_DICT: {path} is not YAML: {error}") from None
     for section in (rules, *rules.languages.values()):
-        _ = section.lengths  # made here, where it may take its time
+        _ = section.lengths  # computed here, where it does not delay a request
     return rules
 
 
@@ -236,6 +236,6 @@ def _date(path: Path | None) -> tuple[int, int]:
         return (0, 0)
 
 
-def as_said(rules: Rules, phonemes: bool, text: str, language: str) -> str:
-    """Rewrite a sentence as it is spoken: what the dictionary knows first, then numbers and the like."""
+def spoken_sentence(rules: Rules, phonemes: bool, text: str, language: str) -> str:
+    """Rewrite a sentence to its spoken form: dictionary entries first, then text normalization."""
     return spoken(rules.rewrite(text, language, phonemes=phonemes), language)

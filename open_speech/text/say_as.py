@@ -1,4 +1,4 @@
-"""What SSML's `say-as` asks for, in English words; other languages get the text, or its characters one by one. Pure."""
+"""SSML's `say-as` in English words; other languages get the text, or its characters one by one. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from open_speech.text.numbers_en import cardinal, clock, date, number, ordinal, 
 from open_speech.text.spoken_form import spoken
 
 LONGEST = 200
-"""Characters that are told one by one; a longer text is read as it is."""
+"""Maximum length of text that is spelled out; longer text is read as it is."""
 _SIGNS = {
     ".": "dot", ",": "comma", "-": "dash", "_": "underscore", "/": "slash", "@": "at", "#": "hash", "&": "and", "+": "plus", "=": "equals",
     "*": "star", "!": "exclamation mark", "?": "question mark", ":": "colon", ";": "semicolon",
@@ -20,10 +20,10 @@ _CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?:[:.](\d{2}))?\s?([ap]\.?m\.?)?", r
 _NUMBER = re.compile(r"([-+]?)((?:\d{1,3}(?:,\d{3}){1,6}|\d{0,30})(?:\.\d{1,20})?)")
 
 
-def said_as(text: str, kind: str, form: str, language: str) -> str:
-    """Say a text as `kind` (`interpret-as`, for example `date`) in `form` (`format`, for example `dmy`).
+def say_as(text: str, kind: str, form: str, language: str) -> str:
+    """Return the spoken form of a text of a `kind` (`interpret-as`, for example `date`) in a `form` (`format`, for example `dmy`).
 
-    A text that is not of the kind, or a kind that is unknown, is returned as it is.
+    A text that does not match its kind, or has an unknown kind, is returned as it is.
     """
     if kind in ("characters", "spell-out", "verbatim", "letters"):
         return _characters(text, english=_is_english(language)) if len(text) <= LONGEST else text
@@ -36,8 +36,8 @@ def _is_english(language: str) -> bool:
 
 
 def _characters(text: str, *, english: bool) -> str:
-    said = (_character(char) if english else char for char in text if not char.isspace())
-    return ", ".join(char.upper() if len(char) == 1 else char for char in said)
+    words = (_character(char) if english else char for char in text if not char.isspace())
+    return ", ".join(char.upper() if len(char) == 1 else char for char in words)
 
 
 def _character(char: str) -> str:
@@ -62,7 +62,7 @@ def _digits(text: str, _: str) -> str | None:
 
 
 def _date(text: str, form: str) -> str | None:
-    """Read a date; `form` orders its parts, such as `mdy`, `dm` or `y`. Unset is `ymd` when the year comes first, else `mdy`."""
+    """Read a date; `form` is the order of its parts, such as `mdy`, `dm` or `y`. The default is `ymd` if the year is first, else `mdy`."""
     found = _DATE_PARTS.fullmatch(text)
     parts = [part for part in found.groups() if part] if found else []
     order = form or ("ymd" if parts and len(parts[0]) == 4 else "mdy")[: len(parts)]
@@ -82,10 +82,10 @@ def _time(text: str, form: str) -> str | None:
     if not found or int(found[1]) > 24 or int(found[2]) > 59:
         return None
     hours, minutes, seconds, half = int(found[1]), int(found[2]), found[3], found[4]
-    said = cardinal(str(hours)) if half and not minutes else clock(hours, minutes)
+    words = cardinal(str(hours)) if half and not minutes else clock(hours, minutes)
     if seconds:
-        said += f" and {cardinal(str(int(seconds)))} seconds"
-    return f"{said} {half[0].upper()}M" if half else said
+        words += f" and {cardinal(str(int(seconds)))} seconds"
+    return f"{words} {half[0].upper()}M" if half else words
 
 
 def _telephone(text: str, _: str) -> str | None:

@@ -1,7 +1,7 @@
 """SSML -> steps: the part of W3C's Speech Synthesis Markup Language 1.1 that every engine can follow. Pure.
 
-`break`, `sub`, `say-as`, `phoneme`, `prosody` (rate and volume), `emphasis`, `voice`, `lang`, `p`, `s` and `mark`. What is unknown is
-left out, its text is spoken, and the log has a note. A document type is refused: it could hold entities that grow without end.
+`break`, `sub`, `say-as`, `phoneme`, `prosody` (rate and volume), `emphasis`, `voice`, `lang`, `p`, `s` and `mark`. Unknown tags are ignored
+and logged, and their text is spoken. A document type is refused: it could contain entities that expand without limit.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from defusedxml.sax import make_parser
 from open_speech.errors import InvalidRequest
 from open_speech.text.cleanup import closed
 from open_speech.text.ipa import LONGEST, marked, without_private
-from open_speech.text.say_as import said_as
+from open_speech.text.say_as import say_as
 from open_speech.text.steps import LONGEST_PAUSE_S, Mark, Pause, Say, Step
 
 log = logging.getLogger("open_speech.ssml")
 
 MOST_TAGS = 10_000
 DEEPEST = 64
-"""Tags within one another."""
+"""Maximum nesting of tags."""
 PARAGRAPH = "\n\n"
-"""Ends a sentence even without a full stop, as in any text."""
+"""A paragraph break, which ends a sentence even without a full stop."""
 _SPEAK = re.compile(
     r"(?:<\?xml[^<>]{0,200}\?>\s*)?(?:<!--.{0,1000}?-->\s*){0,5}(?:<!DOCTYPE\s+speak\b|<(?:\w{1,20}:)?speak[\s/>])", re.DOTALL
 )
@@ -39,28 +39,28 @@ _BREAKS = {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7
 _RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.6}
 _VOLUMES = {"silent": -90.0, "x-soft": -12.0, "soft": -6.0, "medium": 0.0, "default": 0.0, "loud": 4.0, "x-loud": 8.0}
 _EMPHASIS = {"none": (1.0, 0.0), "reduced": (1.05, -3.0), "moderate": (0.95, 2.0), "strong": (0.88, 4.0)}
-"""Speed and decibels: a person who stresses a word says it slower and louder."""
+"""Speed factor and decibels: stressed words are slower and louder."""
 _LOUDEST_DB = 12.0
 _SLOWEST, _FASTEST = 0.25, 4.0
 _TIME = re.compile(r"\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})\s?(ms|s)")
 _PERCENT = re.compile(r"([+-]?)(\d{1,4}(?:\.\d{1,4})?)%")
 _DECIBELS = re.compile(r"([+-]?\d{1,3}(?:\.\d{1,4})?)\s?dB", re.I)
 _PLAIN = re.compile(r"\d{1,4}(?:\.\d{1,4})?")
-_UNSPOKEN = {"desc", "lexicon", "meta", "metadata"}
-_KNOWN = _UNSPOKEN | {"speak", "audio", "lookup", "token", "w"}
+_SILENT = {"desc", "lexicon", "meta", "metadata"}
+_KNOWN = _SILENT | {"speak", "audio", "lookup", "token", "w"}
 
 
 def is_ssml(text: str) -> bool:
-    """Tell whether a text is meant as SSML: its first tag is `<speak`."""
+    """Return whether a text is SSML: its first tag is `<speak`."""
     return _SPEAK.match(text.lstrip(_BLANK)) is not None
 
 
 def steps_of(text: str, *, phonemes: bool, language: str = "en") -> list[Step]:
-    """Read SSML; a text without `<speak>` around it is taken as its content.
+    """Parse SSML; a text without `<speak>` is treated as its content.
 
-    With `phonemes` the engine can speak them. `language` is that of what has no `xml:lang`.
+    `phonemes` is whether the engine accepts phonemes. `language` is that of text without `xml:lang`.
 
-    Raises InvalidRequest naming `input` for what is not XML, for a document type, and for too many tags or too deep ones.
+    Raises InvalidRequest naming `input` for malformed XML, for a document type, and for too many or too deeply nested tags.
     """
     document = text.lstrip(_BLANK) if is_ssml(text) else f"<speak>{text}</speak>"
     reader = _Reader(phonemes, language)
@@ -81,17 +81,17 @@ def steps_of(text: str, *, phonemes: bool, language: str = "en") -> list[Step]:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What holds inside a tag."""
+    """The state inside a tag."""
 
     tag: str
     how: Say
     spoken: bool = True
-    instead: Callable[[str], str] | None = None
-    """Makes of the text inside what is said."""
+    rewrite: Callable[[str], str] | None = None
+    """Returns the spoken form of the text inside the tag."""
 
 
 class _Reader(ContentHandler):
-    """Follows the tags; neighbouring texts that are spoken alike become one step."""
+    """Parses the tags; consecutive texts with the same prosody become one step."""
 
     def __init__(self, phonemes: bool, language: str) -> None:
         super().__init__()
@@ -103,43 +103,43 @@ class _Reader(ContentHandler):
         self._inside: list[str] = []
         self._tags = 0
 
-    def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802 - the name that the parser calls
+    def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802 - the parser requires this name
         self._tags += 1
         if self._tags > MOST_TAGS or len(self._frames) > DEEPEST:
             raise InvalidRequest(f"SSML may have at most {MOST_TAGS} tags, nested at most {DEEPEST} deep.", param="input")
         frame = self._frames[-1]
         tag = name.rpartition(":")[2]
-        if frame.instead is None and frame.spoken:
+        if frame.rewrite is None and frame.spoken:
             frame = self._entered(frame, tag, {key.rpartition(":")[2]: str(value).strip() for key, value in attrs.items()})
         self._frames.append(replace(frame, tag=tag))
 
     def endElement(self, name: str) -> None:  # noqa: N802 - as above
         frame = self._frames.pop()
         outer = self._frames[-1]
-        if frame.instead is not None and outer.instead is None:
-            said = frame.instead(" ".join("".join(self._inside).split()))
+        if frame.rewrite is not None and outer.rewrite is None:
+            words = frame.rewrite(" ".join("".join(self._inside).split()))
             self._inside.clear()
-            self._say(said, outer.how)
-        if frame.tag in ("p", "s", "paragraph", "sentence") and frame.spoken and frame.instead is None:
+            self._say(words, outer.how)
+        if frame.tag in ("p", "s", "paragraph", "sentence") and frame.spoken and frame.rewrite is None:
             self._say(PARAGRAPH, outer.how)
 
     def characters(self, content: str) -> None:
         frame = self._frames[-1]
-        if frame.instead is not None:
+        if frame.rewrite is not None:
             self._inside.append(content)
         elif frame.spoken:
             self._say(" ".join(re.split(r"[ \t\r\n]+", without_private(content))), frame.how)
 
-    def _entered(self, frame: _Frame, tag: str, given: dict[str, str]) -> _Frame:
+    def _entered(self, frame: _Frame, tag: str, attributes: dict[str, str]) -> _Frame:
         how = frame.how
         if tag not in _KNOWN and f"_{tag.replace('-', '_')}" not in _TAGS:
             self.notes.add(f"<{tag[:40]}>")
-        if tag in _UNSPOKEN:
+        if tag in _SILENT:
             return replace(frame, spoken=False)
-        if tag in ("speak", "voice", "lang", "p", "s") and given.get("lang"):
-            how = replace(how, language=given["lang"][:40])
+        if tag in ("speak", "voice", "lang", "p", "s") and attributes.get("lang"):
+            how = replace(how, language=attributes["lang"][:40])
         act = _TAGS.get(f"_{tag.replace('-', '_')}")
-        return act(self, replace(frame, how=how), given) if act else replace(frame, how=how)
+        return act(self, replace(frame, how=how), attributes) if act else replace(frame, how=how)
 
     def _say(self, text: str, how: Say) -> None:
         if not text:
@@ -150,57 +150,57 @@ class _Reader(ContentHandler):
         else:
             self.steps.append(replace(how, text=text))
 
-    def _break(self, frame: _Frame, given: dict[str, str]) -> _Frame:
-        seconds = _seconds(given["time"]) if "time" in given else _BREAKS.get(given.get("strength", "medium"))
+    def _break(self, frame: _Frame, attributes: dict[str, str]) -> _Frame:
+        seconds = _seconds(attributes["time"]) if "time" in attributes else _BREAKS.get(attributes.get("strength", "medium"))
         if seconds is None:
             self.notes.add("the length of a break")
         elif seconds:
             self.steps.append(Pause(min(seconds, LONGEST_PAUSE_S)))
         return frame
 
-    def _mark(self, frame: _Frame, given: dict[str, str]) -> _Frame:
-        self.steps.append(Mark(given.get("name", "")[:200]))
+    def _mark(self, frame: _Frame, attributes: dict[str, str]) -> _Frame:
+        self.steps.append(Mark(attributes.get("name", "")[:200]))
         return frame
 
-    def _sub(self, frame: _Frame, given: dict[str, str]) -> _Frame:
-        alias = without_private(given["alias"]) if given.get("alias") else None
-        return frame if alias is None else replace(frame, instead=lambda _: alias)
+    def _sub(self, frame: _Frame, attributes: dict[str, str]) -> _Frame:
+        alias = without_private(attributes["alias"]) if attributes.get("alias") else None
+        return frame if alias is None else replace(frame, rewrite=lambda _: alias)
 
-    def _say_as(self, frame: _Frame, given: dict[str, str]) -> _Frame:
-        kind, form, language = given.get("interpret-as", "").lower(), given.get("format", "").lower(), frame.how.language
-        return replace(frame, instead=lambda text: said_as(without_private(text), kind, form, language or self._language))
+    def _say_as(self, frame: _Frame, attributes: dict[str, str]) -> _Frame:
+        kind, form, language = attributes.get("interpret-as", "").lower(), attributes.get("format", "").lower(), frame.how.language
+        return replace(frame, rewrite=lambda text: say_as(without_private(text), kind, form, language or self._language))
 
-    def _phoneme(self, frame: _Frame, given: dict[str, str]) -> _Frame:
-        known = given.get("alphabet", "ipa").lower() == "ipa" and 0 < len(given.get("ph", "")) <= LONGEST
-        if not (known and self._phonemes and without_private(given["ph"]).strip()):
+    def _phoneme(self, frame: _Frame, attributes: dict[str, str]) -> _Frame:
+        known = attributes.get("alphabet", "ipa").lower() == "ipa" and 0 < len(attributes.get("ph", "")) <= LONGEST
+        if not (known and self._phonemes and without_private(attributes["ph"]).strip()):
             self.notes.add("phonemes")
             return frame
-        return replace(frame, instead=lambda _: marked(given["ph"]))
+        return replace(frame, rewrite=lambda _: marked(attributes["ph"]))
 
-    def _prosody(self, frame: _Frame, given: dict[str, str]) -> _Frame:
-        self.notes.update(f"{name} of prosody" for name in ("pitch", "contour", "range", "duration") if name in given)
-        speed, volume = _factor(given.get("rate", "100%")), _decibels(given.get("volume", "medium"))
+    def _prosody(self, frame: _Frame, attributes: dict[str, str]) -> _Frame:
+        self.notes.update(f"{name} of prosody" for name in ("pitch", "contour", "range", "duration") if name in attributes)
+        speed, volume = _factor(attributes.get("rate", "100%")), _decibels(attributes.get("volume", "medium"))
         if speed is None or volume is None:
             self.notes.add("the rate or volume of prosody")
         return replace(frame, how=_louder(frame.how, speed or 1.0, volume or 0.0))
 
-    def _emphasis(self, frame: _Frame, given: dict[str, str]) -> _Frame:
-        # In the midst of a sentence the cut would be heard more than the stress.
+    def _emphasis(self, frame: _Frame, attributes: dict[str, str]) -> _Frame:
+        # Within a sentence, the cut would be more audible than the stress.
         last = self.steps[-1] if self.steps else None
         if isinstance(last, Say) and (before := last.text.rstrip()) and closed(before) != before and not last.text.endswith(PARAGRAPH):
             self.notes.add("emphasis within a sentence")
             return frame
-        return replace(frame, how=_louder(frame.how, *_EMPHASIS.get(given.get("level", "moderate"), (1.0, 0.0))))
+        return replace(frame, how=_louder(frame.how, *_EMPHASIS.get(attributes.get("level", "moderate"), (1.0, 0.0))))
 
-    def _voice(self, frame: _Frame, given: dict[str, str]) -> _Frame:
-        self.notes.update(f"{name} of a voice" for name in ("gender", "age", "variant", "languages") if name in given)
-        names = given.get("name", "").split()
+    def _voice(self, frame: _Frame, attributes: dict[str, str]) -> _Frame:
+        self.notes.update(f"{name} of a voice" for name in ("gender", "age", "variant", "languages") if name in attributes)
+        names = attributes.get("name", "").split()
         return replace(frame, how=replace(frame.how, voice=names[0])) if names else frame
 
-    def _lang(self, frame: _Frame, given: dict[str, str]) -> _Frame:
+    def _lang(self, frame: _Frame, attributes: dict[str, str]) -> _Frame:
         return frame
 
-    def _p(self, frame: _Frame, given: dict[str, str]) -> _Frame:
+    def _p(self, frame: _Frame, attributes: dict[str, str]) -> _Frame:
         self._say(PARAGRAPH, frame.how)
         return frame
 
@@ -227,7 +227,7 @@ def _seconds(text: str) -> float | None:
 
 
 def _factor(text: str) -> float | None:
-    """Read a rate: a name, `80%` (of normal), `+10%` or `-10%` (more or less), or a plain factor as in SSML 1.0."""
+    """Parse a rate: a name, `80%` (of normal), `+10%` or `-10%` (relative), or a plain factor as in SSML 1.0."""
     if text in _RATES:
         return _RATES[text]
     if percent := _PERCENT.fullmatch(text):

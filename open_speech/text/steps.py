@@ -1,7 +1,7 @@
-"""A text as steps: what to say and how, where to be silent. Pure.
+"""A text as steps: what to speak and how, and where to pause. Pure.
 
-Plain text may hold the tags `[pause:0.5]` (seconds) and `[voice:af_sky]` (from here on; `[voice:]` is the request's own voice again), so a
-dialogue of several voices is one request.
+Plain text may contain the tags `[pause:0.5]` (seconds) and `[voice:af_sky]` (from here on; `[voice:]` restores the voice of the request),
+so a dialogue of several voices is one request.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from dataclasses import dataclass, replace
 from open_speech.text.ipa import marked, without_private
 
 LONGEST_PAUSE_S = 30.0
-"""Seconds; a longer pause is cut to this."""
+"""Maximum seconds of a pause; longer pauses are shortened."""
 _TAG = re.compile(r"\[pause:[ \t]?(\d{1,4}(?:\.\d{1,4})?)[ \t]?s?\]|\[voice:[ \t]?([\w.()+#-]{0,200})[ \t]?\]", re.ASCII | re.IGNORECASE)
 _HEADS = ("[pause:", "[voice:")
 _LONGEST_TAG = 220
 _PRONOUNCED = re.compile(r"\[([^\[\]\n]{1,100})\]\(/([^/()\n]{1,120})/\)")
-"""`[word](/phonemes/)`, as Kokoro-FastAPI's clients write it."""
+"""`[word](/phonemes/)`, as sent by clients of Kokoro-FastAPI."""
 _PRONOUNCED_BEGUN = re.compile(r"\[[^\[\]\n]{0,100}(?:\](?:\((?:/(?:[^/()\n]{0,120}/?)?)?)?)?$")
 
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Text to speak; neighbours that are spoken alike make one text."""
+    """Text to speak. Consecutive texts with the same parameters are spoken as one."""
 
     text: str
     voice: str | None = None
-    """None is the request's own."""
+    """None uses the voice of the request."""
     speed: float = 1.0
-    """A factor on the request's own."""
+    """A factor for the speed of the request."""
     volume_db: float = 0.0
     language: str | None = None
-    """ISO-639-1 code or BCP-47 tag; None is the request's own."""
+    """ISO-639-1 code or BCP-47 tag; None uses the language of the request."""
 
     def is_like(self, other: Say) -> bool:
-        """Tell whether two texts are spoken in the same way."""
+        """Return whether two texts have the same parameters."""
         return replace(self, text="") == replace(other, text="")
 
 
@@ -49,41 +49,41 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place with a name."""
+    """A named position in the text."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """Speak what is there: the text that follows comes later."""
+    """Speak the text so far without waiting for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lull:
-    """Nothing came for a moment: a sentence that looks complete need not wait for the next."""
+    """A pause in the incoming text: a sentence that looks complete is spoken without waiting for the next one."""
 
 
 Step = Say | Pause | Mark | Flush | Lull
 
 
 class TagReader:
-    """Plain text with tags -> steps, however the text is chopped."""
+    """Parses plain text with tags, in fragments of any length, into steps."""
 
     def __init__(self, *, phonemes: bool = False) -> None:
-        """With `phonemes` the engine can speak those of `[word](/phonemes/)`; else the word is spoken."""
+        """With `phonemes` the engine speaks the phonemes of `[word](/phonemes/)`; otherwise it speaks the word."""
         self._phonemes = phonemes
         self._voice: str | None = None
         self._held = ""
 
     def feed(self, text: str) -> Iterator[Step]:
-        """Add text, take the steps; a tag that may not be complete waits."""
+        """Add text; yield the steps. A tag that may be incomplete waits for more text."""
         text = self._held + without_private(text)
         self._held = _begun_tag(text)
         yield from self._steps(text[: len(text) - len(self._held)])
 
     def finish(self) -> Iterator[Step]:
-        """Take what waited."""
+        """Yield the remaining steps."""
         held, self._held = self._held, ""
         yield from self._steps(held)
 
@@ -108,18 +108,18 @@ class TagReader:
 
 
 def _is_phonemic(written: str) -> bool:
-    """Tell phonemes from an address such as `/docs/`: those have letters of the phonetic alphabet, or stress marks."""
+    """Return whether a text is phonemes and not a path such as `/docs/`: phonemes contain phonetic letters or stress marks."""
     return not written.isascii()
 
 
 def steps_of(text: str, *, phonemes: bool = False) -> list[Step]:
-    """Read a whole text with its tags; see TagReader for `phonemes`."""
+    """Parse a whole text with its tags; `phonemes` is as in TagReader."""
     reader = TagReader(phonemes=phonemes)
     return [*reader.feed(text), *reader.finish()]
 
 
 def _begun_tag(text: str) -> str:
-    """Give the end of a text that may be the beginning of a tag."""
+    """Return the end of a text that may be the beginning of a tag."""
     if (begun := _PRONOUNCED_BEGUN.search(text, max(0, len(text) - 2 * _LONGEST_TAG))) is not None:
         return begun[0]
     tail = text[max(text.rfind("["), 0) :]

@@ -1,4 +1,4 @@
-"""Voices beyond those of the models: presets from a file, recordings to clone, and who speaks in the end."""
+"""Voices beyond those of the models: presets from a file, recordings to clone, and the resolution of a request's voice."""
 
 from open_speech.voices.folder import FolderVoice, VoiceFolder
 from open_speech.voices.library import Consent, Library, NewVoice, StoredVoice

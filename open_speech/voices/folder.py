@@ -1,6 +1,6 @@
-"""Voices as files that somebody put into a folder: `{speaker}_{language}.wav`, by stem. Read only. Blocking.
+"""Voices from the audio files of a folder: `{speaker}_{language}.wav`, named by stem. Read-only. Blocking.
 
-`anna_de.txt` beside `anna_de.wav` holds what is said in it.
+`anna_de.txt` contains the transcript of `anna_de.wav`.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from open_speech.voices.presets import is_name
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".m4a")
 MOST = 1000
-"""Files that are looked at."""
+"""Maximum files that are read from the folder."""
 TRANSCRIPT_CHARS = 4096
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class FolderVoice:
-    """One file."""
+    """A voice from one file."""
 
     name: str
     """The file's stem."""
     language: str | None
-    """BCP-47 tag, where the stem ends in one."""
+    """BCP-47 tag, if the stem ends in one."""
     path: Path
 
     @property
     def transcript(self) -> str | None:
-        """What is said in it, where a text file beside it says so. Blocking."""
+        """The transcript from the text file with the same stem; None without one. Blocking."""
         try:
             with self.path.with_suffix(".txt").open(encoding="utf-8", errors="replace") as file:
                 return file.read(TRANSCRIPT_CHARS).strip() or None
@@ -40,13 +40,13 @@ class FolderVoice:
 
 
 class VoiceFolder:
-    """The voices of a folder, as it is at the moment; None has none."""
+    """The current voices of a folder; no voices if the folder is None."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
     def voices(self) -> list[FolderVoice]:
-        """List the voices by name; of two files with one stem the first suffix of SUFFIXES counts."""
+        """List the voices by name; of two files with the same stem, the first suffix in SUFFIXES is used."""
         if self._folder is None:
             return []
         try:

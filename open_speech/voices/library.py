@@ -1,4 +1,4 @@
-"""The voice library: recordings of people who agreed, by name, and their consents. Blocking; safe to share between threads."""
+"""The voice library: recordings of people who gave their consent, by name, and their consents. Blocking; thread-safe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from open_speech.voices.record_store import Record, RecordStore
 
 VOICE_PREFIX, CONSENT_PREFIX = "voice_", "cons_"
 VOICES, CONSENTS = "voices", "consents"
-"""Names of the folders in the library's folder."""
+"""Names of the subfolders of the library."""
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z")
 
 
@@ -22,16 +22,16 @@ class StoredVoice(Record, frozen=True):
 
     name: str
     consent: str
-    """Id of a consent, or the words of one."""
+    """Id of a consent, or its wording."""
     language: str | None = None
-    """BCP-47 tag of what is said in the recording."""
+    """BCP-47 tag of the recording."""
     transcript: str | None = None
-    """What is said in the recording, where that is known."""
+    """Transcript of the recording, if known."""
     seconds: float
 
 
 class Consent(Record, frozen=True):
-    """The recording in which somebody agrees that the voice is used."""
+    """A recording in which a person agrees to the use of their voice."""
 
     name: str
     language: str
@@ -40,7 +40,7 @@ class Consent(Record, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class NewVoice:
-    """What a voice is stored with."""
+    """The data of a voice to be stored."""
 
     name: str
     consent: str
@@ -67,11 +67,11 @@ class Library:
         return next((voice for voice in self._voices.all() if voice.name == name), None)
 
     def recording(self, voice: StoredVoice) -> Path:
-        """Tell where a voice's recording is: WAV, mono, at REFERENCE_RATE."""
-        return self._voices.sound(voice.id)
+        """Return the path of a voice's recording: WAV, mono, at REFERENCE_RATE."""
+        return self._voices.audio_path(voice.id)
 
-    def add(self, new: NewVoice, sound: Audio) -> StoredVoice:
-        """Store a voice; `sound` is at REFERENCE_RATE.
+    def add(self, new: NewVoice, audio: Audio) -> StoredVoice:
+        """Store a voice; `audio` is at REFERENCE_RATE.
 
         Raises InvalidValue naming `name`, `consent` or `language`, LibraryFull, or StorageFailed.
         """
@@ -81,20 +81,20 @@ class Library:
         if new.consent.startswith(CONSENT_PREFIX) and self._consents.get(new.consent) is None:
             raise InvalidValue(f"There is no consent `{new.consent[:64]}`.", param="consent")
         with self._voices.lock:
-            there = self._voices.all()
-            if any(voice.name == new.name for voice in there):
+            existing = self._voices.all()
+            if any(voice.name == new.name for voice in existing):
                 raise InvalidValue(f"A voice named `{new.name}` already exists.", param="name")
-            self._require_room(len(there), "voices")
+            self._require_room(len(existing), "voices")
             name, now = self._voices.new_id()
             voice = StoredVoice(
                 id=name, created_at=now, name=new.name, consent=new.consent, language=new.language, transcript=new.transcript,
-                seconds=round(sound.seconds, 3),
+                seconds=round(audio.seconds, 3),
             )  # fmt: skip
-            self._voices.put(voice, sound)
+            self._voices.put(voice, audio)
         return voice
 
     def remove(self, voice: StoredVoice) -> bool:
-        """Delete a voice and its recording; False if it was gone already. Raises StorageFailed."""
+        """Delete a voice and its recording; return False if it does not exist. Raises StorageFailed."""
         return self._voices.remove(voice.id)
 
     def consents(self) -> list[Consent]:
@@ -105,15 +105,15 @@ class Library:
         """Find a consent by its id."""
         return self._consents.get(name)
 
-    def add_consent(self, name: str, language: str, sound: Audio) -> Consent:
-        """Store a consent; `sound` is at REFERENCE_RATE. Raises InvalidValue naming `name` or `language`, LibraryFull, or StorageFailed."""
+    def add_consent(self, name: str, language: str, audio: Audio) -> Consent:
+        """Store a consent; `audio` is at REFERENCE_RATE. Raises InvalidValue naming `name` or `language`, LibraryFull, or StorageFailed."""
         check_name(name)
         check_language(language)
         with self._consents.lock:
             self._require_room(len(self._consents.all()), "consents")
-            made, now = self._consents.new_id()
-            consent = Consent(id=made, created_at=now, name=name, language=language)
-            self._consents.put(consent, sound)
+            new_id, now = self._consents.new_id()
+            consent = Consent(id=new_id, created_at=now, name=name, language=language)
+            self._consents.put(consent, audio)
         return consent
 
     def rename_consent(self, consent: Consent, name: str) -> Consent:
@@ -124,13 +124,13 @@ class Library:
         return renamed
 
     def remove_consent(self, consent: Consent) -> bool:
-        """Delete a consent and its recording; False if it was gone already.
+        """Delete a consent and its recording; return False if it does not exist.
 
-        Raises InvalidValue naming `consent_id` while a voice rests on it, or StorageFailed.
+        Raises InvalidValue naming `consent_id` while a voice depends on it, or StorageFailed.
         """
-        resting = [voice.name for voice in self._voices.all() if voice.consent == consent.id]
-        if resting:
-            raise InvalidValue(f"The voice `{resting[0]}` depends on this consent: delete the voice first.", param="consent_id")
+        dependent = [voice.name for voice in self._voices.all() if voice.consent == consent.id]
+        if dependent:
+            raise InvalidValue(f"The voice `{dependent[0]}` depends on this consent: delete the voice first.", param="consent_id")
         return self._consents.remove(consent.id)
 
     def _require_room(self, count: int, what: str) -> None:
@@ -139,7 +139,7 @@ class Library:
 
 
 def check_name(name: str) -> None:
-    """Raise InvalidValue naming `name` unless it can be the name of a voice."""
+    """Raise InvalidValue naming `name` unless it is a valid name of a voice."""
     if not is_name(name) or name.startswith((VOICE_PREFIX, CONSENT_PREFIX)):
         raise InvalidValue("`name` must have 1 to 64 letters, digits, spaces, dots, dashes or underscores.", param="name")
 

@@ -1,4 +1,4 @@
-"""Presets: names in a YAML file for a voice and how it speaks, and what OpenAI's thirteen names mean here.
+"""Presets: a YAML file that names voices with their defaults, and maps OpenAI's thirteen voice names.
 
 voices:
   narrator: af_bella(2)+af_sky(1)      # a voice, or a blend, of whichever model the request names
@@ -27,14 +27,14 @@ from open_speech.config import SettingsError
 from open_speech.registry import OPENAI_VOICES
 
 FILE_BYTES = 1 << 20
-"""Largest file of presets."""
+"""Maximum size of the file."""
 _NAME = re.compile(r"[^\W_]([\w .-]{0,62}[\w.-])?")
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a voice may be called so: 1 to 64 letters, digits, and `_`, `-`, `.` or space in between.
+    """Return whether a text is a valid name of a voice: 1 to 64 letters, digits, and `_`, `-`, `.` or space in between.
 
-    No sign in it has a meaning in a blend, in a speaker's number or in a tag.
+    These characters have no meaning in a blend, in a speaker number or in a tag.
     """
     return _NAME.fullmatch(text) is not None
 
@@ -46,12 +46,12 @@ def _named(text: str) -> str:
 
 
 class Preset(BaseModel):
-    """A voice under a name of its own, and how it speaks where the request does not say."""
+    """A named voice, with defaults for fields that a request omits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     voice: str | None = Field(None, min_length=1, max_length=256)
-    """A voice of the model, a blend, or a recording by its name; None is the model's default."""
+    """A voice of the model, a blend, or the name of a recording; None is the model's default."""
     model: str | None = Field(None, min_length=1)
     """None is the model that the request names."""
     speed: float | None = Field(None, ge=0.25, le=4)
@@ -67,7 +67,7 @@ def _spelled_out(value: object) -> object:
 
 
 class Presets(BaseModel):
-    """Everything that the file says; empty without one."""
+    """The content of the file; empty without a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,18 +91,18 @@ class Presets(BaseModel):
         return self
 
     def find(self, name: str | None) -> Preset | None:
-        """Find a preset by its name (in any case, where only one fits), or what the file maps one of OpenAI's names to."""
+        """Find a preset by its name (ignoring case if only one matches), or the target of one of OpenAI's names."""
         if name is None or name in self.voices:
             return None if name is None else self.voices[name]
-        meant = self.openai.get(name.lower())
-        if meant is not None:
-            return self.voices.get(meant, Preset(voice=meant))
-        cased = [preset for own, preset in self.voices.items() if own.lower() == name.lower()]
-        return cased[0] if len(cased) == 1 else None
+        target = self.openai.get(name.lower())
+        if target is not None:
+            return self.voices.get(target, Preset(voice=target))
+        matches = [preset for own, preset in self.voices.items() if own.lower() == name.lower()]
+        return matches[0] if len(matches) == 1 else None
 
 
 def read_presets(path: Path) -> Presets:
-    """Read a file of presets. Blocking. Raises SettingsError naming the file and the entry that is wrong."""
+    """Read a file of presets. Blocking. Raises SettingsError naming the file and the invalid entry."""
     try:
         if path.stat().st_size > FILE_BYTES:
             raise SettingsError(f"TTS_VOICES_CONFIG: {path} is larger than {FILE_BYTES >> 20} MiB")

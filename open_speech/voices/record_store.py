@@ -1,6 +1,6 @@
 """A bounded folder of records, each with a recording: `<id>/record.json` and `<id>/sound.wav`. Blocking.
 
-A record appears and goes as a whole, also when the machine loses power. One process writes; its threads take turns.
+Records are added and deleted atomically, even if the machine loses power. One process writes; a lock serializes its threads.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from open_speech.security.private_files import FOLDER_MODE, make_private_folder,
 
 _ID_DIGITS = 24
 _STALE_S = 3600
-"""Seconds after which what a crash left half-done is swept away."""
+"""Seconds after which incomplete records that a crash left are deleted."""
 
 
 class Record(BaseModel, frozen=True):
-    """What every record has."""
+    """The fields of every record."""
 
     id: str
     created_at: int
@@ -39,25 +39,25 @@ R = TypeVar("R", bound=Record)
 
 
 class RecordStore(Generic[R]):
-    """Records of one kind, by id, newest first. The folder is made when the first one is put there."""
+    """Records of one kind, by id, newest first. The folder is created with the first record."""
 
     def __init__(self, folder: Path, kind: type[R], prefix: str, *, clock: Callable[[], int] = time.time_ns) -> None:
-        """Ids are `prefix` and hexadecimal digits that grow with time; `clock` tells nanoseconds."""
+        """Ids are `prefix` and hexadecimal digits that increase with time; `clock` returns nanoseconds."""
         self._folder = folder
         self._kind = kind
         self._prefix = prefix
         self._id = re.compile(rf"{prefix}[0-9a-f]{{{_ID_DIGITS}}}\Z")
         self._clock = clock
         self.lock = threading.RLock()
-        """Hold it to look and then put: what was seen still holds."""
+        """Hold the lock to read records and then add one, so that they do not change in between."""
 
     def new_id(self) -> tuple[str, int]:
-        """Make an id that sorts after the ones before it, and tell the Unix seconds that go with it."""
+        """Return an id that sorts after all earlier ones, and its Unix seconds."""
         now = self._clock()
         return f"{self._prefix}{now:016x}{secrets.token_hex(4)}", now // 1_000_000_000
 
     def all(self) -> list[R]:
-        """Read every record, newest first; what cannot be read is left out."""
+        """Read every record, newest first; unreadable records are left out."""
         try:
             names = sorted((name for name in os.listdir(self._folder) if self._id.match(name)), reverse=True)
         except FileNotFoundError:
@@ -65,7 +65,7 @@ class RecordStore(Generic[R]):
         return [record for name in names if (record := self.get(name)) is not None]
 
     def get(self, name: str) -> R | None:
-        """Read the record of an id; None for one that is not there, or is no id."""
+        """Read the record of an id; None if it does not exist or the id is invalid."""
         if not self._id.match(name):
             return None
         try:
@@ -73,12 +73,12 @@ class RecordStore(Generic[R]):
         except (FileNotFoundError, ValidationError):
             return None
 
-    def sound(self, name: str) -> Path:
-        """Tell where the recording of an id is."""
+    def audio_path(self, name: str) -> Path:
+        """Return the path of the recording of an id."""
         assert self._id.match(name)
         return self._folder / name / "sound.wav"
 
-    def put(self, record: R, sound: Audio) -> None:
+    def put(self, record: R, audio: Audio) -> None:
         """Add a record with its recording. Raises StorageFailed if it cannot be written."""
         assert self._id.match(record.id)
         part = self._folder / f".{record.id}"
@@ -87,7 +87,7 @@ class RecordStore(Generic[R]):
                 self._sweep()
                 make_private_folder(self._folder)
                 part.mkdir(mode=FOLDER_MODE)
-                _write(part / "sound.wav", wav_bytes(sound))
+                _write(part / "sound.wav", wav_bytes(audio))
                 _write(part / "record.json", record.model_dump_json().encode())
                 sync(part)
                 part.rename(self._folder / record.id)
@@ -97,26 +97,26 @@ class RecordStore(Generic[R]):
                 raise StorageFailed(f"The recording cannot be stored: {error.strerror}.") from error
 
     def change(self, record: R) -> None:
-        """Replace the record of an id that is there; its recording stays. Raises StorageFailed if it cannot be written."""
-        place = self._folder / record.id
+        """Replace an existing record; its recording stays. Raises StorageFailed if the record cannot be written."""
+        folder = self._folder / record.id
         with self.lock:
             try:
-                _write(place / ".record.json", record.model_dump_json().encode())
-                (place / ".record.json").replace(place / "record.json")
-                sync(place)
+                _write(folder / ".record.json", record.model_dump_json().encode())
+                (folder / ".record.json").replace(folder / "record.json")
+                sync(folder)
             except OSError as error:
                 raise StorageFailed(f"The record cannot be stored: {error.strerror}.") from error
 
     def remove(self, name: str) -> bool:
-        """Delete a record and its recording; False if it was not there. Raises StorageFailed if it cannot be deleted."""
+        """Delete a record and its recording; return False if it does not exist. Raises StorageFailed if it cannot be deleted."""
         with self.lock:
             if self.get(name) is None:
                 return False
-            gone = self._folder / f".{name}"
+            deleted = self._folder / f".{name}"
             try:
-                (self._folder / name).rename(gone)
+                (self._folder / name).rename(deleted)
                 sync(self._folder)
-                shutil.rmtree(gone)
+                shutil.rmtree(deleted)
             except OSError as error:
                 raise StorageFailed(f"The recording cannot be deleted: {error.strerror}.") from error
         return True

@@ -1,4 +1,4 @@
-"""A short sentence in each language, by which a voice is judged."""
+"""A short sentence in each language, for samples of voices."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _SENTENCES = {
     "vi": "Xin chào, đây là giọng nói của tôi.",
     "zh": "你好，这就是我的声音。",
 }
-_ELSEWHERE = "1, 2, 3, 4, 5."
-"""Digits are read in the voice's own language, whichever that is."""
+_OTHER_LANGUAGES = "1, 2, 3, 4, 5."
+"""For other languages: voices read digits in their own language."""
 
 
 def greeting(language: str | None) -> str:
-    """Choose the sentence for a BCP-47 tag; None is a voice of no known language, and taken for English."""
+    """Return the sentence for a BCP-47 tag; None, for a voice of unknown language, returns the English one."""
     code = (language or "en").lower().replace("_", "-").partition("-")[0]
-    return _SENTENCES.get({"nb": "no", "nn": "no"}.get(code, code), _ELSEWHERE)
+    return _SENTENCES.get({"nb": "no", "nn": "no"}.get(code, code), _OTHER_LANGUAGES)

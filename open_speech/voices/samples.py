@@ -1,4 +1,4 @@
-"""A recording that somebody hands in -> sound that a voice can be learnt from."""
+"""An uploaded recording -> audio from which a voice can be cloned."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from open_speech.codecs import decode
 from open_speech.errors import AudioTooLong, InvalidAudio, InvalidValue, UploadTooLarge
 
 SAMPLE_BYTES = 10 << 20
-"""Largest file of a recording, as OpenAI documents it."""
+"""Maximum size of the file of a recording, as documented by OpenAI."""
 SHORTEST_S, LONGEST_S = 1.0, 60.0
-"""Seconds of a recording."""
+"""Minimum and maximum seconds of a recording."""
 _SLACK_S = 0.2
 """Codecs add silence at either end: a file of a minute may decode to a little more."""
 
@@ -20,8 +20,8 @@ _SLACK_S = 0.2
 def sample_of(source: bytes | Path, field: str) -> Audio:
     """Decode a recording to mono at REFERENCE_RATE. Blocking.
 
-    Raises UploadTooLarge beyond SAMPLE_BYTES, InvalidValue for what is no audio, is silent, or is not SHORTEST_S to LONGEST_S seconds
-    long; each names `field`.
+    Raises UploadTooLarge beyond SAMPLE_BYTES, and InvalidValue for a file that is not audio, is silent, or is not SHORTEST_S to LONGEST_S
+    seconds long; each names `field`.
     """
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     if size > SAMPLE_BYTES:

@@ -11,7 +11,7 @@ from open_speech.codecs import wav_bytes
 from open_speech.config import Settings
 from open_speech.engine import Engine
 from open_speech.recognition.request import RecognitionRequest
-from open_speech.recognition.resume import moved, sound_after
+from open_speech.recognition.resume import moved, skip_start
 from open_speech.synthesis.plan import SynthesisRequest
 from open_speech.transcript import Segment, Word
 from runners.wiring.engine import local_engine
@@ -28,12 +28,12 @@ def blocks(*lengths: int) -> Iterator[Audio]:
 def test_the_sound_from_a_moment_on_is_the_same_however_it_is_cut(start_s: float) -> None:
     whole = concat(list(blocks(30)), 10).samples[round(start_s * 10) :]
     for lengths in ((30,), (10, 10, 10), (1,) * 30, (29, 1)):
-        rest = concat(list(sound_after(blocks(*lengths), start_s)), 10)
+        rest = concat(list(skip_start(blocks(*lengths), start_s)), 10)
         assert np.array_equal(rest.samples, whole)
 
 
 def test_nothing_is_left_behind_the_end() -> None:
-    assert sum(len(block.samples) for block in sound_after(blocks(10, 10), 5.0)) == 0
+    assert sum(len(block.samples) for block in skip_start(blocks(10, 10), 5.0)) == 0
 
 
 def test_a_segment_moves_with_its_words() -> None:

@@ -14,7 +14,7 @@ import pytest
 from open_speech.audio import Audio
 from open_speech.backends import TranscribeOptions, Vad, Window, WindowResult
 from open_speech.errors import AudioTooLong, BackendFailed, SpeechError, UnsupportedLanguage
-from open_speech.recognition.segmentation import Cutting
+from open_speech.recognition.segmentation import WindowStream
 from open_speech.recognition.transcription import IN_FLIGHT, TranscriptionStream, by_windows, vote
 from open_speech.recognition.vad import FRAME, VAD_RATE, SpeechProbabilities
 from open_speech.recognition.windows import WindowCutter
@@ -79,8 +79,8 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def cut(blocks: Any) -> Cutting:
-    return Cutting(blocks, cast(SpeechProbabilities, Loudness()), WindowCutter(Vad(pad_ms=100), FRAME_S, longest_s=15))
+def cut(blocks: Any) -> WindowStream:
+    return WindowStream(blocks, cast(SpeechProbabilities, Loudness()), WindowCutter(Vad(pad_ms=100), FRAME_S, longest_s=15))
 
 
 async def listen(runner: Runner, blocks: Any, options: TranscribeOptions | None = None) -> tuple[TranscriptionStream, list[Segment]]:
@@ -215,7 +215,7 @@ def test_memory_is_that_of_a_few_windows_however_long_the_audio() -> None:
     cutting = cut(speech(*[1.024] * 500))
     longest = 0
     for _ in cutting:
-        longest = max(longest, len(cutting._kept))
+        longest = max(longest, len(cutting._samples))
     assert longest < 40 * VAD_RATE
 
 

@@ -18,7 +18,7 @@ from open_speech.backends import ModelEntry, SpeechOptions, Task, VoiceReference
 from open_speech.config import Settings
 from open_speech.errors import BackendFailed
 from open_speech.model_files import HubSource, WeightFile
-from open_speech.synthesis.cache import Answer, Place, SpeechCache, Stamp, digest
+from open_speech.synthesis.cache import Answer, CacheEntry, SpeechCache, Stamp, digest
 from open_speech.synthesis.pipeline import Synthesize
 from open_speech.weights.manifest import Manifest
 from runners.wiring.factories import stamp
@@ -49,14 +49,14 @@ async def chunks(*data: bytes) -> AsyncGenerator[bytes, None]:
         yield chunk
 
 
-async def place_of(cache: SpeechCache, *what: object, options: SpeechOptions = ANN, model: ModelEntry = MODEL) -> Place:
-    place = await cache.place(model, [options], *what)
+async def place_of(cache: SpeechCache, *what: object, options: SpeechOptions = ANN, model: ModelEntry = MODEL) -> CacheEntry:
+    place = await cache.entry(model, [options], *what)
     assert place is not None
     return place
 
 
-async def kept(place: Place, *data: bytes, seconds: float = 1.5) -> bytes:
-    return b"".join([chunk async for chunk in place.keeping(chunks(*data), lambda: seconds)])
+async def kept(place: CacheEntry, *data: bytes, seconds: float = 1.5) -> bytes:
+    return b"".join([chunk async for chunk in place.storing(chunks(*data), lambda: seconds)])
 
 
 def test_an_answer_is_found_again_after_a_restart(opened: Callable[..., SpeechCache]) -> None:
@@ -104,7 +104,7 @@ def test_whatever_is_changed_is_another_answer(opened: Callable[..., SpeechCache
 
 
 def test_nothing_is_kept_of_weights_that_are_not_known(opened: Callable[..., SpeechCache]) -> None:
-    assert asyncio.run(opened(stamp=lambda _: None).place(MODEL, [ANN], "hello")) is None
+    assert asyncio.run(opened(stamp=lambda _: None).entry(MODEL, [ANN], "hello")) is None
 
 
 def test_only_a_complete_answer_is_kept(opened: Callable[..., SpeechCache]) -> None:
@@ -114,11 +114,11 @@ def test_only_a_complete_answer_is_kept(opened: Callable[..., SpeechCache]) -> N
 
     async def tried() -> None:
         place = await place_of(opened(), "hello")
-        async with aclosing(place.keeping(chunks(b"one", b"two"), lambda: 1.0)) as left:
+        async with aclosing(place.storing(chunks(b"one", b"two"), lambda: 1.0)) as left:
             await anext(left)
         assert await place.find() is None
         with pytest.raises(BackendFailed):
-            [chunk async for chunk in place.keeping(broken(), lambda: 1.0)]
+            [chunk async for chunk in place.storing(broken(), lambda: 1.0)]
         assert await place.find() is None
 
     asyncio.run(tried())
@@ -194,7 +194,7 @@ def test_a_disk_that_hangs_is_not_waited_for(opened: Callable[..., SpeechCache])
         return "weights"
 
     async def tried() -> None:
-        assert await opened(stamp=asleep).place(MODEL, [ANN], "hello") is None
+        assert await opened(stamp=asleep).entry(MODEL, [ANN], "hello") is None
         assert not wake.is_set()
         wake.set()
 
@@ -247,12 +247,12 @@ def test_a_sentence_that_comes_again_is_not_spoken_again(opened: Callable[..., S
 
     async def first() -> np.ndarray:
         cache = opened()
-        sound = await sound_of(cache.recalled(MODEL, mouth), "Hello.")
+        sound = await sound_of(cache.cached(MODEL, mouth), "Hello.")
         await asyncio.to_thread(cache.close)
         return sound
 
     async def again() -> np.ndarray:
-        speak = opened().recalled(MODEL, mouth)
+        speak = opened().cached(MODEL, mouth)
         sound = await sound_of(speak, "Hello.")
         assert mouth.calls == 1
         await sound_of(speak, "Hello.", replace(ANN, speed=1.2))
@@ -269,7 +269,7 @@ def test_a_sentence_that_was_not_spoken_to_its_end_is_not_kept(opened: Callable[
 
     async def tried() -> None:
         cache = opened()
-        speak = cache.recalled(MODEL, mouth)
+        speak = cache.cached(MODEL, mouth)
         for _ in range(2):
             with pytest.raises(BackendFailed):
                 await sound_of(speak, "boom")

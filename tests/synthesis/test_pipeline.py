@@ -9,7 +9,7 @@ import pytest
 from open_speech.audio import Audio, concat
 from open_speech.backends import SpeechOptions
 from open_speech.errors import NothingToSpeak, UnknownVoice
-from open_speech.synthesis.pipeline import LULL_S, Chunking, Part, Piece, Sound, one_by_one, parts_of, tagged
+from open_speech.synthesis.pipeline import LULL_S, AudioRenderer, Chunking, Part, Piece, one_by_one, parts_of, tagged
 from open_speech.synthesis.prosody import Prosody
 from open_speech.synthesis.stream import Cue
 from open_speech.text.steps import Flush, Mark, Pause, Say, Step
@@ -40,7 +40,7 @@ async def one_tenth(text: str, options: SpeechOptions) -> AsyncGenerator[Audio, 
 def heard(*steps: Step, cues: list[Cue] | None = None) -> Audio:
     async def run() -> Audio:
         parts = parts_of(one_by_one(steps), Chunking(choose, first_chars=80, piece_chars=400))
-        return concat([audio async for audio in Sound(one_tenth, cues if cues is not None else []).of(parts)], RATE)
+        return concat([audio async for audio in AudioRenderer(one_tenth, cues if cues is not None else []).of(parts)], RATE)
 
     return asyncio.run(run())
 
@@ -102,7 +102,7 @@ def test_steps_that_say_nothing_are_refused(steps: tuple[Step, ...]) -> None:
 def test_a_voice_that_cannot_speak_is_an_error_before_any_silence() -> None:
     async def first() -> Audio:
         parts = parts_of(one_by_one([Pause(1), Say("Hello.", "nobody")]), Chunking(choose, first_chars=80, piece_chars=400))
-        return await anext(Sound(one_tenth, []).of(parts))
+        return await anext(AudioRenderer(one_tenth, []).of(parts))
 
     with pytest.raises(UnknownVoice):
         asyncio.run(first())

@@ -14,7 +14,17 @@ from open_speech.codecs import Stretcher, decode, encode_stream, loudness
 from open_speech.config import Settings
 from open_speech.config.types import AudioFormat
 from open_speech.synthesis.plan import SynthesisRequest
-from open_speech.synthesis.postprocess import LEAD_S, TAIL_S, TARGET_LUFS, Ending, Finish, Leveller, Onset, polished, prepared
+from open_speech.synthesis.postprocess import (
+    LEAD_S,
+    TAIL_S,
+    TARGET_LUFS,
+    Finish,
+    LeadTrimmer,
+    Leveller,
+    TailTrimmer,
+    postprocessed,
+    prepared,
+)
 from runners.wiring.engine import local_engine
 
 RATE = 24_000
@@ -52,7 +62,7 @@ async def spoken(pieces: Iterable[Audio], finish: Finish, voices: Iterable[str] 
             async for audio in speak(str(number), SpeechOptions(name)):
                 yield audio
 
-    return [audio async for audio in polished(whole(), finish)]
+    return [audio async for audio in postprocessed(whole(), finish)]
 
 
 def finished(pieces: Iterable[Audio], finish: Finish, voices: Iterable[str] | None = None) -> Audio:
@@ -145,7 +155,7 @@ def test_the_first_piece_comes_out_at_once() -> None:
             yield voice(1, 0.1)
             raise AssertionError("a second piece was asked for before the first one was given")
 
-        async for audio in polished(prepared(pieces, ALL)("", SpeechOptions("ann")), ALL):
+        async for audio in postprocessed(prepared(pieces, ALL)("", SpeechOptions("ann")), ALL):
             return audio
         raise AssertionError("no sound")
 
@@ -155,7 +165,7 @@ def test_the_first_piece_comes_out_at_once() -> None:
 @pytest.mark.parametrize("pieces", [1, 3, 50])
 def test_silence_is_cut_at_both_ends_only(pieces: int) -> None:
     speech = [voice(1, 0.1, seed=seed, lead_s=0.5, tail_s=0.9) for seed in (1, 2)]
-    onset, ending = Onset(RATE), Ending(RATE)
+    onset, ending = LeadTrimmer(RATE), TailTrimmer(RATE)
     parts = np.array_split(np.concatenate([part.samples for part in speech]), pieces)
     sound = concat([ending.feed(onset.feed(Audio(part, RATE))) for part in parts], RATE)
     assert sound.seconds == pytest.approx(LEAD_S + 1 + 0.9 + 0.5 + 1 + TAIL_S, abs=0.03)
@@ -181,7 +191,7 @@ def test_a_pause_that_was_asked_for_is_kept_at_the_end() -> None:
         yield silence(2, RATE)
 
     async def taken() -> float:
-        return sum([audio.seconds async for audio in polished(speech(), ALL)])
+        return sum([audio.seconds async for audio in postprocessed(speech(), ALL)])
 
     assert asyncio.run(taken()) == pytest.approx(0.04 + 1 + 0.35 + 2, abs=0.02)
 

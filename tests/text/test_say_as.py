@@ -1,6 +1,6 @@
 import pytest
 
-from open_speech.text.say_as import said_as
+from open_speech.text.say_as import say_as
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from open_speech.text.say_as import said_as
     ],
 )
 def test_a_text_is_said_as_it_is_asked(text: str, kind: str, form: str, said: str) -> None:
-    assert said_as(text, kind, form, "en-US") == said
+    assert say_as(text, kind, form, "en-US") == said
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_a_text_is_said_as_it_is_asked(text: str, kind: str, form: str, said: st
      ("1/2/3", "date", "md"), ("1/2/2026", "date", "xyz"), ("25:99", "time", ""), ("call me", "telephone", ""), ("text", "unknown", "")],
 )  # fmt: skip
 def test_what_is_not_of_the_kind_is_read_as_it_is(text: str, kind: str, form: str) -> None:
-    assert said_as(text, kind, form, "en") == text
+    assert say_as(text, kind, form, "en") == text
 
 
 def test_in_other_languages_only_characters_are_told_apart() -> None:
-    assert said_as("A1", "characters", "", "de") == "A, 1"
-    assert said_as("12", "cardinal", "", "de") == "12"
+    assert say_as("A1", "characters", "", "de") == "A, 1"
+    assert say_as("12", "cardinal", "", "de") == "12"
 
 
 def test_a_long_text_is_not_spelled() -> None:
-    assert said_as("a" * 1000, "characters", "", "en") == "a" * 1000
+    assert say_as("a" * 1000, "characters", "", "en") == "a" * 1000

@@ -38,7 +38,7 @@ def test_records_come_back_newest_first_with_their_sound(shelf: RecordStore[Note
     assert shelf.all() == [second, first]
     assert shelf.get(first.id) == first
     assert second.created_at == first.created_at + 1
-    assert shelf.sound(first.id).stat().st_size == 44 + 2 * len(murmur.samples)
+    assert shelf.audio_path(first.id).stat().st_size == 44 + 2 * len(murmur.samples)
 
 
 def test_another_shelf_on_the_same_folder_sees_them(shelf: RecordStore[Note], murmur: Audio, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_changed_record_keeps_its_sound(shelf: RecordStore[Note], murmur: Audi
     changed = note.model_copy(update={"text": "other"})
     shelf.change(changed)
     assert shelf.all() == [changed]
-    assert shelf.sound(note.id).is_file()
+    assert shelf.audio_path(note.id).is_file()
 
 
 def test_what_is_removed_leaves_nothing_behind(shelf: RecordStore[Note], murmur: Audio, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_what_is_no_id_is_nothing(shelf: RecordStore[Note], murmur: Audio, name:
 
 def test_a_damaged_record_hides_no_other(shelf: RecordStore[Note], murmur: Audio) -> None:
     kept, broken = put(shelf, "kept", murmur), put(shelf, "broken", murmur)
-    shelf.sound(broken.id).with_name("record.json").write_text("{", encoding="utf-8")
+    shelf.audio_path(broken.id).with_name("record.json").write_text("{", encoding="utf-8")
     assert shelf.all() == [kept]
 
 

@@ -1,1 +1,1 @@
-"""The live core that every live door shares: who speaks when, the sound so far, and the text of what is still being said."""
+"""Live transcription, shared by all live APIs: turn detection, the buffer of recent audio, and transcripts of utterances in progress."""

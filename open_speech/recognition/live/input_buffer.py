@@ -1,4 +1,4 @@
-"""The sound of one live stream: brought to one rate, kept as long as it is needed, and listened to for turns."""
+"""The audio of one live stream: resampled to VAD_RATE, buffered while it is needed, and searched for turns."""
 
 from __future__ import annotations
 
@@ -13,58 +13,58 @@ from open_speech.recognition.live.turn_detection import TurnDetector, TurnEvent
 from open_speech.recognition.vad import VAD_RATE
 
 LONGEST_S = 1800.0
-"""Seconds that are kept at most; older sound is dropped. 64 kB each."""
+"""Maximum seconds in the buffer, at 64 kB per second; older audio is dropped."""
 
 
 class InputBuffer:
-    """What comes in over one connection. Blocking, but tiny: about a millisecond for a second of sound."""
+    """The audio of one connection. Blocking: about a millisecond for a second of audio."""
 
     def __init__(self, detector: Detector | None, turns: TurnDetector | None, *, longest_s: float = LONGEST_S) -> None:
-        """Without `turns` nobody listens for them, and never without a detector.
+        """Take a speech detector and a turn detector; no turns are detected if either is None.
 
-        `longest_s` is how many seconds are kept though nobody forgets them.
+        `longest_s` is the maximum length of the buffer in seconds.
         """
         self._detector = detector
         self._turns = turns
         self._longest = round(longest_s * VAD_RATE)
         self._resampler: StreamResampler | None = None
         self._source_rate = 0
-        self._kept: deque[NDArray[np.float32]] = deque()
-        self._from = 0
-        """Sample at which what is kept begins."""
-        self._heard = 0
-        """Samples heard so far, at VAD_RATE."""
+        self._blocks: deque[NDArray[np.float32]] = deque()
+        self._start = 0
+        """Position of the first sample of `_blocks` in the stream."""
+        self._total = 0
+        """Samples received so far, at VAD_RATE."""
         self._frames = 0
-        """Frames that the detector has told of."""
+        """Frames that the detector has processed."""
 
     @property
     def seconds(self) -> float:
-        """How much was heard so far, forgotten sound included."""
-        return self._heard / VAD_RATE
+        """Seconds of audio received so far, including audio that was dropped."""
+        return self._total / VAD_RATE
 
     @property
-    def kept_from_s(self) -> float:
-        """Where the sound begins that is still there."""
-        return self._from / VAD_RATE
+    def start_s(self) -> float:
+        """Time, in seconds, at which the buffered audio begins."""
+        return self._start / VAD_RATE
 
     def tune(self, turns: TurnDetector | None) -> None:
-        """Tell turns by other rules from here on, or not at all; a turn that is going on is forgotten."""
+        """Detect turns with another detector from now on, or not at all; a turn in progress is dropped."""
         self._turns = turns
         if turns is not None:
             turns.skip(self._frames)
 
-    def hear(self, audio: Audio) -> list[TurnEvent]:
-        """Take the next sound, at whatever rate, and tell what happened in it."""
+    def feed(self, audio: Audio) -> list[TurnEvent]:
+        """Take the next audio, at any rate; return the turn events in it."""
         if audio.rate != self._source_rate:
             events = self.flush()
             self._source_rate = audio.rate
             self._resampler = StreamResampler(audio.rate, VAD_RATE)
-            return events + self.hear(audio)
+            return events + self.feed(audio)
         assert self._resampler is not None
         return self._take(self._resampler.feed(audio).samples)
 
     def flush(self) -> list[TurnEvent]:
-        """Bring out the few milliseconds that resampling still holds back; what comes next is a sound of its own."""
+        """Take the few milliseconds that the resampler still holds; return the turn events in them. The next audio starts a new signal."""
         if self._resampler is None:
             return []
         rest = self._resampler.feed(Audio(np.zeros(0, np.float32), self._source_rate), last=True)
@@ -72,37 +72,37 @@ class InputBuffer:
         return self._take(rest.samples)
 
     def cut(self, start_s: float, end_s: float) -> Audio:
-        """Give the sound between two times, at VAD_RATE; what was forgotten, or is still to come, is left out."""
-        first, last = max(self._from, round(start_s * VAD_RATE)), min(self._heard, round(end_s * VAD_RATE))
-        found, at = [np.zeros(0, np.float32)], self._from
-        for block in self._kept:
+        """Return the audio between two times, at VAD_RATE, without parts that were dropped or have not arrived yet."""
+        first, last = max(self._start, round(start_s * VAD_RATE)), min(self._total, round(end_s * VAD_RATE))
+        found, at = [np.zeros(0, np.float32)], self._start
+        for block in self._blocks:
             if at < last and at + len(block) > first:
                 found.append(block[max(0, first - at) : last - at])
             at += len(block)
         return Audio(np.concatenate(found), VAD_RATE)
 
     def forget(self, before_s: float) -> None:
-        """Let go of the sound before a time."""
-        self._forget(min(self._heard, round(before_s * VAD_RATE)))
+        """Drop the audio before a time."""
+        self._drop(min(self._total, round(before_s * VAD_RATE)))
 
     def _take(self, samples: NDArray[np.float32]) -> list[TurnEvent]:
         if not len(samples):
             return []
-        self._kept.append(samples)
-        self._heard += len(samples)
-        self._forget(self._heard - self._longest)
+        self._blocks.append(samples)
+        self._total += len(samples)
+        self._drop(self._total - self._longest)
         if self._detector is None:
             return []
         probabilities = self._detector.feed(samples)
         self._frames += len(probabilities)
         return self._turns.feed(probabilities) if self._turns is not None else []
 
-    def _forget(self, before: int) -> None:
-        while self._kept and self._from < before:
-            block = self._kept[0]
-            drop = min(len(block), before - self._from)
-            self._from += drop
+    def _drop(self, before: int) -> None:
+        while self._blocks and self._start < before:
+            block = self._blocks[0]
+            drop = min(len(block), before - self._start)
+            self._start += drop
             if drop == len(block):
-                self._kept.popleft()
+                self._blocks.popleft()
             else:
-                self._kept[0] = block[drop:].copy()
+                self._blocks[0] = block[drop:].copy()

@@ -1,4 +1,4 @@
-"""Live input: the audio of one stream, and the utterance that is being transcribed from it. Every live API feeds its audio through here."""
+"""Live input, shared by all live APIs: the audio of one stream, and the utterance that is being transcribed from it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from open_speech.recognition.live.turn_detection import Paused, TurnDetector, Tu
 from open_speech.recognition.live.utterance import Utterance
 
 HISTORY_S = 2.0
-"""Seconds of audio that are kept after they were processed: speech is detected a moment late, so an utterance may start in them."""
+"""Seconds of processed audio that stay in the buffer: speech is detected a moment late, so an utterance may start in them."""
 
 Samples = TypeVar("Samples", bytes, NDArray[np.float32])
 
 
 def steps(samples: Samples, rate: int, step_s: float, *, width: int = 1) -> Iterator[Samples]:
-    """Cut audio at `rate` Hertz into steps of `step_s` seconds; a sample takes `width` elements of `samples`.
+    """Split audio at `rate` Hertz into steps of `step_s` seconds; a sample takes `width` elements of `samples`.
 
-    However much audio arrives at once, the caller processes it step by step, and lets other tasks run in between.
+    Callers process large amounts of audio step by step, so that other tasks can run in between.
     """
     size = max(1, round(step_s * rate)) * width
     return (samples[start : start + size] for start in range(0, len(samples), size))
@@ -32,11 +32,11 @@ class LiveInput:
     """The audio of one live stream. Times are seconds since its start.
 
     A caller handles one step of audio as follows. `take` adds it and returns the turn events in it. The caller decides what they mean, and
-    calls `begin`, `leave` or `end`. `advance` then feeds the utterance in progress. Nothing here waits but `room`, and nothing calls back.
+    calls `begin`, `leave` or `end`. `advance` then feeds the utterance in progress. Only `room` waits. There are no callbacks.
     """
 
     def __init__(self, buffer: InputBuffer, *, looks_ahead: bool = True) -> None:
-        """With `looks_ahead`, a pause starts the final pass early, so that the text is ready if the pause turns out to be the end."""
+        """With `looks_ahead`, a pause starts the final pass early, so that the text is ready if the pause is the end of the turn."""
         self._buffer = buffer
         self._looks_ahead = looks_ahead
         self._utterance: Utterance | None = None
@@ -44,12 +44,12 @@ class LiveInput:
 
     @property
     def seconds(self) -> float:
-        """Seconds of audio that were taken."""
+        """Seconds of audio received so far."""
         return self._buffer.seconds
 
     @property
     def fed_s(self) -> float:
-        """The time up to which an utterance has been fed."""
+        """Time, in seconds, up to which an utterance has been fed."""
         return self._fed_s
 
     @property
@@ -59,68 +59,68 @@ class LiveInput:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the utterance in progress has failed; its `finish` raises why."""
+        """Whether the utterance in progress has failed; its `finish` raises the error."""
         return self._utterance is not None and self._utterance.has_failed
 
     def tune(self, turns: TurnDetector | None) -> None:
-        """Detect turns by other rules from here on, or not at all."""
+        """Detect turns with another detector from now on, or not at all."""
         self._buffer.tune(turns)
 
     def take(self, audio: Audio) -> list[TurnEvent]:
         """Take the next audio, at any rate; return the turn events in it."""
-        return self._buffer.hear(audio)
+        return self._buffer.feed(audio)
 
     def flush(self) -> list[TurnEvent]:
-        """Take the milliseconds that resampling still holds back; return the turn events in them."""
+        """Take the milliseconds that the resampler still holds; return the turn events in them."""
         return self._buffer.flush()
 
     def begin(self, utterance: Utterance, start_s: float) -> None:
-        """Feed an utterance from `start_s` on."""
+        """Start to feed an utterance, from `start_s` on."""
         self._utterance, self._fed_s = utterance, start_s
 
     def feed(self, until_s: float) -> None:
-        """Feed the utterance in progress up to a time, as far as the audio was taken and not fed yet."""
+        """Feed the utterance in progress with the audio up to a time that has arrived and was not fed yet."""
         until_s = min(until_s, self.seconds)
         if self._utterance is not None and until_s > self._fed_s:
             self._utterance.feed(self._buffer.cut(self._fed_s, until_s))
             self._fed_s = until_s
 
     def advance(self, events: Sequence[TurnEvent], *, keep_s: float = HISTORY_S) -> None:
-        """Complete a step whose turn events were handled: feed the utterance in progress all of it, and forget older audio.
+        """Complete a step whose turn events were handled: feed all of it to the utterance in progress, and drop older audio.
 
-        `keep_s` is how many of the last seconds are kept; infinity keeps everything.
+        `keep_s` is the number of seconds that stay in the buffer; infinity keeps everything.
         """
         now = self.seconds
         self.feed(now)
-        # A pause that is over already within the step was none.
+        # A pause that ended within the step is ignored.
         if self._utterance is not None and self._looks_ahead and events and isinstance(events[-1], Paused):
             self._utterance.pause()
         self.forget(max(0.0, now - keep_s))
 
     def leave(self, until_s: float | None = None) -> Utterance:
-        """Feed the utterance in progress up to a time, or all audio, and no further. It has not ended: `begin` may go on with it."""
+        """Feed the utterance in progress up to a time, or with all audio, then detach it. It has not ended: `begin` may continue it."""
         self.feed(self.seconds if until_s is None else until_s)
         assert self._utterance is not None
         utterance, self._utterance = self._utterance, None
         return utterance
 
     def end(self, until_s: float | None = None) -> Utterance:
-        """End the utterance in progress at a time, or after all audio; return it, so that the caller can wait for its text."""
+        """End the utterance in progress at a time, or after all audio; return it, so that the caller can await its text."""
         utterance = self.leave(until_s)
         utterance.end()
         return utterance
 
     def drop(self) -> None:
-        """Cancel the utterance in progress, if there is one."""
+        """Cancel the utterance in progress, if any."""
         utterance, self._utterance = self._utterance, None
         if utterance is not None:
             utterance.cancel()
 
     def forget(self, before_s: float) -> None:
-        """Forget audio before a time."""
+        """Drop audio before a time."""
         self._buffer.forget(before_s)
 
     async def room(self) -> None:
-        """Wait until the utterance in progress can take more audio: a caller that feeds faster than it is recognized awaits this."""
+        """Wait until the utterance in progress can take more audio. Callers that may feed faster than real time await this."""
         if self._utterance is not None:
             await self._utterance.room()

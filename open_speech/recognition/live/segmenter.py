@@ -1,4 +1,4 @@
-"""The sound of something that is still being said, and the windows it falls into: those that are complete, and the one that is open."""
+"""Splits the audio of an utterance in progress into windows: the complete ones, and the open one at its end."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from open_speech.recognition.live.turn_detection import FRAME_S
 from open_speech.recognition.vad import FRAME, VAD_RATE
 from open_speech.recognition.windows import Cut, Span
 
-Stretch = tuple[Cut, Audio]
+AudioWindow = tuple[Cut, Audio]
 
 
 QUIETEST, SPAN = -60.0, 40.0
-"""Decibels: a frame of QUIETEST or less counts as silence, one SPAN louder is as good as speech."""
+"""Decibels: a frame of QUIETEST or less counts as silence, a frame that is louder by SPAN or more as certain speech."""
 
 
 class Detector(Protocol):
-    """Samples at VAD_RATE -> how surely somebody speaks, for each frame of 32 ms; vad.SpeechStream is one."""
+    """Samples at VAD_RATE -> the speech probability of each frame of 32 ms; vad.SpeechProbabilities is one."""
 
     def feed(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
-        """Give samples of shape (n,); get the probability of each frame that is complete, shape (m,), in [0, 1]."""
+        """Take samples of shape (n,); return the probability of each complete frame, shape (m,), in [0, 1]."""
         ...
 
 
 class Loudness:
-    """Takes what is loud for speech: for a server that has no speech detector, or wants none."""
+    """A detector that treats loud audio as speech: for servers without a speech detector."""
 
     def __init__(self) -> None:
         self._rest = np.zeros(0, np.float32)
 
     def feed(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
-        """Give samples of shape (n,); get the loudness of each frame that is complete, shape (m,), in [0, 1]."""
+        """Take samples of shape (n,); return the loudness of each complete frame, shape (m,), in [0, 1]."""
         waiting = np.concatenate([self._rest, samples])
         if last:
             waiting = np.pad(waiting, (0, -len(waiting) % FRAME))
@@ -48,7 +48,7 @@ class Loudness:
 
 
 class Windowing(Protocol):
-    """Speech probabilities -> windows, each as soon as nothing that comes can change it; windows.Cutter is one."""
+    """Speech probabilities -> windows, each as soon as later frames cannot change it; windows.WindowCutter is one."""
 
     @property
     def settled_s(self) -> float:
@@ -56,16 +56,16 @@ class Windowing(Protocol):
         ...
 
     def feed(self, probabilities: Iterable[float]) -> list[Cut]:
-        """Take the probabilities of the next frames, give the windows that are complete."""
+        """Take the probabilities of the next frames; return the windows that are complete."""
         ...
 
     def finish(self) -> list[Cut]:
-        """Give what is left at the end."""
+        """Return the remaining windows at the end."""
         ...
 
 
-class Whole:
-    """Windowing for a backend that takes sound as it comes, silence and all: one window, and another only when it grows too long."""
+class ContinuousWindows:
+    """Windowing for a backend that takes all audio, silence included: one window, and another only when it becomes too long."""
 
     def __init__(self, threshold: float, *, longest_s: float) -> None:
         """A frame of `threshold` or more is speech; no window is longer than `longest_s`."""
@@ -80,7 +80,10 @@ class Whole:
         return self._begun_s
 
     def feed(self, probabilities: Iterable[float]) -> list[Cut]:
-        """Take the probabilities of the next frames; a window that is too long ends at the quietest place of its later half."""
+        """Take the probabilities of the next frames; return the windows that are complete.
+
+        A window that is too long ends at the quietest frame of its second half.
+        """
         done = []
         for probability in probabilities:
             self._open.append(float(probability))
@@ -91,48 +94,48 @@ class Whole:
         return done
 
     def finish(self) -> list[Cut]:
-        """Give what is left at the end."""
+        """Return the remaining window at the end."""
         return [self._cut(len(self._open))] if self._open else []
 
     def _cut(self, frames: int) -> Cut:
         speech = [at for at, probability in enumerate(self._open[:frames]) if probability >= self._threshold]
         start, end = self._begun_s, self._begun_s + frames * FRAME_S
-        spoken = Span(start + speech[0] * FRAME_S, start + (speech[-1] + 1) * FRAME_S) if speech else Span(start, end)
+        span = Span(start + speech[0] * FRAME_S, start + (speech[-1] + 1) * FRAME_S) if speech else Span(start, end)
         self._begun_s, self._open = end, self._open[frames:]
-        return Cut(start, end, (spoken,))
+        return Cut(start, end, (span,))
 
 
 class Segmenter:
-    """Takes sound at VAD_RATE piece by piece. Blocking, a millisecond for a second; the memory is that of the open window."""
+    """Takes audio at VAD_RATE in pieces. Blocking, about a millisecond per second; memory is that of the open window."""
 
     def __init__(self, detector: Detector, windowing: Windowing) -> None:
         self._detector = detector
         self._windowing = windowing
-        self._kept = np.zeros(0, np.float32)
-        self._from = 0
-        """Sample at which what is kept begins."""
+        self._samples = np.zeros(0, np.float32)
+        self._first = 0
+        """Position of the first sample of `_samples` in the utterance."""
 
     @property
     def seconds(self) -> float:
-        """How much sound there was so far."""
-        return (self._from + len(self._kept)) / VAD_RATE
+        """Seconds of audio so far."""
+        return (self._first + len(self._samples)) / VAD_RATE
 
-    def feed(self, samples: NDArray[np.float32]) -> list[Stretch]:
-        """Take the next sound; give the windows that are complete, with theirs."""
-        self._kept = np.concatenate([self._kept, samples])
-        done = self._sounds(self._windowing.feed(self._detector.feed(samples)))
-        needed = min(len(self._kept), max(0, int(self._windowing.settled_s * VAD_RATE) - self._from))
-        self._kept, self._from = self._kept[needed:], self._from + needed
+    def feed(self, samples: NDArray[np.float32]) -> list[AudioWindow]:
+        """Take the next samples; return the windows that are complete, with their audio."""
+        self._samples = np.concatenate([self._samples, samples])
+        done = self._with_audio(self._windowing.feed(self._detector.feed(samples)))
+        needed = min(len(self._samples), max(0, int(self._windowing.settled_s * VAD_RATE) - self._first))
+        self._samples, self._first = self._samples[needed:], self._first + needed
         return done
 
-    def open(self) -> list[Stretch]:
-        """Give the windows that there would be if nothing more came."""
-        return self._sounds(copy.deepcopy(self._windowing).finish())
+    def open(self) -> list[AudioWindow]:
+        """Return the windows as if the audio ended here."""
+        return self._with_audio(copy.deepcopy(self._windowing).finish())
 
-    def finish(self) -> list[Stretch]:
-        """Give what is left at the end."""
+    def finish(self) -> list[AudioWindow]:
+        """Return the remaining windows at the end."""
         rest = self._detector.feed(np.zeros(0, np.float32), last=True)
-        return self._sounds(self._windowing.feed(rest) + self._windowing.finish())
+        return self._with_audio(self._windowing.feed(rest) + self._windowing.finish())
 
-    def _sounds(self, cuts: Iterable[Cut]) -> list[Stretch]:
-        return [(cut, Audio(cut.cut_out(self._kept, self._from, VAD_RATE), VAD_RATE)) for cut in cuts]
+    def _with_audio(self, cuts: Iterable[Cut]) -> list[AudioWindow]:
+        return [(cut, Audio(cut.cut_out(self._samples, self._first, VAD_RATE), VAD_RATE)) for cut in cuts]

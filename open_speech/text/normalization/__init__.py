@@ -1,1 +1,1 @@
-"""Text normalization: what is written for the eye -> the words that are spoken. Pure, no model."""
+"""Text normalization: written form -> spoken form. Pure, no model."""

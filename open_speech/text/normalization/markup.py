@@ -1,6 +1,6 @@
 """HTML within plain text -> text: tags are dropped, block tags end a sentence, entities are decoded. Pure.
 
-`x < 3 and y > 5`, `a<b` and `<3` are no tags, and neither is what stands between backticks.
+`x < 3 and y > 5`, `a<b` and `<3` are not tags, and neither is anything between backticks.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _INLINE = frozenset(
     ).split()
 )
 _HIDDEN = frozenset({"script", "style", "template", "svg", "head", "noscript"})
-"""Their content is no text."""
+"""Elements whose content is not text."""
 _TAGS = _BLOCKS | _CELLS | _INLINE
 _FLAGS = (
     "async|autofocus|autoplay|checked|controls|default|defer|disabled|hidden|loop|multiple|muted|open|readonly|required|reversed|selected"
 )
 LONGEST = 4_000
-"""Characters of a tag, a comment or an entity; what is longer is text."""
+"""Maximum characters of a tag, a comment or an entity; longer ones are treated as text."""
 _VALUE = r"\"[^\"]{0,3000}\"|'[^']{0,3000}'|[^\s\"'<>=`]{1,500}"
 _GIVEN = rf"(?:\s{{1,9}}(?:[\w:.@-]{{1,60}}\s?=\s?(?:{_VALUE})|(?:{_FLAGS})(?=[\s/>])))"
 _TOKEN = re.compile(
@@ -59,21 +59,21 @@ _LONGEST_CODE = 200
 
 
 class Markup:
-    """Takes the HTML out of text as it arrives, however it is cut."""
+    """Removes HTML from text as it arrives, in fragments of any length."""
 
     def __init__(self) -> None:
         self.held = ""
-        """What was fed and may be the beginning of a tag."""
+        """The end of the text so far, which may be the beginning of a tag."""
         self._hidden = ""
 
     def feed(self, text: str) -> str:
-        """Add text, take what is clear already."""
+        """Add text; return the part that is unambiguous."""
         text = self.held + text
         self.held = text[_begun(text) :]
         return self._read(text[: len(text) - len(self.held)])
 
     def finish(self) -> str:
-        """Take what waited; the next text begins anew."""
+        """Return the rest, and reset the state."""
         text, self.held = self.held, ""
         read = self._read(text)
         self._hidden = ""
@@ -88,9 +88,9 @@ class Markup:
             if not self._hidden:
                 out.append(text[place : token.start()])
             place = token.end()
-            said = self._token(token)
-            if not self._hidden or said == _PARAGRAPH:
-                out.append(said)
+            replacement = self._token(token)
+            if not self._hidden or replacement == _PARAGRAPH:
+                out.append(replacement)
         if not self._hidden:
             out.append(text[place:])
         return "".join(out)
@@ -120,7 +120,7 @@ class Markup:
 
 
 def _begun(text: str) -> int:
-    """Find where something begins that more text may complete; the length of the text if nothing does."""
+    """Return the position of a token that later text may complete; the length of the text if there is none."""
     place = len(text)
     line = text.rfind("\n") + 1
     if text.count("`", line) % 2 and place - (tick := text.rfind("`")) <= _LONGEST_CODE:
@@ -135,9 +135,9 @@ def _begun(text: str) -> int:
 def _entity(written: str) -> str:
     if written[1] != "#" and written[1:] not in html5:
         return written
-    said = html.unescape(written)
-    # Characters that mean something to what reads the text next may not come from outside.
-    return said if said.isprintable() or said == "\u00a0" else " "
+    char = html.unescape(written)
+    # Control and private use characters have internal meanings in later steps, so they are not accepted from input.
+    return char if char.isprintable() or char == "\u00a0" else " "
 
 
 def without_markup(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Which scripts a voice reads, by its language, and what of a text is in others. Pure.
+"""The scripts that a voice can read, by its language, and the parts of a text in other scripts. Pure.
 
-A voice that goes by the phonemes of one language reads letters of another script by the name of the script or by their code. Latin letters
-are read by all.
+A voice based on the phonemes of one language reads letters of another script as the name of the script or as their code. All voices read
+Latin letters.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _BY_SCRIPT = {
     "Oriya": "or", "Sinhala": "si", "Thai": "th", "Lao": "lo", "Myanmar": "my", "Khmer": "km", "Georgian": "ka", "Armenian": "hy",
     "Ethiopic": "am ti", "Tibetan": "bo", "Thaana": "dv", "Cherokee": "chr", "Mongolian": "mn",
 }  # fmt: skip
-"""Script -> languages that are written in it."""
+"""Script -> languages that use it."""
 NAMES = {"Han": "Chinese characters", "Hiragana": "Japanese", "Katakana": "Japanese", "Hangul": "Korean"}
-"""What people call a script, where that is not its own name."""
+"""Common names of scripts, where they differ from the Unicode name."""
 LANGUAGES = {script: tuple(languages.split()) for script, languages in _BY_SCRIPT.items()}
 _FAMILIES = {"Hiragana": "Han", "Katakana": "Han", "Bopomofo": "Han"}
 _ALWAYS = r"\p{Latin}\p{Common}\p{Inherited}"
@@ -36,8 +36,8 @@ _EMPTY_BRACKETS = regex.compile(r"\s?(?:\(\s*\)|\[\s*\]|（\s*）|“\s*”|\"\s
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A stretch of text; `script` is None for what the voice reads."""
+class ScriptRun:
+    """A part of a text in one script; `script` is None if the voice can read it."""
 
     text: str
     script: str | None = None
@@ -49,47 +49,47 @@ def scripts_of(language: str) -> frozenset[str]:
     return frozenset(script for script, languages in LANGUAGES.items() if primary in languages)
 
 
-def stretches(text: str, language: str) -> list[Stretch]:
-    """Cut a text at the borders of what a voice of a language reads; phonemes that stand in it are read by all."""
-    found: list[Stretch] = []
+def script_runs(text: str, language: str) -> list[ScriptRun]:
+    """Split a text into parts that a voice of a language can read and parts that it cannot. All voices can read phonemes."""
+    found: list[ScriptRun] = []
     for written, are_phonemes in split(text):
-        for stretch in [Stretch(marked(written))] if are_phonemes else _cut(written, language):
-            if found and found[-1].script == stretch.script:
-                found[-1] = Stretch(found[-1].text + stretch.text, stretch.script)
+        for run in [ScriptRun(marked(written))] if are_phonemes else _cut(written, language):
+            if found and found[-1].script == run.script:
+                found[-1] = ScriptRun(found[-1].text + run.text, run.script)
             else:
-                found.append(stretch)
+                found.append(run)
     return found
 
 
-def _cut(text: str, language: str) -> Iterator[Stretch]:
+def _cut(text: str, language: str) -> Iterator[ScriptRun]:
     if text.isascii():
-        yield Stretch(text)
+        yield ScriptRun(text)
         return
     place = 0
     for run in _foreign(scripts_of(language)).finditer(text):
         if len(run[0]) == 1 and script_of(run[0]) == "Greek":
-            continue  # alone it is a sign with a name, such as pi
+            continue  # a single letter is a symbol with a name, such as pi
         if run.start() > place:
-            yield Stretch(text[place : run.start()])
+            yield ScriptRun(text[place : run.start()])
         if run[0].isdecimal():
-            yield Stretch(_digits(run[0]))
+            yield ScriptRun(_digits(run[0]))
         else:
             yield from _by_script(run[0])
         place = run.end()
     if place < len(text):
-        yield Stretch(text[place:])
+        yield ScriptRun(text[place:])
 
 
-def _by_script(run: str) -> Iterator[Stretch]:
-    """Part a run of letters where one script gives way to another; Japanese is written in several at once."""
+def _by_script(run: str) -> Iterator[ScriptRun]:
+    """Split a run of letters where the script changes; the scripts of Japanese count as one."""
     begun, family = 0, ""
     for letter in _SCRIPT.finditer(run):
         own = _FAMILIES.get(letter.lastgroup or "", letter.lastgroup or "")
         if family and own != family:
-            yield Stretch(run[begun : letter.start()], script_of(run[begun : letter.start()]))
+            yield ScriptRun(run[begun : letter.start()], script_of(run[begun : letter.start()]))
             begun = letter.start()
         family = own
-    yield Stretch(run[begun:], script_of(run[begun:]))
+    yield ScriptRun(run[begun:], script_of(run[begun:]))
 
 
 def _digits(text: str) -> str:
@@ -98,19 +98,19 @@ def _digits(text: str) -> str:
 
 @functools.cache
 def _foreign(scripts: frozenset[str]) -> Any:
-    """Return what finds letters, digits and accents of other scripts, with the marks between them."""
+    """Return the pattern of letters, digits and accents of other scripts, with the punctuation between them."""
     known = "".join(rf"\p{{{script}}}" for script in sorted(scripts))
     letter = rf"[[\p{{L}}\p{{M}}\p{{Nd}}\p{{Nl}}]--[{_ALWAYS}{known}]]"
     return regex.compile(rf"{letter}(?:{_BETWEEN}{letter})*+", regex.V1)
 
 
 def script_of(text: str) -> str:
-    """Name the script of a text: kana makes it Japanese, else that of its first letter counts."""
+    """Return the script of a text: a kana script if it contains kana, otherwise that of its first letter."""
     scripts = [found.lastgroup or _OTHER for found in _SCRIPT.finditer(text)]
     kana = next((script for script in scripts if script in ("Hiragana", "Katakana")), None)
     return kana or next(iter(scripts), _OTHER)
 
 
 def without_empty_brackets(text: str) -> str:
-    """Drop brackets and quotation marks that hold nothing any more."""
+    """Remove brackets and quotation marks that are empty."""
     return str(_EMPTY_BRACKETS.sub("", text))

@@ -20,7 +20,7 @@ def test_what_is_cut_out_is_what_was_heard_however_it_came(sizes: list[int], fir
     microphone = InputBuffer(None, None)
     heard = 0
     for size in sizes:
-        assert microphone.hear(Audio(ramp(size, heard), 16_000)) == []
+        assert microphone.feed(Audio(ramp(size, heard), 16_000)) == []
         heard += size
     assert microphone.seconds == heard / 16_000
     np.testing.assert_array_equal(microphone.cut(first / 16_000, last / 16_000).samples, ramp(heard)[first:last])
@@ -29,9 +29,9 @@ def test_what_is_cut_out_is_what_was_heard_however_it_came(sizes: list[int], fir
 def test_what_is_forgotten_is_gone_and_times_stay() -> None:
     microphone = InputBuffer(None, None)
     for start in range(0, 16_000, 1000):
-        microphone.hear(Audio(ramp(1000, start), 16_000))
+        microphone.feed(Audio(ramp(1000, start), 16_000))
     microphone.forget(0.53)
-    assert microphone.kept_from_s == 0.53
+    assert microphone.start_s == 0.53
     np.testing.assert_array_equal(microphone.cut(0, 1).samples, ramp(16_000)[8480:])
     microphone.forget(99)
     assert len(microphone.cut(0, 9).samples) == 0
@@ -41,7 +41,7 @@ def test_what_is_forgotten_is_gone_and_times_stay() -> None:
 def test_it_keeps_no_more_than_it_is_told_to() -> None:
     microphone = InputBuffer(None, None, longest_s=1)
     for start in range(0, 80_000, 700):
-        microphone.hear(Audio(ramp(700, start), 16_000))
+        microphone.feed(Audio(ramp(700, start), 16_000))
     assert len(microphone.cut(0, 99).samples) == 16_000
     assert microphone.seconds == pytest.approx(80_500 / 16_000)
 
@@ -51,7 +51,7 @@ def test_sound_of_any_rate_loses_nothing(rate: int) -> None:
     microphone = InputBuffer(None, None)
     wave = np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32)
     for start in range(0, rate, 333):
-        microphone.hear(Audio(wave[start : start + 333], rate))
+        microphone.feed(Audio(wave[start : start + 333], rate))
     microphone.flush()
     heard = microphone.cut(0, 2).samples
     assert abs(len(heard) - 16_000) <= 1
@@ -62,7 +62,7 @@ def test_sound_of_any_rate_loses_nothing(rate: int) -> None:
 def test_the_rate_may_change_and_what_was_held_back_comes_first() -> None:
     microphone = InputBuffer(None, None)
     for rate in (48_000, 8000, 16_000, 48_000):
-        microphone.hear(Audio(np.full(rate, 0.5, np.float32), rate))
+        microphone.feed(Audio(np.full(rate, 0.5, np.float32), rate))
     microphone.flush()
     assert microphone.seconds == pytest.approx(4, abs=0.001)
     assert np.median(microphone.cut(0, 4).samples) == pytest.approx(0.5, abs=0.01)
@@ -85,13 +85,13 @@ class Loud:
 def test_turns_are_told_in_the_time_of_the_stream_also_when_the_rules_change() -> None:
     microphone = InputBuffer(Loud(), TurnDetector(prefix_padding_ms=0, silence_duration_ms=320))
     sound = np.concatenate([np.zeros(5120), np.full(5120, 0.5), np.zeros(7680)]).astype(np.float32)
-    assert [(type(event).__name__, round(event.at_s / FRAME_S)) for event in microphone.hear(Audio(sound, 16_000))] == [
+    assert [(type(event).__name__, round(event.at_s / FRAME_S)) for event in microphone.feed(Audio(sound, 16_000))] == [
         ("Started", 10),
         ("Paused", 20),
         ("Stopped", 20),
     ]
     microphone.tune(None)
-    assert microphone.hear(Audio(sound[5120:10_240], 16_000)) == []
+    assert microphone.feed(Audio(sound[5120:10_240], 16_000)) == []
     microphone.tune(TurnDetector(prefix_padding_ms=0))
-    (started,) = microphone.hear(Audio(sound[5120:10_240], 16_000))
+    (started,) = microphone.feed(Audio(sound[5120:10_240], 16_000))
     assert round(started.at_s / FRAME_S) == 45

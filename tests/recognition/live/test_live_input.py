@@ -17,7 +17,7 @@ from open_speech.recognition.live.input_buffer import InputBuffer
 from open_speech.recognition.live.live_input import HISTORY_S, LiveInput, steps
 from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecognizers
 from open_speech.recognition.live.turn_detection import Paused, Resumed, Started, Stopped, TurnDetector, TurnEvent
-from open_speech.recognition.live.utterance import ROOM, Utterance
+from open_speech.recognition.live.utterance import MAX_WAITING, Utterance
 from open_speech.recognition.vad import FRAME, VAD_RATE
 from tests.waiting import PATIENCE_S, eventually
 
@@ -186,9 +186,9 @@ def test_older_audio_is_forgotten(keep_s: float, kept: float) -> None:
     live = LiveInput(buffer)
     for _ in range(20):
         live.advance(live.take(silence(1.0, VAD_RATE)), keep_s=keep_s)
-    assert live.seconds - buffer.kept_from_s == kept
+    assert live.seconds - buffer.start_s == kept
     live.forget(live.seconds)
-    assert buffer.kept_from_s == live.seconds == 20
+    assert buffer.start_s == live.seconds == 20
 
 
 def test_a_caller_that_feeds_too_fast_waits_for_room_and_one_without_an_utterance_does_not(
@@ -198,7 +198,7 @@ def test_a_caller_that_feeds_too_fast_waits_for_room_and_one_without_an_utteranc
         await live.room()
         utterance = Utterance(recognizer)
         live.begin(utterance, 0.0)
-        live.advance(live.take(Audio(np.full(3 * ROOM, 0.1, np.float32), VAD_RATE)))
+        live.advance(live.take(Audio(np.full(3 * MAX_WAITING, 0.1, np.float32), VAD_RATE)))
         waiting = asyncio.ensure_future(live.room())
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech.recognition.live.local_agreement import HELD_WORDS, Agreement, joined, plain, shared_out, words_of
+from open_speech.recognition.live.local_agreement import HELD_BACK_WORDS, Agreement, joined, plain, shared_out, words_of
 
 TEXT = st.lists(st.sampled_from(["a", "b", "C", "d,", "e.", "-", "it's", "你", "好。", "ไทย", "ﬁ", "..."]), max_size=12).map(" ".join)
 ANYTHING = st.text(max_size=40) | TEXT
@@ -20,7 +20,7 @@ def test_one_pass_alone_gives_nothing() -> None:
 
 
 def test_what_two_passes_agree_on_is_given_out_but_for_its_last_words() -> None:
-    assert HELD_WORDS == 3
+    assert HELD_BACK_WORDS == 3
     assert given_out("one two three", "one two three four five") == ["", "one two"]
     assert given_out("one two three", "one two three four five six seven") == ["", "one two three"]
 
@@ -55,7 +55,7 @@ def test_the_final_text_is_what_is_left() -> None:
     agreement.partial("one two three four five")
     assert agreement.partial("one two three four five") == "one two"
     assert agreement.final("one two three four five.") == " three four five."
-    assert agreement.said == "one two three four five."
+    assert agreement.sent_text == "one two three four five."
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ def test_a_final_text_that_differs_goes_on_where_it_fits_best(final: str, whole:
     agreement = Agreement()
     agreement.partial("one two x y z")
     agreement.partial("one two x y z")
-    assert agreement.said == "one two"
+    assert agreement.sent_text == "one two"
     agreement.final(final)
-    assert agreement.said == whole
+    assert agreement.sent_text == whole
 
 
 def test_a_script_without_spaces_is_given_out_by_characters() -> None:
@@ -102,10 +102,10 @@ def test_a_later_stretch_is_joined_with_a_space_where_its_script_has_one() -> No
 def test_the_pieces_joined_are_the_text_whatever_was_heard(hypotheses: list[str], final: str, before: str) -> None:
     agreement = Agreement(before)
     pieces = [agreement.partial(text) for text in hypotheses]
-    out_before = agreement.said
+    out_before = agreement.sent_text
     pieces.append(agreement.final(final))
-    assert "".join(pieces) == agreement.said
-    assert agreement.said.startswith(out_before)
+    assert "".join(pieces) == agreement.sent_text
+    assert agreement.sent_text.startswith(out_before)
 
 
 @given(st.lists(ANYTHING, max_size=6))

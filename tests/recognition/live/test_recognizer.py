@@ -55,8 +55,8 @@ def recognizer(reader: Any, calls: list[WindowCall]) -> LiveRecognizer:
 def test_a_partial_pass_is_quick_and_a_final_one_goes_before_it(
     recognizer: LiveRecognizer, calls: list[WindowCall], say: Callable[..., Audio]
 ) -> None:
-    asyncio.run(recognizer.hear(say(1), final=False))
-    asyncio.run(recognizer.hear(say(1), final=True))
+    asyncio.run(recognizer.transcribe(say(1), final=False))
+    asyncio.run(recognizer.transcribe(say(1), final=True))
     partial, final = (call.unpack()[1] for call in calls)
     assert (partial.beam_size, partial.temperatures, partial.draft) == (1, (0.0,), True)
     assert final == TranscribeOptions()
@@ -71,7 +71,7 @@ def test_a_new_session_believes_what_it_hears(recognizer: LiveRecognizer, calls:
 
 def test_a_few_words_in_a_doubtful_language_are_heard_in_that_of_the_session(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session() -> str:
-        recognizer.remember(await recognizer.hear(say(1, 2, 3, 4), final=True, language="en"))
+        recognizer.remember(await recognizer.transcribe(say(1, 2, 3, 4), final=True, language="en"))
         return (await recognizer.transcribe_final(say(1))).text
 
     assert asyncio.run(session()) == "in en"
@@ -79,7 +79,7 @@ def test_a_few_words_in_a_doubtful_language_are_heard_in_that_of_the_session(rec
 
 def test_somebody_who_surely_changes_the_language_is_believed(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session() -> str:
-        recognizer.remember(await recognizer.hear(say(1, 2, 3, 4), final=True, language="en"))
+        recognizer.remember(await recognizer.transcribe(say(1, 2, 3, 4), final=True, language="en"))
         recognizer._runner._link.sure = 0.95  # type: ignore[attr-defined]
         return (await recognizer.transcribe_final(say(1, 2, 3, 4))).text
 
@@ -88,7 +88,7 @@ def test_somebody_who_surely_changes_the_language_is_believed(recognizer: LiveRe
 
 def test_of_a_few_words_it_takes_more_to_believe_another_language(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session(sure: float) -> str:
-        recognizer.remember(await recognizer.hear(say(1, 2, 3, 4), final=True, language="en"))
+        recognizer.remember(await recognizer.transcribe(say(1, 2, 3, 4), final=True, language="en"))
         recognizer._runner._link.sure = sure  # type: ignore[attr-defined]
         return (await recognizer.transcribe_final(say(1))).text
 
@@ -111,7 +111,7 @@ def test_a_session_is_in_no_language_that_was_only_guessed(
 
 def test_what_was_decided_makes_nobody_surer(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session() -> float:
-        recognizer.remember(await recognizer.hear(say(1, 2, 3, 4), final=True, language="en"))
+        recognizer.remember(await recognizer.transcribe(say(1, 2, 3, 4), final=True, language="en"))
         return (await recognizer.transcribe_final(say(1))).info.language_probability
 
     assert asyncio.run(session()) == 0.5
@@ -132,7 +132,7 @@ def test_a_session_keeps_its_ear_and_the_next_one_knows_its_languages(
         recognizers = SessionRecognizer(find)
         first = await recognizers.recognizer("unsure", TranscribeOptions())
         assert await recognizers.recognizer("unsure", TranscribeOptions()) is first
-        first.remember(await first.hear(say(1, 2, 3, 4), final=True, language="en"))
+        first.remember(await first.transcribe(say(1, 2, 3, 4), final=True, language="en"))
         second = await recognizers.recognizer("unsure", TranscribeOptions(prompt="names"))
         assert second is not first
         return (await second.transcribe_final(say(1))).text
@@ -152,7 +152,7 @@ def test_a_short_phrase_of_real_speech_is_not_taken_for_another_language(
     async def session() -> list[tuple[str, str]]:
         engine = local_engine(Settings(os_models_dir=weights_root, os_offline=True, tts_backends=("tones-tts",)))
         turns = TurnDetector(silence_duration_ms=200)
-        events = InputBuffer(await engine.recognition.detector(), turns).hear(Audio(clip.samples[: 9 * STT_RATE], STT_RATE))
+        events = InputBuffer(await engine.recognition.detector(), turns).feed(Audio(clip.samples[: 9 * STT_RATE], STT_RATE))
         starts = [event.at_s for event in events if isinstance(event, Started)]
         stops = [event.at_s for event in events if isinstance(event, Stopped)]
         recognizer = await engine.recognition.recognizer("Systran/faster-whisper-base", TranscribeOptions())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from open_speech.backends import Vad
-from open_speech.recognition.live.segmenter import Loudness, Segmenter, Whole
+from open_speech.recognition.live.segmenter import ContinuousWindows, Loudness, Segmenter
 from open_speech.recognition.live.turn_detection import FRAME_S
 from open_speech.recognition.windows import WindowCutter
 
@@ -67,7 +67,7 @@ def test_a_long_silence_completes_a_window_and_its_sound_is_let_go() -> None:
     stretches = by_speech()
     done = [stretch for _ in range(20) for stretch in stretches.feed(np.concatenate([noise(2), quiet(8)]))]
     assert len(done) == 20
-    assert len(stretches._kept) < 16_000 * 3
+    assert len(stretches._samples) < 16_000 * 3
     assert stretches.seconds == 200
 
 
@@ -76,11 +76,11 @@ def test_speech_without_an_end_is_cut_and_memory_stays_bounded() -> None:
     done = [stretch for _ in range(60) for stretch in stretches.feed(noise(1))]
     assert len(done) >= 3
     assert all(sound.seconds <= 15 for _, sound in done)
-    assert len(stretches._kept) <= 16_000 * 16
+    assert len(stretches._samples) <= 16_000 * 16
 
 
 def test_a_whole_is_one_window_with_its_silence_until_it_is_too_long() -> None:
-    stretches = Segmenter(Loudness(), Whole(0.5, longest_s=5))
+    stretches = Segmenter(Loudness(), ContinuousWindows(0.5, longest_s=5))
     assert stretches.feed(np.concatenate([quiet(1), noise(1), quiet(1)])) == []
     ((cut, sound),) = stretches.open()
     assert sound.seconds == pytest.approx(3, abs=0.04)

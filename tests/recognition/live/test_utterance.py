@@ -14,7 +14,7 @@ from open_speech.dispatch.admission import Admission
 from open_speech.dispatch.client import RunnerClient
 from open_speech.errors import AudioTooLong, BackendFailed, Overloaded, Stopping, UnknownModel, UnsupportedLanguage
 from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecognizers
-from open_speech.recognition.live.utterance import OUT, ROOM, Utterance
+from open_speech.recognition.live.utterance import MAX_WAITING, MAX_WINDOWS, Utterance
 from open_speech.registry import Defaults, Registry
 from open_speech.transcript import Transcript
 from tests.waiting import PATIENCE_S, eventually
@@ -217,8 +217,8 @@ def test_who_feeds_too_fast_is_made_to_wait_and_memory_stays_bounded(recognizers
             await utterance.room()
             utterance.feed(say(1, 2, 3, 4, 5, 6, 0, 0))
             most = max(most, utterance._samples)
-        assert most <= ROOM + 8 * 8000
-        assert len(utterance._windows) <= OUT + 8
+        assert most <= MAX_WAITING + 8 * 8000
+        assert len(utterance._windows) <= MAX_WINDOWS + 8
         return (await utterance.finish()).text
 
     text = run(recognizers, test)
@@ -252,7 +252,7 @@ def test_an_unknown_model_and_language_are_refused_by_name(recognizers: LiveReco
 
 def test_windows_that_are_done_at_the_same_time_do_not_end_the_work(recognizers: LiveRecognizers, reader: Any, say: Say) -> None:
     """A runner decodes the windows of one batch together: when all of them are done at once, more audio is still waiting."""
-    reader.together = OUT
+    reader.together = MAX_WINDOWS
 
     async def test(recognizer: LiveRecognizer) -> Transcript:
         utterance = Utterance(recognizer)
@@ -260,7 +260,7 @@ def test_windows_that_are_done_at_the_same_time_do_not_end_the_work(recognizers:
         return await utterance.finish()
 
     words = run(recognizers, test).text.split()
-    assert reader.most_at_once == OUT
+    assert reader.most_at_once == MAX_WINDOWS
     assert words == [f"w{level}" for level in range(1, 10)] * 8
 
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from open_speech.text.normalization.grammar import Grammar, Said, describes, first_of, matching, stop_of, word_before
+from open_speech.text.normalization.grammar import Grammar, SpokenForm, describes, first_of, matching, stop_of, word_before
 
 NUMBER = matching(r"\d+", lambda found: f"<{found[0]}>")
 NEVER = matching(r"\d+", lambda found: None)
@@ -26,7 +26,7 @@ def test_words_do_not_run_together_with_what_is_next_to_them() -> None:
 
 
 def test_first_of_takes_the_first_that_reads() -> None:
-    assert first_of(NEVER, NUMBER)("12", 0) == Said("<12>", 2)
+    assert first_of(NEVER, NUMBER)("12", 0) == SpokenForm("<12>", 2)
     assert first_of(NEVER)("12", 0) is None
 
 

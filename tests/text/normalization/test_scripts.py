@@ -1,43 +1,43 @@
 import pytest
 
 from open_speech.text.ipa import marked
-from open_speech.text.normalization.scripts import Stretch, script_of, scripts_of, stretches, without_empty_brackets
+from open_speech.text.normalization.scripts import ScriptRun, script_of, script_runs, scripts_of, without_empty_brackets
 from tests.growth import assert_linear
 
 
 @pytest.mark.parametrize(
     ("text", "language", "found"),
     [
-        ("The word 你好 means hello.", "en-US", [Stretch("The word "), Stretch("你好", "Han"), Stretch(" means hello.")]),
-        ("Привет, мир! Hello", "en", [Stretch("Привет, мир", "Cyrillic"), Stretch("! Hello")]),
-        ("Привет Tom", "ru", [Stretch("Привет Tom")]),
-        ("ようこそ東京", "en", [Stretch("ようこそ東京", "Hiragana")]),
-        ("東京へ", "zh", [Stretch("東京"), Stretch("へ", "Hiragana")]),
-        ("东京 is big", "zh", [Stretch("东京 is big")]),
-        ("안녕 hi", "en", [Stretch("안녕", "Hangul"), Stretch(" hi")]),
-        ("مرحبا", "de", [Stretch("مرحبا", "Arabic")]),
-        ("नमस्ते", "hi", [Stretch("नमस्ते")]),
-        ("नमस्ते", "es", [Stretch("नमस्ते", "Devanagari")]),
-        ("λόγος", "en", [Stretch("λόγος", "Greek")]),
-        ("naïve Łódź, ½ € 5²", "en", [Stretch("naïve Łódź, ½ € 5²")]),
-        ("plain", "en", [Stretch("plain")]),
+        ("The word 你好 means hello.", "en-US", [ScriptRun("The word "), ScriptRun("你好", "Han"), ScriptRun(" means hello.")]),
+        ("Привет, мир! Hello", "en", [ScriptRun("Привет, мир", "Cyrillic"), ScriptRun("! Hello")]),
+        ("Привет Tom", "ru", [ScriptRun("Привет Tom")]),
+        ("ようこそ東京", "en", [ScriptRun("ようこそ東京", "Hiragana")]),
+        ("東京へ", "zh", [ScriptRun("東京"), ScriptRun("へ", "Hiragana")]),
+        ("东京 is big", "zh", [ScriptRun("东京 is big")]),
+        ("안녕 hi", "en", [ScriptRun("안녕", "Hangul"), ScriptRun(" hi")]),
+        ("مرحبا", "de", [ScriptRun("مرحبا", "Arabic")]),
+        ("नमस्ते", "hi", [ScriptRun("नमस्ते")]),
+        ("नमस्ते", "es", [ScriptRun("नमस्ते", "Devanagari")]),
+        ("λόγος", "en", [ScriptRun("λόγος", "Greek")]),
+        ("naïve Łódź, ½ € 5²", "en", [ScriptRun("naïve Łódź, ½ € 5²")]),
+        ("plain", "en", [ScriptRun("plain")]),
     ],
 )
-def test_a_text_is_cut_where_the_script_changes(text: str, language: str, found: list[Stretch]) -> None:
-    assert stretches(text, language) == found
+def test_a_text_is_cut_where_the_script_changes(text: str, language: str, found: list[ScriptRun]) -> None:
+    assert script_runs(text, language) == found
 
 
 def test_a_single_greek_letter_is_a_sign_with_a_name() -> None:
-    assert stretches("2π rad", "en") == [Stretch("2π rad")]
+    assert script_runs("2π rad", "en") == [ScriptRun("2π rad")]
 
 
 def test_digits_of_other_scripts_are_read() -> None:
-    assert stretches("in ١٢٣ and ४", "en") == [Stretch("in 123 and 4")]
+    assert script_runs("in ١٢٣ and ४", "en") == [ScriptRun("in 123 and 4")]
 
 
 def test_phonemes_are_read_by_every_voice() -> None:
     text = f"say {marked('βoθ χ')} now"
-    assert stretches(text, "en") == [Stretch(text)]
+    assert script_runs(text, "en") == [ScriptRun(text)]
 
 
 def test_every_voice_of_a_language_reads_its_scripts() -> None:
@@ -56,4 +56,4 @@ def test_brackets_that_lost_their_content_go() -> None:
 
 @pytest.mark.parametrize("nasty", ["你", "你 ", "你.", "你" + "." * 30, "a你", "λ", "٣", "(你)"])
 def test_a_text_is_cut_in_linear_time(nasty: str) -> None:
-    assert_linear(lambda text: list(stretches(text, "en")), lambda chars: (nasty * chars)[:chars], 3_000)
+    assert_linear(lambda text: list(script_runs(text, "en")), lambda chars: (nasty * chars)[:chars], 3_000)

@@ -1,7 +1,7 @@
-"""English: what is written for the eye -> what is said. Pure.
+"""English text normalization: written form -> spoken form. Pure.
 
-The rules are in the order in which they are tried at a place: what is longer or more certain goes before what is shorter or more general.
-Each module has the rules for one kind of written form.
+The rules are in the order in which they are tried at a position: longer or more certain forms before shorter or more general ones. Each
+module contains the rules for one kind of written form.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["address", "grammar", "rewrite"]
 
 @functools.cache
 def grammar(*, day_first: bool) -> Grammar:
-    """Return the rules for a region: `07/04/2026` begins with the day, or with the month as in the United States."""
+    """Return the rules for a region: whether `07/04/2026` begins with the day, or with the month as in the United States."""
     digits = (
         addresses.MAIL, addresses.WEB, addresses.FILE,
         dates.numeric(day_first=day_first),
@@ -57,5 +57,5 @@ def grammar(*, day_first: bool) -> Grammar:
 
 
 def rewrite(text: str, *, day_first: bool) -> str:
-    """Return an English text as it is said."""
+    """Return the spoken form of an English text."""
     return grammar(day_first=day_first).rewrite(text)

@@ -28,7 +28,7 @@ _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
 def address(text: str) -> str:
-    """Say a web or mail address, or the path of a file: words as they are, signs by name, long numbers digit by digit."""
+    """Return the spoken form of a web or mail address or a file path: signs by name, long numbers digit by digit, words unchanged."""
     text = re.sub(r"^[a-zA-Z]{2,10}://", "", text).rstrip("/")
     return " ".join("".join(_piece(found) for found in _PIECES.finditer(text)).split())
 
@@ -46,25 +46,25 @@ def _digits(digits: str) -> str:
     return cardinal(digits) if len(digits) <= _COUNTED_DIGITS else spelled(digits)
 
 
-def _said(found: re.Match[str]) -> str:
+def _spoken(found: re.Match[str]) -> str:
     return address(found[0])
 
 
-MAIL = matching(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}", _said)
+MAIL = matching(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}", _spoken)
 _TAIL = r"(?:[/?#][^\s<>\"]{0,2000}[\w/])?"
 WEB = matching(
     rf"(?:https?://|ftp://|wss?://|ssh://|git://|file://|www\.)[^\s<>\"]{{0,2000}}[\w/]"
     rf"|(?:[a-zA-Z0-9-]{{1,63}}\.){{1,5}}(?:{_ZONES})(?![\w@-]|\.\w)(?::\d{{2,5}})?{_TAIL}"
     rf"|localhost:\d{{2,5}}{_TAIL}",
-    _said,
+    _spoken,
 )
-FILE = matching(rf"(?:[\w-]{{1,64}}[./]){{1,8}}(?:{_FILES})(?![\w@-]|\.\w|/\w)", _said)
+FILE = matching(rf"(?:[\w-]{{1,64}}[./]){{1,8}}(?:{_FILES})(?![\w@-]|\.\w|/\w)", _spoken)
 PATH = matching(
     r"(?:~|\.{1,2})?/[\w.-]{1,64}(?:/[\w.-]{1,64}){1,20}(?<![.])|(?:~|\.{1,2})/[\w.-]{0,63}\w"
     r"|[A-Za-z]:\\[\w.\\ -]{0,200}\w|/(?:etc|usr|var|home|tmp|opt|dev|bin)(?![\w])",
-    _said,
+    _spoken,
 )
-DOTFILE = matching(r"(?<![\w.)\]])\.(?=[a-z])[\w.-]{1,30}[a-z](?!\w)", _said)
+DOTFILE = matching(r"(?<![\w.)\]])\.(?=[a-z])[\w.-]{1,30}[a-z](?!\w)", _spoken)
 
 
 def _tag(found: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from open_speech.text.normalization.english import currencies
 from open_speech.text.normalization.english.currencies import Currency
 from open_speech.text.normalization.english.numbers import END, NUMBER, VULGAR, digits_of, mixed, part_of
 from open_speech.text.normalization.english.units import UNITS, Unit, per_at, unit_at
-from open_speech.text.normalization.grammar import DASH, Said, describes
+from open_speech.text.normalization.grammar import DASH, SpokenForm, describes
 from open_speech.text.numbers_en import cardinal, number
 
 _PREFIX = re.compile(r"(?P<words><=|>=|[<>≤≥~≈±+]|(?P<minus>[-−–]))(?P<space> ?)(?=[^\W_]|[$€£¥₹.(±½-¾⅐-⅞-])")
@@ -37,7 +37,7 @@ _MAGNITUDE = re.compile(
     r"|households|residents|followers|downloads|voters|votes|tonnes|barrels|times)\b))(?![^\W_]|[²³/])"
 )
 _SMALL_K = {"2", "4", "5", "8"}
-"""`4K` is a picture and `5K` a run, and `four K` is what people say."""
+"""`4K` is a resolution and `5K` a run; these are spoken as `four K`."""
 _FRACTION = re.compile(r"(\d{1,2})[/⁄](\d{1,3})(?![\w/⁄]|[.,]\d)")
 _DASH = re.compile(rf"(?: ?(?:{DASH}|…|\.\.\.?|~) ?)(?=[-−+]?[^\W_]|[$€£¥₹.±½-¾⅐-⅞-])")
 _NO_RANGE_AFTER = re.compile(rf"{DASH}\w")
@@ -46,12 +46,12 @@ _TENS_OF_CENTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A number and what is counted. `digits` is empty when the number is a fraction, whose words are in `words`."""
+    """A number with its unit or currency. `digits` is empty if the number is a fraction, whose words are in `words`."""
 
     words: str
     digits: str = ""
     sign: str = ""
-    """Words before it, such as `minus`."""
+    """Words before the number, such as `minus`."""
     magnitude: str = ""
     unit: Unit | None = None
     currency: Currency | None = None
@@ -60,7 +60,7 @@ class Amount:
     is_part: bool = False
     """A fraction below one: `half a mile`."""
     is_plain_fraction: bool = False
-    """Written with a slash, which has other meanings where nothing is measured."""
+    """Written with a slash, which has other meanings without a unit."""
 
     @property
     def has_tail(self) -> bool:
@@ -70,10 +70,10 @@ class Amount:
     def say(self) -> str:
         """Return the words."""
         if self.currency is not None:
-            said = self._money(self.currency)
+            spoken = self._money(self.currency)
         else:
-            said = " ".join(filter(None, (self.words, self.magnitude, self._unit())))
-        return " ".join(filter(None, (self.sign, said, self.per)))
+            spoken = " ".join(filter(None, (self.words, self.magnitude, self._unit())))
+        return " ".join(filter(None, (self.sign, spoken, self.per)))
 
     def number(self) -> str:
         """Return the words for the number alone, with its sign and magnitude."""
@@ -95,11 +95,11 @@ class Amount:
         one = whole == "1" or self.adjective
         if point and (not currency.part or len(cents) != _TENS_OF_CENTS):
             return f"{number(self.digits)} {currency.many}"
-        said = f"{cardinal(whole)} {currency.one if one else currency.many}"
+        spoken = f"{cardinal(whole)} {currency.one if one else currency.many}"
         if not point or cents == "00":
-            return said
+            return spoken
         small = f"{cardinal(cents.lstrip('0'))} {currency.part if cents == '01' else currency.parts}"
-        return small if whole == "0" else f"{said} and {small}"
+        return small if whole == "0" else f"{spoken} and {small}"
 
 
 def amount_at(text: str, at: int, known: Currency | None = None) -> tuple[Amount, int] | None:
@@ -129,7 +129,7 @@ def amount_at(text: str, at: int, known: Currency | None = None) -> tuple[Amount
     return amount, end
 
 
-def read_amount(text: str, at: int) -> Said | None:
+def read_amount(text: str, at: int) -> SpokenForm | None:
     """Read an amount, or two with a dash between them: `$20-30`, `10%–20%`, `5-10 kg`. A bare number is left to other rules."""
     first = amount_at(text, at)
     if first is None:
@@ -140,10 +140,10 @@ def read_amount(text: str, at: int) -> Said | None:
     if (span := _span(text, low, end)) is not None:
         return span
     whole = low.has_tail or low.magnitude or low.sign or "," in text[at:end] or (not low.digits and not low.is_plain_fraction)
-    return Said(low.say(), end) if whole else None
+    return SpokenForm(low.say(), end) if whole else None
 
 
-def _span(text: str, low: Amount, end: int) -> Said | None:
+def _span(text: str, low: Amount, end: int) -> SpokenForm | None:
     dash = _DASH.match(text, end)
     second = amount_at(text, dash.end(), low.currency) if dash else None
     if second is None or _NO_RANGE_AFTER.match(text, second[1]) and not second[0].has_tail:
@@ -157,8 +157,8 @@ def _span(text: str, low: Amount, end: int) -> Said | None:
     if not low.has_tail or (alike and not _has_cents(low) and not _has_cents(high)):
         if not low.magnitude or low.magnitude == high.magnitude:
             low = replace(low, magnitude="")
-        return Said(f"{low.number()} to {high.say()}", end)
-    return Said(f"{low.say()} to {high.say()}", end)
+        return SpokenForm(f"{low.number()} to {high.say()}", end)
+    return SpokenForm(f"{low.say()} to {high.say()}", end)
 
 
 def _has_cents(amount: Amount) -> bool:
@@ -207,7 +207,7 @@ def _with_currency(text: str, amount: Amount, end: int, currency: Currency) -> t
         amount, end = replace(amount, magnitude=found["word"] or _MAGNITUDES[short]), found.end()
     if word := re.compile(rf" {currency.many}(?!\w)").match(text, end):
         end = word.end()
-    # `$5 USD` names its currency twice, and the code is the more exact.
+    # `$5 USD` names the currency twice, and the code is more precise.
     again = currencies.after(text, end)
     if again and again[0].part == currency.part:
         currency, end = again
@@ -226,7 +226,7 @@ _POINTS = re.compile(r"\d{1,3}(?:\.\d{3}){2,5}(?:,\d{1,2})?(?![\d,]|\.\d)")
 
 
 def _decimal_comma(text: str, at: int) -> tuple[Amount, int] | None:
-    """Read a decimal comma, where a unit or a currency follows: `2,50 €`. Without one it may be a list."""
+    """Read a number with a decimal comma if a unit or a currency follows: `2,50 €`. Without one it may be a list."""
     found = _POINTS.match(text, at) or _COMMA.match(text, at)
     if not found:
         return None
@@ -264,5 +264,5 @@ _END = re.compile(END)
 
 
 def _is_cut(text: str, end: int) -> bool:
-    """Tell whether letters or digits follow that belong to what was read."""
+    """Return whether letters or digits follow that belong to the amount."""
     return _END.match(text, end) is None

@@ -1,4 +1,4 @@
-"""Digits that name something and are not counted: telephone numbers, network addresses, versions, ISBNs. Pure."""
+"""Digits that are identifiers and not quantities: telephone numbers, network addresses, versions, ISBNs. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _COLONS_OF_A_MAC = 5
 
 
 def grouped(written: str) -> str:
-    """Say digits one by one, with a pause between their groups."""
+    """Return the words of digits one by one, with a pause between their groups."""
     return ", ".join(spelled(group) for group in _GROUP.findall(written))
 
 
 def hexadecimal(part: str) -> str:
-    """Say digits and letters one by one."""
+    """Return the words of digits and letters one by one."""
     return " ".join(spelled(char) if char.isdigit() else char.upper() for char in part)
 
 
@@ -29,8 +29,8 @@ def _phone(found: re.Match[str]) -> str | None:
     groups = _GROUP.findall(found["number"])
     if not _FEWEST_DIGITS <= sum(map(len, groups)) <= _MOST_DIGITS:
         return None
-    said = f"{'plus ' if found[0].startswith('+') else ''}{grouped(found['number'])}"
-    return f"{said}, extension {spelled(found['ext'])}" if found["ext"] else said
+    words = f"{'plus ' if found[0].startswith('+') else ''}{grouped(found['number'])}"
+    return f"{words}, extension {spelled(found['ext'])}" if found["ext"] else words
 
 
 _EXTENSION = r"(?:,? ?(?:ext\.?|x) ?(?P<ext>\d{1,6}))?(?![\w%°€£$]|[.,]\d|-\d)"
@@ -47,7 +47,7 @@ def _local(found: re.Match[str]) -> str | None:
 
 
 LOCAL = matching(r"(\d{3})[-‑](\d{4})(?![\w%°€£$]|[.,]\d|[-–]\d| ?(?:kg|g|mg|km|m|mm|ml|lbs?)\b)", _local)
-"""`555-1234`; two round numbers are a range instead, unless a word such as `call` is before them."""
+"""`555-1234`; two round numbers are a range, unless a word such as `call` precedes them."""
 
 
 def _vanity(part: str) -> str:
@@ -77,8 +77,8 @@ def _ip(found: re.Match[str]) -> str | None:
     octets = found[1].split(".")
     if any(int(octet) > _OCTET for octet in octets):
         return None
-    said = " dot ".join(spelled(octet) for octet in octets)
-    return said + (f" colon {_port(found[2])}" if found[2] else "") + (f" slash {cardinal(found[3])}" if found[3] else "")
+    words = " dot ".join(spelled(octet) for octet in octets)
+    return words + (f" colon {_port(found[2])}" if found[2] else "") + (f" slash {cardinal(found[3])}" if found[3] else "")
 
 
 IP = matching(r"(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?(?:/(\d{1,2}))?(?!\w|\.\d)", _ip)
@@ -93,7 +93,7 @@ def _colons(found: re.Match[str]) -> str | None:
 IPV6 = matching(
     r"(?=[\da-fA-F:]{0,40}\d)(?:[\da-fA-F]{1,4}:){2,7}(?:[\da-fA-F]{1,4}|:[\da-fA-F]{1,4}(?::[\da-fA-F]{1,4}){0,5})(?![\w:])", _colons
 )
-"""Addresses of IPv6 and of network cards."""
+"""IPv6 and MAC addresses."""
 HEX = matching(r"0x([\da-fA-F]{1,16})(?!\w)", lambda found: f"hex {hexadecimal(found[1])}")
 CODE_POINT = matching(r"U\+([\dA-F]{4,6})(?!\w)", lambda found: f"U plus {hexadecimal(found[1])}")
 _SUFFIX = r"(?:-(alpha|beta|rc|dev|pre|post|preview|snapshot|SNAPSHOT)[.-]?(\d{1,4})?)?"
@@ -130,7 +130,7 @@ def _named_version(found: re.Match[str]) -> str:
 
 
 NAMED_VERSION = matching(rf"({_VERSIONED})[ /-][vV]?(\d{{1,4}})\.(\d{{1,4}})(?:\.(\d{{1,6}}))?{_SUFFIX}(?!\w|\.\d)", _named_version)
-"""`Python 3.10` is three point ten, and no decimal fraction."""
+"""`Python 3.10` is three point ten, not a decimal fraction."""
 
 
 def _ubuntu(found: re.Match[str]) -> str:

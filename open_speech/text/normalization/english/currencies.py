@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Currency(NamedTuple):
-    """The words for one and for many of a currency, and of its hundredth part; empty where it has none."""
+    """The singular and plural of a currency and of its hundredth part; empty if it has none."""
 
     one: str
     many: str
@@ -71,7 +71,7 @@ _BILLS = re.compile(r"(?:[ -])(?=(?:bill|note|coin|menu|gift|fine|fee|deal|tip|t
 
 
 def before(text: str, at: int) -> tuple[Currency, int] | None:
-    """Read the sign or code before an amount: the currency, and where the amount begins."""
+    """Read the sign or code before an amount; return the currency and the position where the amount begins."""
     found = _BEFORE.match(text, at)
     if not found:
         return None
@@ -80,7 +80,7 @@ def before(text: str, at: int) -> tuple[Currency, int] | None:
 
 
 def after(text: str, at: int) -> tuple[Currency, int] | None:
-    """Read the sign or code after an amount: the currency, and where it ends."""
+    """Read the sign or code after an amount; return the currency and the position where it ends."""
     found = _AFTER.match(text, at)
     if not found:
         return None
@@ -90,9 +90,9 @@ def after(text: str, at: int) -> tuple[Currency, int] | None:
 
 
 def is_adjective(text: str, at: int) -> bool:
-    """Tell whether an amount describes what follows it, as in `a $5 bill`."""
+    """Return whether an amount describes the noun after it, as in `a $5 bill`."""
     return _BILLS.match(text, at) is not None
 
 
 STARTS = frozenset(key[0] for key in SIGNS | PREFIXES | CODES)
-"""First characters of what may stand before an amount."""
+"""First characters of the signs and codes that may precede an amount."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from open_speech.text.normalization.grammar import DASH, Rule, Said, first_of, matching, word_before
+from open_speech.text.normalization.grammar import DASH, Rule, SpokenForm, first_of, matching, word_before
 from open_speech.text.numbers_en import MONTHS, cardinal, clock, date, ordinal, plural, year
 
 _MONTH = {name[:3]: at for at, name in enumerate(MONTHS, 1)}
@@ -26,7 +26,7 @@ _YEAR_WORDS = frozenset(
 _THE = frozenset("the this last next his her their our its a".split())
 _MOST_DAYS, _MONTHS_A_YEAR = 31, 12
 _SHORT_YEAR_PIVOT = 50
-"""Years of two digits below this are of the 2000s."""
+"""Years of two digits below this are in the 2000s."""
 _COUNTED = re.compile(
     r" (?:people|calories|words|units|items|characters|tokens|men|women|students|members|employees|copies|miles|meters|feet|votes|seats"
     r"|times|of|more|other|dollars|euros|pounds|kilometers|steps|pages|years|days|hours)\b"
@@ -39,7 +39,7 @@ def _valid(day: int, month: int) -> bool:
 
 
 def whole_year(digits: str) -> str:
-    """Say a year of four digits, or of two: `26` is twenty twenty-six, `98` nineteen ninety-eight."""
+    """Return the words of a year of four or two digits: `26` is twenty twenty-six, `98` nineteen ninety-eight."""
     if len(digits) == 2:
         digits = ("20" if int(digits) < _SHORT_YEAR_PIVOT else "19") + digits
     return year(digits)
@@ -57,12 +57,12 @@ def _iso(found: re.Match[str]) -> str | None:
     month, day = int(found[2]), int(found[3])
     if not _valid(day, month):
         return None
-    said = date(day, month, found[1])
+    words = date(day, month, found[1])
     if found[4] is None:
-        return said
+        return words
     zone = "" if found[6] is None else " U T C"
     hours, minutes = int(found[4]), int(found[5])
-    return f"{said}, {clock(hours, minutes)}{zone}" if hours < 25 and minutes < 60 else None  # noqa: PLR2004 - the clock
+    return f"{words}, {clock(hours, minutes)}{zone}" if hours < 25 and minutes < 60 else None  # noqa: PLR2004 - the clock
 
 
 def _month_day(found: re.Match[str]) -> str | None:
@@ -70,8 +70,8 @@ def _month_day(found: re.Match[str]) -> str | None:
     if not 1 <= day <= _MOST_DAYS or (last and not day < int(last) <= _MOST_DAYS):
         return None
     if last:
-        said = f"{MONTHS[_MONTH[found[1][:3]] - 1]} {ordinal(found[2])} to {ordinal(last)}"
-        return f"{said}, {year(digits)}" if digits else said
+        words = f"{MONTHS[_MONTH[found[1][:3]] - 1]} {ordinal(found[2])} to {ordinal(last)}"
+        return f"{words}, {year(digits)}" if digits else words
     return date(day, _MONTH[found[1][:3]], digits)
 
 
@@ -79,8 +79,8 @@ def _day_month(found: re.Match[str]) -> str | None:
     first, last, month = found[1], found[2], MONTHS[_MONTH[found[3][:3]] - 1]
     if not 1 <= int(last or first) <= _MOST_DAYS or int(first) == 0:
         return None
-    said = f"the {ordinal(first)}{f' to the {ordinal(last)}' if last else ''} of {month}"
-    return f"{said} {year(found[4])}" if found[4] else said
+    words = f"the {ordinal(first)}{f' to the {ordinal(last)}' if last else ''} of {month}"
+    return f"{words} {year(found[4])}" if found[4] else words
 
 
 def _month_year(found: re.Match[str]) -> str:
@@ -105,31 +105,31 @@ _DASH = re.compile(rf" ?{DASH} ?")
 
 
 def _the(rule: Rule) -> Rule:
-    """Let `the 4th of July` keep a single article: the rule says one of its own."""
+    """Avoid a second article in `the 4th of July`: the words of the rule begin with one."""
 
-    def read(text: str, at: int) -> Said | None:
-        said = rule(text, at)
-        if said and word_before(text, at).lower() == "the" and said.words.startswith("the "):
-            return Said(said.words.removeprefix("the "), said.end)
-        return said
+    def read(text: str, at: int) -> SpokenForm | None:
+        form = rule(text, at)
+        if form and word_before(text, at).lower() == "the" and form.words.startswith("the "):
+            return SpokenForm(form.words.removeprefix("the "), form.end)
+        return form
 
     return read
 
 
 def span(rule: Rule) -> Rule:
-    """Return the rule that reads what `rule` reads, or two of it with a dash between."""
+    """Return a rule that reads one form of `rule`, or two of them with a dash between."""
 
-    def read(text: str, at: int) -> Said | None:
+    def read(text: str, at: int) -> SpokenForm | None:
         first = rule(text, at)
         dash = _DASH.match(text, first.end) if first else None
         second = rule(text, dash.end()) if dash else None
-        return Said(f"{first.words} to {second.words}", second.end) if first and second else first
+        return SpokenForm(f"{first.words} to {second.words}", second.end) if first and second else first
 
     return read
 
 
 def numeric(*, day_first: bool) -> Rule:
-    """Return the rule for dates in figures: `2026-07-04`, `7/4/26`, `04.07.2026`."""
+    """Return the rule for numeric dates: `2026-07-04`, `7/4/26`, `04.07.2026`."""
     slashed = matching(
         r"(\d{1,2})([/-])(\d{1,2})\2(\d{4}|\d{2})(?![\w/-]|[.,]\d)",
         lambda found: _numeric(found[1], found[3], found[4], day_first=day_first),
@@ -138,9 +138,9 @@ def numeric(*, day_first: bool) -> Rule:
 
 
 NAMED = span(first_of(_MONTH_DAY, _MONTH_YEAR))
-"""Begins with the name of a month."""
+"""A date that begins with the name of a month."""
 DAY_MONTH = span(_the(_DAY_MONTH))
-"""Begins with the day."""
+"""A date that begins with the day."""
 
 
 def _day_short(found: re.Match[str]) -> str:
@@ -172,7 +172,7 @@ def _slash_day(day_first: bool) -> Callable[[re.Match[str]], str | None]:
 
 
 def slash_day(*, day_first: bool) -> Rule:
-    """Return the rule for a day without its year, where the word before says that it is one: `on 7/4`."""
+    """Return the rule for a day without a year, if the word before indicates a date: `on 7/4`."""
     return matching(r"(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)", _slash_day(day_first))
 
 
@@ -222,7 +222,7 @@ SHORT_YEAR = matching(
 
 _OPENED, _CLOSED = re.compile(r"[(\[]$|©[ ]?$"), re.compile(r"[)\],;]|$|[ ]")
 _LONELY = re.compile(r"(?:1[5-9]|20)(?!00)\d\d")
-"""A number of four digits with nothing to count after it is more often a year."""
+"""A number of four digits without a counted noun after it is more often a year."""
 
 
 def _single(found: re.Match[str]) -> str | None:
@@ -246,8 +246,8 @@ YEAR = matching(r"(?:(?!1000)1\d\d\d|20\d\d)(?!\w|[.,]\d|[%$€£°/]|[-–]\d)"
 
 def _era(found: re.Match[str]) -> str:
     digits = found[1]
-    said = year(digits) if len(digits) == 4 and digits[0] != "0" else cardinal(digits.replace(",", ""))
-    return f"{said} {' '.join(found[2].replace('.', ''))}"
+    words = year(digits) if len(digits) == 4 and digits[0] != "0" else cardinal(digits.replace(",", ""))
+    return f"{words} {' '.join(found[2].replace('.', ''))}"
 
 
 ERA = matching(r"(\d{1,2},\d{3}|\d{1,5}) ?(BCE?|CE|AD|B\.C\.E?\.?|A\.D\.)(?!\w)", _era)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from open_speech.text.normalization.english.numbers import NUMBER, digits_of, part_of, power, value
-from open_speech.text.normalization.grammar import Said, matching
+from open_speech.text.normalization.grammar import SpokenForm, matching
 from open_speech.text.numbers_en import cardinal
 
 _OPERATORS = {
@@ -28,7 +28,7 @@ _ATOM = rf"(?:√?(?:{_PART}|[-−]?{NUMBER}%?(?:[A-Za-z{_GREEK}](?![A-Za-z]))?|
 _OPERAND = rf"(?:\({{0,3}}{_ATOM}{_EXPONENT}?\){{0,3}}{_EXPONENT}?)"
 _OPERATOR = r"(?:x(?= \d)|===?|:=|!=|<=|>=|\+=|-=|->|[-+−–*×·⋅/÷=≡≠<>≤≥≈≪≫±∈∝→])"
 _WORDS = "of|no|is|to|in|on|at|it|we|he|do|go|so|up|us|me|my|be|by|as|am|an|or|if|and|the|not|you|she|call|dial|only|was|are|with"
-"""These are never operands."""
+"""Words that are never operands."""
 _STEP = re.compile(rf"(?P<before> ?)(?P<operator>{_OPERATOR})(?P<after> ?)(?!(?:{_WORDS})\b)(?P<operand>[-−]?{_OPERAND})(?![^\W_])")
 _FIRST = re.compile(rf"(?!(?:{_WORDS})\b){_OPERAND}(?= x \d|\s?[-+−–*×·⋅/÷=≡≠<>≤≥≈≪≫±∈∝!:→])")
 _PIECES = re.compile(
@@ -38,40 +38,40 @@ _PIECES = re.compile(
 )
 _ANY = re.compile(r"[+*×⋅÷=≡≠<>≤≥≈≪≫±∈∝^²³⁰-⁹·√]| [-−–/x] ")
 _NEAR = 100
-"""Characters within which a formula has an operator that is no hyphen: most hyphens and slashes are none."""
+"""Characters within which a formula has an operator other than a hyphen: most hyphens and slashes are not operators."""
 _LONGEST = 20
-"""Operators in one formula."""
+"""Maximum operators in one formula."""
 _LETTERED = 3
-"""Letters of an operand that is a variable and no word."""
+"""Minimum letters of a word: a shorter operand is a variable."""
 _MINUS = "-−–"
 _JOINS_WORDS = frozenset({"-", "−", "–", "/", "<", ">", "*", "·"})
-"""Without spaces these may stand between words: `well-known`, `and/or`, `<tag>`."""
+"""Operators that may join words if there are no spaces: `well-known`, `and/or`, `<tag>`."""
 _WORD = re.compile(r"[A-Za-z]{3}")
-_MAY_LEAN = frozenset({"=", "==", ":="})
+_MAY_BE_UNEVEN = frozenset({"=", "==", ":="})
 
 
-def formula(text: str, at: int) -> Said | None:
-    """Read a formula: at least two operands, and an operator that prose does not have between words."""
+def formula(text: str, at: int) -> SpokenForm | None:
+    """Read a formula: at least two operands, and an operator that does not occur between words in prose."""
     first = _FIRST.match(text, at)
     if not first or not _ANY.search(text, at, at + _NEAR):
         return None
-    said, end, operators, last = [_operand(first[0])], first.end(), list[str](), first[0]
+    words, end, operators, last = [_operand(first[0])], first.end(), list[str](), first[0]
     for _ in range(_LONGEST):
         step = _STEP.match(text, end)
-        if not step or not _goes_on(step, last):
+        if not step or not _continues(step, last):
             break
         operators.append(step["operator"])
-        said += [_OPERATORS[step["operator"]], _operand(step["operand"])]
+        words += [_OPERATORS[step["operator"]], _operand(step["operand"])]
         end, last = step.end(), step["operand"]
     if not operators or not _is_formula(first[0], operators, text[first.start() : end]):
         return None
-    return Said(" ".join(said), end)
+    return SpokenForm(" ".join(words), end)
 
 
-def _goes_on(step: re.Match[str], before: str) -> bool:
-    """A slash or a hyphen without spaces may stand within a word, and an uneven space begins a sign."""
+def _continues(step: re.Match[str], before: str) -> bool:
+    """Return whether a step continues a formula: a slash or hyphen without spaces may join words, and an uneven space begins a sign."""
     if bool(step["before"]) != bool(step["after"]):
-        return step["operator"] in _MAY_LEAN
+        return step["operator"] in _MAY_BE_UNEVEN
     is_within_a_word = not step["before"] and step["operator"] in _JOINS_WORDS
     return not (is_within_a_word and (_WORD.search(before) or _WORD.search(step["operand"])))
 
@@ -113,7 +113,7 @@ def _piece(found: re.Match[str]) -> str:
         case "snake":
             return " underscore ".join(found[0].split("_"))
         case "word":
-            # A variable `a` is no article: as a capital letter it is spoken by its name.
+            # The variable `a` is not an article: as a capital letter it is spoken by its name.
             return " ".join(found[0]).replace("a", "A") if len(found[0]) < _LETTERED else found[0]
         case "greek":
             return _LETTERS[found[0]]

@@ -1,10 +1,10 @@
-"""Numbers as they are written in English texts, and their words. Pure."""
+"""Numbers in English text, and their words. Pure."""
 
 from __future__ import annotations
 
 import re
 
-from open_speech.text.normalization.grammar import DASH, Said
+from open_speech.text.normalization.grammar import DASH, SpokenForm
 from open_speech.text.numbers_en import cardinal, number, ordinal, plural
 
 WHOLE = (
@@ -12,11 +12,11 @@ WHOLE = (
     r"|\d{1,3}(?: \d{3}){2,6}(?![\d.,]|[ -]\d)|\d{1,3} 000(?![\d.,]| \d)"
     r"|\d{2,3} \d{3}(?![\d.,]|[ -]\d| (?:mg|ml|mcg|g) (?:tablet|pill|capsule|dose))|\d{1,40})"
 )
-"""A whole number: `1,000,000`, `1'000'000`, `1 000 000`. A single group after an ordinary space counts after two or three digits, or
-when it is `000`: others may be two numbers (`2 100 mg tablets`)."""
+"""A whole number: `1,000,000`, `1'000'000`, `1 000 000`. A single group after an ordinary space counts only after two or three digits, or
+if it is `000`: others may be two numbers (`2 100 mg tablets`)."""
 NUMBER = rf"{WHOLE}(?:\.\d{{1,15}}(?!\d|\.\d))?"
 END = r"(?![^\W_]|[.,]\d)"
-"""After a number: no letter, and no more of the number."""
+"""The end of a number: no letter and no further digits follow."""
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 VULGAR = {
     "½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5), "⅘": (4, 5), "⅙": (1, 6),
@@ -24,21 +24,21 @@ VULGAR = {
 }  # fmt: skip
 _SEPARATORS = re.compile(r"[,'\s\u00a0\u2009\u202f]")
 _MOST_PARTS = 100
-"""A larger denominator is read `over`."""
+"""Fractions with a larger denominator are read with `over`."""
 
 
 def digits_of(written: str) -> str:
-    """Return a written number without what separates its groups."""
+    """Return a written number without the separators of its groups."""
     return _SEPARATORS.sub("", written)
 
 
 def value(written: str) -> str:
-    """Say a written number: `1,000.5` is one thousand point five."""
+    """Return the words of a written number: `1,000.5` is one thousand point five."""
     return number(digits_of(written))
 
 
 def power(exponent: str) -> str:
-    """Say what follows a base: squared, cubed, to the power of four."""
+    """Return the words of an exponent: squared, cubed, to the power of four."""
     exponent = exponent.translate(SUPERSCRIPTS).replace("−", "-").replace("–", "-")
     if exponent in ("2", "3"):
         return "squared" if exponent == "2" else "cubed"
@@ -48,7 +48,7 @@ def power(exponent: str) -> str:
 
 
 def part_of(top: int, bottom: int) -> str:
-    """Say a fraction: one half, two thirds, three quarters, five over one hundred twenty."""
+    """Return the words of a fraction: one half, two thirds, three quarters, five over one hundred twenty."""
     if bottom == 0 or bottom == 1 or bottom > _MOST_PARTS:
         return f"{cardinal(str(top))} over {cardinal(str(bottom))}"
     name = {2: "half", 4: "quarter"}.get(bottom) or ordinal(str(bottom))
@@ -57,7 +57,7 @@ def part_of(top: int, bottom: int) -> str:
 
 
 def mixed(whole: str, top: int, bottom: int) -> str:
-    """Say a number and a fraction: one and a half, two and three quarters, four and an eighth."""
+    """Return the words of a number and a fraction: one and a half, two and three quarters, four and an eighth."""
     part = part_of(top, bottom)
     if top == 1 and bottom <= _MOST_PARTS:
         name = part.removeprefix("one ")
@@ -73,32 +73,32 @@ _PAIR_FORMS = {"144p", "240p", "360p", "480p", "540p", "720p", "1080p", "1080i",
 _MEASURED = 4
 
 
-def place(text: str, at: int) -> Said | None:
-    """Read the number of a place in a row, and a span of them: `21st`, `4th-6th`."""
+def place(text: str, at: int) -> SpokenForm | None:
+    """Read an ordinal number, or a range of them: `21st`, `4th-6th`."""
     found = _PLACE.match(text, at)
     if not found:
         return None
-    said = ordinal(digits_of(found[1]))
+    words = ordinal(digits_of(found[1]))
     dash = _PLACES.match(text, found.end())
     other = _PLACE.match(text, dash.end()) if dash else None
     if dash and other:
         joint = "or" if "/" in dash[0] else "to"
-        return Said(f"{said} {joint} {ordinal(digits_of(other[1]))}", other.end())
-    return Said(said, found.end())
+        return SpokenForm(f"{words} {joint} {ordinal(digits_of(other[1]))}", other.end())
+    return SpokenForm(words, found.end())
 
 
-def lettered(text: str, at: int) -> Said | None:
-    """Read a number that ends in letters which are no unit: `7B`, `3D`, `1080p`, `221B`."""
+def lettered(text: str, at: int) -> SpokenForm | None:
+    """Read a number that ends in letters that are not a unit: `7B`, `3D`, `1080p`, `221B`."""
     found = _CODE.match(text, at)
     if not found:
         return None
     digits, letters = found[1], found[2]
-    said = pairs(digits) if found[0] in _PAIR_FORMS or len(digits) == _MEASURED - 1 else cardinal(digits)
-    return Said(f"{said} {' '.join(letters.upper())}", found.end())
+    words = pairs(digits) if found[0] in _PAIR_FORMS or len(digits) == _MEASURED - 1 else cardinal(digits)
+    return SpokenForm(f"{words} {' '.join(letters.upper())}", found.end())
 
 
 def pairs(digits: str) -> str:
-    """Say a number as the numbers of rooms and of picture sizes are said: ten eighty, one oh one, seven twenty."""
+    """Return the words of a number as in room numbers and picture sizes: ten eighty, one oh one, seven twenty."""
     if len(digits) == _MEASURED and digits[:2] != "00" and digits[0] != "0":
         if digits[1:] == "000" or digits[1:3] == "00":
             return cardinal(digits)
@@ -113,19 +113,19 @@ def _two(digits: str) -> str:
     return f"oh {cardinal(digits[1])}" if digits[0] == "0" else cardinal(digits)
 
 
-def plain(text: str, at: int) -> Said | None:
+def plain(text: str, at: int) -> SpokenForm | None:
     """Read any other number; this is the last of the rules for digits."""
     found = _CARDINAL.match(text, at)
-    return Said(value(found[0]), found.end()) if found else None
+    return SpokenForm(value(found[0]), found.end()) if found else None
 
 
 _CHAIN = re.compile(rf"\d{{1,3}}(?:{DASH}\d{{1,3}}){{2,8}}(?!\w|{DASH}\w|[.,]\d)")
 _LETTER_DASH = re.compile(rf"[A-Za-z]{DASH}$")
 
 
-def chain(text: str, at: int) -> Said | None:
-    """Read three numbers or more with dashes between, as of a line-up or a countdown: `4-4-2`, `3-2-1`."""
+def chain(text: str, at: int) -> SpokenForm | None:
+    """Read three or more numbers with dashes between, such as a formation or a countdown: `4-4-2`, `3-2-1`."""
     found = _CHAIN.match(text, at)
     if not found:
         return None
-    return Said(", ".join(cardinal(part) for part in re.split(DASH, found[0])), found.end())
+    return SpokenForm(", ".join(cardinal(part) for part in re.split(DASH, found[0])), found.end())

@@ -1,4 +1,4 @@
-"""Places: in a country (postal codes, rooms, roads) and in a book (pages, chapters, verses). Pure."""
+"""Postal codes, rooms and roads, and references to pages, chapters and verses. Pure."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ _VERSE = (
 
 def _verse(found: re.Match[str]) -> str:
     book = _SHORT_BOOKS.get(found["book"], found["book"])
-    said = f"{book} {cardinal(found['chapter'])} {cardinal(found['verse'])}"
+    words = f"{book} {cardinal(found['chapter'])} {cardinal(found['verse'])}"
     last = f" to {cardinal(found['last'])}" if found["last"] else ""
-    return said + last + (f" {cardinal(found['deeper'])}" if found["deeper"] else "")
+    return words + last + (f" {cardinal(found['deeper'])}" if found["deeper"] else "")
 
 
 VERSE = matching(_VERSE, _verse)

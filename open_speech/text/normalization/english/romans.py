@@ -1,10 +1,10 @@
-"""Roman numerals, where the word before or after says that they are numbers. Pure."""
+"""Roman numerals, if the word before or after indicates that they are numbers. Pure."""
 
 from __future__ import annotations
 
 import re
 
-from open_speech.text.normalization.grammar import Said, matching
+from open_speech.text.normalization.grammar import SpokenForm, matching
 from open_speech.text.numbers_en import cardinal, ordinal, year
 
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
@@ -41,8 +41,8 @@ def _counted(found: re.Match[str]) -> str:
     number = cardinal(str(roman(found[2])))
     if found[1].startswith("World War"):
         number = number.title()
-    said = f"{found[1].replace('Vol.', 'Volume').replace('No.', 'number')} {number}"
-    return f"{said} to {cardinal(str(roman(found[3])))}" if found[3] else said
+    words = f"{found[1].replace('Vol.', 'Volume').replace('No.', 'number')} {number}"
+    return f"{words} to {cardinal(str(roman(found[3])))}" if found[3] else words
 
 
 COUNTED = matching(rf"((?:{_COUNTED})s?) ({_SMALL})(?:[-–]({_SMALL}))?", _counted)
@@ -66,9 +66,9 @@ CENTURY = matching(
 _LONG = re.compile(rf"(?=M[MDCLXVI]{{3,11}}(?!\w)){_ROMAN}(?!\w)")
 
 
-def long_year(text: str, at: int) -> Said | None:
+def long_year(text: str, at: int) -> SpokenForm | None:
     """Read a year in Roman numerals: `MCMLXXXIV`."""
     found = _LONG.match(text, at)
     if not found:
         return None
-    return Said(year(str(roman(found[0]))), found.end())
+    return SpokenForm(year(str(roman(found[0]))), found.end())

@@ -1,4 +1,4 @@
-"""Signs that stand alone between words or before them. Pure."""
+"""Single signs between or before words. Pure."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _keys(words: dict[str, str]) -> str:
 def _between(found: re.Match[str]) -> str | None:
     text, start, end = found.string, found.start(), found.end()
     before, after = text[start - 1 : start], text[end : end + 1]
-    apart = (not before or before.isspace()) and (not after or after.isspace())
+    isolated = (not before or before.isspace()) and (not after or after.isspace())
     within = (before.isalnum() or before in ")]") and (after.isalnum() or after in "([$€£") and after != "" and before != ""
-    if not (apart or (within and found[0] not in ("@", "^", "<", ">"))):
+    if not (isolated or (within and found[0] not in ("@", "^", "<", ">"))):
         return None
     if (not before or not after) and found[0] not in _SPOKEN_ALONE:
         return None
-    return f" {_BETWEEN[found[0]]} " if within and not apart else _BETWEEN[found[0]]
+    return f" {_BETWEEN[found[0]]} " if within and not isolated else _BETWEEN[found[0]]
 
 
 BETWEEN = matching(rf"(?:{_keys(_BETWEEN)})", _between)

@@ -6,7 +6,7 @@ import re
 
 from open_speech.text.normalization.english.numbers import NUMBER, pairs, part_of, value
 from open_speech.text.normalization.english.units import unit_at
-from open_speech.text.normalization.grammar import DASH, Said, describes, matching, word_before
+from open_speech.text.normalization.grammar import DASH, SpokenForm, describes, matching, word_before
 from open_speech.text.numbers_en import cardinal
 
 _FIXED = {
@@ -31,7 +31,7 @@ def _fraction(found: re.Match[str]) -> str | None:
     before = word_before(found.string, found.start()).lower()
     if before in _RATED or _OUT_OF.match(follows) or (bottom in _OUT_OF_ALWAYS and top <= bottom and not follows.startswith(" of")):
         return f"{cardinal(found[1])} out of {cardinal(found[2])}"
-    if not 1 < bottom <= _MOST_PARTS or top == 0 or top > 99:  # noqa: PLR2004 - nobody says more
+    if not 1 < bottom <= _MOST_PARTS or top == 0 or top > 99:  # noqa: PLR2004 - larger fractions are read with `over`
         return f"{cardinal(found[1])} over {cardinal(found[2])}"
     return part_of(top, bottom)
 
@@ -39,20 +39,20 @@ def _fraction(found: re.Match[str]) -> str | None:
 FRACTION = matching(r"(\d{1,4})[/⁄](\d{1,4})(?!\w|[/⁄]|[.,]\d)", _fraction)
 
 
-def size(text: str, at: int) -> Said | None:
+def size(text: str, at: int) -> SpokenForm | None:
     """Read a size, with its unit: `4x4`, `1920×1080`, `3 x 5 cm`."""
     found = _SIZE.match(text, at)
     if not found:
         return None
-    said = " by ".join(_side(part) for part in re.split(r" ?[x×X*] ?", found[0]))
+    words = " by ".join(_side(part) for part in re.split(r" ?[x×X*] ?", found[0]))
     measured = unit_at(text, found.end())
-    return Said(f"{said} {measured.unit.many}", measured.end) if measured else Said(said, found.end())
+    return SpokenForm(f"{words} {measured.unit.many}", measured.end) if measured else SpokenForm(words, found.end())
 
 
 def _side(written: str) -> str:
     digits = written.rstrip('"”″')
-    said = pairs(digits) if digits.isdigit() and 3 <= len(digits) <= 4 and digits[-2:] != "00" else value(digits)  # noqa: PLR2004 - pictures
-    return f"{said} inches" if digits != written else said
+    words = pairs(digits) if digits.isdigit() and 3 <= len(digits) <= 4 and digits[-2:] != "00" else value(digits)  # noqa: PLR2004 - pictures
+    return f"{words} inches" if digits != written else words
 
 
 _SIDE = r"\d{1,6}(?:\.\d{1,4})?"

@@ -28,8 +28,8 @@ def _clock(found: re.Match[str]) -> str | None:
     if not _is_time(hours, minutes) or _RATIO_AFTER.match(found.string[found.end() : found.end() + 12]):
         return None
     if half:
-        said = clock(hours, minutes) if minutes else cardinal(found[1].lstrip("0") or "0")
-        return f"{said}{_seconds(seconds)} {_half(found, half)}"
+        words = clock(hours, minutes) if minutes else cardinal(found[1].lstrip("0") or "0")
+        return f"{words}{_seconds(seconds)} {_half(found, half)}"
     return f"{clock(hours, minutes)}{_seconds(seconds)}"
 
 
@@ -50,7 +50,7 @@ CLOCK = span(first_of(_WITH_MINUTES, _DOTTED, _ON_THE_HOUR))
 
 
 def _shared_half(found: re.Match[str]) -> str | None:
-    """Read `9-5pm` and `9:30-11 a.m.`: the half of the day is said once."""
+    """Read `9-5pm` and `9:30-11 a.m.`: `AM` or `PM` is spoken once."""
     first = _bare(found[1], found[2])
     second = _bare(found[3], found[4])
     return f"{first} to {second} {_half(found, found[5])}" if first and second else None
@@ -88,7 +88,7 @@ def _ratio(found: re.Match[str]) -> str:
 
 
 RATIO = matching(r"\d{1,3}(?::\d{1,3}){1,2}(?![\w:]|[.,]\d)|1:\d{1,3}(?:,?\d{3}){1,3}(?![\w:])", _ratio)
-"""`3:2`, `16:9`, `1:1000`, `2:1:1`; it comes after the times of day."""
+"""`3:2`, `16:9`, `1:1000`, `2:1:1`; this rule is tried after those for times of day."""
 
 
 def _ratio_by_context(found: re.Match[str]) -> str | None:

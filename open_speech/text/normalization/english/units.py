@@ -1,4 +1,4 @@
-"""Units of measure: what is written, and the words for one and for many. Pure."""
+"""Units of measure: written forms, and their singular and plural. Pure."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _DEGREES = {"C": "Celsius", "F": "Fahrenheit"}
 
 
 def _many(name: str) -> str:
-    """Make the first noun of a name plural: kilometers per hour, kilowatt hours, square meters."""
+    """Return the plural of a unit's name: kilometers per hour, kilowatt hours, square meters."""
     noun, per, rest = name.partition(" per ")
     return f"{noun}s{per}{rest}"
 
@@ -76,7 +76,7 @@ UNITS: dict[str, Unit] = (
 )
 """Written form -> words."""
 ATTACHED_ONLY = {"in": Unit("inch", "inches")}
-"""These are words as well, so they count next to the number only, or with a full stop that does not end the sentence."""
+"""Units that are also words: they count only next to the number, or with a full stop that does not end the sentence."""
 _PER = {
     "mo": "month", "yr": "year", "y": "year", "wk": "week", "w": "week", "d": "day", "hr": "hour", "h": "hour", "s": "second",
     "sec": "second", "min": "minute", "ea": "each", "pp": "person", "gal": "gallon", "in": "inch", "sq ft": "square foot",
@@ -84,7 +84,7 @@ _PER = {
     "s^2": "second squared", "bbl": "barrel", "req": "request",
 }  # fmt: skip
 _WORDS_ALONE = 2
-"""Letters of a word after a slash that is no unit, at least: `3/day`."""
+"""Minimum letters of a word after a slash that is not a known unit: `3/day`."""
 
 
 def _keys(units: dict[str, Unit]) -> str:
@@ -93,16 +93,16 @@ def _keys(units: dict[str, Unit]) -> str:
 
 _PLAIN_POWERS = "|".join(f"{key}\\^?[23]" for key in sorted(_LENGTHS, key=len, reverse=True)) + r"|ft\^?[23]|in\^[23]"
 _APART_ONLY = {"B", "K", "st"}
-"""Next to the number these are something else: `7B`, `4K`, `1st`."""
+"""Units that have another meaning directly after the number: `7B`, `4K`, `1st`."""
 _UNIT = re.compile(rf"(?P<joint>[ \u00a0]?|-)(?P<unit>{_PLAIN_POWERS}|{_keys(UNITS)})(?![^\W_]|[²³°^])")
 _DOT = re.compile(r"\.(?=,| [a-z0-9])")
-"""Of an abbreviation within a sentence: `16 oz. of`."""
+"""The full stop of an abbreviation within a sentence: `16 oz. of`."""
 _INCHES = re.compile(r"(?P<joint>)(?P<unit>in)(?![^\W_])|(?P<dot>[ \u00a0]?in)\.(?=,| [a-z0-9(])")
 _PER_WHAT = re.compile(r"/ ?(?P<count>\d{1,4} )?(?P<unit>s²|s\^2|sq ft|(?:m|km|cm)[²³]|[A-Za-zµμ]{1,14})(?![^\W_]|[/.@-]\w)")
 
 
 class Measured(NamedTuple):
-    """A unit that stands after a number, and where it ends; `adjective` has a hyphen before it (`a 5-km run`)."""
+    """A unit after a number, and the position where it ends; `adjective` means that a hyphen precedes it (`a 5-km run`)."""
 
     unit: Unit
     adjective: bool
@@ -110,7 +110,7 @@ class Measured(NamedTuple):
 
 
 def unit_at(text: str, at: int) -> Measured | None:
-    """Read the unit right after a number, with what it is counted by: `kg`, `km/h`, `m/s²`, `mg/dL`."""
+    """Read the unit directly after a number, with its denominator: `kg`, `km/h`, `m/s²`, `mg/dL`."""
     found = _UNIT.match(text, at)
     if found and not (not found["joint"] and found["unit"] in _APART_ONLY):
         unit, adjective, end = UNITS[_canonical(found["unit"])], found["joint"] == "-", found.end()
@@ -124,7 +124,7 @@ def unit_at(text: str, at: int) -> Measured | None:
 
 
 def per_at(text: str, at: int) -> tuple[str, int] | None:
-    """Read a slash and what is counted by: `/kg`, `/month`; the words begin with `per` (or `each`)."""
+    """Read a slash and a denominator: `/kg`, `/month`; the words begin with `per` (or `each`)."""
     found = _PER_WHAT.match(text, at)
     if not found:
         return None

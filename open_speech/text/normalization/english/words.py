@@ -1,10 +1,10 @@
-"""Abbreviations, and words that are written with signs. Pure."""
+"""Abbreviations, and words that contain signs. Pure."""
 
 from __future__ import annotations
 
 import re
 
-from open_speech.text.normalization.grammar import Said, matching, stop_of
+from open_speech.text.normalization.grammar import SpokenForm, matching, stop_of
 
 _TITLES = {
     "Dr": "Doctor", "Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Prof": "Professor", "Capt": "Captain", "Gen": "General",
@@ -12,7 +12,7 @@ _TITLES = {
     "Rep": "Representative", "St": "Saint", "Mt": "Mount", "Ft": "Fort", "Pres": "President", "Maj": "Major", "Cpl": "Corporal",
     "Messrs": "Messieurs", "Fr": "Father", "Sr": "Sister", "Supt": "Superintendent", "Cmdr": "Commander", "Adm": "Admiral",
 }  # fmt: skip
-"""Before a name."""
+"""Abbreviated titles before a name."""
 _SHORT = {
     "vs": "versus", "etc": "et cetera", "e.g": "for example", "i.e": "that is", "approx": "approximately", "Jr": "Junior", "Sr": "Senior",
     "Inc": "Incorporated", "Ltd": "Limited", "Corp": "Corporation", "Ave": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Co": "Company",
@@ -73,7 +73,7 @@ _ROADS = {"St", "Dr", "Ct", "Pl", "Sq", "Ter", "Ln"}
 
 
 def _title(found: re.Match[str]) -> str | None:
-    """`123 Main St. Springfield` is a street, although a name follows."""
+    """Read a title before a name; `123 Main St. Springfield` is a street, although a name follows."""
     before = found.string[max(0, found.start() - 40) : found.start()]
     if found[1] in _ROADS and _HOUSE_NUMBER.search(before):
         return f"{_SHORT[found[1]]} "
@@ -84,7 +84,7 @@ def _title(found: re.Match[str]) -> str | None:
 
 SHORT = matching(rf"({_keys(_SHORT)})\.(?!\w)", lambda found: _short(found))
 _ORDINARY = frozenset({"al", "ed", "est", "max", "min", "temp", "dist", "ca", "Pl", "Co", "Ste", "hr", "Ct"})
-"""These are words or names as well: with a full stop at the end of a sentence they stay."""
+"""Abbreviations that are also words or names: they are not changed before a full stop that ends a sentence."""
 
 
 def _short(found: re.Match[str]) -> str | None:
@@ -118,7 +118,7 @@ WITH_SIGNS = matching(rf"({_keys(_WITH_SIGNS)})(?![\w+]|/)", lambda found: _sign
 
 
 def _signed(found: re.Match[str]) -> str | None:
-    # `Vitamin A-` and `a B-movie` are not grades: those stand before a space or a mark.
+    # `Vitamin A-` and `a B-movie` are not grades: grades precede a space or punctuation.
     follows = found.string[found.end() : found.end() + 1]
     return _WITH_SIGNS[found[1]] if not found[1].endswith("-") or follows in ("", " ", ",", ".", ";", ")") else None
 
@@ -136,13 +136,13 @@ def _snake(written: str) -> str:
     return " ".join(written.removesuffix("()").replace("_", " underscore ").split())
 
 
-def long_run(text: str, at: int) -> Said | None:
-    """Read `U.S.A`-like initials with their dots as letters."""
+def long_run(text: str, at: int) -> SpokenForm | None:
+    """Read initials with dots, such as `U.S.A.`, as letters."""
     found = _DOTTED.match(text, at)
     if not found or len(found[0]) < 4:  # noqa: PLR2004 - two letters and their dots
         return None
     stop = "." if found[0].endswith(".") and not text[found.end() :].strip() else ""
-    return Said(" ".join(found[0].replace(".", "")) + stop, found.end())
+    return SpokenForm(" ".join(found[0].replace(".", "")) + stop, found.end())
 
 
 _DOTTED = re.compile(r"(?:[A-Z]\.){2,6}(?!\w)")

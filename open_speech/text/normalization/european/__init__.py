@@ -1,4 +1,4 @@
-"""German, Spanish, French, Italian and Portuguese: numbers, money, units, dates and times as they are said. Pure."""
+"""German, Spanish, French, Italian and Portuguese: the spoken form of numbers, money, units, dates and times. Pure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LANGUAGES = {"de": GERMAN, "es": SPANISH, "fr": FRENCH, "it": ITALIAN, "pt": POR
 
 @functools.cache
 def grammar(code: str) -> Grammar:
-    """Return the rules of a language of LANGUAGES."""
+    """Return the rules of a language in LANGUAGES."""
     return Rules(LANGUAGES[code]).grammar()
 
 
 def rewrite(text: str, code: str) -> str:
-    """Return a text as it is said."""
+    """Return the spoken form of a text."""
     return grammar(code).rewrite(text)

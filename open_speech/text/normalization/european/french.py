@@ -25,12 +25,12 @@ def _below_thousand(value: int, *, last: bool) -> str:
     hundreds, rest = divmod(value, 100)
     if not hundreds:
         return _below_hundred(rest)
-    said = "cent" if hundreds == 1 else f"{_ONES[hundreds]} cent{'s' if not rest and last else ''}"
-    return f"{said} {_below_hundred(rest)}" if rest else said
+    words = "cent" if hundreds == 1 else f"{_ONES[hundreds]} cent{'s' if not rest and last else ''}"
+    return f"{words} {_below_hundred(rest)}" if rest else words
 
 
 def cardinal(value: int, gender: str = "m", before_noun: bool = False) -> str:
-    """Say a whole number: `71` is soixante et onze, `80` quatre-vingts; `1` is une for what is feminine."""
+    """Return the words of a whole number: `71` is soixante et onze, `80` quatre-vingts; `1` is une for feminine nouns."""
     words = []
     for size, name in ((10**12, "billion"), (10**9, "milliard"), (10**6, "million")):
         count, value = divmod(value, size)
@@ -48,19 +48,19 @@ def cardinal(value: int, gender: str = "m", before_noun: bool = False) -> str:
 
 
 def ordinal(value: int, gender: str = "m", before: str = "") -> str:
-    """Say the number of a place: premier, première, vingt et unième."""
+    """Return the words of an ordinal number: premier, première, vingt et unième."""
     if value == 1:
         return "première" if gender == FEMININE else "premier"
-    said = cardinal(value)
-    if said.endswith("cinq"):
-        return f"{said}uième"
-    if said.endswith("neuf"):
-        return f"{said[:-1]}vième"
-    return f"{said.removesuffix('s') if said.endswith(('vingts', 'cents')) else said.removesuffix('e')}ième"
+    words = cardinal(value)
+    if words.endswith("cinq"):
+        return f"{words}uième"
+    if words.endswith("neuf"):
+        return f"{words[:-1]}vième"
+    return f"{words.removesuffix('s') if words.endswith(('vingts', 'cents')) else words.removesuffix('e')}ième"
 
 
-def _date(day: int, month: int, said: str, before: str) -> str:
-    return f"{'premier' if day == 1 else cardinal(day)} {_MONTHS[month - 1]} {said}".rstrip()
+def _date(day: int, month: int, year_words: str, before: str) -> str:
+    return f"{'premier' if day == 1 else cardinal(day)} {_MONTHS[month - 1]} {year_words}".rstrip()
 
 
 def _clock(hours: int, minutes: int) -> str:

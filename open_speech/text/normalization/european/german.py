@@ -23,18 +23,18 @@ def _below_hundred(value: int) -> str:
 def _below_million(value: int) -> str:
     thousands, rest = divmod(value, 1000)
     hundreds, tens = divmod(rest, 100)
-    said = f"{_joined(thousands)}tausend" if thousands else ""
-    said += f"{'ein' if hundreds == 1 else _ONES[hundreds]}hundert" if hundreds else ""
-    return said + (_below_hundred(tens) if tens or not said else "")
+    words = f"{_joined(thousands)}tausend" if thousands else ""
+    words += f"{'ein' if hundreds == 1 else _ONES[hundreds]}hundert" if hundreds else ""
+    return words + (_below_hundred(tens) if tens or not words else "")
 
 
 def _joined(value: int) -> str:
-    said = _below_million(value)
-    return said.removesuffix("s") if said.endswith("eins") else said
+    words = _below_million(value)
+    return words.removesuffix("s") if words.endswith("eins") else words
 
 
 def cardinal(value: int, gender: str = "m", before_noun: bool = False) -> str:
-    """Say a whole number: `21` is einundzwanzig; `1` before a noun ein or eine."""
+    """Return the words of a whole number: `21` is einundzwanzig; `1` before a noun is ein or eine."""
     words = []
     for size, one, many in _LARGE:
         count, value = divmod(value, size)
@@ -50,9 +50,9 @@ def cardinal(value: int, gender: str = "m", before_noun: bool = False) -> str:
 
 
 def year(value: int) -> str:
-    """Say a year: 1984 is neunzehnhundertvierundachtzig."""
+    """Return the words of a year: 1984 is neunzehnhundertvierundachtzig."""
     high, low = divmod(value, 100)
-    if 11 <= high <= 19:  # noqa: PLR2004 - the centuries that are said so
+    if 11 <= high <= 19:  # noqa: PLR2004 - the centuries that are spoken in hundreds
         return f"{_ONES[high]}hundert{_below_hundred(low) if low else ''}"
     return cardinal(value)
 
@@ -63,7 +63,7 @@ _STRONG = frozenset("der die das".split())
 
 
 def ordinal(value: int, gender: str = "m", before: str = "der") -> str:
-    """Say the number of a place with the ending that the word before asks for: am dritten, der dritte, dritter."""
+    """Return the words of an ordinal number, with the ending that the word before requires: am dritten, der dritte, dritter."""
     small = value % 100
     if small in _ODD:
         stem = (cardinal(value - small) if value > small else "") + _ODD[small]
@@ -75,8 +75,8 @@ def ordinal(value: int, gender: str = "m", before: str = "der") -> str:
     return f"{stem}e" if before.lower() in _STRONG else f"{stem}er"
 
 
-def _date(day: int, month: int, said: str, before: str) -> str:
-    return f"{ordinal(day, 'm', before)} {_MONTHS[month - 1]} {said}".rstrip()
+def _date(day: int, month: int, year_words: str, before: str) -> str:
+    return f"{ordinal(day, 'm', before)} {_MONTHS[month - 1]} {year_words}".rstrip()
 
 
 def _clock(hours: int, minutes: int) -> str:

@@ -22,45 +22,45 @@ def _below_hundred(value: int) -> str:
 
 def _below_thousand(value: int) -> str:
     hundreds, rest = divmod(value, 100)
-    said = "" if not hundreds else "cento" if hundreds == 1 else f"{_ONES[hundreds]}cento"
+    text = "" if not hundreds else "cento" if hundreds == 1 else f"{_ONES[hundreds]}cento"
     if rest // 10 == 8:  # noqa: PLR2004 - centottanta
-        said = said.removesuffix("o")
-    small = _below_hundred(rest) if rest or not said else ""
-    return said + ("tré" if said and small == "tre" else small)
+        text = text.removesuffix("o")
+    small = _below_hundred(rest) if rest or not text else ""
+    return text + ("tré" if text and small == "tre" else small)
 
 
 def cardinal(value: int, gender: str = "m", before_noun: bool = False) -> str:
-    """Say a whole number: `28` is ventotto, `1000` mille, `2000` duemila; `1` before a noun un or una."""
+    """Return the words of a whole number: `28` is ventotto, `1000` mille, `2000` duemila; `1` before a noun is un or una."""
     words = []
     for size, one, many in ((10**12, "un bilione", "bilioni"), (10**9, "un miliardo", "miliardi"), (10**6, "un milione", "milioni")):
         count, value = divmod(value, size)
         if count:
             words.append(one if count == 1 else f"{_below_thousand(count)} {many}")
     thousands, rest = divmod(value, 1000)
-    said = "" if not thousands else "mille" if thousands == 1 else f"{_below_thousand(thousands).replace('é', 'e')}mila"
-    if rest or not (said or words):
+    text = "" if not thousands else "mille" if thousands == 1 else f"{_below_thousand(thousands).replace('é', 'e')}mila"
+    if rest or not (text or words):
         small = _below_thousand(rest)
-        said += "tré" if said and small == "tre" else small
-    if before_noun and said == "uno":
-        said = "una" if gender == FEMININE else "un"
-    return " ".join(filter(None, [*words, said]))
+        text += "tré" if text and small == "tre" else small
+    if before_noun and text == "uno":
+        text = "una" if gender == FEMININE else "un"
+    return " ".join(filter(None, [*words, text]))
 
 
 _FIRST = "primo secondo terzo quarto quinto sesto settimo ottavo nono decimo".split()
 
 
 def ordinal(value: int, gender: str = "m", before: str = "") -> str:
-    """Say the number of a place: primo, prima, ventunesimo."""
+    """Return the words of an ordinal number: primo, prima, ventunesimo."""
     if value <= len(_FIRST):
-        said = _FIRST[value - 1]
+        text = _FIRST[value - 1]
     else:
         stem = cardinal(value)
-        said = f"{stem.replace('é', 'e') if value % 10 in (3, 6) and value % 100 not in (13, 16) else stem[:-1]}esimo"  # noqa: PLR2004 - ventitreesimo
-    return f"{said[:-1]}a" if gender == FEMININE else said
+        text = f"{stem.replace('é', 'e') if value % 10 in (3, 6) and value % 100 not in (13, 16) else stem[:-1]}esimo"  # noqa: PLR2004 - ventitreesimo
+    return f"{text[:-1]}a" if gender == FEMININE else text
 
 
-def _date(day: int, month: int, said: str, before: str) -> str:
-    return f"{'primo' if day == 1 else cardinal(day)} {_MONTHS[month - 1]} {said}".rstrip()
+def _date(day: int, month: int, year_words: str, before: str) -> str:
+    return f"{'primo' if day == 1 else cardinal(day)} {_MONTHS[month - 1]} {year_words}".rstrip()
 
 
 def _clock(hours: int, minutes: int) -> str:

@@ -1,4 +1,4 @@
-"""What the rules for the languages of Western Europe need to know of one language. Pure."""
+"""The data of one language for the rules of the languages of Western Europe. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MASCULINE, FEMININE = "m", "f"
 
 
 class Noun(NamedTuple):
-    """What is counted: the words for one and for many, and the gender that the number takes."""
+    """A counted noun: its singular, its plural, and its gender."""
 
     one: str
     many: str
@@ -26,15 +26,15 @@ class Money(NamedTuple):
 
 @dataclass(frozen=True)
 class Language:
-    """The words and habits of one language."""
+    """The words and patterns of one language."""
 
     cardinal: Callable[[int, str, bool], str]
-    """A whole number from 0, the gender of what is counted, and whether that follows -> words."""
+    """A whole number from 0, the gender of the counted noun, and whether the noun follows -> words."""
     ordinal: Callable[[int, str, str], str]
     """A number from 1, a gender and the word before it -> words."""
     year: Callable[[int], str]
     date: Callable[[int, int, str, str], str]
-    """Day, month, words of the year or empty, the word before -> words."""
+    """Day, month, words of the year (or empty), the word before -> words."""
     clock: Callable[[int, int], str]
     money: Callable[[str, str], str]
     """Words for the whole and for the part -> words for both."""
@@ -49,24 +49,24 @@ class Language:
     """The word for `&`."""
     percent: str
     of: str
-    """Between a million and what is counted; empty where there is nothing."""
+    """The word between a million and the counted noun; empty if there is none."""
     magnitudes: Mapping[str, tuple[Noun, int]]
     """Written form -> words and the number of zeros."""
     units: Mapping[str, Noun]
     currencies: Mapping[str, Money]
     abbreviations: Mapping[str, str]
-    """Written with its full stop -> words."""
+    """Abbreviation with its full stop -> words."""
     signs: Mapping[str, str]
     """Names of the signs in addresses."""
     month_pattern: str
-    """Between a day and the name of its month, such as ` de `."""
+    """The text between a day and the name of its month, such as ` de `."""
     ordinal_pattern: str
-    """What follows the digits of an ordinal number: the first group names its gender when it is `a` or `ª`."""
+    """The text after the digits of an ordinal number; `a` or `ª` in the first group makes it feminine."""
     clock_pattern: str
-    """A time of day: groups hours and minutes."""
+    """A time of day, with groups for hours and minutes."""
     elisions: tuple[tuple[str, str], ...] = ()
-    """Patterns in what is said, and what they become before a vowel."""
+    """Patterns in the spoken words, and their replacements before a vowel."""
     counted: str = r"(?!)"
-    """What stands after a number that counts it, where that changes the number."""
+    """The text after a number that counts a noun, if the noun changes the number."""
     feminine: str = r"(?!)"
-    """The same, where it is feminine."""
+    """As `counted`, for feminine nouns."""

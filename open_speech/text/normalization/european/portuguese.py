@@ -29,7 +29,7 @@ def _below_thousand(value: int, gender: str) -> str:
 
 
 def cardinal(value: int, gender: str = "m", before_noun: bool = False) -> str:
-    """Say a whole number: `21` is vinte e um, or vinte e uma for what is feminine."""
+    """Return the words of a whole number: `21` is vinte e um, or vinte e uma for feminine nouns."""
     words: list[str] = []
     for size, one, many in ((10**12, "um trilhão", "trilhões"), (10**9, "um bilhão", "bilhões"), (10**6, "um milhão", "milhões")):
         count, value = divmod(value, size)
@@ -50,16 +50,16 @@ _TENTHS = ("", "décimo", *"vigésimo trigésimo quadragésimo quinquagésimo se
 
 
 def ordinal(value: int, gender: str = "m", before: str = "") -> str:
-    """Say the number of a place from 1 to 99: primeiro, primeira, vigésimo primeiro."""
+    """Return the words of an ordinal number from 1 to 99: primeiro, primeira, vigésimo primeiro."""
     if value > 99:  # noqa: PLR2004 - larger ones are counted
         return cardinal(value, gender)
     tens, ones = divmod(value, 10)
-    said = _FIRST[value - 1] if value <= len(_FIRST) else f"{_TENTHS[tens]} {_FIRST[ones - 1] if ones else ''}".strip()
-    return " ".join(f"{word[:-1]}a" for word in said.split()) if gender == FEMININE else said
+    words = _FIRST[value - 1] if value <= len(_FIRST) else f"{_TENTHS[tens]} {_FIRST[ones - 1] if ones else ''}".strip()
+    return " ".join(f"{word[:-1]}a" for word in words.split()) if gender == FEMININE else words
 
 
-def _date(day: int, month: int, said: str, before: str) -> str:
-    return f"{'primeiro' if day == 1 else cardinal(day)} de {_MONTHS[month - 1]}" + (f" de {said}" if said else "")
+def _date(day: int, month: int, year_words: str, before: str) -> str:
+    return f"{'primeiro' if day == 1 else cardinal(day)} de {_MONTHS[month - 1]}" + (f" de {year_words}" if year_words else "")
 
 
 def _clock(hours: int, minutes: int) -> str:

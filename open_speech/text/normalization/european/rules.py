@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from open_speech.text.normalization.european.language import FEMININE, MASCULINE, Language, Money, Noun
-from open_speech.text.normalization.grammar import DASH, Grammar, Rule, Said, first_of, matching, word_before
+from open_speech.text.normalization.grammar import DASH, Grammar, Rule, SpokenForm, first_of, matching, word_before
 
 _NUMBER = (
     r"(?:\d{1,3}(?:\.\d{3}){1,5}(?!\d)|\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3}){1,5}(?!\d|\.\d|[ -]\d)"
@@ -23,10 +23,10 @@ _PIVOT = 50
 
 @dataclass(frozen=True)
 class _Amount:
-    """A number and what is counted."""
+    """A number with its noun or currency."""
 
     digits: str
-    """With a full stop for the decimal mark."""
+    """Digits with a full stop as the decimal mark."""
     minus: bool
     noun: Noun | None = None
     money: Money | None = None
@@ -51,7 +51,7 @@ class Rules:
         self._months = "|".join(sorted(language.months, key=len, reverse=True))
 
     def grammar(self) -> Grammar:
-        """Return the grammar; earlier rules go first."""
+        """Return the grammar; earlier rules take precedence."""
         language = self.language
         abbreviations = "|".join(re.escape(word) for word in sorted(language.abbreviations, key=len, reverse=True))
         short = matching(rf"({abbreviations})(?!\w)", self._short)
@@ -64,20 +64,20 @@ class Rules:
         return Grammar(digits=digits, letters=(address, short, self.amount), signs=signs)
 
     def value(self, digits: str, noun: Noun | None = None, *, counted: bool = False) -> str:
-        """Say a number with the gender of what is counted; its decimals one by one, or as a number where they do not begin with 0."""
+        """Return the words of a number with the gender of the counted noun; decimals one by one."""
         whole, point, part = digits.partition(".")
         gender = noun.gender if noun else MASCULINE
-        if len(whole) > 1 and whole[0] == "0" or len(whole) > 15:  # noqa: PLR2004 - nobody counts further
+        if len(whole) > 1 and whole[0] == "0" or len(whole) > 15:  # noqa: PLR2004 - longer numbers are spelled out
             return self.spelled(whole)
-        said = self.language.cardinal(int(whole), MASCULINE if point else gender, counted and not point)
-        return f"{said} {self.language.point} {self.spelled(part)}" if point else said
+        words = self.language.cardinal(int(whole), MASCULINE if point else gender, counted and not point)
+        return f"{words} {self.language.point} {self.spelled(part)}" if point else words
 
     def spelled(self, digits: str) -> str:
-        """Say digits one by one."""
+        """Return the words of digits one by one."""
         return " ".join(self.language.cardinal(int(digit), MASCULINE, False) for digit in digits)
 
-    def amount(self, text: str, at: int) -> Said | None:
-        """Read an amount, or two with a dash between: `-5 °C`, `10,50 €`, `5–10 kg`, `3 Mio. €`."""
+    def amount(self, text: str, at: int) -> SpokenForm | None:
+        """Read an amount, or two with a dash between them: `-5 °C`, `10,50 €`, `5–10 kg`, `3 Mio. €`."""
         first = self._amount(text, at, None)
         if first is None:
             return None
@@ -87,10 +87,10 @@ class Rules:
         if second:
             high, end = second
             bare = (low.noun, low.money) in ((None, None), (high.noun, high.money))
-            said = self._bare(low, high) if bare else self._said(low)
-            return Said(f"{said} {self.language.to} {self._said(high)}", end)
+            words = self._bare(low, high) if bare else self._amount_words(low)
+            return SpokenForm(f"{words} {self.language.to} {self._amount_words(high)}", end)
         alone = low.noun or low.money or low.minus or low.magnitude
-        return Said(self._said(low), end) if alone else None
+        return SpokenForm(self._amount_words(low), end) if alone else None
 
     def _amount(self, text: str, at: int, known: Money | None) -> tuple[_Amount, int] | None:
         minus, at = self._minus(text, at)
@@ -125,18 +125,18 @@ class Rules:
         is_sign = before and text[at : at + 1] in ("-", "−", "–") and re.match(r"[\d$€£¥R]", text[at + 1 : at + 2]) is not None
         return is_sign, at + is_sign
 
-    def _said(self, amount: _Amount) -> str:
-        said = self._large(amount) if amount.magnitude else self._money(amount, amount.money) if amount.money else self._counted(amount)
+    def _amount_words(self, amount: _Amount) -> str:
+        words = self._large(amount) if amount.magnitude else self._money(amount, amount.money) if amount.money else self._counted(amount)
         for pattern, elided in self.language.elisions:
-            said = re.sub(pattern, elided, said)
-        return f"{self.language.minus} {said}" if amount.minus else said
+            words = re.sub(pattern, elided, words)
+        return f"{self.language.minus} {words}" if amount.minus else words
 
     def _bare(self, low: _Amount, high: _Amount) -> str:
         noun = high.noun or (high.money.whole if high.money else None)
-        said = self.value(low.digits, noun)
+        words = self.value(low.digits, noun)
         if low.magnitude and low.magnitude != high.magnitude:
-            said = f"{said} {low.magnitude[0].many}"
-        return f"{self.language.minus} {said}" if low.minus else said
+            words = f"{words} {low.magnitude[0].many}"
+        return f"{self.language.minus} {words}" if low.minus else words
 
     def _counted(self, amount: _Amount) -> str:
         noun = amount.noun
@@ -150,28 +150,28 @@ class Rules:
         name, zeros = amount.magnitude
         counted = amount.money.whole if amount.money else amount.noun
         one = amount.digits == "1"
-        said = f"{self.value(amount.digits, name, counted=True)} {name.one if one else name.many}"
+        words = f"{self.value(amount.digits, name, counted=True)} {name.one if one else name.many}"
         if zeros == 3:  # noqa: PLR2004 - a thousand is no noun
-            said = said.removeprefix(f"{self.language.cardinal(1, name.gender, True)} ")
+            words = words.removeprefix(f"{self.language.cardinal(1, name.gender, True)} ")
         if counted is None:
-            return said
+            return words
         of = self.language.of if zeros > 3 else ""  # noqa: PLR2004 - as above
-        return f"{said} {f'{of} ' if of else ''}{counted.many}"
+        return f"{words} {f'{of} ' if of else ''}{counted.many}"
 
     def _money(self, amount: _Amount, money: Money) -> str:
         whole, point, cents = amount.digits.partition(".")
         if point and (money.part is None or len(cents) != _CENTS):
             return f"{self.value(amount.digits, money.whole)} {money.whole.many}"
-        said = f"{self.value(whole, money.whole, counted=True)} {money.whole.one if whole == '1' else money.whole.many}"
+        words = f"{self.value(whole, money.whole, counted=True)} {money.whole.one if whole == '1' else money.whole.many}"
         if int(whole) >= 10**6 and int(whole) % 10**6 == 0 and self.language.of:
-            said = said.replace(f" {money.whole.many}", f" {self.language.of} {money.whole.many}")
+            words = words.replace(f" {money.whole.many}", f" {self.language.of} {money.whole.many}")
         if not point or not int(cents) or money.part is None:
-            return said
+            return words
         part = f"{self.value(str(int(cents)), money.part, counted=True)} {money.part.one if int(cents) == 1 else money.part.many}"
-        return part if whole == "0" else self.language.money(said, part)
+        return part if whole == "0" else self.language.money(words, part)
 
     def _plain(self) -> Rule:
-        def read(text: str, at: int) -> Said | None:
+        def read(text: str, at: int) -> SpokenForm | None:
             found = _ENGLISH_POINT.match(text, at) or self._number.match(text, at)
             if not found:
                 return None
@@ -180,11 +180,11 @@ class Rules:
             else:
                 digits = re.sub(r"[. \u00a0\u2009\u202f'’]", "", found[0]).replace(",", ".")
             if re.fullmatch(r"1[1-9]\d\d", found[0]):
-                return Said(self.language.year(int(found[0])), found.end())
+                return SpokenForm(self.language.year(int(found[0])), found.end())
             feminine = self._feminine.match(text, found.end()) is not None
             counted = feminine or self._counted_after.match(text, found.end()) is not None
             noun = Noun("", "", FEMININE if feminine else MASCULINE)
-            return Said(self.value(digits, noun, counted=counted), found.end())
+            return SpokenForm(self.value(digits, noun, counted=counted), found.end())
 
         return read
 
@@ -218,11 +218,11 @@ class Rules:
         rule = matching(self.language.clock_pattern, lambda found: say(found) if found[0] else None)
         dash = re.compile(rf" ?{DASH} ?")
 
-        def read(text: str, at: int) -> Said | None:
+        def read(text: str, at: int) -> SpokenForm | None:
             first = rule(text, at)
             joint = dash.match(text, first.end) if first else None
             second = rule(text, joint.end()) if joint else None
-            return Said(f"{first.words} {self.language.to} {second.words}", second.end) if first and second else first
+            return SpokenForm(f"{first.words} {self.language.to} {second.words}", second.end) if first and second else first
 
         return read
 
@@ -270,8 +270,8 @@ class Rules:
 
         def say(found: re.Match[str]) -> str | None:
             text, start, end = found.string, found.start(), found.end()
-            apart = (start == 0 or text[start - 1].isspace()) and (end == len(text) or text[end].isspace())
-            return names[found[0]] if apart else None
+            isolated = (start == 0 or text[start - 1].isspace()) and (end == len(text) or text[end].isspace())
+            return names[found[0]] if isolated else None
 
         return matching(r"[&=+%]", say)
 

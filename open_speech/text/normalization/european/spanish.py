@@ -22,32 +22,32 @@ def _below_thousand(value: int, gender: str, before_noun: bool) -> str:
         words.append(_HUNDREDS[hundreds].replace("tos", "tas") if gender == FEMININE and hundreds > 1 else _HUNDREDS[hundreds])
     if rest or not hundreds:
         tens, ones = divmod(rest, 10)
-        said = _ONES[rest] if rest < 30 else _TENS[tens] + (f" y {_ONES[ones]}" if ones else "")  # noqa: PLR2004 - one word each
-        if said.endswith("uno"):
-            stem = said.removesuffix("uno")
-            said = (
+        text = _ONES[rest] if rest < 30 else _TENS[tens] + (f" y {_ONES[ones]}" if ones else "")  # noqa: PLR2004 - one word each
+        if text.endswith("uno"):
+            stem = text.removesuffix("uno")
+            text = (
                 f"{stem}una"
                 if gender == FEMININE
                 else f"{stem}ún"
                 if before_noun and stem == "veinti"
                 else f"{stem}un"
                 if before_noun
-                else said
+                else text
             )
-        words.append(said)
+        words.append(text)
     return " ".join(words)
 
 
 def cardinal(value: int, gender: str = "m", before_noun: bool = False) -> str:
-    """Say a whole number: `21` is veintiuno, before a noun veintiún or veintiuna."""
+    """Return the words of a whole number: `21` is veintiuno, before a noun veintiún or veintiuna."""
     if value >= 10**12:
         billions, rest = divmod(value, 10**12)
-        said = "un billón" if billions == 1 else f"{cardinal(billions, 'm', True)} billones"
-        return f"{said} {cardinal(rest, gender, before_noun)}" if rest else said
+        text = "un billón" if billions == 1 else f"{cardinal(billions, 'm', True)} billones"
+        return f"{text} {cardinal(rest, gender, before_noun)}" if rest else text
     if value >= 10**6:
         millions, rest = divmod(value, 10**6)
-        said = "un millón" if millions == 1 else f"{cardinal(millions, 'm', True)} millones"
-        return f"{said} {cardinal(rest, gender, before_noun)}" if rest else said
+        text = "un millón" if millions == 1 else f"{cardinal(millions, 'm', True)} millones"
+        return f"{text} {cardinal(rest, gender, before_noun)}" if rest else text
     thousands, rest = divmod(value, 1000)
     words = []
     if thousands:
@@ -62,16 +62,16 @@ _TENTHS = ("", "décimo", *"vigésimo trigésimo cuadragésimo quincuagésimo se
 
 
 def ordinal(value: int, gender: str = "m", before: str = "") -> str:
-    """Say the number of a place from 1 to 99: primero, primera, vigésimo primero."""
+    """Return the words of an ordinal number from 1 to 99: primero, primera, vigésimo primero."""
     if value > 99:  # noqa: PLR2004 - larger ones are counted
         return cardinal(value)
     tens, ones = divmod(value, 10)
-    said = _FIRST[value - 1] if value <= len(_FIRST) else f"{_TENTHS[tens]} {_FIRST[ones - 1] if ones else ''}".strip()
-    return " ".join(f"{word[:-1]}a" for word in said.split()) if gender == FEMININE else said
+    text = _FIRST[value - 1] if value <= len(_FIRST) else f"{_TENTHS[tens]} {_FIRST[ones - 1] if ones else ''}".strip()
+    return " ".join(f"{word[:-1]}a" for word in text.split()) if gender == FEMININE else text
 
 
-def _date(day: int, month: int, said: str, before: str) -> str:
-    return f"{cardinal(day)} de {_MONTHS[month - 1]}" + (f" de {said}" if said else "")
+def _date(day: int, month: int, year_words: str, before: str) -> str:
+    return f"{cardinal(day)} de {_MONTHS[month - 1]}" + (f" de {year_words}" if year_words else "")
 
 
 def _clock(hours: int, minutes: int) -> str:
