@@ -158,7 +158,7 @@ async def delays(served: Served) -> None:
     recognizer = await engine.recognition.recognizer(MODEL, TranscribeOptions(language="en"))
 
     async def transcribe() -> float:
-        return await timed(recognizer.hear(engine_audio, final=True))
+        return await timed(recognizer.transcribe(engine_audio, final=True))
 
     async def speak() -> float:
         began = time.perf_counter()
