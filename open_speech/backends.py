@@ -1,4 +1,4 @@
-"""What a backend is: the two protocols every engine implements, and the values they take. No I/O, no model package."""
+"""The protocols that backends implement, one per task, and the values that they take. No I/O, no model package."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from open_speech.model_files import Source, WeightFile
 from open_speech.transcript import Segment, SpeechTask, TranscriptInfo
 
 STT_RATE = 16_000
-"""Hertz: the rate at which every Transcriber takes its audio."""
+"""Sample rate in hertz of the audio that every Transcriber accepts."""
 REFERENCE_RATE = 24_000
-"""Hertz: the rate at which a voice to clone is kept and handed to a Synthesizer."""
+"""Sample rate in hertz at which a recording of a voice to clone is stored and passed to a Synthesizer."""
 
 
 class Task(StrEnum):
-    """What a model does."""
+    """The task of a model or backend."""
 
     STT = "speech-to-text"
     TTS = "text-to-speech"
@@ -29,13 +29,13 @@ class Task(StrEnum):
 
     @property
     def setting(self) -> str:
-        """The setting that names the backends which do it."""
+        """The setting that lists the backends for this task."""
         return {Task.STT: "STT_BACKENDS", Task.TTS: "TTS_BACKENDS", Task.DIARIZE: "STT_DIARIZE_BACKENDS"}[self]
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One voice of a speaking model."""
+    """One voice of a speech synthesis model."""
 
     id: str
     language: str
@@ -43,46 +43,46 @@ class Voice:
     name: str = ""
     gender: Literal["female", "male"] | None = None
     speakers: tuple[str, ...] = ()
-    """Names or numbers of the speakers of a voice that has several; one is asked for as `id#speaker`."""
+    """Names or numbers of the speakers of a voice that has several; a request selects one with `id#speaker`."""
     needs: str = ""
-    """The command that installs what its language still needs on this machine; empty if nothing is missing."""
+    """The command that installs the missing packages for the voice's language on this machine; empty if nothing is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One model of the catalog: what it can do, what it is made of and where its files come from."""
+    """One model of the catalog: its abilities, its files and their download sources."""
 
     id: str
     backend: str
     task: Task
     licence: str
     languages: tuple[str, ...]
-    """ISO-639-1 codes (three letters where there is no two-letter code)."""
+    """ISO-639-1 codes (three-letter codes for languages without a two-letter code)."""
     description: str = ""
     voices: tuple[Voice, ...] = ()
     default_voice: str = ""
     sample_rate: int | None = None
-    """Hertz of the sound it makes; None for a model that listens."""
+    """Sample rate in hertz of the audio that the model generates; None for a model that does not generate audio."""
     word_times: bool = False
     translates: bool = False
     clones: bool = False
     designs: bool = False
     instructs: bool = False
-    """These three: it takes `reference`, `design` and `instructions` of SpeechOptions."""
+    """`clones`, `designs` and `instructs`: whether the model supports `reference`, `design` and `instructions` of SpeechOptions."""
     files: tuple[WeightFile, ...] = ()
     sources: tuple[Source, ...] = ()
     aliases: tuple[str, ...] = ()
-    """Ids of repositories that hold the same weights in another form; clients name them. They are understood, not listed."""
+    """Ids of repositories with the same weights in another format, as clients may name them. Accepted in requests, not listed."""
     parts: tuple[ModelEntry, ...] = ()
-    """Checkpoints of which each speaks one kind of request, where one does not speak them all; the first takes what is left."""
+    """Checkpoints for one kind of request each, for a model without a checkpoint for all; the first one serves all other requests."""
 
     @property
     def whole(self) -> tuple[ModelEntry, ...]:
-        """The entries that have the files: its parts, or itself."""
+        """The entries with the files: the model's parts, or the model itself if it has none."""
         return self.parts or (self,)
 
     def part_for(self, options: SpeechOptions | None = None) -> ModelEntry:
-        """Choose the entry that speaks a request: a part that clones, one that designs, or else the first; itself if it has none."""
+        """Return the entry that serves a request: a part that clones, one that designs, or else the first; the model if it has no parts."""
         if options is not None and options.reference is not None:
             return next((part for part in self.whole if part.clones), self.whole[0])
         if options is not None and options.design is not None:
@@ -91,7 +91,7 @@ class ModelEntry:
 
     @property
     def size_bytes(self) -> int | None:
-        """Sum of the file sizes in bytes, or None while one of them (or the list of them) is unknown."""
+        """Sum of the file sizes in bytes; None while a file size or the list of files is unknown."""
         if self.sources and not self.files:
             return None
         sizes = [file.size for part in self.whole for file in part.files]
@@ -100,57 +100,57 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True)
 class BackendEntry:
-    """One backend of the catalog: where its class is and what it needs to be installed."""
+    """One backend of the catalog: its class, its requirements and its properties."""
 
     name: str
     task: Task
     target: str
-    """`module:Class` of the plain backend class."""
+    """`module:Class` of the backend class."""
     requires: tuple[str, ...]
     """Importable modules; the backend is installed when all of them can be found."""
     extra: str
-    """Name of the pip extra that brings them; empty when nothing is needed."""
+    """Name of the pip extra that installs `requires`; empty when nothing is needed."""
     licence: str
     open_ended: bool = False
-    """Takes models that the catalog does not list: hub repositories (`owner/name`) and local folders."""
+    """Accepts models that the catalog does not list: hub repositories (`owner/name`) and local folders."""
     breath_chars: int = 0
-    """Characters beyond which a first sentence is cut before a group of words, so that a slow engine is heard early; 0: it is not."""
+    """Length in characters beyond which a first sentence is split before a phrase, so that the first audio arrives early; 0: no split."""
     speed_range: tuple[float, float] = (1.0, 1.0)
-    """Speeds that the engine itself speaks at; what lies beyond is stretched afterwards, with the pitch kept."""
+    """Lowest and highest speed that the engine supports; for other speeds the audio is time-stretched afterwards, with the same pitch."""
     piece_chars: int = 400
-    """The longest text, in characters, that the engine speaks well in one call."""
+    """The longest text, in characters, that the engine synthesizes well in one call."""
     batch: int = 0
-    """Windows of speech, or pieces of text, that go into one call, of many requests at once; 0 for one that takes one request a call."""
+    """Maximum windows of speech, or pieces of text, in one call, from many requests; 0 for a backend that takes one request per call."""
     window_s: float = 15.0
-    """The longest window, in seconds, that it is given when `batch` is not 0."""
+    """The longest window, in seconds, that the backend receives when `batch` is not 0."""
     language_modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Importable modules that some languages need beside `requires`, by ISO-639-1 code; the extra `{extra}-{code}` brings them."""
+    """Importable modules that some languages need besides `requires`, by ISO-639-1 code; the extra `{extra}-{code}` installs them."""
     phonemes: bool = False
-    """Speaks phonemes that stand in a text (text/ipa.py)."""
+    """Accepts phonemes within a text (text/ipa.py)."""
     openai_voices: Mapping[str, str] = field(default_factory=dict)
-    """OpenAI's voice names -> ours. A name that is not here gives the model's default voice."""
+    """OpenAI voice name -> voice id of the backend. A name that is missing here selects the model's default voice."""
     apart: bool = False
-    """Its packages go with no other's, so no extra brings them: it lives in an environment of its own."""
+    """Its packages conflict with those of other backends, so no extra installs them: the backend has an environment of its own."""
     settings: tuple[str, ...] = ()
-    """Settings that are for this backend alone; it finds them in its Setup."""
+    """Settings for this backend alone; its Setup contains their values."""
     prefix: str = ""
-    """Takes every model whose id begins so: a server of its own, elsewhere, knows which there are."""
+    """Prefix of the model ids that all belong to this backend; an external server determines which models exist."""
     offers: str = ""
-    """`module:function` that tells them: the values of `settings`, and `ask` for whether to ask the server -> entries."""
+    """`module:function` that lists those models: the values of `settings`, and `ask` (whether to query the server) -> entries."""
     calls: int = 2
-    """Calls that run at once where it runs in the front's process."""
+    """Maximum concurrent calls when the backend runs in the process of the front service."""
     programs: tuple[str, ...] = ()
-    """Programs that must be found in PATH, beside `requires`."""
+    """Programs that must be in PATH, besides `requires`."""
     install: str = ""
-    """The command that installs what `requires` and `programs` name; for a backend that no extra of Open Speech brings."""
+    """The command that installs `requires` and `programs`; for a backend that no extra of Open Speech installs."""
     variables: tuple[str, ...] = ()
-    """Environment variables that are for this backend alone; it finds those that are set in its Setup. For a backend of another package."""
+    """Environment variables for this backend alone; its Setup contains those that are set. For a backend of another package."""
     package: str = ""
     """Name and version of the package that the backend comes from; empty for one of Open Speech. Set by the catalog."""
 
     @property
     def remedy(self) -> str:
-        """The command that brings it to a machine that has not got it."""
+        """The command that installs the backend."""
         if self.install or self.package:
             return self.install or f"pip install {self.package.partition(' ')[0]}"
         return f"make runner NAME={self.name}" if self.apart else f"pip install 'open-speech[{self.extra}]'"
@@ -162,13 +162,13 @@ class BackendEntry:
 
     @property
     def module(self) -> str:
-        """The module that holds the class."""
+        """The module of the backend class."""
         return self.target.partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Vad:
-    """Voice activity detection on the file path: what is not speech is never shown to the recogniser."""
+    """Voice activity detection for files: audio without speech is not passed to the recognizer."""
 
     threshold: float = 0.5
     """Speech probability in (0, 1) above which a 32 ms frame counts as speech."""
@@ -178,12 +178,12 @@ class Vad:
 
 
 WHISPER_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""OpenAI's ladder: the next step is taken when a window's text looks wrong."""
+"""OpenAI's sequence of temperatures: a window is decoded again at the next one when its text fails the quality checks."""
 
 
 @dataclass(frozen=True, slots=True)
 class TranscribeOptions:
-    """How to transcribe; an engine refuses with UnsupportedValue what it cannot do."""
+    """Options of a transcription; an engine raises UnsupportedValue for an option that it does not support."""
 
     task: SpeechTask = "transcribe"
     language: str | None = None
@@ -191,40 +191,40 @@ class TranscribeOptions:
     prompt: str | None = None
     """Preceding text, or text in the desired style."""
     hotwords: str | None = None
-    """Words that are likely to be said, separated by spaces or commas."""
+    """Words that are likely to occur, separated by spaces or commas."""
     temperatures: tuple[float, ...] = WHISPER_TEMPERATURES
     beam_size: int = 5
     condition_on_previous_text: bool = False
     word_times: bool = False
     vad: Vad | None = None
     languages: tuple[str, ...] = ()
-    """ISO-639-1 codes among which the language is detected; empty means all."""
+    """ISO-639-1 codes of the candidates for language detection; empty means all languages."""
     expected: str | None = None
-    """ISO-639-1 code of the language that a window is taken to be in, unless it is surely in another one; only without `language`."""
+    """ISO-639-1 code of the assumed language of a window, unless another one is detected with certainty; only without `language`."""
     logprobs: bool = False
-    """Tell the log-probability of every token."""
+    """Return the log-probability of every token."""
     detect_only: bool = False
-    """Only name the language: no text."""
+    """Detect only the language: no text."""
     draft: bool = False
-    """A quick look at sound that is not yet complete: what looks wrong is left out, and never decoded a second time."""
+    """A quick transcription of incomplete audio: text that fails the quality checks is left out, and never decoded a second time."""
     sequential: bool = False
-    """Take the whole file in the engine's own way, window by window with no cutting at silences before it."""
+    """Process the whole file with the engine's own sequence of windows, without splitting it at silences first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of speech cut out of a longer audio, and how to transcribe it."""
+    """A section of a longer audio, and the options of its transcription."""
 
     audio: Audio
     """At STT_RATE, no longer than the backend's `window_s`."""
     options: TranscribeOptions
     speech: tuple[tuple[float, float], ...] = ()
-    """Start and end of each stretch of speech, in seconds from the start of `audio`; empty when nobody looked for it."""
+    """Start and end of each speech segment, in seconds from the start of `audio`; empty without speech detection."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowResult:
-    """What was heard in one window; times count from the start of the window."""
+    """The transcript of one window; times are relative to the start of the window."""
 
     language: str
     language_probability: float
@@ -233,38 +233,38 @@ class WindowResult:
 
 @dataclass(frozen=True, slots=True)
 class DiarizeOptions:
-    """How to tell speakers apart."""
+    """Options of a diarization."""
 
     min_speakers: int | None = None
     max_speakers: int | None = None
     references: tuple[tuple[str, Audio], ...] = ()
-    """Known speakers: a name, and 2 to 10 seconds of the voice at STT_RATE. Who matches none of them is A, B, C and so on."""
+    """Known speakers: a name, and 2 to 10 seconds of the voice at STT_RATE. Speakers that match none are named A, B, C and so on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A stretch of speech by one speaker."""
+    """A section of speech by one speaker."""
 
     start: float
     """Seconds."""
     end: float
     """Seconds."""
     speaker: str
-    """A known speaker's name, or else A, B, C and so on in the order of their first turns."""
+    """The name of a known speaker; the other speakers are A, B, C and so on, in the order of their first turns."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceReference:
-    """A recording of the voice to speak in. A value: two are equal, and hash alike, when sound and text are the same."""
+    """A recording of the voice to clone. A value: two with the same audio and text are equal and have the same hash."""
 
     pcm: bytes
     """Little-endian 16-bit mono PCM at REFERENCE_RATE."""
     text: str | None = None
-    """What is said in it, where that is known."""
+    """The words of the recording, if known."""
 
     @classmethod
     def of(cls, audio: Audio, text: str | None = None) -> VoiceReference:
-        """Keep a recording of any rate."""
+        """Build a reference from a recording of any sample rate."""
         return cls(to_pcm16(resample(audio, REFERENCE_RATE)), text)
 
     @property
@@ -275,36 +275,36 @@ class VoiceReference:
 
 @dataclass(frozen=True, slots=True)
 class SpeechOptions:
-    """How to speak one piece of text."""
+    """Options for the synthesis of one piece of text."""
 
     voice: str
-    """A voice id of the model, or a blend such as `af_bella(2)+af_sky(1)` where the engine blends."""
+    """A voice id of the model, or a blend such as `af_bella(2)+af_sky(1)` for an engine that blends voices."""
     speed: float = 1.0
     """1.0 is the voice's own speed; within the backend's `speed_range`."""
     language: str | None = None
-    """ISO-639-1 code or BCP-47 tag; None speaks the voice's own language."""
+    """ISO-639-1 code or BCP-47 tag; None uses the voice's own language."""
     reference: VoiceReference | None = None
-    """The voice to clone instead of `voice`; given only to a model whose entry says `clones`."""
+    """The voice to clone instead of `voice`; passed only to a model whose entry has `clones`."""
     design: str | None = None
-    """Description of a voice to make up instead of `voice`; given only to a model whose entry says `designs`."""
+    """Description of a voice to generate instead of `voice`; passed only to a model whose entry has `designs`."""
     instructions: str | None = None
-    """How to speak, in words; given only to a model whose entry says `instructs`."""
+    """Description of the speaking style; passed only to a model whose entry has `instructs`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a backend is built from. `threads` 0 lets the backend choose."""
+    """The arguments of a backend's constructor. `threads` 0 lets the backend choose."""
 
     model: ModelEntry
     folder: Path
-    """Holds the model's files under their catalog paths."""
+    """Contains the model's files under their catalog paths."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     compute_type: str = "auto"
     """CTranslate2's name (`int8`, `float16`, …) or `auto`; other engines ignore it."""
     threads: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """The values of the settings that the backend's entry names in `settings`, and of the `variables` that are set, by their names."""
+    """Name -> value of the settings in the backend entry's `settings`, and of those of its `variables` that are set."""
 
 
 class Transcriber(Protocol):
@@ -313,22 +313,22 @@ class Transcriber(Protocol):
     def __init__(self, setup: Setup) -> None: ...
 
     def load(self) -> None:
-        """Bring the model into memory; slow, called once, before the first `transcribe`."""
+        """Load the model into memory; slow, called once, before the first `transcribe`."""
         ...
 
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
         """Yield one TranscriptInfo, then the segments in order, each as soon as it is final.
 
-        `audio` is at STT_RATE. Raises InvalidRequest's children at the call, before the first item.
+        `audio` is at STT_RATE. Raises subclasses of InvalidRequest at the call, before the first item.
         """
         ...
 
 
 class WindowTranscriber(Transcriber, Protocol):
-    """A recogniser that also decodes many short windows in one call; its catalog entry has `batch` > 0."""
+    """A recognizer that also decodes many short windows in one call; its catalog entry has `batch` > 0."""
 
     def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
-        """Decode windows, of whatever requests, together: one result each, in order; what is wrong with one is its own result.
+        """Decode windows of any requests together: one result each, in order; the error of a window is the result of that window.
 
         Silence gives a WindowResult without segments.
         """
@@ -341,45 +341,45 @@ class Synthesizer(Protocol):
     def __init__(self, setup: Setup) -> None: ...
 
     def load(self) -> None:
-        """Bring the model into memory; slow, called once, before the first `synthesize`."""
+        """Load the model into memory; slow, called once, before the first `synthesize`."""
         ...
 
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
-        """Yield the sound of one speakable piece of text, in one or more pieces at the model's own rate.
+        """Yield the audio of one piece of text, in one or more parts at the model's own rate.
 
-        Raises InvalidRequest's children (UnknownVoice, UnsupportedLanguage, NothingToSpeak) at the call, before the first item.
+        Raises subclasses of InvalidRequest (UnknownVoice, UnsupportedLanguage, NothingToSpeak) at the call, before the first item.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A piece of text and how to speak it."""
+    """A piece of text and the options of its synthesis."""
 
     text: str
     options: SpeechOptions
 
 
 class BatchSynthesizer(Synthesizer, Protocol):
-    """A synthesiser that also speaks many pieces in one call; its catalog entry has `batch` > 0."""
+    """A synthesizer that also speaks many pieces of text in one call; its catalog entry has `batch` > 0."""
 
     def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
-        """Speak pieces, of whatever requests, together: one result each, in order; what is wrong with one is its own result."""
+        """Synthesize pieces of any requests together: one result each, in order; the error of a piece is the result of that piece."""
         ...
 
 
 class Diarizer(Protocol):
-    """Who spoke when. Blocking; loaded once; keeps no request state; safe to call from several threads after `load`."""
+    """Speaker diarization. Blocking; loaded once; keeps no request state; safe to call from several threads after `load`."""
 
     def __init__(self, setup: Setup) -> None: ...
 
     def load(self) -> None:
-        """Bring the model into memory; slow, called once, before the first `diarize`."""
+        """Load the model into memory; slow, called once, before the first `diarize`."""
         ...
 
     def diarize(self, audio: Audio, options: DiarizeOptions) -> list[Turn]:
-        """Tell the turns in order of time, without overlap; silence has none.
+        """Return the turns in order of time, without overlap; no turns for silence.
 
-        `audio` is at STT_RATE. Raises InvalidRequest's children naming `min_speakers`, `max_speakers` or `known_speaker_references`.
+        `audio` is at STT_RATE. Raises subclasses of InvalidRequest that name `min_speakers`, `max_speakers` or `known_speaker_references`.
         """
         ...

@@ -1,4 +1,4 @@
-"""Models as data: reads the `[[model]]` tables of a TOML file, in which the server and other packages list the models of a backend.
+"""The reader of the `[[model]]` tables in TOML files, in which the server and other packages list the models of a backend.
 
 The top-level keys of a file are the defaults of every `[[model]]` in it. docs/backends.md describes the keys.
 """
@@ -15,16 +15,16 @@ from open_speech.model_files import Archive, ArchiveSource, HubSource, Source, U
 
 
 def read_models(path: Path) -> tuple[ModelEntry, ...]:
-    """Read the models of one file. Raises TypeError, KeyError or ValueError if a row is not written as it should be."""
+    """Read the models of one file. Raises TypeError, KeyError or ValueError if a row is invalid."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     rows = table.pop("model")
     return tuple(_model({**table, **row}) for row in rows)
 
 
 def _model(row: dict[str, Any]) -> ModelEntry:
-    """Build one entry; a key that ModelEntry does not have is a TypeError, so a slip of the pen cannot pass unseen.
+    """Build one entry. Raises TypeError for a key that ModelEntry does not have, so that a misspelled key is not ignored.
 
-    A row's parts have all that it has and they do not say otherwise; the files are theirs, and what one of them can do it can do.
+    The parts of a row inherit its values unless they override them. The files belong to the parts; the row has the abilities of all parts.
     """
     aliases = tuple(row.pop("aliases", ()))
     parts = tuple(_model({**row, **part}) for part in row.pop("part", ()))
@@ -41,7 +41,7 @@ def _model(row: dict[str, Any]) -> ModelEntry:
 
 
 def _source(row: Mapping[str, Any]) -> Source:
-    """Build one source; its first key says which kind it is."""
+    """Build one source; its first key determines its type."""
     match row:
         case {"hub": repo, **rest}:
             return HubSource(repo, **rest)

@@ -1,1 +1,1 @@
-"""Every way in: one package or module for each API. An endpoint parses and formats; the engine does the work."""
+"""The APIs of the server, one package or module each. An endpoint parses and formats; the engine does the work."""

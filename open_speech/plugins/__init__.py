@@ -1,6 +1,6 @@
-"""Backends of other packages: what a package hands over, what is wrong with it, and how its rows join the catalog.
+"""Backends of other packages: the values that a package provides, their validation, and the merge of their rows into the catalog.
 
-A package names a `Plugin` in an entry point of the group `open_speech.backends` (docs/backends.md).
+A package refers to a `Plugin` in an entry point of the group `open_speech.backends` (docs/backends.md).
 """
 
 from open_speech.plugins.values import GROUP, Plugin, PluginReport, Problem

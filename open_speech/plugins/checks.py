@@ -1,4 +1,4 @@
-"""What a row of the catalog must be: of a plugin's backend, and of any model. Pure."""
+"""Validation of catalog rows: of a plugin's backend, and of any model. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def backend_faults(entry: BackendEntry) -> Iterator[str]:
-    """Yield what is wrong with the entry of a backend from another package."""
+    """Yield the faults of the entry of a backend from another package."""
     if not _NAME.fullmatch(entry.name) or entry.service in RESERVED:
         yield f"`{entry.name}` is not a valid name: use lower-case letters, digits and single hyphens"
     if entry.task not in (Task.STT, Task.TTS, Task.DIARIZE):
@@ -42,7 +42,7 @@ def backend_faults(entry: BackendEntry) -> Iterator[str]:
 
 
 def model_faults(model: ModelEntry, backend: BackendEntry) -> Iterator[str]:
-    """Yield what is wrong with the row of a model, whosever it is."""
+    """Yield the faults of the row of a model, ours or from another package."""
     if not _MODEL_ID.fullmatch(model.id):
         yield "an id has letters, digits and `._-`, in parts separated by `/`"
     if (model.backend, model.task) != (backend.name, backend.task):
@@ -66,7 +66,7 @@ def _voice_faults(model: ModelEntry) -> Iterator[str]:
 
 
 def _file_faults(part: ModelEntry) -> Iterator[str]:
-    """Yield what is wrong with the files and sources of a model, or of one part of it."""
+    """Yield the faults of the files and sources of a model, or of one part of it."""
     paths = {file.path for file in part.files}
     archives = [archive for source in part.sources if isinstance(source, ArchiveSource) for archive in source.archives]
     hashes = [file.sha256 for file in part.files] + [archive.sha256 for archive in archives]
@@ -88,7 +88,7 @@ def _file_faults(part: ModelEntry) -> Iterator[str]:
 
 
 def _paths(source: Source, paths: set[str]) -> set[str]:
-    """Return the files that a source has, if the model has `paths`."""
+    """Return the paths of the files that a source provides, for a model with the files `paths`."""
     match source:
         case HubSource(paths=mapped):
             return paths | set(mapped)

@@ -1,7 +1,7 @@
-"""The rows of plugins join the tables of the catalog, so everything that works on the catalog works on them. Pure.
+"""The merge of the rows of plugins into the tables of the catalog, so that all code for the catalog also covers plugins. Pure.
 
-A row that is wrong, or whose name is taken, is left out with a report: one package must not keep the server from starting, and cannot
-replace what another one brings.
+A row that is invalid, or whose name is taken, is left out and reported: a package must not prevent the server from starting, and cannot
+replace rows of another package.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from open_speech.registry import OPENAI_STT, OPENAI_TTS
 
 
 def join(backends: Sequence[BackendEntry], models: Sequence[ModelEntry], offers: Iterable[Offer | PluginReport]) -> Joined:
-    """Add the rows of plugins to our own. A name that is taken stays with who had it: ours first, then the packages in the order given."""
+    """Add the rows of plugins to our own. The first row with a name keeps it: ours first, then the packages in the order given."""
     all_backends, all_models, reports = list(backends), list(models), list[PluginReport]()
     for offer in offers:
         if isinstance(offer, PluginReport):
@@ -38,7 +38,7 @@ def join(backends: Sequence[BackendEntry], models: Sequence[ModelEntry], offers:
 
 
 def _refused(offer: Offer, entry: BackendEntry, known: Iterable[BackendEntry]) -> tuple[Problem | None, str]:
-    """Return why a backend is not added."""
+    """Return the reason why a backend is not added; None and an empty text if it is added."""
     faults = list(backend_faults(entry))
     if offer.name != entry.name:
         faults.insert(0, f"the entry point must have the name of its backend, `{entry.name}`")
@@ -54,7 +54,7 @@ def _refused(offer: Offer, entry: BackendEntry, known: Iterable[BackendEntry]) -
 
 
 def _refused_model(model: ModelEntry, backend: BackendEntry, known: Iterable[ModelEntry]) -> tuple[Problem | None, str]:
-    """Return why a model is not added."""
+    """Return the reason why a model is not added; None and an empty text if it is added."""
     if faults := list(model_faults(model, backend)):
         return Problem.INVALID, "; ".join(faults)
     names = set(_names(model))
@@ -71,12 +71,12 @@ def _refused_model(model: ModelEntry, backend: BackendEntry, known: Iterable[Mod
 
 
 def _names(model: ModelEntry) -> Iterator[str]:
-    """Yield every name that a model or one of its parts is found by, in lower case."""
+    """Yield every id and alias of a model and its parts, in lower case."""
     for entry in (model, *model.parts):
         yield entry.id.lower()
         yield from (alias.lower() for alias in entry.aliases)
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Tell whether a model id can begin with both prefixes; an empty one is none."""
+    """Return whether a model id can begin with both prefixes; False if one of them is empty."""
     return bool(one and other) and (one.startswith(other) or other.startswith(one))

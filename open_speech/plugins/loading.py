@@ -1,7 +1,7 @@
-"""The backends of other packages that are installed here, by their entry points. Importing another package may fail in any way.
+"""The import of installed backends of other packages, by their entry points. Importing another package may fail in any way.
 
-Two modules of a package are imported at different times. That of the entry point, which has the rows, is imported in every process. That
-of the backend class is imported where the backend is placed, as those of our own runners are.
+Two modules of a package are imported at different times. The module of the entry point, which has the rows, is imported in every process.
+The module of the backend class is imported in the process that runs the backend, as for our own runners.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def package_of(point: importlib.metadata.EntryPoint) -> str:
 
 
 def usable(entry: BackendEntry) -> bool:
-    """Tell whether the class and the runner of a backend can be imported; what is wrong with those of a plugin is kept as a report.
+    """Return whether the class and the runner of a backend can be imported; the failure of a plugin is stored as a report.
 
-    Our own are not imported to find out.
+    Our own backends are not imported for this check.
     """
     if not entry.package:
         return True
@@ -49,7 +49,7 @@ def unusable() -> tuple[PluginReport, ...]:
 
 @cache
 def target_fault(target: str, backend: str) -> str:
-    """Import the module of a backend's class, and return what is wrong with it: one sentence, or nothing."""
+    """Import the module of a backend's class, and return its fault in one sentence, or an empty text."""
     module, _, name = target.partition(":")
     imported = _imported(module)
     if isinstance(imported, str):
@@ -66,7 +66,7 @@ def target_fault(target: str, backend: str) -> str:
 
 @cache
 def offers_fault(offers: str) -> str:
-    """Import the module of the function that lists the models of a server elsewhere, and return what is wrong: one sentence, or nothing."""
+    """Import the module of the function that lists an external server's models, and return its fault in one sentence, or an empty text."""
     module, _, name = offers.partition(":")
     imported = _imported(module)
     if isinstance(imported, str):
@@ -75,7 +75,7 @@ def offers_fault(offers: str) -> str:
 
 
 def _imported(module: str) -> ModuleType | str:
-    """Import a module, or return why that failed."""
+    """Import and return a module, or return the reason why the import failed."""
     try:
         return importlib.import_module(module)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the code of another package; a server that stopped here would never start
@@ -94,5 +94,5 @@ def _load(point: importlib.metadata.EntryPoint) -> Offer | PluginReport:
 
 
 def _told(error: BaseException) -> str:
-    """Write an exception as one line."""
+    """Return the type and message of an exception as one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,4 +1,4 @@
-"""What a package with a backend hands over, and what is reported about it. Pure."""
+"""The values that a package with a backend provides, and the reports about it. Pure."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class Plugin:
 
 
 class Problem(StrEnum):
-    """Why something of a plugin is left out."""
+    """The reason why a plugin, or one of its models, is left out."""
 
     IMPORT = "import failed"
     """The module of the entry point, or of the backend class, cannot be imported."""
     INVALID = "invalid"
-    """What the entry point names is not a Plugin, or a row of it is wrong."""
+    """The entry point does not refer to a Plugin, or one of its rows is invalid."""
     BACKEND_TAKEN = "backend name taken"
-    """There is another backend of this name: one of ours, or of a package before it in the alphabet."""
+    """Another backend has this name: one of ours, or of a package that precedes this one alphabetically."""
     MODEL_TAKEN = "model id taken"
-    """There is another model of this id, or it is an alias."""
+    """Another model has this id or alias, or the name is one of OpenAI's."""
 
 
 @dataclass(frozen=True, slots=True)
 class PluginReport:
-    """One thing of a plugin that is left out, and why."""
+    """A plugin, or one of its models, that is left out, and the reason."""
 
     name: str
     """The name of the entry point."""
@@ -44,16 +44,16 @@ class PluginReport:
     detail: str
     """One sentence or more, without the name of the plugin."""
     whole: bool = True
-    """Nothing of the plugin is used. False: one model of it is left out."""
+    """Whether the whole plugin is left out. False: only one of its models is."""
 
     def __str__(self) -> str:
-        """Write the report as one line."""
+        """Return the report as one line."""
         return f"plugin {self.name} of {self.package}: {self.problem}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What one entry point gave: a plugin."""
+    """A plugin, and the entry point that provided it."""
 
     name: str
     package: str
@@ -62,7 +62,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The tables of the catalog with the rows of plugins, and what was left out."""
+    """The tables of the catalog with the rows of plugins, and the reports of rows that were left out."""
 
     backends: tuple[BackendEntry, ...]
     models: tuple[ModelEntry, ...]

@@ -1,7 +1,7 @@
-"""The conformance kit: what every backend must do, as classes of tests over one row of the catalog. It needs pytest and jiwer.
+"""The conformance kit: the requirements of every backend, as test classes over one row of the catalog. Requires pytest and jiwer.
 
-A package with a backend subclasses the class of its task in its own tests, and names its plugin (docs/backends.md). The tests of Open
-Speech run the same classes over every row of their catalog.
+A package with a backend subclasses the class of its task in its own tests, and sets its plugin (docs/backends.md). The tests of Open
+Speech run the same classes over every row of its catalog.
 """
 
 import pytest

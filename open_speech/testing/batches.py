@@ -1,4 +1,4 @@
-"""What every synthesizer that speaks many pieces in one call must do, beside what every synthesizer must."""
+"""Further requirements of a synthesizer that speaks many pieces of text in one call."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from open_speech.testing.row import CatalogRow, Row
 
 
 class BatchSynthesizerConformance(CatalogRow):
-    """The tests of `speak`, for a backend whose entry has `batch` > 0."""
+    """The tests of `synthesize_batch`, for a backend whose entry has `batch` > 0."""
 
     texts: ClassVar[tuple[str, ...]] = ("Go on.", "The birch canoe slid on the smooth planks.", "Her purse was full of useless trash.")
-    """From short to long, or the audio of each has another length."""
+    """Texts whose audio has different lengths, from short to long."""
 
     @pytest.fixture
     def pieces(self, row: Row) -> list[Utterance]:

@@ -1,4 +1,4 @@
-"""Real speech to test with: two English recordings, downloaded as models are and kept beside the models folder."""
+"""Real speech for tests: two English recordings, downloaded like models and stored beside the models folder."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ its being received, for good or for evil, in the superlative degree of compariso
 
 
 def speech_clips(models_dir: Path) -> dict[str, Path]:
-    """Return the recordings by name, downloaded first if need be: `beckett` (9.96 s) and `two_cities` (44.4 s), both WAV at 48 kHz.
+    """Return the recordings by name, downloaded first if necessary: `beckett` (9.96 s) and `two_cities` (44.4 s), both WAV at 48 kHz.
 
-    Raises WeightsUnavailable if they are not there and cannot be downloaded.
+    Raises WeightsUnavailable if they are missing and cannot be downloaded.
     """
     (row,) = read_models(Path(__file__).parent / "speech.toml")
     folder = Store(models_dir.parent).pull(row)

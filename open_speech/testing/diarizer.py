@@ -1,4 +1,4 @@
-"""What every diarizer must do, whatever its engine."""
+"""The requirements of every diarizer, with any engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from open_speech.testing.row import CatalogRow
 
 
 def turns_of(backend: Diarizer, audio: Audio, options: DiarizeOptions | None = None) -> list[Turn]:
-    """Diarize, and check what holds for every result."""
+    """Return the turns of an audio, after the checks that every result must pass."""
     turns = backend.diarize(audio, options or DiarizeOptions())
     times = [0.0, *(time for turn in turns for time in (turn.start, turn.end)), audio.seconds + 0.05]
     assert times == sorted(times), "turns must be in order of time, without overlap, within the audio"

@@ -1,4 +1,4 @@
-"""A row of the catalog under test: what it is, the backend loaded with it, and what must hold for the row itself."""
+"""The catalog row under test, the backend loaded for it, and the requirements of the row itself."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Row:
 
 
 class CatalogRow:
-    """What the classes of the kit have in common. A subclass sets `plugin`; the fixtures are there to be overridden."""
+    """The base of the classes of the kit. A subclass sets `plugin`, and may override the fixtures."""
 
     plugin: ClassVar[Plugin]
     model_id: ClassVar[str] = ""
@@ -62,7 +62,7 @@ class CatalogRow:
     @pytest.fixture(scope="class")
     @classmethod
     def backend(cls, row: Row, models_dir: Path, backend_settings: Mapping[str, Any]) -> Any:
-        """The backend with the model, loaded once; skipped, with the reason, where it is not installed or has no weights."""
+        """The backend with the model, loaded once; skips the test, with the reason, if the backend or its weights are not installed."""
         return load(row, models_dir, backend_settings)
 
 
@@ -83,7 +83,7 @@ def load(row: Row, models_dir: Path, backend_settings: Mapping[str, Any] | None 
 
 
 class PluginConformance(CatalogRow):
-    """What must hold for a package with a backend, before anything is loaded. Its subclass sets `plugin`; the package must be installed."""
+    """The requirements of a package with a backend, without loading a model. A subclass sets `plugin`; the package must be installed."""
 
     def test_the_backend_has_a_valid_entry(self) -> None:
         """The name, the target, the settings and the speed range of the backend are valid."""

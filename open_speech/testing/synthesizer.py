@@ -1,4 +1,4 @@
-"""What every synthesizer must do, whatever its engine."""
+"""The requirements of every synthesizer, with any engine."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from open_speech.testing.row import CatalogRow, Row
 
 
 def say(backend: Synthesizer, text: str, options: SpeechOptions) -> Audio:
-    """Speak a text to its end."""
+    """Return the whole audio of a text."""
     parts = list(backend.synthesize(text, options))
     return concat(parts, parts[0].rate)
 
 
 class SynthesizerConformance(CatalogRow):
-    """The tests of a backend with `synthesize`. For a voice that speaks no English, set the texts, too."""
+    """The tests of a backend with `synthesize`. For a voice that does not speak English, set the texts, too."""
 
     sentence: ClassVar[str] = "The birch canoe slid on the smooth planks."
-    """Takes between 1 and 8 seconds to say."""
+    """A sentence whose audio has between 1 and 8 seconds."""
     more: ClassVar[tuple[str, ...]] = (
         "Her purse was full of useless trash, and nobody knew why.",
         "The hogs were fed chopped corn and garbage!",
     )
-    """Sentences that go on after `sentence`."""
+    """Sentences to continue after `sentence`."""
     short: ClassVar[str] = "Go on."
     word: ClassVar[str] = "Piano."
-    """Read by the voices of every language of the model."""
+    """A word that the voices of every language of the model can speak."""
     speech: ClassVar[bool] = True
-    """What it makes is speech: it leaves out what is not read aloud, and begins and ends quietly."""
+    """Whether the generated audio is speech: without what is not read aloud, and with a quiet start and end."""
     left_out: ClassVar[tuple[str, ...]] = ()
-    """Languages, as in a voice's tag, whose voices are not tested because they need packages of their own."""
+    """Language codes whose voices are not tested because they require additional packages."""
 
     @pytest.fixture
     def options(self, row: Row) -> SpeechOptions:
@@ -127,7 +127,7 @@ class SynthesizerConformance(CatalogRow):
         alone = [say(backend, text, options).seconds for text in texts]
         with ThreadPoolExecutor(2) as pool:
             together = [audio.seconds for audio in pool.map(lambda text: say(backend, text, options), texts)]
-        assert together == pytest.approx(alone, rel=0.2)  # some engines choose lengths with a little chance
+        assert together == pytest.approx(alone, rel=0.2)  # the length is slightly random with some engines
 
     def test_a_caller_may_leave_after_the_first_part(self, backend: Synthesizer, options: SpeechOptions) -> None:
         """The iterator can be closed after its first part, and the backend speaks on for others."""

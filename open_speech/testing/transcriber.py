@@ -1,4 +1,4 @@
-"""What every recognizer must do, whatever its engine."""
+"""The requirements of every recognizer, with any engine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def two_cities(clips: dict[str, Path]) -> Spoken:
 
 
 def transcribed(backend: Transcriber, audio: Audio, options: TranscribeOptions | None = None) -> Transcript:
-    """Transcribe to the end, and check what holds for every result."""
+    """Return the whole transcript of an audio, after the checks that every result must pass."""
     info, *segments = backend.transcribe(audio, options or TranscribeOptions())
     assert isinstance(info, TranscriptInfo), "the first item must be the TranscriptInfo"
     assert info.language in LANGUAGES
@@ -60,7 +60,7 @@ def transcribed(backend: Transcriber, audio: Audio, options: TranscribeOptions |
 
 
 class TranscriberConformance(CatalogRow):
-    """The tests of a backend with `transcribe`. For a model that knows no English, override `spoken` and `reading`, and set `language`."""
+    """The tests of a backend with `transcribe`. For a model without English, override `spoken` and `reading`, and set `language`."""
 
     language: ClassVar[str] = "en"
     """ISO-639-1 code of the recordings."""
@@ -68,14 +68,14 @@ class TranscriberConformance(CatalogRow):
     @pytest.fixture(scope="class")
     @classmethod
     def clips(cls, row: Row, models_dir: Path) -> dict[str, Path]:
-        """The English recordings of the kit; skipped if the model knows no English."""
+        """The English recordings of the kit; skips the test if the model does not support English."""
         if "en" not in row.model.languages:
             pytest.skip(f"{row.model.id} knows no English")
         return speech_clips(models_dir)
 
     @pytest.fixture
     def spoken(self, clips: dict[str, Path]) -> Spoken:
-        """A recording of some seconds, and its words."""
+        """A recording of a few seconds, and its words."""
         return beckett(clips)
 
     @pytest.fixture
@@ -85,12 +85,12 @@ class TranscriberConformance(CatalogRow):
 
     @pytest.fixture
     def allowed(self) -> float:
-        """The word error rate that the model may have on `spoken`."""
+        """The highest word error rate allowed on `spoken`."""
         return ALLOWED_ERRORS
 
     @pytest.fixture
     def allowed_reading(self) -> float:
-        """The word error rate that the model may have on `reading`."""
+        """The highest word error rate allowed on `reading`."""
         return 0.05
 
     @pytest.mark.parametrize("count", [0, 1, 2, 160, STT_RATE // 10])

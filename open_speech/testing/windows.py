@@ -1,4 +1,4 @@
-"""What every recognizer that takes windows must do, beside what every recognizer must."""
+"""Further requirements of a recognizer that accepts windows."""
 
 from __future__ import annotations
 

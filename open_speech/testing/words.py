@@ -1,4 +1,5 @@
-"""The words of a transcript: numbers differ in their last bits from CPU to CPU and from batch to batch, and punctuation with them."""
+"""Comparison of transcripts by words alone: the results of floating-point operations, and with them the punctuation, differ slightly
+between CPUs and between batches."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ import re
 import jiwer
 
 ALLOWED_ERRORS = 0.17
-"""Word error rate that tests with real weights allow: without AVX-512 Whisper hears "Never tried" for "Ever tried", which is one word of
-twelve. Two may differ."""
+"""Word error rate that tests with real weights allow: two words of twelve. Without AVX-512, Whisper recognizes "Never tried" for "Ever
+tried", which is one word of twelve."""
 
 
 def words(text: str) -> list[str]:
@@ -17,5 +18,5 @@ def words(text: str) -> list[str]:
 
 
 def word_errors(reference: str, found: str) -> float:
-    """Return the word error rate of a transcript, 0 for the same words; `reference` must have words."""
+    """Return the word error rate of a transcript, 0 for the same words; `reference` must have at least one word."""
     return float(jiwer.wer(" ".join(words(reference)), " ".join(words(found))))
