@@ -1,1 +1,1 @@
-"""The runners: one file per backend, a plain class first, its BentoML service last."""
+"""The runners: one file per backend, with its class first and its BentoML service last."""

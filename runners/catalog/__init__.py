@@ -1,8 +1,8 @@
-"""The only list of what this server can run: backends here, their models as data in `models/*.toml`, and what other packages add.
+"""The catalog of backends and models: backends are listed here, their models in `models/*.toml`, and other packages may add both.
 
-A file there holds the models of one backend: its top-level keys are the defaults of every `[[model]]` in it. Adding a backend is one
-module and one entry here; adding a model is one row there. Another package adds both by an entry point (docs/backends.md). Whatever
-works on the catalog uses `backends()` and `models()`; `BACKENDS` and `own_models()` are the part that Open Speech brings.
+A file in `models/` contains the models of one backend: its top-level keys are the defaults of every `[[model]]` in it. A new backend is
+one module and one entry here; a new model is one row in `models/`. Another package adds both by an entry point (docs/backends.md). Code
+for the whole catalog uses `backends()` and `models()`; `BACKENDS` and `own_models()` are the part of Open Speech itself.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ KOKORO_VOICES = {
     "onyx": "am_onyx", "nova": "af_nova", "sage": "af_sarah", "shimmer": "af_sky", "verse": "am_puck", "marin": "af_heart",
     "cedar": "am_fenrir",
 }  # fmt: skip
-"""OpenAI's voices -> the Kokoro voice of the same name, or else of the same gender and a like character."""
+"""OpenAI's voices -> the Kokoro voice of the same name, or else of the same gender and a similar character."""
 
 QWEN_VOICES = {
     "alloy": "Vivian", "ash": "Ryan", "ballad": "Eric", "coral": "Serena", "echo": "Aiden", "fable": "Dylan", "onyx": "Uncle_Fu",
     "nova": "Vivian", "sage": "Sohee", "shimmer": "Ono_Anna", "verse": "Ryan", "marin": "Serena", "cedar": "Aiden",
 }  # fmt: skip
-"""OpenAI's voices -> a Qwen speaker of the same gender and a like character; there are only nine."""
+"""OpenAI's voices -> a Qwen speaker of the same gender and a similar character; Qwen has only nine speakers."""
 
 BACKENDS: tuple[BackendEntry, ...] = (
     BackendEntry(
@@ -60,11 +60,11 @@ BACKENDS: tuple[BackendEntry, ...] = (
         requires=("kokoro_onnx",),
         extra="kokoro",
         licence="MIT, with espeak-ng (GPL-3.0-or-later)",
-        # Beyond 1.3 it swallows words: 7 of 47 are wrong at 1.5 and 20 at 2.0, and 2.0 is really 1.76 times as fast. Stretched: 1 of 47.
+        # Beyond 1.3 Kokoro drops words: 7 of 47 are wrong at 1.5 and 20 at 2.0, and 2.0 is actually 1.76 times as fast. Stretched: 1 of 47.
         speed_range=(0.75, 1.3),
         language_modules={"ja": ("misaki", "fugashi", "pyopenjtalk"), "zh": ("misaki", "jieba", "pypinyin")},
         breath_chars=48,  # 12 words take 1.2 to 2.3 s on two cores
-        piece_chars=250,  # 400 take it up to 7 s on two cores, and a piece that is begun cannot be cancelled
+        piece_chars=250,  # 400 take up to 7 s on two cores, and a piece that has started cannot be cancelled
         openai_voices=KOKORO_VOICES,
         phonemes=True,
     ),
@@ -165,7 +165,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         extra="",
         licence="MIT",
         speed_range=(0.25, 4.0),
-        piece_chars=1000,  # it cuts into sentences itself, and a call that is left ends there, too
+        piece_chars=1000,  # the server splits into sentences itself, and stops when a call is closed
         settings=UpstreamTtsOptions.settings(),
         prefix="upstream/",
         offers="runners.support.upstream_discovery:speaking_offers",
@@ -216,7 +216,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
 
 
 def installed(entry: BackendEntry) -> bool:
-    """Tell whether everything the backend needs can be imported here, and its programs found; nothing is imported to find out."""
+    """Return whether all modules and programs that a backend needs are found on this machine. Does not import the modules."""
     return all(map(_found, entry.requires)) and all(shutil.which(program) for program in entry.programs)
 
 
@@ -228,7 +228,7 @@ def _found(module: str) -> bool:
 
 
 def with_needs(model: ModelEntry, entry: BackendEntry) -> ModelEntry:
-    """Mark the voices of a model whose language needs packages that are not installed here."""
+    """Return the model with `needs` set on the voices whose language needs packages that are not installed."""
     missing = {code for code, modules in entry.language_modules.items() if not all(importlib.util.find_spec(name) for name in modules)}
     if not missing:
         return model
@@ -249,7 +249,7 @@ def own_models() -> tuple[ModelEntry, ...]:
 
 @cache
 def _joined() -> Joined:
-    """Join our tables with those of other packages, once in each process: their entry points are imported here."""
+    """Join our tables with those of other packages, once per process. Imports the entry points of those packages."""
     return join(BACKENDS, own_models(), loading.loaded())
 
 
@@ -264,12 +264,12 @@ def models() -> tuple[ModelEntry, ...]:
 
 
 def plugin_reports() -> tuple[PluginReport, ...]:
-    """List what was left out of the tables, or cannot run although it is in them, and why."""
+    """List the plugins and models that were left out of the tables, and the listed plugins that cannot run, with the reasons."""
     return (*_joined().reports, *loading.unusable())
 
 
 @cache
 def speech_detector() -> ModelEntry:
-    """The network that tells speech from the rest. It is no model that a request can name."""
+    """Return the entry of the speech detection model. A request cannot select this model."""
     (entry,) = read_models(MODELS_FOLDER / "front" / "silero.toml")
     return entry

@@ -1,6 +1,6 @@
-"""Where each backend runs: a child process (the default), this process, or another machine. Decided by settings alone.
+"""Where each backend runs: a child process (the default), this process, or another machine. Determined by the settings alone.
 
-`STT_BACKENDS=faster-whisper,vosk@inproc,moonshine@http://gpu-box:3000`. Every child process computes the same plan again.
+`STT_BACKENDS=faster-whisper,vosk@inproc,moonshine@http://gpu-box:3000`. Every child process computes the same plan.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Placement:
 
 
 def plan(settings: Settings) -> tuple[Placement, ...]:
-    """Read the placements from the settings; a backend that is not installed here, or of a plugin that is unusable, is left out.
+    """Return the placements in the settings, without backends that are not installed and plugins that cannot be imported.
 
     Raises SettingsError for an unknown backend, one of the wrong task, or an unknown place.
     """
@@ -36,7 +36,7 @@ def plan(settings: Settings) -> tuple[Placement, ...]:
 
 
 def left_out(settings: Settings) -> list[BackendEntry]:
-    """List the backends that the settings name and that are not installed; what is wrong with a plugin is in `catalog.plugin_reports`."""
+    """List the backends in the settings that are not installed. The faults of plugins are in `catalog.plugin_reports` instead."""
     here = {placement.backend.name for placement in plan(settings)}
     reported = {(report.name, report.package) for report in catalog.plugin_reports() if report.whole}
     named = {item.partition("@")[0] for _, item in _wanted(settings)}
@@ -51,7 +51,7 @@ def _wanted(settings: Settings) -> list[tuple[Task, str]]:
 
 
 def _placement(task: Task, item: str) -> Placement | None:
-    """Read one placement; None for a plugin that was left out of the catalog: its report is logged, and the server starts without it."""
+    """Parse one placement; None for a plugin that was left out of the catalog: its report is logged, and the server starts without it."""
     name, _, where = item.partition("@")
     known = {entry.name: entry for entry in catalog.backends() if entry.task is task}
     if name not in known:

@@ -1,1 +1,1 @@
-"""The process around a backend: call queue, batches, model cache, weights, memory; and what is changed in BentoML for it."""
+"""The process around a backend: call queue, batches, model cache, weights, memory; and the patches of BentoML for it."""

@@ -1,4 +1,4 @@
-"""Patches of BentoML's arbiter, the process that starts and watches the others: what it listens on and hands to its children.
+"""Patches of BentoML's arbiter, the process that starts and monitors the others: its sockets, and the environment of its children.
 
 docs/decisions/0009-bentoml-patches.md describes each: the upstream issue, its test, and when it can be removed.
 """
@@ -27,7 +27,7 @@ from runners.host.environment import FRONT, handed_over
 from runners.host.front_socket import in_place_of
 
 LONGEST_SOCKET_PATH = 103
-"""Bytes that the path of a unix socket may have on macOS; Linux takes 107."""
+"""Maximum bytes in the path of a Unix socket on macOS; 107 on Linux."""
 log = logging.getLogger("bentoml.serve")
 
 
@@ -40,10 +40,10 @@ def replace(owner: Any, name: str, replacement: Any) -> None:
 
 
 def close_command_ports() -> None:
-    """Give the arbiter no listening sockets: it listens on two TCP ports of the loopback address and requires no password.
+    """Remove the arbiter's listening sockets: by default it listens on two TCP ports of the loopback address, without a password.
 
-    ZMQ's inproc:// takes no socket of the operating system, so nothing can connect from outside this process. Only a plugin, which
-    `bentoml serve --reload` starts as a process, needs one that can.
+    ZMQ's inproc:// uses no socket of the operating system, so nothing can connect from outside this process. Only a plugin, which
+    `bentoml serve --reload` starts as a process, needs to connect; for it the sockets are Unix sockets in a private folder.
     """
     original = arbiters.Arbiter.__init__
 
@@ -63,7 +63,7 @@ def close_command_ports() -> None:
 
 
 def listen_on_the_unix_socket_of_the_settings() -> None:
-    """Replace the TCP socket of the front by the Unix socket of OS_UNIX_SOCKET, if it is set, and name that one in the log."""
+    """Replace the TCP socket of the front with the Unix socket of OS_UNIX_SOCKET, if it is set, and log its path."""
     original, start_original = arbiters.Arbiter.__init__, arbiters.Arbiter.start
 
     def init(self: Any, watchers: list[Any], *arguments: Any, **options: Any) -> None:
@@ -87,7 +87,7 @@ def listen_on_the_unix_socket_of_the_settings() -> None:
 
 
 def give_each_process_its_own_secrets() -> None:
-    """Start each process with the variables that are no secret and the secrets that it uses, instead of the whole environment."""
+    """Start each process with the variables that are not secrets and the secrets that it uses, instead of the whole environment."""
     original = arbiters.Arbiter.__init__
 
     def init(self: Any, watchers: list[Any], *arguments: Any, **options: Any) -> None:
@@ -114,7 +114,7 @@ def give_each_process_its_own_socket() -> None:
 
 
 def keep_runners_on_private_unix_sockets() -> None:
-    """Have runners always listen on Unix sockets in BentoML's folder, which `tempfile.mkdtemp` has made with mode 0700."""
+    """Make runners always listen on Unix sockets in BentoML's folder, which `tempfile.mkdtemp` creates with mode 0700."""
     replace(services, "_get_server_socket", private_socket)
 
 
@@ -147,7 +147,7 @@ def _service_name(watcher: Any) -> str:
 
 
 def private_socket(service: Any, folder: str, port_stack: Any, backlog: int) -> tuple[str, CircusSocket]:
-    """Make the socket of a runner in a folder, for its own user alone. Raises SettingsError if its path is too long."""
+    """Create the socket of a runner in a folder, accessible to its own user alone. Raises SettingsError if its path is too long."""
     path = _require_short(os.path.join(folder, f"{service.name}.sock"))
     return path_to_uri(path), CircusSocket(name=service.name, path=path, backlog=backlog, umask=0o077)
 
@@ -159,7 +159,7 @@ def _require_short(path: str) -> str:
 
 
 def seal() -> None:
-    """Have the descriptors that this process was started with closed in the programs that it starts, except the standard streams.
+    """Make all open file descriptors except the standard streams non-inheritable, so that programs started by this process lack them.
 
     Called at the start of each service's process.
     """

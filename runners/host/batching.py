@@ -1,7 +1,7 @@
-"""Windows of all requests in flight -> batches, fairly: who asked little is not kept waiting by who asked much.
+"""Batches of windows of all requests in progress, with fair queueing: a short request does not wait for all windows of a long one.
 
-BentoML's own adaptive batching decodes one batch at a time per process, knows no order but arrival, is not there for a backend in this
-process, and makes single calls up to 45 % slower while it learns. A queue of our own needs none of that: worker threads take what waits.
+BentoML's own adaptive batching decodes one batch at a time per process, has no order but arrival, is not available for a backend in this
+process, and makes single calls up to 45 % slower while it learns. This queue avoids all of that: worker threads take waiting windows.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ R = TypeVar("R")
 MOST_UNLIKE = 1.5
 """Windows whose lengths differ by more than this factor do not share a batch: the short one would be decoded in the long one's context."""
 SECONDS_PER_CHAR = 0.06
-"""Estimated length of speech, by which pieces of text are alike enough to be spoken together."""
+"""Estimated seconds of speech per character, for the comparison of the lengths of pieces of text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask(Generic[W]):
-    """One window and what decides when, and with whom, it is decoded."""
+    """One window and the values that determine when, and with which others, it is decoded."""
 
     window: W
     seconds: float
-    """Its length."""
+    """Length of the window."""
     kind: Hashable
-    """Only windows of one kind share a batch: the model they need."""
+    """Only windows of the same kind share a batch; the kind is the model that they need."""
     caller: str
-    """The request it belongs to."""
+    """The request that the window belongs to."""
     urgency: int = 0
-    """What is more urgent goes first."""
+    """A higher value is decoded first."""
 
 
 @dataclass
@@ -50,13 +50,13 @@ class _Waiting(Generic[W, R]):
 
 
 class Batches(Generic[W, R]):
-    """The queue and its worker threads. A worker takes the window whose turn it is, and others like it, and decodes them together.
+    """The queue and its worker threads. A worker takes the next window and others of similar length, and decodes them together.
 
-    Turns are start-time fair queueing: a request's next window comes after as much work of others as its last one was long.
+    The order is start-time fair queueing: the next window of a request waits for as many seconds of other requests as its last one had.
     """
 
     def __init__(self, decode: Callable[[Hashable, Sequence[W]], Sequence[R]], *, size: int, workers: int) -> None:
-        """`decode(kind, windows)` gives one result each; at most `size` windows at once, in each of `workers` threads."""
+        """`decode(kind, windows)` returns one result per window; at most `size` windows per call, in each of `workers` threads."""
         self._decode = decode
         self._size = size
         self._workers = workers
@@ -66,10 +66,10 @@ class Batches(Generic[W, R]):
         self._next_turn: dict[str, float] = {}
         self._threads: list[threading.Thread] = []
         self.sizes: Counter[int] = Counter()
-        """How many batches of each size were decoded."""
+        """Batch size -> number of decoded batches of that size."""
 
     def submit(self, ask: Ask[W]) -> Future[R]:
-        """Put a window into the queue; cancelling the future takes it out as long as it waits."""
+        """Add a window to the queue; cancelling the future removes the window while it waits."""
         with self._changed:
             turn = max(self._clock, self._next_turn.get(ask.caller, 0.0))
             self._next_turn[ask.caller] = turn + ask.seconds
@@ -80,7 +80,7 @@ class Batches(Generic[W, R]):
         return waiting.future
 
     def give_up(self, future: Future[Any], error: Exception) -> None:
-        """Take a window out and fail it; nothing happens if it does not wait any more."""
+        """Remove a waiting window from the queue and set an error on its future; does nothing if it no longer waits."""
         with self._changed:
             still = [waiting for waiting in self._waiting if waiting.future is not future]
             if len(still) == len(self._waiting):
@@ -96,7 +96,7 @@ class Batches(Generic[W, R]):
 
     def _work(self) -> None:
         while True:
-            # In a call of its own: a worker that waits must not hold the last windows, and with them their model.
+            # In a separate call: a waiting worker must not keep references to the last windows, and with them to their model.
             self._work_off(self._next())
 
     def _next(self) -> list[_Waiting[W, R]]:
@@ -113,7 +113,7 @@ class Batches(Generic[W, R]):
             self.sizes[len(running)] += 1
         try:
             results = self._decode(running[0].ask.kind, [waiting.ask.window for waiting in running])
-        except BaseException as failure:  # noqa: BLE001 - handed to everyone who waits; a worker thread must not die of it
+        except BaseException as failure:  # noqa: BLE001 - passed to every waiting caller; a worker thread must not end because of it
             for waiting in running:
                 waiting.future.set_exception(failure)
             return
@@ -121,7 +121,7 @@ class Batches(Generic[W, R]):
             waiting.future.set_result(result)
 
     def _take(self) -> list[_Waiting[W, R]]:
-        """Take the window whose turn it is and the next in order that are like it."""
+        """Remove and return the next window and those after it that may share its batch; empty if no window waits."""
         self._waiting = [waiting for waiting in self._waiting if not waiting.future.cancelled()]
         if not self._waiting:
             self._next_turn.clear()

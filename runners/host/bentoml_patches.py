@@ -1,7 +1,7 @@
 """Patches of BentoML 1.4 and of uvicorn. Importing this module applies them; import it before a service is built.
 
 docs/decisions/0009-bentoml-patches.md describes each: the upstream issue, what breaks without it, its test, and when it can be removed.
-The patches of the arbiter's sockets and environments are in `runners/host/arbiter.py`, the bounds of uvicorn's protocols in
+The patches of the arbiter's sockets and environments are in `runners/host/arbiter.py`, the limits of uvicorn's protocols in
 `runners/host/uvicorn_limits.py`.
 """
 
@@ -33,23 +33,23 @@ from runners.host.arbiter import replace
 from runners.host.uvicorn_limits import BoundedHttp, BoundedWebSocket
 
 RUNNER_CONNECTION = {"max_requests": 1_000_000_000, "max_age": 1e9}
-"""A setting of every dependency service: the client closes its connections, with the calls on them, every 100 calls or 300 s without it."""
+"""A setting of every dependency service. Without it, the client closes its connections, with their calls, every 100 calls or 300 s."""
 ARBITER_CHECK_S = 1.0
 FRONT_PROCESSES = ("service", "service_wyoming_door")
 """The arbiter's names of the processes that accept requests; the others are runners."""
 UVICORN = {
     "http": BoundedHttp, "ws": BoundedWebSocket, "proxy_headers": False, "ws_max_size": 24 << 20, "ws_ping_timeout": 60.0,
-    "ws_per_message_deflate": False,  # a frame of 24 KiB would become 24 MiB in one turn of the event loop
+    "ws_per_message_deflate": False,  # a frame of 24 KiB could be decompressed to 24 MiB in one step of the event loop
 }  # fmt: skip
 """Options that BentoML does not pass on to uvicorn.
 
-A Realtime client may send 21 MiB in one message (uvicorn: 16 MiB), and the pong of a client whose audio is not read at the moment is read
-late (20 s). `X-Forwarded-For` is believed of OS_TRUSTED_PROXIES (of every client on this machine).
+A Realtime client may send 21 MiB in one message (uvicorn's default: 16 MiB), and the pong of a client is read late while its audio is not
+read (default: 20 s). `X-Forwarded-For` is accepted only from OS_TRUSTED_PROXIES (default: from every client on this machine).
 """
 
 
 def close_abandoned_streams() -> None:
-    """Have the client close the connection of a stream that is abandoned, which stops the runner. It reads on to the end otherwise."""
+    """Make the client close the connection of an abandoned stream, which stops the runner. By default it reads the stream to the end."""
 
     async def parse_stream_response(self: Any, endpoint: Any, response: Any) -> AsyncGenerator[Any, None]:
         try:
@@ -68,7 +68,7 @@ def close_abandoned_streams() -> None:
 
 
 def disable_the_response_timeout() -> None:
-    """Answer no request with 504 after `traffic.timeout`: a long file takes hours, and every wait has a deadline of its own.
+    """Disable the response 504 after `traffic.timeout`: a long file takes hours, and every wait has a deadline of its own.
 
     BentoML also keeps a timer for each request until then, and waits as long when a handler raises before it responds.
     """
@@ -80,23 +80,23 @@ def disable_the_response_timeout() -> None:
 
 
 def look_for_dead_processes_every_second() -> None:
-    """Have the arbiter look for processes that ended every second, instead of every 10 s: a voice agent cannot wait that long."""
+    """Make the arbiter check for ended processes every second instead of every 10 s: a voice agent cannot wait that long."""
     create = functools.partial(circus.create_standalone_arbiter, check_delay=ARBITER_CHECK_S)
     replace(circus, "create_standalone_arbiter", create)
 
 
 def restart_processes_in_containers() -> None:
-    """Have the arbiter restart a process that ended in a container, too, instead of ending the server.
+    """Make the arbiter restart an ended process in a container, too, instead of stopping the server.
 
-    Runners end by themselves to give memory back, and the crash of one is no reason to stop the others.
+    Runners end by themselves to return memory, and the crash of one runner must not stop the others.
     """
     replace(serving, "running_inside_container", lambda: False)
 
 
 def stop_front_processes_first() -> None:
-    """Have the arbiter stop the front processes first, then the runners, and delete the sockets between them last.
+    """Make the arbiter stop the front processes first, then the runners, and delete the sockets between them last.
 
-    It stops all at once and deletes the sockets before that. The front finishes accepted requests, and needs the runners for that.
+    By default it deletes the sockets and then stops all processes at once. The front needs the runners to finish accepted requests.
     """
 
     async def stop_watchers(self: Any, close_output_streams: bool = False, watcher_iter_func: Any = None) -> None:
@@ -121,12 +121,12 @@ async def _stopped(watcher: Any, close_output_streams: bool) -> None:
 
 
 def pass_options_to_uvicorn() -> None:
-    """Create uvicorn's configuration with UVICORN, which contains our bounded protocols."""
+    """Create uvicorn's configuration with UVICORN, which contains our protocols with limits."""
     replace(uvicorn.Config, "__init__", functools.partialmethod(uvicorn.Config.__init__, **UVICORN))
 
 
 def follow_renewed_certificates() -> None:
-    """Load a certificate again when its file changes. uvicorn loads it once."""
+    """Reload a certificate when its file changes. uvicorn loads it once."""
     create = uvicorn.config.create_ssl_context
 
     def create_and_follow(certfile: Any, keyfile: Any, *arguments: Any, **more: Any) -> ssl.SSLContext:
@@ -151,7 +151,7 @@ PATCHES = (
 
 @functools.cache
 def apply() -> None:
-    """Apply the patches; a second call does nothing. Raises AttributeError if a new version has moved what they replace."""
+    """Apply the patches; a second call does nothing. Raises AttributeError if a new version has moved a replaced function."""
     for patch in PATCHES:
         patch()
 
@@ -168,17 +168,17 @@ def quiet() -> Iterator[None]:
 
 
 def share_log(settings: Settings) -> None:
-    """Have BentoML's log lines and ours written in one form; called in a served process, where BentoML has set up its own."""
+    """Write BentoML's log lines in our format; called in a served process, after BentoML has set up its own logging."""
     logs.install(settings.os_log_format, settings.os_log_level, fields=_whereabouts, foreign=("bentoml", "uvicorn.error", "circus"))
 
 
 def prepare_log(settings: Settings) -> None:
-    """Have the arbiter, which sets up its log when it starts, write in that form, too."""
+    """Make the arbiter, which sets up its logging when it starts, write log lines in our format, too."""
     log.SERVER_LOGGING_CONFIG["formatters"]["traced"] = {"()": functools.partial(logs.formatter, settings.os_log_format, _whereabouts)}
 
 
 def _whereabouts() -> dict[str, str]:
-    """Tell for a log line which process writes it, and the trace it belongs to where traces are collected."""
+    """Return the log fields that name the process, and the trace and span if the current trace is sampled."""
     told = {"service": server_context.service_name or "arbiter"}
     span = trace.get_current_span().get_span_context()
     if span.is_valid and span.trace_flags.sampled:

@@ -1,4 +1,4 @@
-"""The threads in which a model works, and the line before them: what is most urgent first, then what came first."""
+"""The threads in which a model runs, and their queue: ordered by urgency, then by arrival."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class _Waiting:
 
 
 class CallQueue:
-    """A thread pool with an order of precedence. Thread-safe."""
+    """A thread pool with a priority queue. Thread-safe."""
 
     def __init__(self, threads: int, name: str = "model") -> None:
-        """`threads` pieces of work run at once."""
+        """At most `threads` pieces of work run at the same time."""
         self._most = threads
         self._name = name
         self._waiting: list[_Waiting] = []
@@ -37,7 +37,7 @@ class CallQueue:
         self._threads: list[threading.Thread] = []
 
     def submit(self, urgency: int, work: Callable[[], T]) -> Future[T]:
-        """Put work into the line; cancelling the future takes it out as long as it waits."""
+        """Add work to the queue; cancelling the future removes the work while it waits."""
         future: Future[T] = Future()
         with self._changed:
             heapq.heappush(self._waiting, _Waiting((-urgency, next(self._numbers)), future, work))
@@ -49,7 +49,7 @@ class CallQueue:
         return future
 
     def give_up(self, future: Future[Any], error: Exception) -> None:
-        """Take work out of the line and fail it; nothing happens if it is not in it any more."""
+        """Remove waiting work from the queue and set an error on its future; does nothing if it is no longer in the queue."""
         with self._changed:
             still = [waiting for waiting in self._waiting if waiting.future is not future]
             if len(still) == len(self._waiting):
@@ -59,7 +59,7 @@ class CallQueue:
         fail(future, error)
 
     def turn(self, urgency: int = 0, patience_s: float = 0.0) -> Turn:
-        """Stand in the line for one call; only its first piece of work is given up after `patience_s` seconds (0: never)."""
+        """Return the thread pool for one call; only the first piece of work fails after it has waited `patience_s` seconds (0: never)."""
         return Turn(self, urgency, patience_s)
 
     def _serve(self) -> None:
@@ -77,14 +77,14 @@ class CallQueue:
             return
         try:
             result = waiting.work()
-        except BaseException as failure:  # noqa: BLE001 - handed to whoever waits; a worker thread must not die of it
+        except BaseException as failure:  # noqa: BLE001 - passed to the waiting caller; a worker thread must not end because of it
             waiting.future.set_exception(failure)
         else:
             waiting.future.set_result(result)
 
 
 class Turn:
-    """The place of one call in a line, used as a thread pool."""
+    """The view of a CallQueue for one call, used as a thread pool."""
 
     def __init__(self, line: CallQueue, urgency: int, patience_s: float) -> None:
         self._line = line
@@ -92,7 +92,7 @@ class Turn:
         self._patience_s = patience_s
 
     def submit(self, work: Callable[..., T], /, *arguments: Any) -> Future[T]:
-        """Put work into the line; called in the event loop."""
+        """Add work to the queue; called in the event loop."""
         future = self._line.submit(self._urgency, lambda: work(*arguments))
         patience_s, self._patience_s = self._patience_s, 0.0
         give_up_after(patience_s, self._line, future)
@@ -100,15 +100,15 @@ class Turn:
 
 
 class Queue(Protocol):
-    """What work waits in."""
+    """A queue in which work waits."""
 
     def give_up(self, future: Future[Any], error: Exception) -> None:
-        """Take work out and fail it; nothing happens if it is not in it any more."""
+        """Remove waiting work and set an error on its future; does nothing if it is no longer in the queue."""
         ...
 
 
 def give_up_after(patience_s: float, queue: Queue, future: Future[Any]) -> None:
-    """Fail work with Overloaded that still waits after so many seconds; 0 lets it wait for ever. Called in the event loop."""
+    """Fail work with Overloaded if it still waits after `patience_s` seconds; 0: it waits without limit. Called in the event loop."""
     if not patience_s:
         return
     loop = asyncio.get_running_loop()
@@ -116,13 +116,13 @@ def give_up_after(patience_s: float, queue: Queue, future: Future[Any]) -> None:
     timer = loop.call_later(patience_s, queue.give_up, future, error)
 
     def forget(_: Future[Any]) -> None:
-        with suppress(RuntimeError):  # the loop is closed, and the timer with it
+        with suppress(RuntimeError):  # the loop is closed, and its timers are gone
             loop.call_soon_threadsafe(timer.cancel)
 
     future.add_done_callback(forget)
 
 
 def fail(future: Future[Any], error: Exception) -> None:
-    """Set an error on work that was taken out of its queue, unless it was cancelled just now."""
+    """Set an error on work that was removed from its queue, unless the work has been cancelled."""
     if future.set_running_or_notify_cancel():
         future.set_exception(error)

@@ -1,4 +1,4 @@
-"""Is there a GPU? Asked without importing a model library: the front process has none."""
+"""Detection of a GPU without a model library, because the front process imports none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import functools
 
 @functools.cache
 def has_cuda() -> bool:
-    """Tell whether the NVIDIA driver is here and sees at least one device."""
+    """Return whether the NVIDIA driver is installed and finds at least one device."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:

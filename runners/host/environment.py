@@ -1,7 +1,7 @@
 """The environment of each process of the server: the server's own, without the secrets that belong to other processes. Pure.
 
-Engines run model files and native code, so their processes hold no key that they do not use. A secret is a setting that is declared as
-one, and a variable that looks like one by its name (`AWS_SECRET_ACCESS_KEY`) or its value (`https://user:password@host`).
+Engines run model files and native code, so their processes contain no key that they do not use. A secret is a setting that is declared as
+one, or a variable that looks like one by its name (`AWS_SECRET_ACCESS_KEY`) or its value (`https://user:password@host`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runners.catalog.placement import plan
 
 FRONT = "open_speech"
 WYOMING = "wyoming_door"
-"""BentoML's names of the two services that are not backends."""
+"""Names of the two BentoML services that are not backends."""
 
 _SECRET_NAME = re.compile(r"(?:^|_)(?:(?:API|ACCESS|PRIVATE|SECRET)?KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH)(?:_|$)")
 _URL_WITH_USER = re.compile(r"://[^/\s@]+@")
@@ -30,18 +30,18 @@ _HUB_PREFIXES = ("HF_", "HUGGING_FACE_", "HUGGINGFACE_")
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The secrets that one process uses."""
+    """The secrets that a process uses."""
 
     settings: frozenset[str] = frozenset()
     """Names of the variables of secret settings, and of a plugin's own variables."""
     hub: bool = False
-    """It downloads weights from the Hugging Face hub, with the user's token if there is one."""
+    """Whether the process downloads weights from the Hugging Face hub, with the user's token if there is one."""
     index: bool = False
-    """It downloads weights from a package index, whose URL may have a user and password."""
+    """Whether the process downloads weights from a package index, whose URL may contain a user and password."""
 
 
 def needs(service: str, settings: Settings) -> Needs:
-    """Return what the process of a BentoML service needs; nothing for a service that is not one of ours.
+    """Return the secrets that the process of a BentoML service needs; none for a service that is not one of ours.
 
     The front needs everything. The Wyoming process calls the servers behind some backends to learn their models, and runs backends that
     are placed `inproc`. A runner needs the settings of its own backend.
@@ -53,7 +53,7 @@ def needs(service: str, settings: Settings) -> Needs:
         placements = plan(settings)
         pulling = [placement.backend for placement in placements if placement.where == "inproc"]
         found = _needs((placement.backend for placement in placements), pulling, settings)
-        # Its speech detector is a file of the package faster-whisper, or else comes from the package index.
+        # The speech detection model is a file of the package faster-whisper, or else downloaded from the package index.
         detector_missing = importlib.util.find_spec("faster_whisper") is None and not settings.os_offline
         return replace(found, index=found.index or detector_missing)
     backends = [entry for entry in catalog.backends() if entry.service == service]
@@ -63,8 +63,8 @@ def needs(service: str, settings: Settings) -> Needs:
 def handed_over(environ: Mapping[str, str], service: str, settings: Settings, *, stand_in: str) -> dict[str, str]:
     """Return the part of `environ` that the process of `service` is started with.
 
-    Other processes than the front get `stand_in` for the API keys: whether the server has a key decides about other settings, which must
-    come out the same everywhere. It must be random, so that nobody can use it as a key.
+    Processes other than the front get `stand_in` instead of the API keys: other settings depend on whether the server has a key, and must
+    have the same values in all processes. `stand_in` must be random, so that no client can use it as a key.
     """
     needed = needs(service, settings)
     kept = {name: value for name, value in environ.items() if not is_secret(name, value) or _is_needed(name, needed)}
@@ -74,7 +74,7 @@ def handed_over(environ: Mapping[str, str], service: str, settings: Settings, *,
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Return whether a variable holds a secret. Proxies do not count: every process that uses the network needs them."""
+    """Return whether a variable contains a secret. Proxy variables are not secrets: every process that uses the network needs them."""
     if name in config.secrets():
         return True
     if name in config.names() or name.upper().endswith("_PROXY"):

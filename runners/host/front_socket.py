@@ -1,4 +1,4 @@
-"""The Unix socket that the front listens on, in place of the TCP socket that BentoML makes for it."""
+"""The Unix socket of the front, in place of the TCP socket that BentoML creates for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from open_speech.http import unix_sockets
 
 
 class FrontSocket(CircusSocket):  # type: ignore[misc]
-    """A socket of the arbiter that replaces the file of a server that has ended, and removes its own file at the end."""
+    """A socket of the arbiter that replaces the socket file of a server that has ended, and removes its own file when it is closed."""
 
     def __init__(self, name: str, place: UnixSocket, backlog: int) -> None:
         """`name` is the arbiter's name for the socket, which the command of the front's process refers to."""
@@ -22,13 +22,13 @@ class FrontSocket(CircusSocket):  # type: ignore[misc]
         self._identity: unix_sockets.Identity | None = None
 
     def bind_and_listen(self) -> None:
-        """Raises SettingsError if the path cannot be used."""
+        """Bind the socket and listen. Raises SettingsError if the path cannot be used."""
         self._identity = unix_sockets.listen(self, self._place.path, mode=self._place.mode, backlog=self.backlog)
         self.setblocking(False)
 
     def close(self) -> None:
-        """Stop to listen. A file that another server has put in the place of this one's stays."""
-        super(CircusSocket, self).close()  # CircusSocket would remove any file that has the path
+        """Stop listening and remove the socket file, unless another server has replaced it."""
+        super(CircusSocket, self).close()  # CircusSocket would remove any file at the path
         if self._identity is not None:
             unix_sockets.remove(Path(self.path), self._identity)
             self._identity = None

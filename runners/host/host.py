@@ -1,6 +1,6 @@
-"""What runs inside a runner process, whatever the backend: load on first use, answer in frames, stop when nobody listens.
+"""The host of a backend in a runner process: loads models on first use, returns results in frames, stops when the caller disconnects.
 
-No BentoML and no HTTP here: the same object serves a child process, this process and a remote machine.
+Independent of BentoML and HTTP: the same object serves a child process, this process and a remote machine.
 """
 
 from __future__ import annotations
@@ -67,15 +67,15 @@ log = logging.getLogger("open_speech.runner")
 
 Backend = Transcriber | Synthesizer | Diarizer
 _CUT_S = 60.0
-"""Seconds of sound in calls that were cut off, after which memory is given back: the tracebacks of cancelled tasks and their frames refer
-to each other and to the sound, and a runner has so few objects that the collector may come after a thousand such calls."""
+"""Total seconds of audio in cancelled calls after which memory is returned: the tracebacks of cancelled tasks and their frames refer to
+each other and to the audio, and a runner creates so few objects that the collector may not run before a thousand such calls."""
 _LATER_S = 0.1
-"""Seconds after a model's time is over at which it is looked for."""
+"""Seconds after the TTL of an idle model at which it is unloaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostOptions:
-    """How one runner process works, from the settings."""
+    """The options of a runner process, from the settings."""
 
     device: str = "auto"
     compute_type: str = "auto"
@@ -83,9 +83,9 @@ class HostOptions:
     ttl_s: float = 300.0
     limit: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """The settings that are for this backend alone."""
+    """The settings for this backend alone."""
     heartbeat_s: float = 1.0
-    """Seconds between progress frames while a model is fetched and loaded: the caller's deadline counts from frame to frame."""
+    """Seconds between progress frames while a model is downloaded and loaded: the caller's deadline restarts with each frame."""
 
 
 async def _nothing(_: object) -> AsyncGenerator[Frame, None]:
@@ -94,9 +94,9 @@ async def _nothing(_: object) -> AsyncGenerator[Frame, None]:
 
 
 class Host:
-    """One backend class and its loaded models: the `Link` of a backend in this process, and what a runner process serves.
+    """A backend class and its loaded models: the `Link` of a backend in this process, and the object that a runner process serves.
 
-    An answer in frames raises nothing but cancellation.
+    A response in frames raises nothing but cancellation.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each thing that differs from runner to runner
@@ -110,9 +110,9 @@ class Host:
         batch: int = 0,
         leave: Callable[[], None] | None = None,
     ) -> None:
-        """`threads` calls run at once, more wait their turn; `batch` windows are decoded in one call, for a backend that takes them.
+        """At most `threads` calls run at the same time, others wait; up to `batch` windows are decoded in one call, if it is not 0.
 
-        `leave` ends this process in good order; it is called when a library keeps memory of models that were let go.
+        `leave` ends this process gracefully; it is called when a library keeps memory of unloaded models.
         """
         self._backend = backend
         self._registry = registry
@@ -131,7 +131,7 @@ class Host:
         self._timer: asyncio.TimerHandle | None = None
 
     def call(self, call: Call) -> AsyncGenerator[bytes, None]:
-        """Return the answer to a call, as bytes of frames. Closing it stops the work within the current piece."""
+        """Return the response to a call, as bytes of frames. Closing the generator stops the work after the current piece."""
         match call:
             case WindowCall():
                 return self._hear(call)
@@ -165,18 +165,18 @@ class Host:
         return cast("T", answer)
 
     def _transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
-        """Answer with JSON frames, as Transcriber.transcribe yields them."""
+        """Yield JSON frames, one for each item of Transcriber.transcribe."""
         audio, options = call.unpack()
 
         def work(backend: Transcriber) -> AsyncGenerator[Frame, None]:
-            # A whole file: a short clip that comes meanwhile must not wait for its end.
+            # A whole file: a short clip that arrives meanwhile must not wait for its end.
             turn = self._line.turn(call.urgency, call.patience_s)
             return step_by_step(lambda: map(transcript_frame, backend.transcribe(audio, options)), turn)
 
         return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
 
     def _hear(self, call: WindowCall) -> AsyncGenerator[bytes, None]:
-        """Answer with one JSON frame: what was heard in the window, which is decoded together with others that wait."""
+        """Yield one JSON frame with the transcript of the window, which is decoded together with other waiting windows."""
         audio, options = call.unpack()
 
         async def work(backend: WindowTranscriber) -> AsyncGenerator[Frame, None]:
@@ -191,7 +191,7 @@ class Host:
         return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
 
     def _synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
-        """Answer with AUDIO frames, as Synthesizer.synthesize yields them."""
+        """Yield AUDIO frames, one for each part of Synthesizer.synthesize."""
         text, options = call.unpack()
 
         def work(backend: Synthesizer) -> AsyncGenerator[Frame, None]:
@@ -211,7 +211,7 @@ class Host:
         return self._answer(call.model, self._borrowing(model, together if self._many else work))
 
     def _diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
-        """Answer with one JSON frame, as Diarizer.diarize tells; PROGRESS frames come until then, for it takes minutes on a long file."""
+        """Yield one JSON frame with the turns, after PROGRESS frames, because a long file takes minutes."""
         audio, options = call.unpack()
 
         async def work(backend: Diarizer) -> AsyncGenerator[Frame, None]:
@@ -221,16 +221,16 @@ class Host:
                     yield Frame(Kind.PROGRESS, b"{}")
                 yield turns_frame(running.result())
             finally:
-                running.cancel()  # one that waits for its turn never begins
+                running.cancel()  # work that is still in the queue never starts
 
         return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
 
     def _load_model(self, model: str) -> AsyncGenerator[bytes, None]:
-        """Fetch and load a model, with PROGRESS frames on the way; of one in several parts that which speaks what asks for nothing else."""
+        """Download and load a model, with PROGRESS frames; for a model in parts, the one that serves requests without special options."""
         return self._answer(model, self._borrowing(self._part(model), _nothing))
 
     def _pull(self, model: str) -> AsyncGenerator[bytes, None]:
-        """Fetch a model's files, with PROGRESS frames on the way. Closing this stops it; what has come is kept."""
+        """Download a model's files, with PROGRESS frames. Closing the generator stops the download; received data is kept."""
 
         async def work() -> AsyncGenerator[Frame, None]:
             async with aclosing(self._files.pull(model, heartbeat_s=self._options.heartbeat_s)) as beats:
@@ -240,7 +240,7 @@ class Host:
         return self._answer(model, work())
 
     def _remove(self, model: str) -> AsyncGenerator[bytes, None]:
-        """Let go of a model and delete its files; one JSON frame tells `freed_bytes`."""
+        """Unload a model and delete its files; yields one JSON frame with `freed_bytes`."""
 
         async def work() -> AsyncGenerator[Frame, None]:
             await self._unload(model)
@@ -249,7 +249,7 @@ class Host:
         return self._answer(model, work())
 
     async def _unload(self, model: str) -> bool:
-        """Let go of a model, in all its parts; False if nothing of it was loaded."""
+        """Unload a model with all its parts; False if none of them was loaded."""
         try:
             names = [part.id for part in self._registry.find(model).whole]
         except SpeechError:
@@ -273,7 +273,7 @@ class Host:
         }
 
     async def _answer(self, model: str, frames: AsyncGenerator[Frame, None], given_s: float = 0.0) -> AsyncGenerator[bytes, None]:
-        """Encode an answer, with its end; what is raised becomes its last frame. `given_s` are the seconds of sound that it brought."""
+        """Encode a response and its end; an exception becomes the last frame. `given_s` is the length of the call's audio in seconds."""
         self._calls += 1
         try:
             async with aclosing(frames):
@@ -285,7 +285,7 @@ class Host:
         except SpeechError as error:
             log.log(logging.WARNING if error.status >= 500 else logging.DEBUG, "model %s: %s", model, type(error).__name__)
             yield error_frame(error).encode()
-        except Exception:  # noqa: BLE001 - the process boundary: what a backend raises becomes data here
+        except Exception:  # noqa: BLE001 - the process boundary: an exception of a backend becomes data here
             log.exception("model %s failed", model)
             yield error_frame(BackendFailed(f"The model `{model}` failed on this request.")).encode()
         else:
@@ -295,7 +295,7 @@ class Host:
             self._settle()
 
     async def _borrowing(self, model: str, work: Callable[[Any], AsyncGenerator[Frame, None]]) -> AsyncGenerator[Frame, None]:
-        """Work with a model, which is loaded first if need be; PROGRESS frames come until then."""
+        """Yield the frames of `work` with a model; if the model must be loaded first, PROGRESS frames until then."""
         while (lease := self._residency.borrow(model)) is None:
             loading = self._loading(model)
             while not (await asyncio.wait({loading}, timeout=self._options.heartbeat_s))[0]:
@@ -309,7 +309,7 @@ class Host:
             lease.release()
 
     def _loading(self, model: str) -> asyncio.Future[None]:
-        """Load a model in a thread, once for all who ask: however many wait, others find threads free."""
+        """Load a model in a thread, once for all callers: any number of them may wait without occupying threads."""
         if (loading := self._loads.get(model)) is None:
             loading = asyncio.get_running_loop().run_in_executor(None, self._residency.load, model)
             self._loads[model] = loading
@@ -322,7 +322,7 @@ class Host:
         self._settle()
 
     def _settle(self) -> None:
-        """See what there is to do now that a call has ended: memory to give back, idle models to watch."""
+        """Schedule the work that follows the end of a call: the return of memory, and the unloading of idle models."""
         if self._residency.freed != self._freed:
             self._freed = self._residency.freed
             self._aftercare.soon()
@@ -334,7 +334,7 @@ class Host:
             self._timer = asyncio.get_running_loop().call_later(due_s + _LATER_S, self._look_for_idle)
 
     def _look_for_idle(self) -> None:
-        # In a thread: freeing a large model takes its time.
+        # In a thread: freeing a large model takes time.
         looking = asyncio.get_running_loop().run_in_executor(None, self._residency.evict_idle)
         looking.add_done_callback(lambda _: self._looked())
 
@@ -346,7 +346,7 @@ class Host:
         return not (self._calls or self._loads or self._residency.loaded())
 
     def _part(self, model: str, options: SpeechOptions | None = None) -> str:
-        """Name the model that has the weights for a request. One that does not exist keeps its name: loading it will say so."""
+        """Return the id of the model with the weights for a request. An unknown id is returned as it is: loading it raises the error."""
         try:
             return self._registry.find(model).part_for(options).id
         except SpeechError:

@@ -1,4 +1,4 @@
-"""Memory that is really given back when a model was let go; where a library keeps it, the process ends and is started anew."""
+"""Return of memory to the system after a model is unloaded. If a library keeps memory, the process ends and is restarted."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ log = logging.getLogger("open_speech.runner")
 
 LARGE_BYTES = 1 << 20
 ARENAS = 2
-"""Heaps that threads share; each keeps what it once needed."""
+"""Maximum number of malloc arenas, shared by all threads; each arena keeps the most memory that it ever needed."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-"""Names of glibc's parameters, from `malloc.h`."""
+"""Numbers of glibc's parameters, from `malloc.h`."""
 KEPT = 1.1
-"""A process that is this many times as large as when it began, with no model in it, is not worth keeping."""
+"""Ratio of the memory without a loaded model to the memory at the start above which the process is restarted."""
 SETTLE_S = 0.5
-"""Seconds from the end of the last use of a model to the look at what it left: what held it has let go by then."""
+"""Seconds from the end of the last use of a model until memory is returned: by then all references to the model are gone."""
 STAY_S = 1.5
-"""Seconds more that an empty process stays: who swaps models lets one go and asks for the next."""
+"""Further seconds before an empty process may restart: a client that swaps models unloads one and then requests the next."""
 
 
 def resident_bytes() -> int:
-    """Tell the memory that this process occupies, in bytes."""
+    """Return the resident memory of this process, in bytes."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-    except OSError:  # not Linux: the most that it ever was is what can be had
+    except OSError:  # not Linux: only the peak is available
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def give_back() -> None:
-    """Free what nobody refers to, and hand free memory back to the system. Blocks for some 0.1 s."""
+    """Collect garbage, and return free memory to the system. Blocks for about 0.1 s."""
     gc.collect()  # sessions and their inputs refer to each other
     try:
         trim = ctypes.CDLL(None).malloc_trim
@@ -45,9 +45,9 @@ def give_back() -> None:
 
 
 def return_large_blocks() -> None:
-    """Have glibc return every freed block of a MiB or more to the system at once. Call it before the process has other threads.
+    """Make glibc return every freed block of a MiB or more to the system at once. Call it before the process has other threads.
 
-    By default glibc keeps blocks of up to 32 MiB once it has seen one: audio of 20 MiB in two Realtime messages left 80 MB behind.
+    By default glibc keeps blocks of up to 32 MiB once one was freed: audio of 20 MiB in two Realtime messages left 80 MB allocated.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -59,24 +59,24 @@ def return_large_blocks() -> None:
 
 
 def exempt_what_is_loaded() -> None:
-    """Have the garbage collector pass over all that is there by now, which stays as long as the process: 168 000 objects of modules.
+    """Exclude all current objects from garbage collection: 168 000 objects of modules, which live as long as the process.
 
-    To look at them takes 125 ms, in which nothing else runs; to look at what came later takes less than 1 ms.
+    A collection that includes them takes 125 ms, during which nothing else runs; a collection of later objects takes less than 1 ms.
     """
     gc.collect()
     gc.freeze()
 
 
 class Tidying:
-    """Gives memory back a moment after large connections have ended; the end of many leads to one turn."""
+    """The return of memory shortly after large connections end; one run covers all that end within SETTLE_S."""
 
     def __init__(self, work: Callable[[], None] = give_back) -> None:
         self._work = work
         self._waiting: asyncio.AbstractEventLoop | None = None
-        """The event loop on which it will begin."""
+        """The event loop on which the next run is scheduled."""
 
     def soon(self) -> None:
-        """Collect garbage and give free memory back, in SETTLE_S seconds. Call it on the event loop."""
+        """Schedule garbage collection and the return of free memory in SETTLE_S seconds. Call it on the event loop."""
         loop = asyncio.get_running_loop()
         if self._waiting is not loop:
             self._waiting = loop
@@ -84,19 +84,19 @@ class Tidying:
 
     def _begin(self) -> None:
         self._waiting = None
-        # Off the event loop: to return 50 MB to the system takes some 20 ms, in which other threads may go on.
+        # Off the event loop: the return of 50 MB to the system takes about 20 ms, during which other threads may run.
         asyncio.get_running_loop().run_in_executor(None, self._work)
 
 
 TIDYING = Tidying()
-"""That of this process."""
+"""The instance of this process."""
 
 
 class Aftercare:
-    """What happens in a runner process after a model was let go. One event loop."""
+    """The clean-up of a runner process after a model is unloaded. For one event loop."""
 
     def __init__(self, is_empty: Callable[[], bool], leave: Callable[[], None] | None) -> None:
-        """`is_empty` tells that no model is loaded and nothing under way; `leave` ends the process in good order, where that is wanted."""
+        """`is_empty` returns whether no model is loaded and no call is in progress; `leave` ends the process gracefully; None: never."""
         self._is_empty = is_empty
         self._leave = leave
         self._before = resident_bytes()
@@ -104,7 +104,7 @@ class Aftercare:
         self._task: asyncio.Task[None] | None = None
 
     def soon(self) -> None:
-        """Look after the memory in a moment."""
+        """Schedule the return of memory in SETTLE_S seconds, and a restart if `leave` is set and too much memory remains."""
         self._asked = True
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._look())

@@ -1,4 +1,4 @@
-"""What is loaded: load once for many askers, keep while used, let go when idle or too many. Clock and loader are passed in."""
+"""The cache of loaded models: one load for many callers, and unloading of models when they are idle or too many."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class _Slot(Generic[T]):
     users: int = 0
     last_use: float = 0.0
     dropped: bool = False
-    """Let go of while it was in use: it is freed with its last user."""
+    """Whether the model was unloaded while in use: it is freed when its last user releases it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease(Generic[T]):
-    """A borrowed model; it is not let go before `release`, which must be called exactly once."""
+    """A borrowed model; it is not freed before `release`, which must be called exactly once."""
 
     value: T
     release: Callable[[], None]
@@ -32,7 +32,7 @@ class Residency(Generic[T]):
     """The loaded models of one runner. Thread-safe; `acquire` and `load` block while the model loads."""
 
     def __init__(self, load: Callable[[str], T], *, ttl_s: float, limit: int, clock: Callable[[], float]) -> None:
-        """`ttl_s` 0 keeps idle models for ever; `limit` 0 keeps any number; `clock` gives seconds, monotonic."""
+        """`ttl_s` 0 never unloads idle models; `limit` 0 is no limit on their number; `clock` returns monotonic seconds."""
         self._load = load
         self._ttl_s = ttl_s
         self._limit = limit
@@ -40,12 +40,12 @@ class Residency(Generic[T]):
         self._slots: dict[str, _Slot[T]] = {}
         self._lock = threading.Lock()
         self.freed = 0
-        """Models that were let go so far and have no user any more."""
+        """Number of models so far that were unloaded and have no more users."""
 
     def acquire(self, key: str) -> Lease[T]:
-        """Borrow a model, loading it first if need be.
+        """Borrow a model, and load it first if necessary.
 
-        A load that fails raises to its asker, and the next asker tries again.
+        A failed load raises to its caller, and the next caller tries again.
         """
         with self._lock:
             slot = self._slots.setdefault(key, _Slot())
@@ -71,11 +71,11 @@ class Residency(Generic[T]):
             return self._lease(slot, slot.value)
 
     def load(self, key: str) -> None:
-        """Have a model loaded; raises as `acquire`."""
+        """Load a model if it is not loaded. Raises what `acquire` raises."""
         self.acquire(key).release()
 
     def evict_idle(self) -> list[str]:
-        """Let go of every model that nobody has used for longer than the TTL; returns their names."""
+        """Unload every model that was not used for longer than the TTL; return their names."""
         if not self._ttl_s:
             return []
         limit = self._clock() - self._ttl_s
@@ -84,18 +84,18 @@ class Residency(Generic[T]):
             return [key for key in idle if self._drop(key)]
 
     def unload(self, key: str) -> bool:
-        """Let go of a model now; one in use is freed when its last user is done. False if it was not loaded."""
+        """Unload a model now; a model in use is freed when its last user releases it. False if it was not loaded."""
         with self._lock:
             return self._drop(key)
 
     def loaded(self) -> dict[str, float]:
-        """Name the loaded models, each with the seconds since it was last used."""
+        """Return the loaded models: name -> seconds since the last use, 0 for a model in use."""
         with self._lock:
             now = self._clock()
             return {key: 0.0 if s.users else now - s.last_use for key, s in self._slots.items() if s.value is not None}
 
     def users(self) -> dict[str, int]:
-        """Name the loaded models, each with how many use it at this moment."""
+        """Return the loaded models: name -> current number of users."""
         with self._lock:
             return {key: slot.users for key, slot in self._slots.items() if slot.value is not None}
 
@@ -109,11 +109,11 @@ class Residency(Generic[T]):
             if slot.users:
                 return
             self.freed += slot.dropped
-            # Models that were in use together may be more than the limit; now one of them need not stay.
+            # Models in use at the same time may exceed the limit; now one of them can be unloaded.
             self._shrink(self._limit)
 
     def _drop(self, key: str) -> bool:
-        """Take a model out; the lock is held."""
+        """Remove a model; the lock is held. False if it was not loaded."""
         slot = self._slots.pop(key, None)
         if slot is None or slot.value is None:
             return False
@@ -126,7 +126,7 @@ class Residency(Generic[T]):
             self._shrink(self._limit - 1)
 
     def _shrink(self, most: int) -> None:
-        """Let go of the longest unused until `most` models are held, or the rest is in use; the lock is held."""
+        """Unload the least recently used models until at most `most` are left, or all others are in use; the lock is held."""
         if not self._limit:
             return
         held = [(slot.last_use, key) for key, slot in self._slots.items() if slot.value is not None]
@@ -135,7 +135,7 @@ class Residency(Generic[T]):
             self._drop(key)
 
     def _forget_failure(self, key: str, slot: _Slot[T]) -> None:
-        """Keep nothing of a name that cannot be loaded: clients make names up."""
+        """Remove the slot of a name that cannot be loaded: clients send arbitrary names."""
         with self._lock:
             if slot.value is None and not slot.users and self._slots.get(key) is slot:
                 del self._slots[key]

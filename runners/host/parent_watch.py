@@ -1,6 +1,6 @@
-"""A process of the server ends with the one that supervises it.
+"""Termination of a server process when its supervisor ends.
 
-Killed, that one can tell its children nothing: they would serve on without it, and hold the port that its successor wants.
+A killed supervisor cannot stop its children: they would continue without it, and keep the port that its successor needs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CHECK_S = 1.0
 
 
 def end_with_parent() -> None:
-    """Have this process told to stop, as by its supervisor, within a second or so of the death of its parent. Returns at once."""
+    """Start a thread that sends SIGTERM to this process within about a second of the end of its parent. Returns at once."""
     threading.Thread(target=_watch, args=(os.getppid(),), name="orphan-watch", daemon=True).start()
 
 

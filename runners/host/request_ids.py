@@ -1,4 +1,4 @@
-"""The id of a request on its way to a runner: a header of each call, and there a part of each log line."""
+"""The request id in calls to a runner: sent as a header of each call, and added to each log line of the runner."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ _LONGEST = 128
 
 
 class _Sender(TextMapPropagator):
-    """Writes the id beside what OpenTelemetry writes, which BentoML's client asks for headers before each call."""
+    """An OpenTelemetry propagator that adds the request id; BentoML's client gets the headers of each call from propagators."""
 
     def extract(self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter) -> Context:
-        """Read nothing: who receives a call has Receiver."""
+        """Return the context unchanged: Receiver reads the id on the receiving side."""
         return Context() if context is None else context
 
     def inject(self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter) -> None:
-        """Write the id of what is being done."""
+        """Write the id of the current request, if there is one."""
         if (doing := logs.context()) is not None:
             setter.set(carrier, HEADER, doing.id)
 
     @property
     def fields(self) -> set[str]:
-        """Name what may be written."""
+        """The names of the headers that `inject` may write."""
         return {HEADER}
 
 
 class Receiver:
-    """ASGI middleware of a runner: what a call does, and logs, is done for the request whose id came with it."""
+    """ASGI middleware of a runner: handles each call in the log context of the request id in its header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one call."""
+        """Handle one call."""
         told = next((value for name, value in scope.get("headers", ()) if name == HEADER.encode()), b"")[:_LONGEST]
         if not told:
             await self._app(scope, receive, send)
@@ -49,11 +49,11 @@ class Receiver:
 
 
 def send_along() -> None:
-    """Have the id sent with every call of this process; safe to call again."""
+    """Send the request id with every call of this process; safe to call again."""
     present = get_global_textmap()
     if not isinstance(present, _Composite):
         set_global_textmap(_Composite([present, _Sender()]))
 
 
 class _Composite(CompositePropagator):
-    """Told from BentoML's own by its type."""
+    """A type of our own, by which `send_along` recognizes that it was already called."""

@@ -1,4 +1,4 @@
-"""A runner in another process or on another machine, as a `Link`: its operations as BentoML APIs, and BentoML's failures as ours.
+"""A `Link` to a runner in another process or on another machine: operations as BentoML APIs, BentoML's exceptions as our errors.
 
 The API of an operation has the name `Operation.api`. Its parameters are the fields of the operation, or a single parameter `call` for
 an operation with audio or text.
@@ -22,9 +22,9 @@ from open_speech.dispatch.frames import Call, Operation, Question, RunnerStatus,
 from open_speech.errors import BackendFailed
 
 FIRST = "0.1.0 or earlier"
-"""The version of a runner whose status has none."""
+"""The assumed version of a runner whose status contains no version."""
 VERSION_S = 2.0
-"""Seconds to wait for the version of a runner that does not know an operation."""
+"""Seconds to wait for the version of a runner that does not support an operation."""
 
 
 def parameters(operation: Operation) -> dict[str, Any]:
@@ -36,14 +36,14 @@ def parameters(operation: Operation) -> dict[str, Any]:
 
 
 def arguments(operation: Call | Question[Any]) -> dict[str, Any]:
-    """Return the arguments that an operation is sent with."""
+    """Return the arguments of the API call for an operation: name -> value."""
     if isinstance(operation, BaseModel):
         return {"call": operation}
     return {name: getattr(operation, name) for name in parameters(type(operation))}
 
 
 def rebuilt(operation: Operation, received: dict[str, Any]) -> Any:
-    """Return the operation whose arguments were received."""
+    """Return the operation for the arguments that an API received."""
     return received["call"] if issubclass(operation, BaseModel) else operation(**received)
 
 
@@ -57,11 +57,11 @@ class ServiceLink:
     """A runner behind a BentoML dependency. A connection that fails raises RunnerGone, a rejected operation BackendFailed."""
 
     def __init__(self, dependency: Any) -> None:
-        """`dependency` is what `bentoml.depends` gave the front service."""
+        """`dependency` is the front service's attribute from `bentoml.depends`."""
         self._client = dependency.to_async
 
     async def call(self, call: Call) -> AsyncGenerator[bytes, None]:
-        """Make a call; yields bytes of frames. Closing this closes the connection, which stops the runner's work."""
+        """Make a call; yields bytes of frames. Closing the generator closes the connection, which stops the runner's work."""
         try:
             with _failures():
                 async with aclosing(self._api(call.api)(**arguments(call))) as chunks:
@@ -79,11 +79,11 @@ class ServiceLink:
             raise await self._unsupported(question.api) from unknown
 
     def _api(self, name: str) -> Any:
-        # `bentoml serve --development` has no client, only an object with these methods.
+        # `bentoml serve --development` provides no client, only an object with these methods.
         return getattr(self._client, name)
 
     async def _unsupported(self, api: str) -> BackendFailed:
-        """Name the version of a runner that has no such API. A remote runner may be older than this server."""
+        """Return the error for a runner without this API, with the runner's version: a remote runner may be older than this server."""
         try:
             with _failures():
                 async with asyncio.timeout(VERSION_S):
@@ -101,7 +101,7 @@ class ServiceLink:
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """Map the exceptions of BentoML's client, except NotFound: there is no such API."""
+    """Convert the exceptions of BentoML's client to our errors, except NotFound, which means that there is no such API."""
     try:
         yield
     except NotFound:

@@ -1,6 +1,6 @@
-"""uvicorn's two protocols, with bounds where it has none: on the head of a request, and on what a WebSocket makes it keep.
+"""uvicorn's two protocols with additional limits: on the head of a request, and on the data that is kept for a WebSocket.
 
-httptools joins a header that comes in pieces again with each of them: one that never ends fills the memory and stops everybody else.
+httptools copies an incomplete header again with each received part: a header without an end fills the memory and blocks all other clients.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from runners.host.memory import TIDYING
 from runners.host.ws_frames import PIECE_BYTES, Cutter
 
 HEAD_BYTES = 1 << 16
-"""Longest head of a request; what comes in one read is let through, whatever its length."""
+"""Maximum size of the head of a request; a head that arrives in one read is accepted at any length."""
 HEAD_S = 30.0
-"""Seconds in which the head of a request has to come, once there is a connection."""
+"""Seconds within which the head of a request must arrive on an open connection."""
 FRAGMENTS = 10_000
-"""Frames of one WebSocket message; each is kept, even an empty one, which counts for nothing in the limit of a message's size."""
+"""Maximum frames of one WebSocket message; each frame is kept, even an empty one, which the limit of a message's size does not count."""
 PINGS = 1000
-"""Pings of a client that does not read; each is answered, and the answers wait for it."""
+"""Maximum pings from a client that does not read; each is answered, and the answers are kept until the client reads them."""
 
 LARGE_BYTES = 1 << 20
-"""After a connection that received more than this, memory is given back: a session's parts refer to each other."""
+"""Received bytes of a connection above which memory is returned at its end: the objects of a session refer to each other."""
 _BAD = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """HTTP whose heads are short and come in time."""
+    """HTTP with limits on the size of a request head and on the time until it arrives."""
 
     head_s = HEAD_S
-    """Seconds that it waits for one."""
+    """Seconds to wait for the head of a request."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,17 +46,17 @@ class BoundedHttp(HttpToolsProtocol):
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection."""
+        """Begin to wait for the first request head of a connection."""
         super().connection_made(transport)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Lose it."""
+        """Stop waiting for a head."""
         self._awaited()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a head that goes on too long is refused."""
+        """Parse received bytes; a head that is too long is rejected with 431."""
         was_in_head = self._in_head
         super().data_received(data)
         if was_in_head and self._in_head:
@@ -66,18 +66,18 @@ class BoundedHttp(HttpToolsProtocol):
                 self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Note that a head begins."""
+        """Record the start of a head."""
         self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Note that it is there."""
+        """Record the end of a head."""
         self._in_head = False
         self._awaited()
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next one, unless it is there already."""
+        """Begin to wait for the next head, unless another request has already arrived."""
         another = bool(self.pipeline)
         super().on_response_complete()
         if not another:
@@ -94,25 +94,25 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that keeps no more for a client than the size of a message, and takes one that has closed for one that has left."""
+    """A WebSocket that keeps at most one message of data per client, and treats a closed connection as a disconnected client."""
 
     large_bytes = LARGE_BYTES
 
     _pings = 0
     _received = 0
-    """Bytes of the whole connection."""
+    """Received bytes of the whole connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._cutter = Cutter(self.config.ws_max_size)
         self._in_parts = False
-        """The app takes long messages in parts."""
+        """Whether the app accepts long messages in parts."""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._waiting = 0
-        """Bytes of the frames that are not yet handed on."""
+        """Bytes of the frames that are not yet passed to the app."""
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes. A head that the library refuses, for its length as a rule, is answered: uvicorn would leave its client waiting."""
+        """Parse received bytes. Responds to a head that the library rejects, usually for its length: uvicorn would not respond at all."""
         self._received += len(data)
         super().data_received(self._cutter.feed(data) if self.handshake_initiated else data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.transport.is_closing():
@@ -122,8 +122,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         """Send a message.
 
-        uvicorn calls it a mistake of the app to send after a close, also where the client closed a moment before; and to answer the
-        opening of a WebSocket over HTTP, with each of which it would write an error into the log.
+        uvicorn treats two cases as errors of the app, and logs them: to send after a close, even if the client closed just before; and to
+        respond over HTTP to the opening of a WebSocket.
         """
         if self.handshake_complete and self.close_sent:
             raise ClientDisconnected
@@ -133,9 +133,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.handshake_complete = self.handshake_complete or self.close_sent
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Lose the connection, and what came of a message that was not complete.
+        """Drop the data of an incomplete message at the end of the connection.
 
-        The protocol and its parser refer to each other, so either would keep megabytes until the garbage collector comes, in minutes.
+        The protocol and its parser refer to each other, so they would keep megabytes until the next garbage collection, for minutes.
         """
         super().connection_lost(exc)
         self.conn.reader.buffer.clear()
@@ -144,25 +144,25 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             TIDYING.soon()
 
     def handle_connect(self, event: Any) -> None:
-        """Begin a connection, and offer the app long messages in parts."""
+        """Open a connection, and offer the app long messages in parts."""
         super().handle_connect(event)
         if self.handshake_initiated and not self.close_sent:
             self.scope["extensions"][PARTS] = {}
 
     def handle_text(self, event: Any) -> None:
-        """Take the first frame of a text. The parser keeps its last frame until there is another, so its data is dropped here."""
+        """Store the first frame of a text. The parser keeps its last frame until the next one arrives, so its data is dropped here."""
         self._waiting = len(event.data)
         super().handle_text(event)
         self._taken(event)
 
     def handle_bytes(self, event: Any) -> None:
-        """Take the first frame of bytes."""
+        """Store the first frame of a binary message."""
         self._waiting = len(event.data)
         super().handle_bytes(event)
         self._taken(event)
 
     def handle_cont(self, event: Any) -> None:
-        """Take a further frame of a message."""
+        """Store a further frame of a message; a message with too many frames ends the connection."""
         self._waiting += len(event.data)
         super().handle_cont(event)
         self._taken(event)
@@ -175,7 +175,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._hand_on(more=True)
 
     def send_receive_event_to_app(self) -> None:
-        """Hand on a whole message, or the rest of one."""
+        """Pass a whole message, or its last part, to the app."""
         if self._in_parts:
             self._hand_on(more=False)
         else:
@@ -184,7 +184,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def _hand_on(self, *, more: bool) -> None:
         data = b"".join(self.frames)
         self.frames, self._waiting = [], 0
-        if self.close_sent:  # nobody listens any more
+        if self.close_sent:  # the app is no longer interested
             return
         part: dict[str, Any] = {"type": "websocket.receive", "more": more}
         if self.curr_msg_data_type == "text":
@@ -202,7 +202,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.transport.pause_reading()
 
     def handle_ping(self) -> None:
-        """Answer a ping."""
+        """Answer a ping; end the connection after PINGS unread answers."""
         super().handle_ping()
         self._pings = 0 if self.writable.is_set() else self._pings + 1
         if self._pings > PINGS:

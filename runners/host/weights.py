@@ -1,4 +1,4 @@
-"""The model files of one runner, where it runs: fetched without being loaded, deleted, counted, and how far a fetch has come."""
+"""The model files on the machine of one runner: download without loading, deletion, sizes, and the progress of a download."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from open_speech.weights import Progress, Store
 
 
 class _CalledOff(Exception):
-    """Nobody waits any more for the files that are being fetched."""
+    """The download is no longer needed."""
 
 
 class Files:
     """The files of the models of one backend. Its async methods belong to one event loop."""
 
     def __init__(self, registry: Registry, store: Store) -> None:
-        """`registry` serves one backend; which models are its own follows from that."""
+        """`registry` serves one backend, and so determines the models of this instance."""
         self.progress: dict[str, dict[str, Any]] = {}
-        """By model, what is being fetched or loaded: Progress as plain data, or a `state` of `loading`."""
+        """Model -> progress of its download as plain data, or a `state` of `loading`; only for models in progress."""
         self.fetched = 0
-        """Models whose missing files were fetched by this process."""
+        """Number of models whose missing files were downloaded by this process."""
         self._registry = registry
         self._store = store
 
     def bring(self, entry: ModelEntry, *, still_wanted: Callable[[], bool] = lambda: True) -> Path:
-        """Fetch what is missing of a model; blocks, and raises as Store.pull. Stops soon after it is not wanted any more."""
+        """Download the missing files of a model. Blocks; raises what Store.pull raises. Stops soon after `still_wanted` is False."""
 
         def note(progress: Progress) -> None:
             if not still_wanted():
                 raise _CalledOff
-            # Who waits for a fetch that runs in this process must not hide what that one tells.
+            # A call that waits for a download in this process must not overwrite the progress of that download.
             if progress.state != "waiting" or entry.id not in self.progress:
                 self.progress[entry.id] = asdict(progress)
 
@@ -51,7 +51,7 @@ class Files:
             self.progress.pop(entry.id, None)
 
     async def pull(self, model: str, *, heartbeat_s: float) -> AsyncGenerator[None, None]:
-        """Fetch a model in all its parts, with a beat every so often until it is done. Closing this stops it; what has come is kept."""
+        """Download a model with all its parts; yields every `heartbeat_s` seconds. Closing stops the download; received data is kept."""
         entry = self._registry.find(model)
         called_off = threading.Event()
 
@@ -66,17 +66,17 @@ class Files:
                 yield
             bringing.result()
         finally:
-            called_off.set()  # the thread notices at its next bytes; for everybody else it is over now
+            called_off.set()  # the thread stops at its next bytes; for all callers the download ends now
             for part in entry.whole:
                 self.progress.pop(part.id, None)
 
     async def remove(self, model: str) -> int:
-        """Delete a model's files, in all its parts; gives the bytes that were freed."""
+        """Delete the files of a model with all its parts; return the freed bytes."""
         entry = self._registry.find(model)
         return sum([await asyncio.to_thread(self._store.remove, part) for part in entry.whole])
 
     def kept(self) -> dict[str, int]:
-        """Tell the bytes of each model whose files are all here; a part is told with its model. Blocks."""
+        """Return the size in bytes of each model whose files are complete; parts are included in their model. Blocks."""
         here = self._store.by_hand() | {model.id: model.size_bytes for model in self._store.installed()}
         listed = self._registry.models()
         kept = {
@@ -91,6 +91,6 @@ class Files:
 
 
 def seen(done: asyncio.Future[None]) -> None:
-    """Take note of how something ended, as whoever waited for it may have left."""
+    """Retrieve the exception of a future, so that none is logged as never retrieved if its caller has disconnected."""
     if not done.cancelled():
         done.exception()

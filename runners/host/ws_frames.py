@@ -1,8 +1,8 @@
-"""Cuts long WebSocket frames into short ones before they are parsed. Pure.
+"""The splitting of long WebSocket frames into short ones before they are parsed. Pure.
 
 The parser of `websockets` collects a whole frame, and then copies, unmasks and decodes it in one call each. For 20 MiB each call takes
-15 ms, or 120 ms on a busy machine, in which the event loop does nothing else. RFC 6455 (5.4) lets anybody on the way fragment a message, so
-a long frame becomes a short one and continuations of it, which the parser works off as they arrive.
+15 ms, or 120 ms on a busy machine, during which the event loop is blocked. RFC 6455 (5.4) lets an intermediary fragment a message, so a
+long frame becomes a short one and its continuations, which the parser processes as they arrive.
 """
 
 from __future__ import annotations
@@ -11,37 +11,37 @@ import struct
 from dataclasses import dataclass
 
 PIECE_BYTES = 1 << 16
-"""Longest payload of a frame that is passed on; a multiple of four, so that each piece begins with the first byte of the mask."""
+"""Maximum payload of an output frame; a multiple of four, so that each piece begins with the first byte of the mask."""
 _FIN, _OPCODE, _MASKED, _LENGTH = 0x80, 0x0F, 0x80, 0x7F
 _LAST_DATA_OPCODE = 0x2
 _MASK_BYTES = 4
 _MORE_BYTES = {126: 2, 127: 8}
-"""How many bytes of length follow, by the length in the second byte."""
+"""Length value in the second byte -> number of length bytes that follow."""
 
 
 @dataclass(slots=True)
 class _Long:
-    """A long frame, of which a part was passed on."""
+    """A long frame that is being split."""
 
     head: int
-    """The first byte of its next piece, without FIN."""
+    """The first byte of the next piece, without FIN."""
     is_last: bool
-    """It is the last frame of its message."""
+    """Whether the frame is the last one of its message."""
     mask: bytes
     left: int
-    """Bytes of its payload that have not yet begun a piece."""
+    """Bytes of the payload that do not yet belong to a piece."""
 
 
 class Cutter:
-    """One client's stream of frames, in pieces of any size."""
+    """The splitter of one client's stream of frames, which is fed with chunks of any size."""
 
     def __init__(self, limit: int) -> None:
-        """A frame of more than `limit` bytes is passed on as it is: the parser refuses it by its header."""
+        """A frame of more than `limit` bytes is not split: the parser rejects it by its header."""
         self._limit = limit
         self._head = b""
-        """The header of a frame as far as it has arrived."""
+        """The received part of a frame header."""
         self._through = 0
-        """Bytes of payload that are passed on before the next header."""
+        """Bytes of payload to copy to the output before the next header."""
         self._long: _Long | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -70,7 +70,7 @@ class Cutter:
         return header
 
     def _header(self, view: memoryview, parts: list[bytes | memoryview]) -> memoryview:
-        """Take bytes of a header; when it is complete, pass it on or begin to cut its frame. Returns the rest."""
+        """Consume bytes of a header; when it is complete, append it to `parts` or begin to split its frame. Return the remaining bytes."""
         have = len(self._head)
         wanted = _header_bytes(self._head)
         self._head += bytes(view[: wanted - have])
@@ -89,7 +89,7 @@ class Cutter:
 
 
 def _header_bytes(head: bytes) -> int:
-    """Return the length of a header, as far as its beginning shows it."""
+    """Return the length of a header, as far as its first bytes determine it."""
     if len(head) < 2:
         return 2
     return 2 + _MORE_BYTES.get(head[1] & _LENGTH, 0) + (_MASK_BYTES if head[1] & _MASKED else 0)
