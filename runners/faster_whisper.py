@@ -1,4 +1,4 @@
-"""Whisper on CTranslate2, through faster-whisper: every option of the API, in any language its model knows."""
+"""Whisper on CTranslate2, through faster-whisper: supports every option of the API, in all languages of the model."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from faster_whisper import WhisperModel  # noqa: TID251 - its home; the real import is in load()
 
 CALLS = 2
-"""Calls that decode at once. Four clips of 10 s, base, int8, two cores: 2.2 s one at a time, 1.5 s two at a time.
+"""Maximum concurrent calls. Four clips of 10 s, base, int8, two cores: 2.2 s one at a time, 1.5 s two at a time.
 
-They share the cores: on two of them each call has one thread. A call of two threads takes more CPU and is later done: the steps
-of its decoder are too small to share."""
+The calls share the cores: on two cores each call has one thread. A call with two threads takes more CPU and finishes later, because the
+steps of its decoder are too small to parallelize."""
 SHORTEST_S = 0.1
-"""Seconds of audio below which there is no word; OpenAI refuses such a clip, and Whisper raves about it."""
+"""Seconds of audio below which there is no word; OpenAI rejects such a clip, and Whisper hallucinates text for it."""
 _LOAD_ERRORS = (RuntimeError, ValueError, OSError, MemoryError)
 
 
@@ -33,18 +33,18 @@ class FasterWhisper:
     """A Whisper model of CTranslate2's format: multilingual or English-only, any size."""
 
     def __init__(self, setup: Setup) -> None:
-        """Remember where the model is; nothing is read before `load`."""
+        """Store the setup; nothing is read before `load`."""
         self._setup = setup
         self._model: WhisperModel | None = None
 
     def load(self) -> None:
-        """Read the model onto the device it was given, or the best one there is.
+        """Load the model onto the device of the setup, or the best available one.
 
-        Raises BackendFailed if a file is missing or broken, or if the device or compute type does not exist here.
+        Raises BackendFailed if a file is missing or broken, or if the device or compute type is not available on this machine.
         """
-        # Threads that spin while they wait take the cores from the calls beside them: nearly twice the CPU for eight clips at once.
+        # Threads that spin while they wait take the cores from concurrent calls: nearly twice the CPU for eight clips at once.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # noqa: TID251 - read by libgomp, which the next import loads
-        # Every process imports every runner module; only this one pays for the engine.
+        # Every process imports every runner module; only the process that runs this backend imports the engine.
         import ctranslate2  # noqa: PLC0415, TID251 - see above
         from faster_whisper import WhisperModel  # noqa: PLC0415, TID251 - see above
 
@@ -60,8 +60,8 @@ class FasterWhisper:
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
         """Yield the info, then each segment as its 30 s window is decoded; a segment's text begins with Whisper's own space.
 
-        Raises UnsupportedLanguage for a language that is unknown or that the model does not have, and UnsupportedValue when the
-        model is asked to translate and cannot.
+        Raises UnsupportedLanguage for a language that is unknown or not supported by the model, and UnsupportedValue for a translation
+        that the model does not support.
         """
         model = self._model
         if model is None:
@@ -74,13 +74,13 @@ class FasterWhisper:
         return self._decode(model, audio, options, language)
 
     def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
-        """Decode windows of at most 30 s together, each in no longer a context than its speech needs."""
+        """Decode windows of at most 30 s together, with no more context than their speech needs."""
         if self._model is None:
             return [BackendFailed("The model is not loaded.")] * len(windows)
         return self._windows.transcribe_windows(windows, [self._asked(window.options) for window in windows])
 
     def _asked(self, options: TranscribeOptions) -> str | None | SpeechError:
-        """Check one window's options: its language, None to detect it, or what is wrong with them."""
+        """Check one window's options; return its language, None to detect it, or the error of the options."""
         assert self._model is not None
         if options.task == "translate" and not (self._model.model.is_multilingual and self._setup.model.translates):
             return UnsupportedValue(f"The model `{self._setup.model.id}` does not translate.", param="task")
@@ -106,7 +106,7 @@ class FasterWhisper:
 
 
 def _cores() -> int:
-    """Count the CPU cores this process may use, where the system tells."""
+    """Return the number of CPU cores that this process may use, or of all cores if the system does not report it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -123,14 +123,14 @@ def _open(engine: type[WhisperModel], setup: Setup, where: Placement) -> Whisper
 
 
 def _languages(model: WhisperModel) -> list[str]:
-    """List what this model really knows: the languages that it has a token for."""
+    """Return the languages that the model actually supports: those that it has a token for."""
     if not model.model.is_multilingual:
         return ["en"]
     return [code for code in LANGUAGES if model.hf_tokenizer.token_to_id(f"<|{code}|>") is not None]
 
 
 def _with_its_own_features(model: WhisperModel) -> WhisperModel:
-    """Make as many mel bands as the model takes: a folder without preprocessor_config.json would get 80, and large-v3 takes 128."""
+    """Set the number of mel bands to that of the model: without preprocessor_config.json it would be 80, and large-v3 takes 128."""
     bands = model.model.n_mels
     if model.feature_extractor.mel_filters.shape[0] != bands:
         model.feature_extractor = type(model.feature_extractor)(feature_size=bands)
@@ -138,9 +138,9 @@ def _with_its_own_features(model: WhisperModel) -> WhisperModel:
 
 
 def encoding_once(model: WhisperModel) -> WhisperModel:
-    """Give a view of the model, for one call, whose first encoder output serves twice.
+    """Return a view of the model, for one call, whose first encoder output is used twice.
 
-    faster-whisper encodes the first 30 s to detect the language, throws the result away and encodes them again to decode them.
+    faster-whisper encodes the first 30 s to detect the language, discards the result and encodes them again to decode them.
     The view shares the weights; on a 10 s clip it saves 40 % of the time.
     """
     call = copy.copy(model)

@@ -1,4 +1,4 @@
-"""Fish Speech and OpenAudio: speech by a fish-speech server (`POST /v1/tts`) that runs elsewhere; the weights are there, not here."""
+"""Fish Speech and OpenAudio: speech synthesis by an external fish-speech server (`POST /v1/tts`), which has the weights."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ log = logging.getLogger("open_speech.fish")
 DEFAULT_VOICE = "default"
 CONNECT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
-"""Seconds before the first repeat, doubled with each; a server that says how long to wait is believed up to the longest."""
+"""Seconds before the first retry, doubled with each one, and the longest wait that a server may request with Retry-After."""
 CHUNK_BYTES = 16_384
-"""Of sound at a time: 0.19 s."""
+"""Bytes of audio per read: 0.19 s."""
 ANSWER_CHARS = 500
-"""Of what the server says about a failure, in our log."""
+"""Characters of the server's error response in our log."""
 _REFERENCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,254}")
 
 
@@ -53,20 +53,20 @@ class Server(FishOptions):
 
     @property
     def url(self) -> str:
-        """Where speech is asked for."""
+        """The URL of the speech endpoint."""
         return self.api_base.rstrip("/") + self.tts_path
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """The headers of every request."""
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
     def body(self, text: str, options: SpeechOptions) -> dict[str, Any]:
-        """Write the request: a recording to clone, or a voice that the server knows, or neither."""
+        """Return the request body: with a recording to clone, with the id of a reference on the server, or with neither."""
         body: dict[str, Any] = {
             "text": text,
             "format": self.default_format,
-            "streaming": self.default_format == "wav",  # the only form that a fish-speech server streams
+            "streaming": self.default_format == "wav",  # the only format that a fish-speech server streams
             "normalize": self.default_normalize,
             "chunk_length": self.chunk_length,
             "latency": self.latency,
@@ -81,33 +81,33 @@ class Server(FishOptions):
 
 
 class Busy(Exception):
-    """The server did not speak, and may if asked again: `error` is what it comes to if it never does."""
+    """A temporary failure of the server, after which a retry may succeed; `error` is raised if no retry does."""
 
     def __init__(self, error: SpeechError, wait_s: float = 0.0) -> None:
-        """`wait_s`: how long, in seconds, the server wants to be left alone."""
+        """`wait_s`: minimum seconds before the next attempt, as requested by the server."""
         super().__init__(error.message)
         self.error = error
         self.wait_s = wait_s
 
 
 class Fish:
-    """Whatever a fish-speech server has loaded."""
+    """The model that a fish-speech server has loaded."""
 
     def __init__(self, setup: Setup) -> None:
-        """Take the setup; its folder is empty, and its own settings are those of Server."""
+        """Store the setup; its folder is empty, and its settings are those of Server."""
         self._setup = setup
         self._server = Server.of(setup.settings)
 
     def load(self) -> None:
-        """Open a client. The server is not asked yet: it may still be starting."""
+        """Open an HTTP client. Sends no request yet: the server may still be starting."""
         self._client = httpx.Client(headers=self._server.headers)
-        weakref.finalize(self, self._client.close)  # a model is let go of by forgetting it
+        weakref.finalize(self, self._client.close)  # a model is unloaded by dropping all references to it
 
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
-        """Yield the sound as the server sends it.
+        """Yield the audio as the server sends it.
 
-        Raises UnknownVoice, UnsupportedLanguage, OutOfRange (a speed that is not 1) and NothingToSpeak at the call; later what became of
-        the server: Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
+        Raises UnknownVoice, UnsupportedLanguage, OutOfRange (a speed that is not 1) and NothingToSpeak at the call; during iteration
+        Overloaded, BackendUnavailable, BackendTimeout or BackendFailed for failures of the server.
         """
         if options.reference is None:
             reference_id(options.voice)
@@ -140,7 +140,7 @@ class Fish:
             return
 
     def _ask(self, body: dict[str, Any], deadline: float) -> Iterator[Audio]:
-        """Ask once. Raises Busy for what may pass, as long as no sound came."""
+        """Send one request and yield its audio. Raises Busy for a temporary failure before the first audio."""
         stream = WavStream(self._setup.model.sample_rate or 0)
         heard = False
         try:
@@ -167,14 +167,14 @@ class Fish:
             raise Busy(BackendUnavailable("The fish-speech server cannot be reached: check OPENAUDIO_API_BASE.", retry_after_s=5)) from gone
 
     def _require_asked(self, kind: str, head: bytes) -> None:
-        """Raise BackendFailed for audio in a format that was not asked for: it would be heard as noise."""
+        """Raise BackendFailed for audio in a format that was not requested: it would be played as noise."""
         found = format_of(kind.partition(";")[0].strip().lower(), head)
         if found not in (None, "wav"):
             raise BackendFailed(f"The fish-speech server sent `{found}` audio instead of `{self._server.default_format}`.")
 
 
 def reference_id(voice: str) -> str:
-    """Read the server's own name of a voice out of `default#name`; empty for `default`. Raises UnknownVoice for anything else."""
+    """Return the server's reference id in `default#id`; empty for `default`. Raises UnknownVoice for anything else."""
     known, mark, name = voice.partition("#")
     if known != DEFAULT_VOICE or (mark and not _REFERENCE_ID.fullmatch(name)):
         raise UnknownVoice(
@@ -185,7 +185,7 @@ def reference_id(voice: str) -> str:
 
 
 def _accept(answer: httpx.Response) -> str:
-    """Return the media type of an answer that is audio. Raises Busy for a failure that may pass, BackendFailed for another."""
+    """Return the media type of a response with audio. Raises Busy for a temporary failure, BackendFailed for any other."""
     kind: str = answer.headers.get("content-type", "")
     if answer.is_success and kind.startswith(("audio/", "application/octet-stream")):
         return kind
@@ -206,7 +206,7 @@ def _accept(answer: httpx.Response) -> str:
 
 
 def _seconds(header: str) -> float:
-    """Read a Retry-After in seconds; 0 for none, and for a date."""
+    """Return the seconds of a Retry-After header; 0 for an empty header or a date."""
     return float(header) if header.isascii() and header.isdecimal() else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Kokoro: 82 million parameters, 54 voices in eight languages, and any blend of them. Needs espeak-ng, which is GPL-3.0."""
+"""Kokoro: 82 million parameters, 54 voices in eight languages, and blends of voices. Requires espeak-ng, which is GPL-3.0."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ SPEEDS = (0.5, 2.0)
 VOICE_SHAPE = (510, 1, 256)
 """One style vector for each length of a text in phonemes."""
 MAX_VOICES = 8
-"""In one blend."""
+"""Maximum number of voices in one blend."""
 _PART = re.compile(r"([\w.-]+)(?:\((\d{1,4}(?:\.\d{1,4})?)\))?")
 
 
 def parse_blend(voice: str) -> list[tuple[str, float]]:
-    """Read `af_bella(2)+af_sky` as [("af_bella", 2.0), ("af_sky", 1.0)]; the weights need not add up to anything.
+    """Parse `af_bella(2)+af_sky` to [("af_bella", 2.0), ("af_sky", 1.0)]; the weights may have any sum above zero.
 
-    Raises UnknownVoice if it is not written so, names more than eight voices or has no weight above zero.
+    Raises UnknownVoice for another syntax, for more than eight voices, and if no weight is above zero.
     """
     found = [_PART.fullmatch(part.strip()) for part in voice.split("+")]
     blend = [(part[1], float(part[2] or 1)) for part in found if part]
@@ -47,14 +47,14 @@ def parse_blend(voice: str) -> list[tuple[str, float]]:
 
 
 class Speaking(Protocol):
-    """What speaks phonemes: the ONNX model here, or another form of the same weights."""
+    """A model that synthesizes phonemes: the ONNX model in this module, or the same weights in another format."""
 
     def known(self, text: str) -> str:
-        """Leave only the phonemes that the model has."""
+        """Return the phonemes of `text` that the model supports."""
         ...
 
     def speak(self, text: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
-        """Turn at most 510 known phonemes into samples of shape (n,) at RATE; `style` has VOICE_SHAPE."""
+        """Synthesize at most 510 supported phonemes: samples of shape (n,) at RATE; `style` has VOICE_SHAPE."""
         ...
 
 
@@ -64,15 +64,15 @@ class Kokoro:
     _model: Speaking
 
     def __init__(self, setup: Setup) -> None:
-        """Take the setup; the folder holds the model's `.onnx` file and `voices/<name>.bin`."""
+        """Store the setup; the folder contains the model's `.onnx` file and `voices/<name>.bin`."""
         self._setup = setup
         self._names = [voice.id for voice in setup.model.voices]
         self._styles: dict[str, NDArray[np.float32]] = {}
 
     def load(self) -> None:
-        """Open the model file; voices are read when they are first asked for. Raises WeightsUnavailable or WeightsCorrupt.
+        """Open the model file; a voice is read at its first use. Raises WeightsUnavailable or WeightsCorrupt.
 
-        Speaks on the GPU where there is one, with the extra `kokoro-torch` and the original weights beside the others; else on the CPU.
+        Uses a GPU if there is one, the extra `kokoro-torch` is installed and the folder has the original weights; otherwise the CPU.
         """
         gpu = kokoro_torch.gpu_for(self._setup.device, self._setup.folder)
         if gpu:
@@ -82,7 +82,7 @@ class Kokoro:
         self._model = OnnxModel(path, self._setup.threads)
 
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
-        """Yield the sound in pieces of at most 510 phonemes, each with its pause.
+        """Yield the audio in parts of at most 510 phonemes, each with its pause.
 
         Raises UnknownVoice, UnsupportedLanguage, NotInstalled, OutOfRange (speed beyond 0.5 to 2) and NothingToSpeak at the call.
         """
@@ -110,7 +110,7 @@ class Kokoro:
             raise UnknownVoice(f"Kokoro has no voice `{name[:100]}`. Nearest: {near}.", param="voice")
 
     def _style(self, blend: list[tuple[str, float]]) -> NDArray[np.float32]:
-        """Mix the voices in proportion to their weights."""
+        """Return the style of a blend: the average of its voices by their weights."""
         if len(blend) == 1:
             return self._read(blend[0][0])
         total = sum(weight for _, weight in blend)
@@ -126,26 +126,26 @@ class Kokoro:
 
 
 class OnnxModel:
-    """Kokoro as ONNX on the CPU. In 8 bits: a real-time factor of 0.26 on one core, 0.16 on two."""
+    """Kokoro as ONNX on the CPU. With 8 bits: a real-time factor of 0.26 on one core, 0.16 on two."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        """Open the model file with `threads` threads for each call, 0 to choose."""
+        """Open the model file with `threads` threads per call; 0: up to four of the cores."""
         from kokoro_onnx import Kokoro  # noqa: PLC0415, TID251 - every child process imports every runner module
 
         session = cpu_session(path, threads)
         with tempfile.NamedTemporaryFile(suffix=".npz") as voices:
-            # The library insists on an archive of all voices; ours are read one by one, so it gets an empty one.
+            # The library requires an archive of all voices; ours are read one by one, so it gets an empty archive.
             np.savez(voices)
             voices.flush()
             self._library: kokoro_onnx.Kokoro = Kokoro.from_session(session, voices.name)
         self._library.voices.close()
 
     def known(self, text: str) -> str:
-        """Leave only the phonemes that the model has."""
+        """Return the phonemes of `text` that the model supports."""
         return str(self._library.tokenizer.known(text))
 
     def speak(self, text: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
-        """Turn at most 510 known phonemes into samples of shape (n,)."""
+        """Synthesize at most 510 supported phonemes: samples of shape (n,)."""
         samples, _ = self._library.create(text, style, speed, is_phonemes=True, trim=False)
         return np.asarray(samples, np.float32)
 

@@ -1,4 +1,4 @@
-"""Kokoro in its original form, on a GPU: the `kokoro` package and `kokoro-v1_0.pth`, with the same voices and the same phonemes."""
+"""Kokoro in its original format, on a GPU: the `kokoro` package and `kokoro-v1_0.pth`, with the same voices and the same phonemes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEIGHTS = "kokoro-v1_0.pth"
 
 
 def gpu_for(asked: str, folder: Path) -> str | None:
-    """Name the GPU to speak on (`cuda` or `cuda:N`), or None where it was not wanted, or the GPU, package or weights are not here."""
+    """Return the GPU to use (`cuda` or `cuda:N`); None if `asked` is `cpu`, or the GPU, the package or the weights are missing."""
     wanted = asked != "cpu" and has_cuda() and (folder / WEIGHTS).exists()
     installed = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("kokoro") is not None
     if not (wanted and installed):
@@ -29,14 +29,14 @@ class TorchModel:
     """Kokoro as a PyTorch module, in full precision."""
 
     def __init__(self, weights: Path, device: str) -> None:
-        """Read the weights and move them to `device`, a name that torch knows. Raises WeightsCorrupt."""
+        """Load the weights onto `device`, a device name of torch. Raises WeightsCorrupt."""
         import torch  # noqa: PLC0415, TID251 - every child process imports every runner module
         from kokoro import KModel  # noqa: PLC0415 - as above
         from kokoro_onnx.tokenizer import Tokenizer  # noqa: PLC0415, TID251 - as above
 
         self._torch = torch
         self._tokenizer = Tokenizer()
-        # Given the settings, which kokoro-onnx brings, the package asks the hub for nothing.
+        # With the configuration, which kokoro-onnx contains, the package sends no request to the hub.
         config = resources.files("kokoro_onnx").joinpath("config.json")
         try:
             with resources.as_file(config) as path:
@@ -46,11 +46,11 @@ class TorchModel:
         self._model = model.to(device).eval()
 
     def known(self, text: str) -> str:
-        """Leave only the phonemes that the model has."""
+        """Return the phonemes of `text` that the model supports."""
         return str(self._tokenizer.known(text))
 
     def speak(self, text: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
-        """Turn at most 510 known phonemes into samples of shape (n,); `style` has shape (510, 1, 256)."""
+        """Synthesize at most 510 supported phonemes: samples of shape (n,); `style` has shape (510, 1, 256)."""
         with self._torch.inference_mode():
             samples = self._model(text, self._torch.from_numpy(style[len(text) - 1]), speed)
         return np.asarray(samples.numpy(), np.float32).reshape(-1)

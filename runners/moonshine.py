@@ -1,4 +1,4 @@
-"""Moonshine: English on a small CPU. Its cost follows the length of what was said, so a command of two seconds is heard at once."""
+"""Moonshine: English on a small CPU. Its cost is proportional to the length of the audio, so a command of two seconds takes little time."""
 
 from __future__ import annotations
 
@@ -18,48 +18,48 @@ from runners.support.split_audio import pieces
 from runners.wiring.bento_service import Resources, stt_service
 
 CALLS = 2
-"""Calls that decode at once."""
+"""Maximum concurrent calls."""
 WINDOW_S = 15.0
-"""Seconds of the longest clip: its 192 tokens are enough for 48 s of reading, but the words that go missing grow with the length."""
+"""Seconds of the longest clip: its 192 tokens are enough for 48 s of reading, but the number of missing words grows with the length."""
 BATCH = 4
 """Pieces of a whole file in one call. Base spends most of a step on unpacking its weights: four clips cost little more than two."""
 SILENT = 1e-4
-"""Peak amplitude (-80 dB) below which nobody spoke; tiny hears " You" in digital silence."""
+"""Peak amplitude (-80 dB) below which there is no speech; tiny transcribes digital silence as " You"."""
 SHORTEST_S = 0.1
-"""Seconds of audio below which there is no word; the encoder's own least is 0.06."""
+"""Seconds of audio below which there is no word; the encoder's own minimum is 0.06."""
 LEAST_LOGPROB, LEAST_OF_ONE = -1.0, -0.5
-"""Mean log-probability, of a text and of a single token, below which it is a guess at something that was no speech. Tiny's guesses at
-noise and tones: -0.7 to -1.7 for " You", -2.0 to -2.3 for more; real speech, clear: -0.01 to -0.12, in noise as loud as it: -0.64."""
+"""Mean log-probability, of a text and of a single token, below which the text is dropped as a hallucination. Tiny's hallucinations in
+noise and tones: -0.7 to -1.7 for " You", -2.0 to -2.3 for longer texts; clear speech: -0.01 to -0.12; in noise of equal level: -0.64."""
 MARGIN_S = 0.2
-"""Seconds of quiet left before and after the speech of a piece."""
+"""Seconds of quiet audio that are kept before and after the speech of a piece."""
 _FRAME = STT_RATE // 50
 _FAINT = 0.01
-"""A frame this much below the loudest (-40 dB) is the silence around the speech."""
+"""Amplitude of a frame relative to the loudest (-40 dB) below which it is silence around the speech."""
 
 
 class Moonshine:
-    """A Moonshine model: tiny or base, English only; it tells neither words' times nor where in a clip a sentence ends."""
+    """A Moonshine model: tiny or base, English only, without times of words or sentences."""
 
     def __init__(self, setup: Setup) -> None:
-        """Remember where the model is; nothing is read before `load`."""
+        """Store the setup; nothing is read before `load`."""
         self._setup = setup
         self._model: MoonshineModel | None = None
 
     def load(self) -> None:
-        """Read the model, onto the CPU whatever the device. Raises WeightsUnavailable or WeightsCorrupt naming the file."""
+        """Load the model, always onto the CPU. Raises WeightsUnavailable or WeightsCorrupt with the name of the file."""
         self._model = MoonshineModel(self._setup.folder, self._setup.threads)
 
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
-        """Yield the info, then a segment for each piece of at most WINDOW_S, cut where the audio is quietest.
+        """Yield the info, then a segment for each piece of at most WINDOW_S, split where the audio is quietest.
 
-        The decoder is greedy and takes no text along: beam size, temperatures, prompt and hotwords change nothing. Raises
+        The decoder is greedy and has no text context: beam size, temperatures, prompt and hotwords have no effect. Raises
         UnsupportedLanguage for any language but the model's, UnsupportedValue for a translation or for word times.
         """
         model, language = self._loaded(), self._asked(options)
         return self._run(model, audio, options, language)
 
     def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
-        """Decode windows together, each with its own options; what is wrong with one is its own result."""
+        """Decode windows together, each with its own options; the error of a window is the result of that window."""
         model = self._loaded()
         results: list[WindowResult | SpeechError] = []
         for window in windows:
@@ -83,7 +83,7 @@ class Moonshine:
         return self._model
 
     def _asked(self, options: TranscribeOptions) -> str:
-        """Check what is asked, and give the language."""
+        """Check the options, and return the language."""
         model = self._setup.model
         language = settle(options, model)
         if options.task == "translate":
@@ -103,12 +103,12 @@ class Moonshine:
 
 
 def _may_speak(audio: Audio, options: TranscribeOptions) -> bool:
-    """Tell whether text is wanted and there is any sound to find it in."""
+    """Return whether a text is requested and the audio is long and loud enough to contain speech."""
     return not options.detect_only and audio.seconds >= SHORTEST_S and max(audio.samples.max(), -audio.samples.min()) >= SILENT
 
 
 def _segments(model: MoonshineModel, said: Utterance, window: Window) -> tuple[Segment, ...]:
-    """Make the one segment of a clip, over its whole length; none where the model found nothing, guessed, or drew a `♪`."""
+    """Return the one segment of a clip, over its whole length; none if the text is empty, a hallucination, or only signs such as `♪`."""
     text = model.text(said.tokens).strip()
     least = LEAST_OF_ONE if len(said.tokens) == 1 else LEAST_LOGPROB
     if said.mean_logprob < least or not any(map(str.isalnum, text)):
@@ -121,7 +121,7 @@ def _segments(model: MoonshineModel, said: Utterance, window: Window) -> tuple[S
 
 
 def _trimmed(start: float, part: Audio) -> tuple[float, Audio]:
-    """Leave off what is faint before and after the rest, but for MARGIN_S; gives where the rest begins, and the rest."""
+    """Cut the silence before and after the speech to MARGIN_S; return the start of the remaining audio in seconds, and that audio."""
     edges = np.arange(0, len(part.samples), _FRAME)
     power = np.add.reduceat(np.square(part.samples), edges) / np.diff(edges, append=len(part.samples))
     loud = np.flatnonzero(power >= power.max() * _FAINT**2)

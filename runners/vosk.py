@@ -1,4 +1,4 @@
-"""Vosk: Kaldi's recogniser, true streaming. Words are found while they are said, with their times; a model knows one language."""
+"""Vosk: Kaldi's recognizer, with true streaming. Words are recognized during speech, with their times; a model has one language."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from vosk import KaldiRecognizer, Model  # noqa: TID251 - its home; the real import is in load()
 
 CALLS = 4
-"""Calls that run at once, each on one core."""
+"""Maximum concurrent calls, each on one core."""
 STEP = STT_RATE // 10
-"""Samples in one go. Vosk looks for the end of an utterance only after each: with a second, two cities loses 4 % more of its words."""
+"""Samples per step. Vosk checks for the end of an utterance only after each step: with steps of 1 s, two cities loses 4 % more words."""
 FAINTEST = 1e-4
-"""The least confidence that has a logarithm."""
+"""Lower bound of a confidence before its logarithm is taken."""
 _REQUIRED = ("am/final.mdl", "conf/mfcc.conf", "conf/model.conf")
 _UNSPACED = ("ja", "zh")
 
@@ -35,19 +35,19 @@ class Vosk:
     """A Vosk model, small or large, of one language."""
 
     def __init__(self, setup: Setup) -> None:
-        """Remember where the model is; nothing is read before `load`."""
+        """Store the setup; nothing is read before `load`."""
         self._setup = setup
         self._model: Model | None = None
 
     def load(self) -> None:
-        """Read the model, onto the CPU whatever the device.
+        """Load the model, always onto the CPU.
 
         Raises WeightsUnavailable if a file is missing and WeightsCorrupt if Vosk cannot read the model.
         """
-        import vosk  # noqa: PLC0415, TID251 - every process imports every runner module; only this one pays for the engine
+        import vosk  # noqa: PLC0415, TID251 - every process imports every runner module; only this backend's process imports the engine
 
         name, folder = self._setup.model.id, self._setup.folder.resolve()
-        # Without word_boundary.int, for one, Vosk loads, hears no words, and does not say so.
+        # Without word_boundary.int, for example, Vosk loads, recognizes no words, and reports no error.
         for required in sorted({*_REQUIRED, *(file.path for file in self._setup.model.files)}):
             if not (folder / required).is_file():
                 raise WeightsUnavailable(f"The model `{name}` has no file `{required}`: delete the model and pull it again.")
@@ -55,7 +55,7 @@ class Vosk:
         with tempfile.TemporaryDirectory() as work:
             try:
                 model = vosk.Model(str(_without_dither(folder, Path(work) / "model")))
-                vosk.KaldiRecognizer(model, STT_RATE)  # some files are found broken only here
+                vosk.KaldiRecognizer(model, STT_RATE)  # some broken files are detected only here
             except Exception as error:  # noqa: BLE001 - Vosk raises no other class
                 raise WeightsCorrupt(f"The model `{name}` cannot be read: delete the model and pull it again.") from error
         self._model = model
@@ -63,13 +63,13 @@ class Vosk:
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
         """Yield the info, then each utterance as soon as a pause ends it; the text has no punctuation and no capitals.
 
-        The decoder has one beam, set by the model: beam size, temperatures, prompt and hotwords change nothing. Raises
+        The decoder has one beam, set by the model: beam size, temperatures, prompt and hotwords have no effect. Raises
         UnsupportedLanguage for any language but the model's, and UnsupportedValue for a translation.
         """
         return _run(self.stream(options), audio, options, self._setup.model.languages[0])
 
     def stream(self, options: TranscribeOptions) -> VoskStream:
-        """Start listening to one audio that comes piece by piece. Raises what `transcribe` does."""
+        """Return a stream for one audio that is fed piece by piece. Raises what `transcribe` raises."""
         if self._model is None:
             raise BackendFailed("The model is not loaded.")
         language = settle(options, self._setup.model)
@@ -83,10 +83,10 @@ class Vosk:
 
 
 class VoskStream:
-    """One audio on its way through the recogniser. Times count from its beginning; for one thread at a time."""
+    """The streaming recognition of one audio. Times are relative to its start; for one thread at a time."""
 
     def __init__(self, recognizer: KaldiRecognizer, options: TranscribeOptions, space: str) -> None:
-        """Use `Vosk.stream`; `space` is what stands before a word."""
+        """Created by `Vosk.stream`; `space` is the text before each word."""
         self._recognizer = recognizer
         self._options = options
         self._space = space
@@ -95,23 +95,23 @@ class VoskStream:
 
     @property
     def seconds(self) -> float:
-        """The audio fed so far."""
+        """Seconds of audio fed so far."""
         return self._fed / STT_RATE
 
     @property
     def partial(self) -> str:
-        """The words of the utterance that is being said, as far as they are known; they may still change."""
+        """The words recognized so far of the utterance in progress; they may still change."""
         text = str(json.loads(self._recognizer.PartialResult()).get("partial", ""))
         return text if self._space else text.replace(" ", "")
 
     def feed(self, audio: Audio) -> Segment | None:
-        """Give the next piece, at STT_RATE and best 0.1 s long; get an utterance when a pause has ended it."""
+        """Process the next piece, at STT_RATE and preferably 0.1 s long; return an utterance if a pause has ended it."""
         self._fed += len(audio.samples)
         ended = self._recognizer.AcceptWaveform(to_pcm16(audio))
         return self._segment(self._recognizer.Result()) if ended else None
 
     def finish(self) -> Segment | None:
-        """End the audio and get what was still being said; nothing may be fed after it."""
+        """End the audio and return the utterance in progress; nothing may be fed afterwards."""
         return self._segment(self._recognizer.FinalResult())
 
     def _segment(self, result: str) -> Segment | None:
@@ -129,7 +129,7 @@ class VoskStream:
         )
 
     def _word(self, found: dict[str, Any]) -> Word:
-        """Take one word, its times put in order and within the audio."""
+        """Return one word, with its times in order and within the audio."""
         start = min(max(float(found["start"]), self._end), self.seconds)
         self._end = min(max(float(found["end"]), start), self.seconds)
         return Word(self._space + str(found["word"]), start, self._end, min(max(float(found["conf"]), 0.0), 1.0))
@@ -147,7 +147,7 @@ def _run(listener: VoskStream, audio: Audio, options: TranscribeOptions, languag
 
 
 def _without_dither(folder: Path, work: Path) -> Path:
-    """Give the model a folder in which Kaldi adds no noise to the sound: with it, the same clip is heard differently each time."""
+    """Make a copy of the model folder without Kaldi's dither, a noise that gives the same clip different transcripts each time."""
     shutil.copytree(folder, work, copy_function=os.symlink if os.name == "posix" else shutil.copy2)
     settings = work / "conf/mfcc.conf"
     text = settings.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Any Wyoming server as an engine behind all our doors: `wyoming` transcribes by it, `wyoming-tts` speaks by it."""
+"""Any Wyoming server as a backend: `wyoming` uses it for transcription, `wyoming-tts` for synthesis."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ from runners.wiring.bento_service import Resources, stt_service, tts_service
 log = logging.getLogger("open_speech.wyoming_peer")
 
 CALLS = 8
-"""Connections at once: the work is done elsewhere."""
+"""Maximum concurrent connections: the other server does the work."""
 CHUNK_SAMPLES = STT_RATE // 10
 FAINTEST = 1e-4
-"""Amplitude below which nobody says anything, and nobody is asked."""
+"""Peak amplitude below which there is no speech, and the audio is not sent."""
 _CODES: Mapping[str, tuple[type[InvalidRequest], str]] = {
     "voice_not_found": (UnknownVoice, "voice"), "unsupported_language": (UnsupportedLanguage, "language"),
     "model_not_found": (UnknownModel, "model"), "nothing_to_speak": (NothingToSpeak, "input"),
 }  # fmt: skip
-"""Codes of errors by which a server says that the request is at fault; other servers than ours say it in words only."""
+"""Error codes of our own server for an invalid request -> error and field; other servers send only a text."""
 _NUMBER_TYPES = {1: "u1", 2: "<i2", 4: "<i4"}
 
 
 class _Peer:
-    """What both have in common: one server, and which of its programs is asked."""
+    """The base of both backends: one server, and the selected program of it."""
 
     _options: type[WyomingOptions]
 
@@ -63,7 +63,7 @@ class _Peer:
         self._patience = Patience(options.timeout_s, options.max_retries)
 
     def _choose(self, line: WyomingConnection) -> None:
-        """Choose the program, where the server has several."""
+        """Select the program if it is not the server's first one."""
         if self._chosen is not None:
             line.send("select-program", {"name": self._chosen})
 
@@ -71,12 +71,12 @@ class _Peer:
 
 
 class WyomingTranscriber(_Peer):
-    """A recogniser of a Wyoming server."""
+    """A recognizer of a Wyoming server."""
 
     _options = WyomingSttOptions
 
     def load(self) -> None:
-        """Ask the server what it has. Raises UnknownModel, BackendUnavailable, BackendTimeout or BackendFailed."""
+        """Query the server's models and select one. Raises UnknownModel, BackendUnavailable, BackendTimeout or BackendFailed."""
         info = self._patience.get(lambda deadline: described(self._uri, deadline))
         for at, program in enumerate(info.asr):
             for name, _ in program.models:
@@ -86,10 +86,10 @@ class WyomingTranscriber(_Peer):
         raise UnknownModel(f"The Wyoming server has no model `{self._setup.model.id.removeprefix(PREFIX)}`.", param="model")
 
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
-        """Yield the info, then segments, as the server sends its text; it tells no times, so they are guesses.
+        """Yield the info, then segments, as the server sends its text; it sends no times, so they are estimates.
 
-        Raises UnsupportedValue for a translation and UnsupportedLanguage for what the model does not list at the call; later Overloaded,
-        BackendUnavailable, BackendTimeout or BackendFailed.
+        Raises UnsupportedValue for a translation and UnsupportedLanguage for a language that the model does not list at the call; during
+        iteration Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
         """
         if options.task == "translate":
             raise UnsupportedValue(f"The model `{self._setup.model.id}` does not translate.", param="task")
@@ -135,12 +135,12 @@ class WyomingTranscriber(_Peer):
 
 
 class WyomingSynthesizer(_Peer):
-    """A program of a Wyoming server that speaks."""
+    """A synthesizer of a Wyoming server."""
 
     _options = WyomingTtsOptions
 
     def load(self) -> None:
-        """Ask the server what it has. Raises as the recogniser's does."""
+        """Query the server's programs and select one. Raises what WyomingTranscriber.load raises."""
         info = self._patience.get(lambda deadline: described(self._uri, deadline))
         for at, program in enumerate(info.tts):
             if id_of(PREFIX, program.name) == self._setup.model.id:
@@ -149,10 +149,10 @@ class WyomingSynthesizer(_Peer):
         raise UnknownModel(f"The Wyoming server has no program `{self._setup.model.id.removeprefix(PREFIX)}`.", param="model")
 
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
-        """Yield the sound as the server sends it, at the rate that it has there; a voice's speaker is `voice#speaker`.
+        """Yield the audio as the server sends it, at the server's sample rate; a voice's speaker is `voice#speaker`.
 
-        Raises UnknownVoice, UnsupportedLanguage, OutOfRange (a speed that is not 1) and NothingToSpeak at the call; later Overloaded,
-        BackendUnavailable, BackendTimeout or BackendFailed.
+        Raises UnknownVoice, UnsupportedLanguage, OutOfRange (a speed that is not 1) and NothingToSpeak at the call; during iteration
+        Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
         """
         if not says_something(text):
             raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
@@ -187,7 +187,7 @@ class WyomingSynthesizer(_Peer):
 
 
 class Sound:
-    """The sound of one answer, chunk by chunk, of any width and number of channels."""
+    """The decoder of the audio in one response, chunk by chunk, with any sample width and number of channels."""
 
     def __init__(self) -> None:
         self.heard = False
@@ -195,7 +195,7 @@ class Sound:
         self._shape: tuple[int, int, int] | None = None
 
     def feed(self, event: Event) -> Iterator[Audio]:
-        """Take an `audio-start` or `audio-chunk`, give its samples. Raises BackendFailed for a form that nobody has."""
+        """Yield the samples of an `audio-start` or `audio-chunk` event. Raises BackendFailed for an unsupported format."""
         shape = (event.data.get("rate"), event.data.get("width"), event.data.get("channels"))
         rate, width, channels = (value if isinstance(value, int) else 0 for value in shape)
         if not (1000 <= rate <= 384_000 and width in _NUMBER_TYPES and 1 <= channels <= 8):
@@ -211,7 +211,7 @@ class Sound:
 
 
 def failure(data: Mapping[str, Any]) -> Exception:
-    """Say what an `error` event comes to."""
+    """Return the exception for the data of an `error` event."""
     text, code = " ".join(str(data.get("text", "")).split())[:300], str(data.get("code", ""))
     log.warning("the Wyoming server returned the error %s: %s", code or "error", text)
     if code == "server_overloaded":
@@ -223,7 +223,7 @@ def failure(data: Mapping[str, Any]) -> Exception:
 
 
 def _tell(line: WyomingConnection, audio: Audio, request: Mapping[str, Any]) -> None:
-    """Send a request and its audio; the rest of it is left where the server has hung up, perhaps with its reason still to be read."""
+    """Send a request and its audio; stop if the server has closed the connection, because its error may still be unread."""
     form = {"rate": audio.rate, "width": 2, "channels": 1}
     pcm, step = to_pcm16(audio), 2 * CHUNK_SAMPLES
     going_on = line.send("transcribe", {name: value for name, value in request.items() if value})
@@ -247,7 +247,7 @@ def _language(event: Event) -> str | None:
 
 
 def _mono(data: bytes, width: int, channels: int) -> Any:
-    """Read samples of 8 (unsigned), 16 or 32 bits, and mix the channels; shape (n,), in [-1, 1)."""
+    """Decode samples of 8 (unsigned), 16 or 32 bits, and mix the channels; shape (n,), in [-1, 1)."""
     numbers = np.frombuffer(data, _NUMBER_TYPES[width]).astype(np.float32)
     scaled = (numbers - 128) / 128 if width == 1 else numbers / np.float32(1 << (8 * width - 1))
     return scaled.reshape(-1, channels).mean(axis=1, dtype=np.float32)

@@ -1,1 +1,1 @@
-"""Settings -> parts: the engine over the backends that are placed, discovery of other servers, and the BentoML services."""
+"""Composition from the settings: the engine with its backends, the discovery of models on other servers, and the BentoML services."""

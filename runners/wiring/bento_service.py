@@ -1,4 +1,4 @@
-"""A BentoML process around one plain backend class: `Runner = tts_service("kokoro", Kokoro, Resources(...))` at the foot of its file."""
+"""BentoML services for backend classes: `Runner = tts_service("kokoro", Kokoro, Resources(...))` at the end of a backend's file."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from runners.host.service_link import answer_type, parameters, rebuilt
 from runners.wiring.factories import decoding, host_options, registry, served_store
 
 CALL_TIMEOUT_S = 86_400
-"""BentoML's limit on a whole answer of a runner, in seconds; our own deadlines, from frame to frame, are far shorter."""
+"""BentoML's limit on a whole response of a runner, in seconds; our own deadlines, from frame to frame, are far shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one runner takes of the machine."""
+    """The resources of one runner."""
 
     gpu: float = 0.0
-    """Share of a GPU it needs when it runs on one; 0 for a backend that never does."""
+    """Share of a GPU that the runner needs on a GPU; 0 for a backend that always runs on the CPU."""
     workers: int = 1
-    """Processes. Each loads its own copy of the model."""
+    """Number of processes. Each loads its own copy of the model."""
     threads: int = 1
-    """Calls that run at once in one process."""
+    """Maximum concurrent calls in one process."""
 
 
 class _Runner:
-    """What a runner process builds at its start. `__init__` must not raise: BentoML would start the process again for ever."""
+    """The service class of a runner process. `__init__` must not raise: BentoML would restart the process endlessly."""
 
     make_host: ClassVar[Callable[[], Host]]
 
@@ -58,12 +58,12 @@ class _Runner:
 
 
 def stt_service(name: str, backend: type[Transcriber], resources: Resources) -> Any:
-    """Make the BentoML service of a recogniser; `name` is its name in the catalog."""
+    """Make the BentoML service of a recognizer; `name` is its name in the catalog."""
     return _service(name, backend, resources, Task.STT)
 
 
 def tts_service(name: str, backend: type[Synthesizer], resources: Resources) -> Any:
-    """Make the BentoML service of a synthesiser; `name` is its name in the catalog."""
+    """Make the BentoML service of a synthesizer; `name` is its name in the catalog."""
     return _service(name, backend, resources, Task.TTS)
 
 
@@ -128,5 +128,5 @@ def _service(name: str, backend: type[Any], resources: Resources, task: Task) ->
 
 
 def _leave() -> None:
-    """End this process as its supervisor would: what is under way is finished, what comes waits for the next process on the same socket."""
+    """Shut this process down gracefully: calls in progress finish, and new calls wait for the next process on the same socket."""
     os.kill(os.getpid(), signal.SIGTERM)

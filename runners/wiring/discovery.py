@@ -1,4 +1,4 @@
-"""What the servers behind some backends have, brought into the registry: asked in the background, again and again, and never waited for."""
+"""Discovery of the models on the servers behind some backends: queried repeatedly in the background, without delaying requests."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from open_speech.registry import Registry
 log = logging.getLogger("open_speech.peer")
 
 FIRST_PAUSE_S = 2.0
-"""Seconds before a server that did not answer is asked again, doubled with each time up to OS_PEER_REFRESH_S."""
+"""Seconds before a server that did not respond is queried again, doubled with each failure up to OS_PEER_REFRESH_S."""
 
 
 def given(entry: BackendEntry, settings: Settings) -> list[ModelEntry]:
-    """List the models that the settings name for a backend with a server of its own; none for a plugin that fails to."""
+    """List the models in the settings of a backend with an external server; none if the listing fails."""
     try:
         return _offers(entry, settings, ask=False)
     except SpeechError as error:
@@ -29,12 +29,12 @@ def given(entry: BackendEntry, settings: Settings) -> list[ModelEntry]:
 
 
 def ask(registry: Registry, settings: Settings) -> bool:
-    """Ask every server once, and have the registry learn what they have; False if one of them did not answer. Blocks."""
+    """Query every server once, and update the registry; return False if a server did not respond. Blocks."""
     return all([_learn(registry, entry, settings) for entry in _asked(registry)])
 
 
 async def watch(registry: Registry, settings: Settings) -> None:
-    """Keep the registry up to date, for ever."""
+    """Keep the registry up to date until cancelled."""
     await asyncio.gather(*(_watch(registry, entry, settings) for entry in _asked(registry)))
 
 
@@ -54,7 +54,7 @@ async def _watch(registry: Registry, entry: BackendEntry, settings: Settings) ->
 
 
 def _learn(registry: Registry, entry: BackendEntry, settings: Settings) -> bool:
-    """Ask one server; what it had before stays while it does not answer."""
+    """Query one server and update the registry; return False, and keep its previous models, if the server does not respond."""
     try:
         models = _offers(entry, settings, ask=True)
     except SpeechError as error:
@@ -79,5 +79,5 @@ def _offers(entry: BackendEntry, settings: Settings, *, ask: bool) -> list[Model
 
 
 def own_values(entry: BackendEntry, settings: Settings) -> dict[str, Any]:
-    """Return what a backend is configured with: the values of its settings, and of those of its variables that are set."""
+    """Return the configuration of a backend: the values of its settings, and of those of its variables that are set."""
     return {name: getattr(settings, name) for name in entry.settings} | config.variables(entry.variables)

@@ -1,4 +1,4 @@
-"""The plan made real: BentoML dependencies for the front service, and an engine over them or over backends in this process."""
+"""Composition of the engine: BentoML dependencies of the front service, and an engine over them or over backends in this process."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from runners.wiring.factories import (
 
 
 def service_of(entry: BackendEntry) -> Any:
-    """Import the BentoML service at the foot of a backend's file."""
+    """Import and return the BentoML service in a backend's module."""
     module = importlib.import_module(entry.module)
     return next(s for s in vars(module).values() if isinstance(s, bentoml.Service) and s.name == entry.service)
 
 
 def dependencies(placements: Iterable[Placement]) -> dict[str, Any]:
-    """Make the front service's class attributes: one BentoML dependency per backend in another process."""
+    """Return the front service's class attributes: one BentoML dependency per backend in another process."""
     found = {}
     for placement in placements:
         if placement.where == "process":
@@ -51,7 +51,7 @@ def dependencies(placements: Iterable[Placement]) -> dict[str, Any]:
 
 
 def engine_of(front: Any, settings: Settings, placements: Iterable[Placement], meter: Meter | None = None) -> Engine:
-    """Build the engine over the dependencies of a running front service; backends `inproc` live in this process."""
+    """Build the engine over the dependencies of a running front service; `inproc` backends run in this process."""
     send_along()
     placements = tuple(placements)
     links = {

@@ -1,4 +1,4 @@
-"""Settings -> the parts that both sides of the hop are built from."""
+"""Factories that build components from the settings, for the front service and for the runners."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ GPU_MODEL = "deepdml/faster-whisper-large-v3-turbo-ct2"
 
 
 def store(settings: Settings) -> Store:
-    """Open the models folder for the operator, who may download everything."""
+    """Open the models folder for the operator, without limits on downloads."""
     return Store(settings.models_dir, offline=settings.os_offline)
 
 
 def pull_guard(settings: Settings, registry: Registry) -> PullGuard:
-    """Make the check of which models a request may have downloaded."""
+    """Build the check of which models a request may cause to be downloaded."""
     return PullGuard(settings.pulls, registry.is_unlisted)
 
 
 def served_store(settings: Settings, registry: Registry) -> Store:
-    """Open the models folder for requests: what they may have downloaded is limited by OS_PULL_ALLOWED and OS_PULL_MAX_MB."""
+    """Open the models folder for requests, with downloads limited by OS_PULL_ALLOWED and OS_PULL_MAX_MB."""
     limit = settings.os_pull_max_mb << 20 or None
     return Store(settings.models_dir, offline=settings.os_offline, guard=pull_guard(settings, registry), max_bytes=limit)
 
 
 def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
-    """Join the catalog with what this process serves (backend name -> where it runs) and what the settings name as defaults."""
+    """Build the registry from the catalog, the served backends (name -> where it runs) and the default models in the settings."""
     stt_model = settings.stt_model
     if stt_model == "auto":
         stt_model = GPU_MODEL if _on_gpu(settings.stt_device) else CPU_MODEL
@@ -70,26 +70,26 @@ def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
 
 
 def presets(settings: Settings) -> Presets:
-    """Read the file of voice presets. Raises SettingsError naming what is wrong in it."""
+    """Read the file of voice presets. Raises SettingsError that names the fault in the file."""
     path = settings.tts_voices_config
     return Presets() if path is None else read_presets(path.expanduser())
 
 
 def voice_resolver(settings: Settings, registry: Registry) -> VoiceResolver:
-    """Gather every voice that can be asked for by name. Raises SettingsError for a wrong file of presets."""
+    """Build the resolver of all voices that a request can name. Raises SettingsError for an invalid file of presets."""
     library = Library(settings.os_voice_library_path.expanduser(), limit=settings.os_voice_library_max_count)
     folder = settings.tts_voice_dir
     return VoiceResolver(registry, presets(settings), library, VoiceFolder(folder.expanduser() if folder else None))
 
 
 def pronunciation(settings: Settings) -> Pronunciation:
-    """Read the pronunciation dictionary. Raises SettingsError naming what is wrong in it."""
+    """Read the pronunciation dictionary. Raises SettingsError that names the fault in the file."""
     path = settings.tts_pronunciation_dict
     return Pronunciation(path.expanduser() if path else None)
 
 
 def listening(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Say to BentoML where the server listens, and with which certificate. Raises SettingsError naming a wrong one."""
+    """Return BentoML's options for the server's address and certificate. Raises SettingsError for an invalid certificate."""
     shown = tls.certificate(settings)
     http = {"http": {"host": settings.os_host, "port": settings.os_port}}
     if shown is None:
@@ -98,10 +98,10 @@ def listening(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def decoding(settings: Settings, *, at_once: bool = True) -> AbstractContextManager[ForkServer | None]:
-    """Have files decoded where the settings want them to be, as long as this is open.
+    """Return a context in which files are decoded in a sandboxed child process, if OS_DECODE_IN_CHILD is on.
 
-    Whoever composes a process opens it, whatever the process is for: an answer of another server is as little trusted as an upload. Without
-    `at_once` it costs nothing until there is a file to decode.
+    Every process of the server opens it: a response of another server is as untrusted as an upload. Without `at_once` the child process
+    is started only for the first file.
     """
     if not settings.os_decode_in_child:
         return nullcontext()
@@ -109,7 +109,7 @@ def decoding(settings: Settings, *, at_once: bool = True) -> AbstractContextMana
 
 
 async def report_sandbox(fork_server: ForkServer | None) -> None:
-    """Log how the processes that decode files are confined."""
+    """Log the sandbox of the processes that decode files."""
     if fork_server is None:
         log.warning("files are decoded in the server's own process, without a sandbox, because OS_DECODE_IN_CHILD is off")
         return
@@ -122,24 +122,24 @@ async def report_sandbox(fork_server: ForkServer | None) -> None:
 
 
 def make_folders_private(settings: Settings) -> None:
-    """Take the permissions of other users from what clients have uploaded, and what was made for them. Blocking.
+    """Remove the permissions of other users from files that clients have uploaded or the server has created for them. Blocking.
 
-    An older version, another umask or a restored backup may have left them. Folders that are named by the settings may be shared with
-    other programs, so of these only what the server has made in them is changed.
+    An older version, another umask or a restored backup may have left such permissions. Folders in the settings may be shared with other
+    programs, so only what the server has created in them is changed.
     """
     library, cache = settings.os_voice_library_path.expanduser(), settings.tts_cache_dir.expanduser()
     make_private(library / VOICES, library / CONSENTS, settings.os_jobs_dir.expanduser(), *cache.glob("speech-*"))
 
 
 def speech_cache(settings: Settings) -> SpeechCache | None:
-    """Open the cache of speech, if there is to be one."""
+    """Open the speech cache; None if it is disabled."""
     if not settings.tts_cache_enabled:
         return None
     return SpeechCache(settings.tts_cache_dir.expanduser(), settings.tts_cache_max_mb << 20, stamp(settings))
 
 
 def stamp(settings: Settings) -> Stamp:
-    """Say how to tell what a model's sound depends on beside the request."""
+    """Return a function that computes the digest of all that a model's audio depends on besides the request; None if it is unknown."""
     models = store(settings)
     backends = {entry.name: entry for entry in catalog.backends()}
 
@@ -156,9 +156,9 @@ def stamp(settings: Settings) -> Stamp:
 
 
 def speech_model(settings: Settings) -> Callable[[], SpeechModel]:
-    """Say how to open the speech detector; it is opened once, by whoever is first.
+    """Return a function that opens the speech detection model at its first call, and then returns the same one. Thread-safe.
 
-    Its file is in the package of faster-whisper; where that is not installed it is fetched as any model's.
+    The model file is in the package faster-whisper; if that is not installed, the file is downloaded like that of any model.
     """
     lock = threading.Lock()
 
@@ -177,7 +177,7 @@ def speech_model(settings: Settings) -> Callable[[], SpeechModel]:
 
 
 def host_options(settings: Settings, backend: str) -> HostOptions:
-    """Choose how a runner of `backend` works."""
+    """Return the options of a runner of `backend`."""
     entry = next(entry for entry in catalog.backends() if entry.name == backend)
     return HostOptions(
         device=settings.speech_device if entry.task is Task.TTS else settings.stt_device,

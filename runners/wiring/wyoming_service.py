@@ -1,6 +1,6 @@
-"""The Wyoming door over an engine of this server: what it offers, by which rules, and its BentoML service beside the front.
+"""The Wyoming API over an engine of this server: its offer, its rules, and its BentoML service beside the front.
 
-The service is a dependency of the front, so `bentoml serve` starts it, and starts it again when it dies. It has the front's own runners.
+The service is a dependency of the front, so `bentoml serve` starts it, and restarts it when it ends. It shares the runners of the front.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from runners.wiring.factories import decoding, store
 log = logging.getLogger("open_speech.wyoming")
 
 RETRY_S = 5.0
-"""Seconds before it is tried again to listen on an address that is taken: a process that ends would only be started again."""
+"""Seconds before the next attempt to listen on an address in use: a process that ended instead would only be restarted."""
 ACQUAINT_S = 10.0
-"""Seconds that other servers get to tell what they have before a client is let in: it would be told that there is nothing, and keep it."""
+"""Seconds to wait for the models of other servers before clients may connect: a client would receive and store an empty list."""
 PEERS = ("upstream", "wyoming")
-"""Backends that ask another server, which may count what it is asked."""
+"""Backends that call another server, which may limit or bill requests."""
 
 
 def service_of(engine: Engine, settings: Settings, options: TranscribeOptions | None = None, instructions: str | None = None) -> Service:
-    """Build what Wyoming connections are served with."""
+    """Build the service for Wyoming connections."""
     models = store(settings)
 
     def is_here(entry: ModelEntry) -> bool:
@@ -69,21 +69,21 @@ def service_of(engine: Engine, settings: Settings, options: TranscribeOptions | 
 
 
 async def acquaint(engine: Engine, settings: Settings) -> None:
-    """Ask the servers behind some backends what they have, once; one that does not answer in time is left to `watch`."""
+    """Query the models of the servers behind some backends once; `watch` updates those that do not respond in time."""
     with suppress(TimeoutError):
         async with asyncio.timeout(ACQUAINT_S):
             await asyncio.to_thread(ask, engine.registry, settings)
 
 
 def server_of(settings: Settings) -> WyomingServer:
-    """Say where Wyoming listens. Raises SettingsError."""
+    """Return the Wyoming server for the address in the settings. Raises SettingsError."""
     host = f"[{settings.os_wyoming_host}]" if ":" in settings.os_wyoming_host else settings.os_wyoming_host
     uri = settings.os_wyoming_uri or f"tcp://{host}:{settings.os_wyoming_port}"
     return WyomingServer(uri, settings.os_wyoming_zeroconf_name if settings.os_wyoming_zeroconf else None)
 
 
 def admission_of(settings: Settings) -> ConnectionLimit:
-    """Say who may connect. Raises SettingsError."""
+    """Return the limits on Wyoming connections: allowed addresses and number. Raises SettingsError."""
     try:
         return ConnectionLimit(networks(settings.os_wyoming_allowed_hosts), slots=settings.os_wyoming_max_connections)
     except ValueError as error:
@@ -91,7 +91,7 @@ def admission_of(settings: Settings) -> ConnectionLimit:
 
 
 class Gateway:
-    """The process that holds the Wyoming door. `__init__` must not raise: BentoML would start the process again for ever."""
+    """The service class of the Wyoming process. `__init__` must not raise: BentoML would restart the process endlessly."""
 
     is_listening = False
 
@@ -106,7 +106,7 @@ class Gateway:
         self._held = ExitStack()
 
     async def start(self) -> None:
-        """Begin to listen; the dependencies are connected when the first client comes."""
+        """Start to listen; the dependencies are connected when the first client connects."""
         self._engine = engine = topology.engine_of(self, self._settings, plan(self._settings))
         self._held.enter_context(decoding(self._settings, at_once=False))
         self._held.enter_context(held_back(until=lambda: engine.pool.admission.finish(self._settings.os_stop_timeout_s)))
@@ -114,14 +114,14 @@ class Gateway:
         self._tasks = [asyncio.create_task(self._listen(engine)), asyncio.create_task(watch(engine.registry, self._settings))]
 
     async def stop(self) -> None:
-        """Close the door; who was let in has been served."""
+        """Stop listening, after all accepted requests are finished."""
         self._held.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def __is_ready__(self) -> bool:
-        """Ready when it listens."""
+        """Return whether the server listens."""
         return self.is_listening
 
     async def figures(self) -> list[dict[str, Any]]:
@@ -142,7 +142,7 @@ class Gateway:
 
 
 def dependency(settings: Settings, placements: Iterable[Placement]) -> dict[str, Any]:
-    """Make the front's dependency on the Wyoming service, if there is to be one. Raises SettingsError for what it cannot serve."""
+    """Return the front's dependency on the Wyoming service; empty if Wyoming is disabled. Raises SettingsError for invalid settings."""
     if not settings.os_wyoming_enabled:
         return {}
     admission_of(settings)
@@ -157,7 +157,7 @@ def dependency(settings: Settings, placements: Iterable[Placement]) -> dict[str,
 
 
 def figures_of(front: Any) -> dict[str, Elsewhere]:
-    """Say how the Wyoming process beside a running front is asked for its figures, if there is one."""
+    """Return the call for the metrics of the Wyoming process beside a running front; empty if there is none."""
     return {"wyoming": front.wyoming_door.to_async.figures} if hasattr(front, "wyoming_door") else {}
 
 
