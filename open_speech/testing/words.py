@@ -1,5 +1,4 @@
-"""Comparison of transcripts by words alone: the results of floating-point operations, and with them the punctuation, differ slightly
-between CPUs and between batches."""
+"""Comparison of transcripts by their words: the punctuation varies between CPUs and batches, with the last bits of the numbers."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Which format the audio of another server is in, by its media type and its first bytes. Pure.
+"""Detection of the format of another server's audio, by its media type and its first bytes. Pure.
 
-Other servers are not trusted: what they send is read as a format that was asked for, or not at all. The first bytes count more than the
-media type, because many servers say `audio/mpeg` of everything.
+Other servers are not trusted: their audio is decoded in a requested format, or not at all. The first bytes take precedence over the media
+type, because many servers send `audio/mpeg` for every format.
 """
 
 from __future__ import annotations
 
 HEAD_BYTES = 12
-"""First bytes of an answer that are enough to tell."""
+"""Number of first bytes of a response that are enough for the detection."""
 _BEGINNINGS = {
     b"RIFF": "wav", b"ID3": "mp3", b"OggS": "ogg", b"fLaC": "flac", b"\x1aE\xdf\xa3": "webm", b"FORM": "aiff", b"caff": "caf",
     b".snd": "au", b"riff": "w64", b"#!AMR": "amr", b"RF64": "rf64", b"0&\xb2u": "asf",
@@ -19,9 +19,9 @@ _MEDIA_TYPES = {
 
 
 def format_of(media_type: str, head: bytes) -> str | None:
-    """Return the name of the format of an answer that begins with `head` (HEAD_BYTES, or all of it).
+    """Return the name of the format of a response that begins with `head` (HEAD_BYTES, or all of it).
 
-    None if there is no sign of one, as with bare samples. `media_type` is lower case and has no parameters.
+    None if neither indicates a format, as for samples without a header. `media_type` is lower case and has no parameters.
     """
     if head[4:8] == b"ftyp":
         return "mp4"

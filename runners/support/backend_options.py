@@ -1,4 +1,4 @@
-"""The options of backends that have settings of their own: one class for each, by which the catalog and the adapter name them."""
+"""Options of the backends with settings of their own: one class each, which the catalog and the backend share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class QwenOptions(BackendOptions):
 
     prefix = "tts_qwen3_"
     device: str = ""
-    """Empty is the device of all engines."""
+    """Empty uses the device of all synthesizers."""
     flash_attn: bool = False
 
 

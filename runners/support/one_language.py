@@ -1,4 +1,4 @@
-"""What a model of one language answers to a request that names one. Pure."""
+"""The check of a request's language against a model with a single language. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from open_speech.languages import language_code, language_name
 
 
 def settle(options: TranscribeOptions, model: ModelEntry) -> str:
-    """Give the model's one language. Raises UnsupportedLanguage, naming `language` or `languages`, if the request excludes it."""
+    """Return the model's one language. Raises UnsupportedLanguage, with `language` or `languages`, if the request excludes it."""
     (known,) = model.languages
     field, wanted = ("language", (options.language,)) if options.language else ("languages", options.languages)
     if wanted and known not in [language_code(value) for value in wanted]:

@@ -1,4 +1,4 @@
-"""What a server tells of an audio, bit by bit -> the items of a transcription. Pure."""
+"""Conversion of another server's partial transcripts to the items of a transcription. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from open_speech.errors import UnsupportedValue
 from open_speech.transcript import Segment, TranscriptInfo
 
 CHARS_PER_S = 15.0
-"""How fast people speak: by this the end of a segment is guessed while more of the text is to come."""
+"""Assumed speaking rate, for an estimate of the end of a segment while the text is incomplete."""
 LONGEST_CHARS = 200
 _SENTENCE_END = re.compile(r"[.!?…]['\")\]»”’]*(?=\s+\S)|[。！？]")
 
 
 class Growing:
-    """The text of one audio, by a server that tells no times: they are guessed. What is fed comes out in the segments, to the letter."""
+    """The growing transcript of one audio from a server that sends no times: they are estimates. The segments contain the exact text."""
 
     def __init__(self, seconds: float) -> None:
-        """`seconds`: of the audio; no time lies beyond."""
+        """`seconds` is the length of the audio; no time is beyond it."""
         self._seconds = seconds
         self._end = 0.0
         self._given = ""
@@ -28,17 +28,17 @@ class Growing:
 
     @property
     def text(self) -> str:
-        """What was fed so far."""
+        """The text fed so far."""
         return self._given + self._pending
 
     def feed(self, delta: str) -> Iterator[Segment]:
-        """Take the next bit, give the sentences that are whole."""
+        """Append a delta, and yield the complete sentences as segments."""
         self._pending += delta
         while (cut := self._cut()) is not None:
             yield self._segment(cut, min(self._end + cut / CHARS_PER_S, self._seconds))
 
     def finish(self, whole: str | None = None) -> Iterator[Segment]:
-        """Give what is left. `whole` is the text as the server has it in the end: what it adds is given, what was given stays."""
+        """Yield the rest of the text, and of `whole`, the server's final text, what it adds; earlier text is not corrected."""
         if whole is not None and whole.strip().startswith(self.text.strip()):
             self._pending += whole.strip()[len(self.text.strip()) :]
         if self._pending.strip():
@@ -61,9 +61,9 @@ class Growing:
 
 
 def announced(items: Iterable[Segment | str | None], seconds: float, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
-    """Put the info before the segments, and again where the language is told later. `items` are segments, and codes of languages.
+    """Yield the info, then the segments; a second info if the language arrives later. `items` are segments and language codes (or None).
 
-    `seconds`: of the whole audio. Raises UnsupportedValue naming `model` if only the language was asked for, and is not told.
+    `seconds` is the length of the audio. Raises UnsupportedValue with `model` if only the language was requested and is not reported.
     """
     told = options.language
     info = TranscriptInfo(told or "en", 1.0 if told else 0.0, seconds, options.task)

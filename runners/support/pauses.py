@@ -1,4 +1,4 @@
-"""The silence around speech: cut to what the punctuation asks for, so that pieces spoken one by one sound like one reading. Pure."""
+"""The silence around speech: set to a length by the punctuation, so that separately synthesized pieces form a continuous speech. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from open_speech.audio import Audio
 SENTENCE_S = 0.35
 CLAUSE_S = 0.15
 NONE_S = 0.03
-"""Seconds after a piece that ends without a mark: the sentence goes on in the next piece, and 0.1 is heard as a comma."""
+"""Seconds after a piece that ends without a mark: the sentence continues in the next piece, and 0.1 is perceived as a comma."""
 _LEAD_S = 0.04
-"""Seconds kept before the first sound: the breath of an `f` or `h` is too quiet to be found."""
+"""Seconds kept before the first loud frame: the breath of an `f` or `h` is too quiet to be detected."""
 _FADE_S = 0.005
 _FRAME_S = 0.005
 _QUIET = 10 ** (-50 / 20)
-"""Root mean square of a silent frame, relative to the loudest; at -40 dB the end of a word such as `ship` is lost."""
+"""Maximum root mean square of a silent frame, relative to the loudest; at -40 dB the end of a word such as `ship` is lost."""
 _CLOSERS = "\"'”’»)]}」』 "
 
 
 def pause_after(text: str) -> float:
-    """Tell how many seconds of silence the last mark of a text, or of its phonemes, asks for at normal speed."""
+    """Return the seconds of silence after a text, or its phonemes, at normal speed, by its last punctuation mark."""
     mark = text.rstrip(_CLOSERS)[-1:]
     if mark and mark in ".!?…。！？؟।॥":
         return SENTENCE_S
@@ -31,7 +31,7 @@ def pause_after(text: str) -> float:
 def settle(samples: NDArray[np.float32], rate: int, pause_s: float) -> Audio:
     """Cut the silence before speech of shape (n,) to 40 ms and make the silence after it `pause_s` seconds long.
 
-    Both ends are faded over 5 ms, so that a joint cannot click; samples are clipped to [-1, 1]. Silence alone is returned as it is.
+    Both ends are faded over 5 ms, to avoid clicks between pieces; samples are clipped to [-1, 1]. Silence alone is returned unchanged.
     """
     frame = max(1, round(_FRAME_S * rate))
     frames = samples[: len(samples) // frame * frame].reshape(-1, frame)

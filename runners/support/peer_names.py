@@ -1,4 +1,4 @@
-"""What models and voices of somebody else's server are called here, and there. Pure."""
+"""Conversion between our names of models and voices and those of another server. Pure."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _LEADING = re.compile(r"^[^A-Za-z0-9]+")
 
 
 def id_of(prefix: str, name: str) -> str:
-    """Make a model's id: `upstream/` and the name; of a path only the last two parts, and `-` for signs that no id of ours may have."""
+    """Return our id of a model: `prefix` and the last two parts of its name, with `-` for characters that are not allowed in an id."""
     parts = [_LEADING.sub("", _NOT_OURS.sub("-", part)) for part in name.split("/")]
     return prefix + "/".join([part for part in parts if part][-2:])
 
 
 def name_of(prefix: str, model_id: str, known: Iterable[str]) -> str:
-    """Find the server's own name of a model among those that it is known to have; one that is not known is called what the id says."""
+    """Return the server's name of a model, from its known names; for an unknown model, the id without `prefix`."""
     return next((name for name in known if id_of(prefix, name) == model_id), model_id.removeprefix(prefix))
 
 
 def voice_of(name: str, known: Sequence[str]) -> str:
-    """Say a voice as the server knows it: one of OpenAI's names that it has not is its first voice, as everywhere else here.
+    """Return the server's name of a voice: its first voice for one of OpenAI's names that it does not have, as for all our models.
 
-    The front turns such a name into a voice once it knows what the server has; a request may come before.
+    The front converts such a name once the voices of the server are known; a request may arrive earlier.
     """
     return known[0] if known and name in OPENAI_VOICES and name not in known else name

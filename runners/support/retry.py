@@ -1,4 +1,4 @@
-"""Asking a server that may be busy, starting or gone: again after a while, as long as nothing of its answer has come."""
+"""Retries of calls to a server that may be busy, starting or unavailable, as long as no part of the response has arrived."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ log = logging.getLogger("open_speech.peer")
 
 T = TypeVar("T")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
-"""Seconds before the first repeat, doubled with each; a server that says how long to wait is believed up to the longest."""
+"""Seconds before the first retry, doubled with each one, and the longest wait that a server may request."""
 
 
 class Busy(Exception):
-    """The server did not answer, and may if asked again: `error` is what it comes to if it never does."""
+    """A temporary failure of the server, after which a retry may succeed; `error` is raised if no retry does."""
 
     def __init__(self, error: SpeechError, wait_s: float = 0.0) -> None:
-        """`wait_s`: how long, in seconds, the server wants to be left alone."""
+        """`wait_s`: minimum seconds before the next attempt, as requested by the server."""
         super().__init__(error.message)
         self.error = error
         self.wait_s = wait_s
@@ -30,16 +30,16 @@ class Busy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a server is asked, and how often."""
+    """The timeout and the retries of calls to a server."""
 
     timeout_s: float
-    """Seconds for one question, repeats included."""
+    """Seconds for one call, including retries."""
     retries: int
     pause: Callable[[float], object] = time.sleep
-    """Waits so many seconds before the next attempt."""
+    """Blocks for the given seconds before the next attempt."""
 
     def get(self, question: Callable[[float], T]) -> T:
-        """Ask for one thing; takes and raises what `ask` does."""
+        """Return the single result of a call, with the retries and errors of `ask`."""
 
         def answer(deadline: float) -> Iterator[T]:
             yield question(deadline)
@@ -47,10 +47,10 @@ class Patience:
         return next(self.ask(answer))
 
     def ask(self, question: Callable[[float], Iterator[T]]) -> Iterator[T]:
-        """Yield an answer as it comes; a question gets its deadline, a time of `time.monotonic`, and raises Busy for what may pass.
+        """Yield the response to a call as it arrives. `question(deadline)`, with a time of `time.monotonic`, raises Busy to be retried.
 
-        Only a question of which nothing has been answered is asked again. Raises the error of the last Busy, BackendFailed for one in the
-        midst of an answer, and whatever else is raised.
+        Only a call without any part of a response is retried. Raises the error of the last Busy, BackendFailed for Busy in the middle of
+        a response, and all other exceptions of `question`.
         """
         deadline = time.monotonic() + self.timeout_s
         for attempt in range(self.retries + 1):

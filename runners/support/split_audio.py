@@ -1,4 +1,4 @@
-"""A long audio in pieces that an engine takes, cut where it is quietest. Pure: for the ways that go through a file without the detector."""
+"""The splitting of a long audio where it is quietest, for backends that process a file without the speech detector. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from open_speech.audio import Audio
 
 _FRAME_S = 0.1
-"""The stretch, in seconds, over which loudness is compared: longer than the closure of a `t`, shorter than the pause of a comma."""
+"""Seconds of a frame for the comparison of loudness: longer than the closure of a `t`, shorter than the pause of a comma."""
 
 
 def pieces(audio: Audio, longest_s: float) -> Iterator[tuple[float, Audio]]:
     """Yield `(start in seconds, piece)`, no piece longer than `longest_s` (at least a second); no audio yields nothing.
 
-    Each cut is made at the quietest place of the last third that a piece may have. The pieces are views, not copies.
+    Each split is at the quietest moment in the last third of the allowed length. The pieces are views, not copies.
     """
     longest, start = round(longest_s * audio.rate), 0
     while len(audio.samples) - start > longest:
@@ -29,7 +29,7 @@ def pieces(audio: Audio, longest_s: float) -> Iterator[tuple[float, Audio]]:
 
 
 def _quietest(samples: NDArray[np.float32], frame: int) -> int:
-    """Find the middle of the quietest frame, the first of several that are alike."""
+    """Return the index of the middle of the quietest frame, or of the first of several equally quiet ones."""
     count = len(samples) // frame
     loudness = np.square(samples[: count * frame]).reshape(count, frame).sum(axis=1)
     return int(np.argmin(loudness)) * frame + frame // 2

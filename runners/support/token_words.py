@@ -1,6 +1,6 @@
-"""A transducer's tokens with their times -> words -> sentences. Pure.
+"""Conversion of a transducer's tokens with their times to words and sentences. Pure.
 
-NeMo's recognisers tell when each token begins, and nothing of where it ends or what a word is.
+NeMo's recognizers return the start of each token, but not its end, and no words.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from open_speech.transcript import Segment, Token, Word
 
 LONGEST_TOKEN_S = 0.32
-"""Seconds that a token may last: four frames of 80 ms, the longest step of a token-and-duration transducer."""
+"""Maximum seconds of a token: four frames of 80 ms, the longest step of a token-and-duration transducer."""
 PAUSE_S = 1.0
-"""Seconds between two words that part two segments, whatever the punctuation."""
+"""Seconds between two words above which they belong to two segments, regardless of the punctuation."""
 _ENDS = (".", "?", "!", "…")
 _CLOSING = frozenset(".,?!:;…%)]}»”")
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One word and the tokens it is made of."""
+    """One word and its tokens."""
 
     word: Word
     tokens: tuple[Token, ...]
 
 
 def spoken_words(tokens: Sequence[Token], starts: Sequence[float], seconds: float) -> list[Spoken]:
-    """Join tokens into words, each with its leading space; a word begins where a token begins with a space.
+    """Join tokens into words, each with its leading space; a word starts with a token that begins with a space.
 
-    `starts` are seconds, one per token, never falling; `seconds` is the length of the audio. A mark such as `.` belongs to the word
-    before it, and tells nothing of where that word ends.
+    `starts` are seconds in ascending order, one per token; `seconds` is the length of the audio. A mark such as `.` belongs to the word
+    before it, but does not determine the end of that word.
     """
     groups: list[list[int]] = []
     for index, token in enumerate(tokens):
@@ -53,17 +53,17 @@ def _spoken(tokens: Sequence[Token], times: Sequence[tuple[float, float]], secon
 
 
 def probability(tokens: Sequence[Token]) -> float:
-    """Give the geometric mean of the tokens' probabilities; 1.0 for none."""
+    """Return the geometric mean of the tokens' probabilities; 1.0 for no tokens."""
     return math.exp(mean_logprob(tokens))
 
 
 def mean_logprob(tokens: Sequence[Token]) -> float:
-    """Average the tokens' log-probabilities; 0.0 for none."""
+    """Return the mean of the tokens' log-probabilities, at most 0.0; 0.0 for no tokens."""
     return min(0.0, sum(token.logprob for token in tokens) / len(tokens)) if tokens else 0.0
 
 
 def sentences(words: Sequence[Spoken], *, word_times: bool, logprobs: bool) -> tuple[Segment, ...]:
-    """Make segments that end with a sentence or before a pause; words and log-probabilities go along only where they were asked for."""
+    """Return segments that end with a sentence or before a pause, with words and log-probabilities only if requested."""
     found: list[list[Spoken]] = []
     for spoken in words:
         before = found[-1][-1].word if found else None

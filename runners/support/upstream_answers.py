@@ -1,4 +1,4 @@
-"""The transcripts of OpenAI-compatible servers, read: JSON with more or less in it, and events as they come. Pure."""
+"""Parsers for the transcripts of OpenAI-compatible servers: JSON with optional fields, and server-sent events. Pure."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from open_speech.languages import language_code
 from open_speech.transcript import Segment, Token, Word
 
 LONGEST_LINE = 16 << 20
-"""Bytes of one event."""
+"""Maximum bytes of one line of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One transcript; times in seconds from the start of the audio."""
+    """A transcript; times in seconds from the start of the audio."""
 
     segments: tuple[Segment, ...]
     language: str | None
-    """ISO-639-1 code, if the server says."""
+    """ISO-639-1 code, if the server reports the language."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A bit of text more."""
+    """The next part of the text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end of the text, and the whole of it where the server repeats it."""
+    """The end of the text, with the whole text if the server repeats it."""
 
     text: str | None
     language: str | None = None
 
 
 def written_of(answer: Any, seconds: float) -> Written:
-    """Read a whole answer, `json` or `verbose_json`; every time comes to lie in order, and within `seconds`.
+    """Parse a whole response, `json` or `verbose_json`; all times are made ascending and within `seconds`.
 
-    Raises BackendFailed if it is no transcript.
+    Raises BackendFailed if it is not a transcript.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
         raise BackendFailed("The upstream server returned an invalid response (no transcript).")
@@ -62,9 +62,9 @@ def written_of(answer: Any, seconds: float) -> Written:
 
 
 def events_of(chunks: Iterable[bytes]) -> Iterator[Delta | Done]:
-    """Read server-sent events: OpenAI's, or bare text, one segment an event, as older servers send it.
+    """Parse server-sent events: OpenAI's, or plain text with one segment per event, as older servers send it.
 
-    Raises BackendFailed if an event says so, if one has no end, or if the stream ends without the text's end.
+    Raises BackendFailed for an error event, for an event that is too long, and for a stream that ends before the text does.
     """
     ended = plain = False
     for data in _data(chunks):
@@ -96,7 +96,7 @@ def _event(data: str) -> Any:
 
 
 def _data(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Cut a stream into the data of its events."""
+    """Yield the data of each event in a stream."""
     buffer, lines = b"", []
     for chunk in chunks:
         buffer += chunk
@@ -115,7 +115,7 @@ def _data(chunks: Iterable[bytes]) -> Iterator[str]:
 
 
 class _Clock:
-    """Puts times in order and within the audio."""
+    """A filter that makes times ascending and within the audio."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -128,7 +128,7 @@ class _Clock:
 
 
 def _segments(rows: Iterable[Mapping[str, Any]], text: str, clock: _Clock) -> Iterator[Segment]:
-    """Read segments; the space between two of them is that of the whole text, where it can be found there."""
+    """Parse segments; the space between two segments is taken from the whole text if both are found there."""
     at = 0
     for row in rows:
         own = row["text"].strip() if isinstance(row.get("text"), str) else ""
@@ -146,7 +146,7 @@ _FIGURES = ("temperature", "avg_logprob", "compression_ratio", "no_speech_prob")
 
 
 def _with_words(segments: tuple[Segment, ...], rows: list[Mapping[str, Any]]) -> Iterator[Segment]:
-    """Give each segment its words, as they are written there: with the space before and the marks after."""
+    """Add the words to each segment, spelled as in its text: with the space before and the marks after."""
     left = [row for row in rows if isinstance(row.get("word"), str) and row["word"].strip()]
     for segment in segments:
         text, at, starts = segment.text, 0, []
@@ -154,7 +154,7 @@ def _with_words(segments: tuple[Segment, ...], rows: list[Mapping[str, Any]]) ->
             own = left[0]["word"].strip()
             found = text.find(own, at)
             if found < 0 and _number(left[0].get("start"), segment.start) >= segment.end:
-                break  # it is of a later segment
+                break  # the word belongs to a later segment
             row = left.pop(0)
             if found >= 0:
                 starts.append((found, row))
@@ -164,7 +164,7 @@ def _with_words(segments: tuple[Segment, ...], rows: list[Mapping[str, Any]]) ->
 
 def _words(segment: Segment, starts: list[tuple[int, Mapping[str, Any]]]) -> Iterator[Word]:
     text = segment.text
-    # A word begins with the white space before it; what stands between two words otherwise belongs to the first of them.
+    # A word begins with the white space before it; any other text between two words belongs to the first of them.
     edges = [found - (len(text[:found]) - len(text[:found].rstrip())) for found, _ in starts]
     now = segment.start
     for (_, row), begin, end in zip(starts, [0, *edges[1:]], [*edges[1:], len(text)], strict=False):

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server has: its models, their voices and languages, in whichever dialect it tells them."""
+"""Discovery of the models, voices and languages of an OpenAI-compatible server, in any of several dialects."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from runners.support.upstream_http import Address, Upstream
 Dialect = Literal["openai", "speaches", "kokoro-fastapi", "localai"]
 PREFIX = "upstream/"
 NOMINAL_RATE = 24_000
-"""Hertz, of a model whose sound nobody has heard yet; what comes says its own."""
+"""Sample rate in hertz of a model before its first audio, which then has its actual rate."""
 MOST_ASKED = 32
-"""Models that are each asked for their voices."""
+"""Maximum number of models whose voices are queried one by one."""
 KOKORO_LANGUAGES = {
     "a": "en-US", "b": "en-GB", "e": "es", "f": "fr-FR", "h": "hi", "i": "it", "j": "ja", "p": "pt-BR", "z": "zh",
 }  # fmt: skip
-"""First letter of a Kokoro voice -> what it speaks; also what Kokoro-FastAPI calls the language."""
+"""First letter of a Kokoro voice -> its language. The letter is also the language code of Kokoro-FastAPI."""
 _LISTENS = re.compile(r"whisper|transcri|parakeet|canary|moonshine|sensevoice|\b(asr|stt)\b", re.I)
 _SPEAKS = re.compile(r"\b(tts|speech|voice|piper|kokoro|bark|xtts|orpheus|chatterbox|vibevoice)|tts\b", re.I)
 _NEITHER = re.compile(r"realtime|audio-preview", re.I)
@@ -35,18 +35,18 @@ _KOKORO_VOICE = re.compile(r"[abefhijpz][fm]_")
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What one server has, by its own names."""
+    """The models, voices and languages of one server, with the server's own names."""
 
     dialect: Dialect
     stt_models: tuple[str, ...] = ()
     tts_models: tuple[str, ...] = ()
     voices: Mapping[str, tuple[Voice, ...]] = field(default_factory=dict)
-    """Of each speaking model; a voice whose language is not told has an empty one."""
+    """Synthesis model -> its voices; a voice whose language is not reported has an empty one."""
     languages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of each model that tells them."""
+    """Model -> its languages, for each model that reports them."""
 
 
-def discover(  # noqa: PLR0913 - one keyword for each thing that a caller may know better
+def discover(  # noqa: PLR0913 - one keyword for each value that a caller may already know
     url: str,
     key: str,
     dialect: str = "auto",
@@ -55,18 +55,18 @@ def discover(  # noqa: PLR0913 - one keyword for each thing that a caller may kn
     settings: str = "UPSTREAM",
     voices_for: Callable[[str], bool] = bool,
 ) -> Discovery:
-    """Ask a server what it has; blocks, for `timeout_s` seconds at most for each of a few questions.
+    """Query the models of a server. Blocks, for at most `timeout_s` seconds for each of a few requests.
 
-    `url` ends in `/v1`; `dialect` is `auto` or a Dialect; `voices_for` tells of a model whether its voices are wanted. What a server does
-    not tell is empty. Raises BackendUnavailable, BackendTimeout or BackendFailed: not there, too slow, or refusing the key.
+    `url` ends in `/v1`; `dialect` is `auto` or a Dialect; `voices_for` returns whether the voices of a model are needed. Values that the
+    server does not report are empty. Raises BackendUnavailable (not reachable), BackendTimeout or BackendFailed (key rejected).
     """
-    patience = Patience(timeout_s, 1)  # a server may close a connection at the moment when it is used again
+    patience = Patience(timeout_s, 1)  # a server may close a connection just when it is used again
     with closing(Upstream(Address(url, key, settings), patience)) as server:
         return patience.get(lambda _: explored(server, dialect, settings, voices_for=voices_for))
 
 
 def explored(server: Upstream, dialect: str, settings: str, *, voices_for: Callable[[str], bool] = bool) -> Discovery:
-    """Ask as `discover` does, over a client that is open already; for voices only where they are wanted. Raises Busy for nobody there."""
+    """Query the models of a server like `discover`, with an open client. Raises Busy if the server is not reachable."""
     status, answer = server.get(server.base + "/models")
     if status in (401, 403):
         raise BackendFailed(f"The upstream server rejected {settings}_API_KEY.")
@@ -80,9 +80,9 @@ def explored(server: Upstream, dialect: str, settings: str, *, voices_for: Calla
 
 
 def listening_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
-    """Make entries of the recognisers that STT_UPSTREAM_MODELS names, or else the server tells of; without `ask` it is left alone.
+    """Return entries of the recognizers in STT_UPSTREAM_MODELS, or else on the server, which is queried only with `ask`.
 
-    Raises what `discover` does.
+    Raises what `discover` raises.
     """
     options = UpstreamSttOptions.of(settings)
     found = _discovered(options) if ask else Discovery("openai")
@@ -96,7 +96,7 @@ def listening_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEnt
 
 
 def speaking_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
-    """Make entries of the synthesisers, as `listening_offers` does; voices that TTS_UPSTREAM_VOICES names stand for all of theirs."""
+    """Return entries of the synthesizers, like `listening_offers`; the voices in TTS_UPSTREAM_VOICES replace those of the server."""
     options = UpstreamTtsOptions.of(settings)
     given = tuple(Voice(name, kokoro_language(name)) for name in options.voices)
     found = _discovered(options, voices=not given) if ask else Discovery("openai")
@@ -121,7 +121,7 @@ def speaking_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEntr
 
 
 def kokoro_language(voice: str) -> str:
-    """Tell what a voice with a Kokoro name speaks, as a BCP-47 tag; empty for any other name."""
+    """Return the language of a voice with a Kokoro name, as a BCP-47 tag; empty for any other name."""
     return KOKORO_LANGUAGES[voice[0]] if _KOKORO_VOICE.match(voice) else ""
 
 
@@ -132,7 +132,7 @@ def _discovered(options: UpstreamOptions, *, voices: bool = False) -> Discovery:
 
 
 def _rows(answer: Any) -> Iterator[dict[str, Any]]:
-    """Take the models out of whatever a server calls a list of them."""
+    """Yield the valid rows of a list of models, in any of the known formats."""
     data = answer.get("data", answer.get("models")) if isinstance(answer, dict) else answer
     for row in data if isinstance(data, list) else ():
         if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"]:
@@ -140,7 +140,7 @@ def _rows(answer: Any) -> Iterator[dict[str, Any]]:
 
 
 def _dialect(server: Upstream, rows: list[dict[str, Any]]) -> Dialect:
-    """Guess: a row that tells its task is Speaches' invention; the others have a path that only they have."""
+    """Guess the dialect: only Speaches has rows with a task; the other servers have a path that no other has."""
     if any("task" in row for row in rows):
         return "speaches"
     if any(row.get("owned_by") == "kokoro" for row in rows) or _is_ok(server.get(server.base + "/test")):
@@ -155,7 +155,7 @@ def _is_ok(answer: tuple[int, Any]) -> bool:
 
 
 def _sorted_out(rows: list[dict[str, Any]], dialect: Dialect) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Tell the models that listen and those that speak: by their task, or else by their name. Other names for one model are left out."""
+    """Return the recognizers and the synthesizers, by their task or else by their name. Aliases of a model are left out."""
     listening, speaking = [], []
     for row in rows:
         name, task = row["id"], str(row.get("task", ""))
@@ -181,7 +181,7 @@ def _languages(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _voices(server: Upstream, dialect: Dialect, rows: list[dict[str, Any]]) -> Iterator[tuple[str, tuple[Voice, ...]]]:
-    """Tell each model's voices: in its row, or else where the dialect has them."""
+    """Yield each model with its voices, from its row or else from the source that the dialect defines."""
     listed: tuple[Voice, ...] | None = None
     for at, row in enumerate(rows):
         name = row["id"]
@@ -203,7 +203,7 @@ def _is_openais(name: str) -> bool:
 
 
 def _own_voices(server: Upstream, name: str) -> tuple[Voice, ...]:
-    """Ask a Speaches server for the voices of one model, where it tells them today and where it did."""
+    """Query a Speaches server for the voices of one model, with its current and then its former endpoint."""
     _, model = server.get(f"{server.base}/models/{quote(name, safe='/')}")
     if isinstance(model, dict) and (voices := voices_of(model.get("voices"))):
         return voices
@@ -211,7 +211,7 @@ def _own_voices(server: Upstream, name: str) -> tuple[Voice, ...]:
 
 
 def voices_of(answer: Any) -> tuple[Voice, ...]:
-    """Read a list of voices, of names or of objects, bare or under `voices`, `data` or the like. What is neither is left out."""
+    """Parse a list of voices: names or objects, on its own or in `voices` or `data`. Invalid items are left out."""
     if isinstance(answer, dict):
         answer = answer.get("voices", answer.get("data"))
     found: dict[str, Voice] = {}

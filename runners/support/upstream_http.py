@@ -1,4 +1,4 @@
-"""One OpenAI-compatible server, as it is asked: its key, its deadlines, and what its refusals come to in our own errors."""
+"""An HTTP client of one OpenAI-compatible server: its key, deadlines, and the conversion of its errors to ours."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ log = logging.getLogger("open_speech.upstream")
 T = TypeVar("T")
 CONNECT_S = 5.0
 PROBE_S = 10.0
-"""Seconds for one question of what a server has."""
+"""Maximum seconds for one discovery request."""
 ERROR_BYTES = 65_536
 LONGEST_ANSWER = 64 << 20
-"""Bytes of an answer that is read whole."""
+"""Maximum bytes of a response that is read as a whole."""
 ANSWER_CHARS = 300
-"""Of what the server says about a failure, in our own message and in the log."""
+"""Maximum characters of the server's error message in our own message and in the log."""
 _CLASSES: Mapping[str, type[InvalidRequest]] = {
     "voice": UnknownVoice, "model": UnknownModel, "language": UnsupportedLanguage, "file": InvalidAudio, "speed": OutOfRange,
 }  # fmt: skip
 _NEVER = ("insufficient_quota", "billing_hard_limit_reached")
-"""Codes of a 429 that no waiting mends."""
+"""Error codes with status 429 for which a retry cannot succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A good answer, as it comes."""
+    """A successful response while it arrives."""
 
     kind: str
     """Media type, lower case, with its parameters."""
@@ -57,7 +57,7 @@ class Answer:
     """Raises BackendTimeout at the deadline."""
 
     def whole(self) -> bytes:
-        """Read all of it. Raises BackendFailed for more than LONGEST_ANSWER."""
+        """Read the whole body. Raises BackendFailed for more than LONGEST_ANSWER bytes."""
         data = bytearray()
         for chunk in self.chunks:
             data += chunk
@@ -66,7 +66,7 @@ class Answer:
         return bytes(data)
 
     def json(self) -> Any:
-        """Read all of it as JSON. Raises BackendFailed if it is none."""
+        """Parse the whole body as JSON. Raises BackendFailed if it is not JSON."""
         try:
             return json.loads(self.whole())
         except ValueError:
@@ -75,30 +75,30 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is, and the key that it wants."""
+    """The URL of a server and its API key."""
 
     url: str
-    """Up to and with `/v1`, where the server has that."""
+    """Base URL, including `/v1` if the server has it."""
     key: str = field(default="", repr=False)
     settings: str = "UPSTREAM"
-    """How the names of its settings begin, for what is said about them."""
+    """Prefix of the names of the server's settings, for error messages."""
 
 
 class Upstream:
     """A client of one server; safe to use from several threads."""
 
     def __init__(self, address: Address, patience: Patience) -> None:
-        """Open a client; nothing is asked yet."""
+        """Open a client. Sends no request yet."""
         self._address = address
         self._patience = patience
         headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
-        # No more than the threads that can ask; a redirect is not followed, for it would take the key elsewhere.
+        # As many connections as there are calling threads; redirects are not followed, because they would send the key to another server.
         self._client = httpx.Client(headers=headers, limits=httpx.Limits(max_connections=64, keepalive_expiry=30))
-        weakref.finalize(self, self._client.close)  # a model is let go of by forgetting it
+        weakref.finalize(self, self._client.close)  # a model is unloaded by dropping all references to it
 
     @property
     def base(self) -> str:
-        """The address, without a slash at its end."""
+        """The base URL without a trailing slash."""
         return self._address.url.rstrip("/")
 
     def close(self) -> None:
@@ -106,16 +106,16 @@ class Upstream:
         self._client.close()
 
     def post(self, path: str, read: Callable[[Answer], Iterator[T]], **content: Any) -> Iterator[T]:
-        """Send `json`, or `data` and `files`, and yield what `read` makes of the answer, as it comes; again if it may help.
+        """Send `json`, or `data` and `files`, and yield the items that `read` parses from the response; retries temporary failures.
 
-        Raises SpeechError's children: what the server refuses, Overloaded, BackendUnavailable, BackendTimeout, BackendFailed.
+        Raises subclasses of InvalidRequest for a rejected request, Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
         """
         return self._patience.ask(lambda deadline: self._ask("POST", self.base + path, read, deadline, **content))
 
     def get(self, url: str) -> tuple[int, Any]:
-        """Ask once for what the server has: the status of its answer, and the answer if it is JSON or text, else None.
+        """Send one discovery request without retries: return the status and the body (parsed JSON, or text), None after a failure status.
 
-        Raises Busy, BackendTimeout and BackendFailed: not there, too slow, out of protocol.
+        Raises Busy (not reachable), BackendTimeout or BackendFailed (invalid response).
         """
         deadline = time.monotonic() + min(PROBE_S, self._patience.timeout_s)
         return next(self._ask("GET", url, _found, deadline, refused=_refused))
@@ -161,7 +161,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a server says about a failure."""
+    """The content of a server's error response."""
 
     message: str
     param: str | None = None
@@ -169,7 +169,7 @@ class Told:
 
 
 def told_of(body: bytes, key: str) -> Told:
-    """Read an error's body: OpenAI's envelope, FastAPI's `detail`, or any text. The key is never in it."""
+    """Parse an error's body: OpenAI's envelope, FastAPI's `detail`, or any text. The result does not contain the key."""
     text = body.decode(errors="replace")
     try:
         data = json.loads(text)
@@ -191,7 +191,7 @@ def told_of(body: bytes, key: str) -> Told:
 
 
 def refusal(status: int, told: Told, retry_after: str, settings: str) -> Exception:
-    """Say what a failed answer comes to: Busy for what may pass, or one of SpeechError's children."""
+    """Return the exception for an error response: Busy for a temporary failure, or else a subclass of SpeechError."""
     if status == 429 and told.code not in _NEVER:
         wait_s = float(retry_after) if retry_after.isascii() and retry_after.isdecimal() else 0.0
         return Busy(Overloaded("The upstream server is overloaded.", retry_after_s=wait_s or 1), wait_s)
@@ -209,7 +209,7 @@ def refusal(status: int, told: Told, retry_after: str, settings: str) -> Excepti
 
 
 def _client_error(status: int, told: Told, settings: str) -> SpeechError:
-    """Name the field at fault as far as the server does."""
+    """Return the error for a rejected request, with the invalid field if the server reports it."""
     param = told.param
     if told.code in ("model_not_found", "model_not_loaded"):
         param = "model"

@@ -1,4 +1,4 @@
-"""The audio that an OpenAI-compatible server answers with, in the format that it was asked for and in no other."""
+"""Decoding of the audio of an OpenAI-compatible server, in the requested format and no other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BARE = ("audio/pcm", "audio/l16", "audio/raw")
 
 
 class UnaskedFormat(Exception):
-    """The answer is in a format that was not asked for; `error` is what that comes to if no other format is left to ask for."""
+    """The response is in a format that was not requested; `error` is raised if no other format can be requested."""
 
     def __init__(self, asked: str, found: str) -> None:
         super().__init__(f"`{found}` instead of `{asked}`")
@@ -27,10 +27,10 @@ class UnaskedFormat(Exception):
 
 
 def audio_of(answer: Answer, asked: str) -> Iterator[Audio]:
-    """Yield the audio of an answer as it comes; `asked` is `pcm`, `wav` or `mp3`.
+    """Yield the audio of a response as it arrives; `asked` is `pcm`, `wav` or `mp3`.
 
-    `pcm` may come with the header of a WAV file, `wav` without one if the media type says so. An MP3 file is decoded when it is whole, in
-    the sandbox for uploads if this process has one. Raises UnaskedFormat before the first audio, BackendFailed.
+    `pcm` may have the header of a WAV file, and `wav` may lack it if the media type says so. An MP3 file is decoded when it is complete, in
+    the sandbox for uploads if this process has one. Raises UnaskedFormat before the first audio, or BackendFailed.
     """
     kind, _, parameters = answer.kind.partition(";")
     kind = kind.strip()

@@ -1,4 +1,4 @@
-"""A 16-bit WAV file, or its samples alone, that arrives bit by bit -> Audio. Pure."""
+"""A streaming decoder for 16-bit WAV files, or their samples alone. Pure."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ LONGEST_HEADER = 4096
 
 
 class WavStream:
-    """The bytes of one answer. What begins with RIFF has a header that says its rate; anything else is mono samples already."""
+    """The decoder of one response. Data that begins with RIFF has a header with its rate; any other data is mono samples."""
 
     def __init__(self, rate: int) -> None:
-        """`rate`: Hertz of samples that come without a header."""
+        """`rate` is the sample rate in hertz of samples without a header."""
         self._rate = rate
         self._channels = 1
         self._head: bytearray | None = bytearray()
-        """What came before it was known where the samples begin; None from then on."""
+        """The data received before the start of the samples is known; None afterwards."""
         self._rest = b""
         self._left: int | None = None
-        """Bytes of samples that are still to come; None if nobody said."""
+        """Bytes of samples that have not arrived yet; None if unknown."""
 
     def feed(self, data: bytes) -> Iterator[Audio]:
-        """Take bytes, give the samples in them. Raises BackendFailed for a header that is not one of 16-bit PCM."""
+        """Yield the samples in the next bytes. Raises BackendFailed for a header that is not of 16-bit PCM."""
         if self._head is not None:
             self._head += data
             if not self._begin(bytes(self._head)):
@@ -47,12 +47,12 @@ class WavStream:
             yield audio if self._channels == 1 else Audio(audio.samples.reshape(-1, 2).mean(axis=1, dtype=np.float32), self._rate)
 
     def close(self) -> None:
-        """Say that no more comes. Raises BackendFailed if the header promised more, or never was whole."""
+        """End the stream. Raises BackendFailed if the header is incomplete, or announced more samples."""
         if self._head or self._left:
             raise BackendFailed("The audio was truncated.")
 
     def _begin(self, head: bytes) -> bool:
-        """Find where the samples begin; False if more bytes are needed to tell."""
+        """Find the start of the samples; False if more bytes are needed."""
         self._start = 0
         if not head.startswith(b"RIFF"[: len(head)]):
             return True

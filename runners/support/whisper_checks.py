@@ -1,4 +1,4 @@
-"""Whether a text that Whisper wrote can be right: values of its decoder and the speech of the window -> yes or no. Pure."""
+"""Quality checks of Whisper's texts, by the values of its decoder and the detected speech of the window. Pure."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ MOST_COMPRESSION, LEAST_LOGPROB = 2.4, -1.0
 """OpenAI's own thresholds."""
 LOOP_TOKENS, LOOP_TIMES = 12, 4
 SPARSE = 2.2
-"""Tokens per second of speech below which words are probably missing. People who read slowly say 2.5 and more; a text that is decoded again
-for nothing costs time and no words, as only a longer text replaces it."""
+"""Tokens per second of speech below which words are probably missing. Slow readers have 2.5 and more; an unnecessary second decoding
+costs time but no words, as only a longer text replaces the first."""
 SPARSE_FROM_S = 1.2
-"""Less speech than this says nothing about its tokens per second."""
+"""Minimum seconds of speech for a judgment by its tokens per second."""
 REPEATED, REPEATED_LOGPROB, SENTENCE_TOKENS = 5.5, -0.6, 5
-"""Tokens per second of speech, and probability, at which a repeated sentence is believed; and its shortest length in tokens."""
+"""Maximum tokens per second of speech, and minimum log-probability, at which a repeated sentence is accepted; its minimum tokens."""
 DENSE = 7.0
-"""Tokens per second of speech above which a repeated sentence was probably said once."""
+"""Tokens per second of speech above which a repeated sentence was probably spoken once."""
 DOUBLED_TOKENS = 2
-"""The shortest sentence, in tokens, that counts as written twice."""
+"""Minimum length, in tokens, of a sentence that counts as repeated."""
 LEFT_OUT_S, LEFT_OUT_WITHIN_S = 0.6, 0.2
-"""The least speech behind the end of a text that was left out, and how exact the time of that end is."""
+"""Minimum seconds of untranscribed speech after the end of a text, and the accuracy of the time of that end."""
 LONGER = 1.15
-"""A text that looks sparse, too, replaces a sparse one only if it has so many times its tokens."""
+"""Ratio of tokens from which a text that is sparse, too, replaces a sparse text."""
 
 LESS_SURE, FAR_LONGER, FAR_LESS_SURE = 0.1, 1.5, 0.4
-"""How much less probable the longer text may be, and how much if it is far longer."""
+"""Allowed loss of log-probability for a longer text; the ratio of tokens for a far longer text, and the allowed loss for that one."""
 APART_S, PART_S = 0.3, 1.5
-"""A window is decoded in parts at silences of this length, none with less speech than this."""
+"""Minimum seconds of silence at which a window is split into parts, and minimum seconds of speech in each part."""
 
 Speech = Sequence[tuple[float, float]]
-"""Start and end of each stretch of speech in a window, in seconds."""
+"""Start and end of each speech segment in a window, in seconds."""
 
 
 class Flaw(IntEnum):
-    """What is wrong with a text."""
+    """The flaw of a text."""
 
     NONE = 0
     SPARSE = 1
     """Words seem to be missing."""
     BAD = 2
-    """It is improbable, repetitive or too long."""
+    """The text is improbable, repetitive or too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How sure Whisper was of one window."""
+    """Decoder values of one window: temperature, mean log-probability, compression ratio and no-speech probability."""
 
     temperature: float
     logprob: float
@@ -60,22 +60,22 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One decoding of a window."""
+    """The result of one decoding of a window."""
 
     pieces: tuple[Piece, ...]
     figures: Figures
     flaw: Flaw
     encoded: Any = None
-    """The encoder output that it was decoded from, if not the first one."""
+    """The encoder output of this decoding, if it is not the first one."""
 
     @property
     def length(self) -> int:
-        """How many tokens of text it has."""
+        """Number of tokens of text."""
         return sum(len(piece.tokens) for piece in self.pieces)
 
 
 def better(one: Attempt, other: Attempt) -> Attempt:
-    """Choose between two decodings of a window, of which the first was found wanting."""
+    """Return the better of two decodings of a window, of which the first has a flaw."""
     if other.flaw is Flaw.BAD:
         return max(one, other, key=_credibility) if one.flaw is Flaw.BAD else one
     if one.flaw is Flaw.BAD:
@@ -85,7 +85,7 @@ def better(one: Attempt, other: Attempt) -> Attempt:
 
 
 def says_more(parts: Sequence[Segment], whole: Sequence[Segment]) -> bool:
-    """Return whether a window decoded in parts has more words than the whole had, and is about as sure of them."""
+    """Return whether a window decoded in parts has clearly more tokens than the whole, with a similar log-probability."""
     more, less = (sum(len(segment.tokens) for segment in segments) for segments in (parts, whole))
     if more <= LONGER * less:
         return False
@@ -106,9 +106,9 @@ def _credibility(attempt: Attempt) -> tuple[bool, float]:
 
 
 def stretches(speech: Speech, seconds: float, *, apart_s: float = APART_S, part_s: float = PART_S) -> list[tuple[float, float]]:
-    """Cut a window of `seconds` in the middle of its silences of `apart_s`, so that each part has speech of `part_s`.
+    """Split a window of `seconds` in the middle of its silences of at least `apart_s`, with speech of at least `part_s` in each part.
 
-    Returns start and end of each part.
+    Returns the start and end of each part.
     """
     places, since = [0.0], 0.0
     for (_, end), (start, _) in zip(speech, speech[1:], strict=False):
@@ -122,7 +122,7 @@ def stretches(speech: Speech, seconds: float, *, apart_s: float = APART_S, part_
 def looks_bad(tokens: Sequence[int], end_of_text: int, logprob: float, compression: float, speech: Speech = ()) -> bool:
     """Return whether a result should be decoded again: too improbable, too repetitive, or ending in a loop of a few tokens.
 
-    A text that repeats whole sentences is believed if it is probable and as long as its speech: people do say things again.
+    A text with repeated sentences is accepted if it is probable and its length fits the speech, because people do repeat sentences.
     """
     if logprob < LEAST_LOGPROB:
         return True
@@ -134,7 +134,7 @@ def looks_bad(tokens: Sequence[int], end_of_text: int, logprob: float, compressi
 
 
 def ends_in_loop(tokens: Sequence[int], *, longest: int = LOOP_TOKENS) -> bool:
-    """Return whether tokens end in the same one to `longest`, four times in a row."""
+    """Return whether the tokens end in a sequence of one to `longest` tokens that occurs four times in a row."""
     for length in range(1, min(longest, len(tokens) // LOOP_TIMES) + 1):
         last = list(tokens[-length:])
         if all(list(tokens[-length * n : len(tokens) - length * (n - 1)]) == last for n in range(1, LOOP_TIMES + 1)):
@@ -143,9 +143,9 @@ def ends_in_loop(tokens: Sequence[int], *, longest: int = LOOP_TOKENS) -> bool:
 
 
 def is_sparse(pieces: Sequence[Piece], speech: Speech) -> bool:
-    """Return whether a piece of text is far too short for the speech in its time, or there is speech and no text at all.
+    """Return whether a piece of text is far too short for the speech in its time, or there is speech without any text.
 
-    Without `speech` nothing is known, and nothing is sparse.
+    Without `speech` (no speech detection) the result is False.
     """
     if any((said := spoken_s(speech, piece.start, piece.end)) >= SPARSE_FROM_S and len(piece.tokens) < SPARSE * said for piece in pieces):
         return True
@@ -153,13 +153,13 @@ def is_sparse(pieces: Sequence[Piece], speech: Speech) -> bool:
 
 
 def left_out(speech: Speech, heard_s: float) -> float | None:
-    """Return the time at which speech goes on behind the end of a text, at `heard_s`; None if there is little or none."""
+    """Return the time from which speech after the end of a text, at `heard_s`, is not transcribed; None if there is little or none."""
     rest = [(start, end) for start, end in speech if start > heard_s - LEFT_OUT_WITHIN_S]
     return max(0.0, rest[0][0] - LEFT_OUT_WITHIN_S) if sum(end - start for start, end in rest) >= LEFT_OUT_S else None
 
 
 def is_doubled(tokens: Sequence[int], speech: Speech) -> bool:
-    """Return whether a text ends in the same sentence twice, and is too long for its speech."""
+    """Return whether a text ends in a repeated sentence, and is too long for its speech."""
     said = sum(end - start for start, end in speech)
     if not said or len(tokens) < DENSE * said:
         return False

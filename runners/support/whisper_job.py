@@ -1,4 +1,4 @@
-"""One window on its way through Whisper: what is decoded, what was written, and the segments made of it."""
+"""The decoding of one window with Whisper, as values: the window, the decoder's result, and the segments built from it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 BEFORE = "\"'“¿([{-"
 AFTER = "\"'.。,，!！?？:：”)]}、"
-"""Marks that belong to the next and to the last word."""
+"""Marks that belong to the next word (BEFORE) and to the previous word (AFTER)."""
 
 
 @dataclass
 class Job:
-    """One window on its way through the model."""
+    """One window to decode, and its results."""
 
     at: int
     samples: NDArray[np.float32]
@@ -37,19 +37,19 @@ class Job:
     offset: float = 0.0
     probability: float = 1.0
     speech: tuple[tuple[float, float], ...] = ()
-    """Start and end of each stretch of speech; empty where that is not known."""
+    """Start and end of each speech segment; empty without speech detection."""
     is_sparse: bool = False
-    """Whether its text is too short for its speech."""
+    """Whether the text is too short for the speech."""
     segments: list[Segment] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Length of the window in seconds."""
         return len(self.samples) / STT_RATE
 
     @property
     def group(self) -> tuple[Any, ...]:
-        """Jobs of one group go through the decoder together."""
+        """Key of the jobs that are decoded together."""
         options = self.options
         aligned = options.word_times or options.logprobs
         alone = self.at if aligned and self.language is None else -1
@@ -59,23 +59,23 @@ class Job:
 
 @dataclass
 class Read:
-    """What was read from one result, on its way to segments."""
+    """The parsed result of one decoding, from which segments are built."""
 
     job: Job
     tokenizer: Tokenizer
     pieces: list[Piece]
     encoded: Any
-    """Its own encoder output, if it was decoded again."""
+    """The encoder output of a second decoding; None for the first one."""
     figures: Figures
     words: list[tuple[Word, ...]] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
 
     def raw(self) -> list[dict[str, Any]]:
-        """Write the pieces as faster-whisper's aligner takes them, and adds the words to them."""
+        """Return the pieces in the format of faster-whisper's aligner, which adds the words to them."""
         return [{"seek": 0, "start": piece.start, "end": piece.end, "tokens": piece.tokens} for piece in self.pieces]
 
     def segments(self) -> list[Segment]:
-        """Give the finished segments."""
+        """Return the segments."""
         told = iter(self.probabilities)
         return [self._segment(piece, self.words[at] if self.words else (), told) for at, piece in enumerate(self.pieces)]
 
@@ -96,7 +96,7 @@ class Read:
 
 
 def words_of(raw: Sequence[dict[str, Any]], seconds: float) -> tuple[Word, ...]:
-    """Read aligned words, their times made monotone and kept within the window."""
+    """Convert aligned words, with their times ascending and within the window."""
     words: list[Word] = []
     last = 0.0
     for word in raw:
@@ -107,19 +107,19 @@ def words_of(raw: Sequence[dict[str, Any]], seconds: float) -> tuple[Word, ...]:
 
 
 class Tokens(Protocol):
-    """As much of a tokenizer as a token's text needs."""
+    """The part of a tokenizer's interface for the text of tokens."""
 
     def decode(self, tokens: list[int]) -> str:
-        """Return the tokens' text."""
+        """Return the text of tokens."""
         ...
 
 
 def token_of(tokenizer: Tokens, token: int, probability: float) -> Token:
-    """Make a Token of one of the model's tokens and its probability."""
+    """Return a Token for one of the model's tokens and its probability."""
     return Token(tokenizer.decode([token]), math.log(max(probability, 1e-10)))
 
 
 def moved(segment: Segment, by: float) -> Segment:
-    """Move a segment and its words by some seconds."""
+    """Return a segment whose times, and those of its words, are moved by `by` seconds."""
     words = tuple(replace(word, start=word.start + by, end=word.end + by) for word in segment.words)
     return replace(segment, start=segment.start + by, end=segment.end + by, words=words)

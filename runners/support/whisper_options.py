@@ -1,4 +1,4 @@
-"""What Whisper is told and what it tells, as values: where to run, decoder options, prompt limits, times put right. Pure but for files."""
+"""Whisper's inputs and outputs as values: placement, decoder options, prompt limits, corrected times. Pure, except for reading files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from open_speech.languages import language_code
 from open_speech.transcript import Segment, Word
 
 PROMPT_TOKENS = 223
-"""Half of Whisper's 448-token text window, less one: the rest is for what it writes."""
+"""Half of Whisper's 448-token text window, less one: the rest is for the generated text."""
 HOTWORD_TOKENS = 100
 MOST_TOKENS = 220
-"""What a window may say: what the longest prompt and its special tokens leave, and within OpenAI's own limit of 224."""
+"""Token limit of a window: the rest of the text window after the longest prompt and its special tokens, within OpenAI's limit of 224."""
 FEWEST_TOKENS, TOKENS_PER_SECOND = 32, 30
-"""What a short clip may say: five times the fastest English, for scripts of many tokens a letter. Whisper finds loops in noise,
-at every temperature: for a clip of 0.1 s these limits cut 8.4 s to 2.6 s, on two busy cores."""
+"""Token limit of a short clip: five times the fastest English, for scripts with many tokens per letter. Whisper loops in noise at every
+temperature: for a clip of 0.1 s these limits reduce 8.4 s to 2.6 s, on two busy cores."""
 MAX_THREADS = 4
-"""CPU threads per call when the settings leave it open; Whisper gains little from more, and calls run side by side."""
+"""CPU threads per call when the settings do not set them; more are of little use to Whisper, and calls run concurrently."""
 _REQUIRED = ("model.bin", "config.json", "tokenizer.json")
 
 
@@ -33,20 +33,20 @@ class _Encoded(Protocol):
 
 
 class PromptTokenizer(Protocol):
-    """As much of a Hugging Face tokenizer as the prompt limits need."""
+    """The part of a Hugging Face tokenizer's interface for the prompt limits."""
 
     def encode(self, sequence: str, *, add_special_tokens: bool = True) -> _Encoded:
-        """Give the text's tokens."""
+        """Return the tokens of a text."""
         ...
 
     def decode(self, ids: list[int]) -> str:
-        """Give the tokens' text."""
+        """Return the text of tokens."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how a model runs."""
+    """The device, compute type and threads of a model."""
 
     device: str
     """`cpu` or `cuda`."""
@@ -57,9 +57,9 @@ class Placement:
 
 
 def place(setup: Setup, engine: Any, *, cores: int) -> Placement:
-    """Settle what the setup leaves open; `engine` tells of its devices as the ctranslate2 module does, `cores` are the CPU's.
+    """Return the placement of a model; `engine` has the device functions of the ctranslate2 module, `cores` is the number of CPU cores.
 
-    Raises ValueError if the device does not exist here.
+    Raises ValueError if the device does not exist.
     """
     device, _, index = setup.device.partition(":")
     if device == "auto":
@@ -77,9 +77,9 @@ def place(setup: Setup, engine: Any, *, cores: int) -> Placement:
 
 
 def check_files(folder: Path, model: str) -> None:
-    """Refuse a folder that the engine would misread: it looks for a missing tokenizer on the hub.
+    """Check the files of a model folder, because the engine would download a missing tokenizer from the hub.
 
-    Raises BackendFailed naming the file.
+    Raises BackendFailed with the name of a missing or broken file.
     """
     for name in _REQUIRED:
         if not (folder / name).is_file():
@@ -93,9 +93,9 @@ def check_files(folder: Path, model: str) -> None:
 
 
 def spoken_language(wanted: str | None, model: str, known: Sequence[str]) -> str | None:
-    """Settle a request's language against those that the model knows; None leaves it to be detected, which one language needs not.
+    """Return the language code for a request and the model's languages; None if the language must be detected.
 
-    Raises UnsupportedLanguage.
+    The only language of a model is not detected. Raises UnsupportedLanguage.
     """
     if wanted is None:
         return known[0] if len(known) == 1 else None
@@ -107,7 +107,7 @@ def spoken_language(wanted: str | None, model: str, known: Sequence[str]) -> str
 
 
 def decoder_options(options: TranscribeOptions, seconds: float) -> dict[str, Any]:
-    """Say the request in faster-whisper's words, for audio of `seconds`; language, prompt and hotwords are not among them."""
+    """Return faster-whisper's arguments for the options of a request, without language, prompt and hotwords; for audio of `seconds`."""
     vad = options.vad
     return {
         "task": options.task,
@@ -128,9 +128,9 @@ def decoder_options(options: TranscribeOptions, seconds: float) -> dict[str, Any
 
 
 def fit_prompt(tokenizer: PromptTokenizer, prompt: str | None, hotwords: str | None) -> tuple[list[int] | None, str | None]:
-    """Cut prompt and hotwords to what the text window holds: the prompt's last tokens, the hotwords' first.
+    """Truncate prompt and hotwords to the text window: the last tokens of the prompt, the first tokens of the hotwords.
 
-    Each alone may fill half the window. faster-whisper allows both that much at once, which leaves no room to write.
+    Each may fill half the window on its own. faster-whisper allows this for both at once, which leaves no room for the generated text.
     """
     words = tokenizer.encode(hotwords.strip(), add_special_tokens=False).ids if hotwords and hotwords.strip() else []
     fitting = tokenizer.decode(words[:HOTWORD_TOKENS]) if words else None
@@ -140,7 +140,7 @@ def fit_prompt(tokenizer: PromptTokenizer, prompt: str | None, hotwords: str | N
 
 
 def timed(raw: Any, *, after: float, duration: float) -> Segment:
-    """Make a Segment of faster-whisper's own, its times put in order: from `after` to `duration`, words inside it, none backwards."""
+    """Convert a segment of faster-whisper; times are ascending and between `after` and `duration`, and words are within the segment."""
     start = _within(raw.start, after, duration)
     end = _within(raw.end, start, duration)
     words, at = [], start
@@ -180,9 +180,9 @@ TIME_STEP_S = 0.02
 
 
 def split_at_times(tokens: Sequence[int], first_time: int, end_of_text: int, seconds: float) -> list[Piece]:
-    """Cut a window's tokens at its timestamp tokens, which are `first_time` and above; no text token is lost.
+    """Split a window's tokens at its timestamp tokens, which are `first_time` and above; all text tokens are kept.
 
-    Text before the first time begins at 0, text after the last one ends with the window, and no time is beyond it.
+    Text before the first timestamp starts at 0, text after the last one ends with the window, and no time is beyond the window.
     """
     pieces: list[Piece] = []
     start, text = 0.0, list[int]()
@@ -201,7 +201,7 @@ def split_at_times(tokens: Sequence[int], first_time: int, end_of_text: int, sec
 
 
 def best_language(heard: Mapping[str, float], allowed: Sequence[str]) -> tuple[str, float]:
-    """Choose the most probable of the allowed languages; its probability is among them alone."""
+    """Return the most probable of the allowed languages, and its share of their total probability."""
     known = {code: heard.get(code, 0.0) for code in allowed}
     best = max(known, key=known.__getitem__)
     total = sum(known.values())
@@ -209,11 +209,11 @@ def best_language(heard: Mapping[str, float], allowed: Sequence[str]) -> tuple[s
 
 
 SURE, SHORT_S, SURE_IN_SHORT = 0.9, 2.0, 0.97
-"""The probability at which a window is believed to be in another language than expected, and the one for less than SHORT_S of audio."""
+"""Minimum probability of a language other than the expected one: SURE, or SURE_IN_SHORT for less than SHORT_S seconds of audio."""
 
 
 def spoken_in(heard: Mapping[str, float], allowed: Sequence[str], expected: str | None, seconds: float) -> tuple[str, float]:
-    """Choose the language of a window of `seconds`: the expected one, unless another of the allowed languages is sure."""
+    """Return the language of a window of `seconds`, with its probability: the expected one, unless another allowed one is certain."""
     best, probability = best_language(heard, allowed)
     sure = SURE_IN_SHORT if seconds < SHORT_S else SURE
     if expected is None or best == expected or expected not in allowed or probability >= sure:
@@ -232,7 +232,10 @@ class Spoken:
 
 
 def passages(parts: Sequence[Spoken]) -> list[Spoken]:
-    """Join neighboring parts of one language; a part that is not sure of its language takes that of the part before it, or after it."""
+    """Merge neighboring parts of the same language; a part whose language is uncertain gets that of the part before, or after, it.
+
+    Empty if fewer than two parts have a certain language.
+    """
     sure = [part for part in parts if part.probability >= SURE]
     found: list[Spoken] = []
     for part in parts:

@@ -1,6 +1,6 @@
-"""A sentence that is said several times in one window: Whisper likes to write it once too often or too rarely. Pure.
+"""The check of a sentence that is repeated in one window: Whisper often returns it once too often or once too rarely. Pure.
 
-How often it is said is known from the speech detector: that many stretches of one length, with silence between them.
+The number of repetitions is known from the speech detector: that many speech segments of equal length, with silence between them.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Sequence
 from runners.support.whisper_checks import Speech, spoken_s
 
 GAPS_S = (0.1, 0.3, 0.45, 0.6)
-"""The shortest silences, in seconds, by which a window is tried to be divided. A sentence may have shorter ones inside."""
+"""Minimum silences, in seconds, that are tried for the split of a window. A sentence may contain shorter silences."""
 ALIKE_S, ALIKE = 0.1, 0.08
-"""How much two stretches of the same sentence may differ: so many seconds, and this share of their length."""
+"""Allowed difference between two speech segments of the same sentence: seconds, plus this share of their length."""
 SLOW = 2.2
-"""Words per second of speech below which a text without a repetition may have left some out. People say 2.5 and more."""
+"""Words per second of speech below which a text without a repetition may lack some. People speak 2.5 and more."""
 LEAST_ALIKE = 0.6
-"""The share of the parts that must have the same words."""
+"""Minimum share of the parts that must have the same words."""
 
 
 def miscounted(text: str, speech: Speech, seconds: float) -> list[tuple[float, float]]:
-    """Return start and end of each part of a window of `seconds` if its text has a sentence more or less often than it seems to be said.
+    """Return the start and end of each part of a window of `seconds`, if its text repeats a sentence more or less often than its speech.
 
-    Empty if nothing is wrong. Whether the parts do hold the same sentence is known when they are decoded: see `agree`.
+    Empty if the numbers agree. Only the decoding of the parts shows whether they contain the same sentence: see `agree`.
     """
     words = words_of(text)
     parts = repetitions(speech, seconds)
@@ -37,16 +37,16 @@ def miscounted(text: str, speech: Speech, seconds: float) -> list[tuple[float, f
 
 
 def agree(texts: Sequence[str]) -> bool:
-    """Return whether most parts of a window have the same words, and the others about as many."""
+    """Return whether most parts of a window have the same words, and the others a similar number of words."""
     found = [words_of(text) for text in texts]
     (most, count), *_ = Counter(map(tuple, found)).most_common(1)
     return bool(most) and count >= LEAST_ALIKE * len(found) and all(abs(len(words) - len(most)) <= 2 for words in found)
 
 
 def repetitions(speech: Speech, seconds: float) -> list[tuple[float, float]]:
-    """Divide a window into as many parts of one length of speech as its silences allow; empty if there are not two.
+    """Split a window at silences into as many parts as possible with equally long speech; empty if fewer than two are possible.
 
-    Returns start and end of each part; they meet in the middle of the silences.
+    Returns the start and end of each part; adjacent parts meet in the middle of a silence.
     """
     divisions = (_joined(speech, gap_s) for gap_s in GAPS_S)
     best = max((division for division in divisions if _alike(division)), key=len, default=[])
@@ -55,7 +55,7 @@ def repetitions(speech: Speech, seconds: float) -> list[tuple[float, float]]:
 
 
 def times_written(words: Sequence[str]) -> int:
-    """Return how many times a text says the same words: 1 if it does not repeat itself as a whole."""
+    """Return how many times a text consists of the same words: 1 if the text as a whole is not a repetition."""
     for length in range(1, len(words) // 2 + 1):
         if len(words) % length == 0 and list(words) == list(words[:length]) * (len(words) // length):
             return len(words) // length

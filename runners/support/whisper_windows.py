@@ -1,8 +1,8 @@
 """Whisper on short windows: many in one batch, with no more context than their speech needs.
 
-Whisper's encoder was trained on 30 seconds, and everyone pads to that. CTranslate2's takes fewer frames, and a clip of four seconds then
-costs a fifth. Three things keep the model from losing itself in a short context: timestamp tokens, a limit on tokens by duration, and a
-look at each result; one that looks bad is decoded again as Whisper's authors do it, alone, in 30 seconds, up the temperature ladder.
+Whisper's encoder was trained on 30 seconds, and other implementations pad to that. CTranslate2's accepts fewer frames, and a clip of four
+seconds then costs a fifth. Three measures prevent bad results in a short context: timestamp tokens, a token limit by duration, and a check
+of each result; a window with a bad result is decoded again as Whisper's authors do it: alone, in 30 seconds, at rising temperatures.
 """
 
 from __future__ import annotations
@@ -48,36 +48,36 @@ if TYPE_CHECKING:
     from faster_whisper.tokenizer import Tokenizer  # noqa: TID251 - for the type checker
 
 SHORTEST = 1600
-"""Samples: in less than 0.1 s nobody says anything."""
+"""Samples (0.1 s) below which a window contains no word."""
 SILENT = 1e-4
-"""Peak amplitude (-80 dB) below which nobody spoke; Whisper hears " You" in digital silence."""
+"""Peak amplitude (-80 dB) below which there is no speech; Whisper transcribes digital silence as " You"."""
 SPARE_S = 2.0
-"""Seconds of empty context after the speech. With 1 s the model needs the second pass more often; with 4 s the 13 clips of the bench had 6
-word errors instead of one, for a quarter more CPU. (Windows that no speech detector has cut, noise at both ends, like 4 s better.)"""
+"""Seconds of empty context after the speech. With 1 s more windows need a second decoding; with 4 s the 13 clips of the benchmark had 6
+word errors instead of one, with a quarter more CPU. (For windows without speech detection, with noise at both ends, 4 s are better.)"""
 FULL_FRAMES = 3000
-"""Ten milliseconds each: Whisper's own 30 seconds."""
+"""Whisper's own 30 seconds, in frames of 10 ms."""
 BEST_OF = 5
 PATIENCE = 0.8
-"""The beam search ends with 4 of 5 texts complete. Waiting for all of them lets it run on past the end of the speech, and now and then a
-loop wins (36 clips with and without noise: 47 word errors against 59; an eighth less CPU). With 3 of 5 the shortest text wins too often,
+"""The beam search ends when 4 of 5 texts are complete. A search for all 5 continues past the end of the speech, and sometimes selects a
+loop (36 clips with and without noise: 47 word errors against 59; an eighth less CPU). With 3 of 5 the shortest text is selected too often,
 and a sentence is lost."""
 NO_SPEECH = 0.6
 AGAIN_BEAM = 5
 REPEATED_TOKENS = 4
-"""When nothing else helps against a loop, no four tokens may be written twice."""
+"""Length of token sequences that may not be repeated in the last decoding of a window, against loops."""
 ONE_LANGUAGE = 0.99
-"""A window this sure of its language is not searched for another one: of joined pairs of five languages none was surer than 0.98."""
+"""Probability of a language from which a window is not searched for another one: joined pairs of five languages had 0.98 at most."""
 PASSAGE_APART_S, PASSAGE_S = 0.5, 1.5
-"""The shortest silence at which the language may change, and the least speech of one language."""
+"""Minimum seconds of silence at which the language may change, and minimum seconds of speech in one language."""
 _UNHEARD_S = 2.0
-"""Speech that the model left off more than this long before the end of its window is decoded in a second round."""
+"""Seconds after the end of the text above which the rest of a window without speech detection is decoded in a second round."""
 
 
 class WindowDecoder:
-    """Decodes windows on a loaded model; safe to call from as many threads as the model has workers."""
+    """A decoder of windows on a loaded model; safe to call from as many threads as the model has workers."""
 
     def __init__(self, model: WhisperModel, languages: Sequence[str]) -> None:
-        """`languages` are the codes that the model has a token for."""
+        """`languages` are the codes of the languages that the model has a token for."""
         from faster_whisper.tokenizer import Tokenizer  # noqa: PLC0415, TID251 - every child process imports every runner module
         from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens  # noqa: PLC0415, TID251 - as above
 
@@ -89,7 +89,7 @@ class WindowDecoder:
         self._suppressed = list(get_suppressed_tokens(self._tokenizer(self._languages[0], "transcribe"), [-1]))
 
     def transcribe_windows(self, windows: Sequence[Window], spoken: Sequence[str | None | SpeechError]) -> list[WindowResult | SpeechError]:
-        """Decode windows together. `spoken` holds for each its language, None to detect it, or the error that is its result."""
+        """Decode windows together. `spoken` has for each window its language, None to detect it, or the error to return as its result."""
         results: list[WindowResult | SpeechError] = [WindowResult("", 0.0)] * len(windows)
         jobs = []
         for at, (window, language) in enumerate(zip(windows, spoken, strict=True)):
@@ -160,7 +160,7 @@ class WindowDecoder:
         return self._model.model.encode(ctranslate2.StorageView.from_array(batch))
 
     def _detect(self, jobs: Sequence[Job], encoded: Any) -> None:
-        """Name the language of the jobs that have none, from the encoder output that is decoded next."""
+        """Set the language of the jobs without one, detected from the encoder output that is decoded next."""
         if all(job.language for job in jobs):
             return
         if not self._model.model.is_multilingual:
@@ -187,7 +187,7 @@ class WindowDecoder:
         return self._tokenizers[key]
 
     def _read(self, job: Job, result: Any) -> Read:
-        """Read one result; decode it again if it looks wrong, and drop it if nobody spoke."""
+        """Parse one result; decode the window again if the result has a flaw, and drop the text if there is no speech."""
         attempt = self._attempt(job, result, job.options.temperatures[0])
         if job.options.draft:
             ends = attempt.pieces[-1].end if attempt.pieces else job.seconds
@@ -218,9 +218,9 @@ class WindowDecoder:
         return Attempt(pieces, Figures(temperature, logprob, ratio, result.no_speech_prob), flaw, encoded)
 
     def _again(self, job: Job, flaw: Flaw) -> Iterator[Attempt]:
-        """Decode a window again, alone and in Whisper's own 30 seconds: two times at most, and the same each time it is asked.
+        """Decode a window again, alone and in Whisper's own 30 seconds: at most twice, and with reproducible results at temperature 0.
 
-        Sampling, as OpenAI does it, gave other words from run to run, and up to 30 s of work for a clip of 5 s.
+        Sampling, as OpenAI does it, returned other words from run to run, and took up to 30 s for a clip of 5 s.
         """
         encoded = self._encode([job], FULL_FRAMES)
         options = job.options
@@ -236,11 +236,11 @@ class WindowDecoder:
             yield self._attempt(job, self._generate(encoded, [bare], search | {"no_repeat_ngram_size": REPEATED_TOKENS})[0], 0.0, encoded)
 
     def _align(self, reads: Sequence[Read], encoded: Any) -> None:
-        """Find the words' times and the tokens' probabilities, where they are asked for."""
+        """Add the times of words and the probabilities of tokens, if they are requested."""
         wanted = reads[0].job.options
         if not (wanted.word_times or wanted.logprobs):
             return
-        # The aligner takes a text for each row of the encoder output; where a row has none, or was decoded again, each goes alone.
+        # The aligner requires a text for each row of the encoder output; if a row has none, or was decoded again, each is aligned alone.
         together = all(read.pieces and read.encoded is None for read in reads)
         rows = [read for read in reads if read.pieces]
         for group in [rows] if together else [[read] for read in rows]:
@@ -261,7 +261,7 @@ class WindowDecoder:
                     read.probabilities = list(alignment.text_token_probs)
 
     def _decode_parts(self, jobs: Sequence[Job]) -> None:
-        """Decode each stretch of speech of these windows by itself; what has more words than the whole had takes its place."""
+        """Decode each part of these windows separately; the result replaces that of the whole window if it has more words."""
         parts = {job.at: [self._part(job, *times) for times in stretches(job.speech, job.seconds)] for job in jobs}
         self._round([part for found in parts.values() if len(found) > 1 for part in found])
         for job in jobs:
@@ -270,7 +270,7 @@ class WindowDecoder:
                 job.segments = found
 
     def _decode_repeats(self, jobs: Sequence[Job]) -> None:
-        """Decode each time that a sentence seems to be said by itself, where the text has it another number of times."""
+        """Decode each repetition of a sentence separately, if the text has another number of repetitions than the speech."""
         for job in jobs:
             cut = miscounted("".join(segment.text for segment in job.segments), job.speech, job.seconds)
             parts = [self._part(job, *times) for times in cut]
@@ -279,7 +279,7 @@ class WindowDecoder:
                 job.segments = [moved(segment, part.offset) for part in parts for segment in part.segments]
 
     def _decode_passages(self, jobs: Sequence[Job]) -> None:
-        """Find windows in which the language changes, and decode each passage in its own."""
+        """Find windows in which the language changes, and decode each passage in its own language."""
         for job in jobs:
             cut = stretches(job.speech, job.seconds, apart_s=PASSAGE_APART_S, part_s=PASSAGE_S)
             if job.probability >= ONE_LANGUAGE or len(cut) < 2 or not self._model.model.is_multilingual:
@@ -300,7 +300,7 @@ class WindowDecoder:
         return replace(job, samples=samples, features=features, offset=start, speech=(), segments=[])
 
     def _unheard(self, job: Job) -> Job | None:
-        """Make a job of the end of a window that the model left off, if there is a good deal of it."""
+        """Return a job for the untranscribed end of a window; None if there is little or none."""
         if not job.segments:
             return None
         heard = job.segments[-1].end
@@ -324,7 +324,7 @@ def _search(options: TranscribeOptions) -> dict[str, Any]:
 
 
 def _ladder(options: TranscribeOptions, seconds: float, suppressed: list[int]) -> Any:
-    """Say the request as faster-whisper's own decoder takes it."""
+    """Return the options of faster-whisper's own decoder for a request."""
     from faster_whisper.transcribe import TranscriptionOptions  # noqa: PLC0415, TID251 - every child process imports this module
 
     return TranscriptionOptions(

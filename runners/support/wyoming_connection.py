@@ -1,4 +1,4 @@
-"""One connection to a Wyoming server: events out, events in; every wait has a deadline, every message a bound. Blocking."""
+"""A blocking connection to a Wyoming server for sending and receiving events, with deadlines and limits on message sizes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from runners.support.retry import Busy
 
 CONNECT_S = 5.0
 LONGEST_LINE = 4 << 20
-"""Bytes of a header: older servers put the whole of their info into it."""
+"""Maximum bytes of a header: older servers put their whole info into it."""
 LONGEST_PART = 16 << 20
-"""Bytes of one event's data, or of its payload."""
+"""Maximum bytes of one event's data, or of its payload."""
 _READ_BYTES = 1 << 16
 
 
 class WyomingConnection:
-    """A connection, as a context manager. Raises Busy where nobody answers, BackendTimeout at the deadline."""
+    """A connection, as a context manager. Raises Busy if the server is not reachable, BackendTimeout at the deadline."""
 
     def __init__(self, uri: str, deadline: float) -> None:
-        """Connect to `tcp://host:port` or `unix:///path`; `deadline` is a time of `time.monotonic`, for all that is said here."""
+        """Connect to `tcp://host:port` or `unix:///path`; `deadline`, a time of `time.monotonic`, applies to all operations."""
         self._deadline = deadline
         self._buffer = bytearray()
         self._ended = False
@@ -42,7 +42,7 @@ class WyomingConnection:
         self._socket.close()
 
     def send(self, kind: str, data: Mapping[str, Any] | None = None, payload: bytes | None = None) -> bool:
-        """Send an event; False if the server has hung up, which it may have done after saying why."""
+        """Send an event; False if the server has closed the connection, possibly after it sent an error event."""
         try:
             write_event(Event(kind, dict(data or {}), payload), cast("BinaryIO", self))
         except TimeoutError as late:
@@ -52,7 +52,7 @@ class WyomingConnection:
         return True
 
     def events(self) -> Iterator[Event]:
-        """Yield what the server says until it hangs up. Raises BackendFailed for what is no event."""
+        """Yield the server's events until it closes the connection. Raises BackendFailed for data that is not an event."""
         while True:
             try:
                 event = read_event(cast("BinaryIO", self))
@@ -67,10 +67,10 @@ class WyomingConnection:
             else:
                 raise BackendFailed("The server at the Wyoming server's address does not use the Wyoming protocol.")
 
-    # What `wyoming.event` needs of a file:
+    # The file interface that `wyoming.event` requires:
 
     def writelines(self, parts: tuple[bytes, ...]) -> None:
-        """Send parts of a message."""
+        """Send the parts of a message."""
         self.write(b"".join(parts))
 
     def write(self, data: bytes) -> None:
@@ -79,10 +79,10 @@ class WyomingConnection:
         self._socket.sendall(data)
 
     def flush(self) -> None:
-        """Do nothing: nothing is kept back."""
+        """Do nothing: writes are not buffered."""
 
     def readline(self) -> bytes:
-        """Read one header; nothing at the end of the stream."""
+        """Read one header; empty at the end of the stream."""
         at = 0
         while (end := self._buffer.find(b"\n", at)) < 0:
             at = len(self._buffer)
@@ -93,7 +93,7 @@ class WyomingConnection:
         return self._taken(end + 1)
 
     def read(self, size: int) -> bytes:
-        """Read the next part of a message; less of it at the end of the stream."""
+        """Read the next `size` bytes of a message; fewer at the end of the stream."""
         if size > LONGEST_PART:
             raise BackendFailed("The Wyoming server sent a message that is too long.")
         while len(self._buffer) < size and self._more():

@@ -1,4 +1,4 @@
-"""What a Wyoming server has: its answer to `describe` -> programs, models and voices, and our entries for them."""
+"""Discovery of the programs, models and voices of a Wyoming server, by its response to `describe`, and our entries for them."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from runners.support.wyoming_connection import WyomingConnection
 
 PREFIX = "wyoming/"
 DESCRIBE_S = 5.0
-"""Seconds in which a server has to say what it has."""
+"""Maximum seconds for the response to `describe`."""
 NOMINAL_RATE = 22_050
-"""Hertz, of a program whose sound nobody has heard yet; what comes says its own."""
+"""Sample rate in hertz of a program before its first audio, which then has its actual rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Something that listens or speaks, under one name; a server may have several."""
+    """A recognizer or synthesizer with a name; a server may have several."""
 
     name: str
     models: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """Of one that listens: names, and their languages."""
+    """Models of a recognizer: (name, languages)."""
     voices: tuple[Voice, ...] = ()
-    """Of one that speaks."""
+    """Voices of a synthesizer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What one server has, as far as it is installed."""
+    """The installed programs of one server."""
 
     asr: tuple[Program, ...] = ()
     tts: tuple[Program, ...] = ()
 
 
 def described(uri: str, deadline: float) -> Info:
-    """Ask a server what it has. Raises Busy (not there), BackendTimeout or BackendFailed (no Wyoming)."""
+    """Query the programs of a server. Raises Busy (not reachable), BackendTimeout or BackendFailed (not a Wyoming server)."""
     with WyomingConnection(uri, min(deadline, time.monotonic() + DESCRIBE_S)) as line:
         line.send("describe")
         for event in line.events():
@@ -52,14 +52,14 @@ def described(uri: str, deadline: float) -> Info:
 
 
 def info_of(data: Mapping[str, Any]) -> Info:
-    """Read the data of an `info` event; what is not as it should be is left out."""
+    """Parse the data of an `info` event; invalid items are left out."""
     asr = (Program(name, models=tuple(_models(program))) for name, program in _named(data.get("asr")))
     tts = (Program(name, voices=tuple(_voices(program))) for name, program in _named(data.get("tts")))
     return Info(tuple(asr), tuple(tts))
 
 
 def listening_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
-    """Make entries of all models of the server at STT_WYOMING_URI. Raises SpeechError's children if it does not tell them."""
+    """Return entries of all models of the server at STT_WYOMING_URI. Raises subclasses of SpeechError if the query fails."""
     info = _asked(WyomingSttOptions.of(settings).uri) if ask else Info()
     entries: dict[str, ModelEntry] = {}
     for program in info.asr:
@@ -71,9 +71,9 @@ def listening_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEnt
 
 
 def speaking_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEntry]:
-    """Make an entry of each program of the server at TTS_WYOMING_URI, as `listening_offers` does.
+    """Return an entry of each program of the server at TTS_WYOMING_URI, like `listening_offers`.
 
-    None of its voices is our default: a server does not tell its own, and lists more voices than it has files for.
+    An entry has no default voice: a server does not report its own, and lists more voices than it has files for.
     """
     info = _asked(WyomingTtsOptions.of(settings).uri) if ask else Info()
     entries: dict[str, ModelEntry] = {}
@@ -96,7 +96,7 @@ def _asked(uri: str) -> Info:
 
 
 def _named(rows: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield what has a name and is installed."""
+    """Yield (name, item) for each item that has a name and is installed."""
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict) and isinstance(row.get("name"), str) and row["name"] and row.get("installed") is not False:
             yield row["name"], row
