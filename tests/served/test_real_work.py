@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from openai import OpenAI
 
 from benchmarks.served import Served
 from open_speech.codecs import decode
+from open_speech.testing.words import ALLOWED_ERRORS
 from tests.waiting import PATIENCE_S, until
 
 pytestmark = [pytest.mark.served, pytest.mark.weights]
@@ -90,14 +92,18 @@ def test_an_mp3_is_an_mp3(client: OpenAI) -> None:
 
 
 def test_a_transcription_survives_the_death_of_its_runner(client: OpenAI, real_server: Served, speech_clips: dict[str, Path]) -> None:
-    clip = speech_clips["two_cities"]
-    expected = client.audio.transcriptions.create(model="whisper-1", file=clip, language="en").text
+    def transcribe() -> str:
+        return client.audio.transcriptions.create(model="whisper-1", file=speech_clips["two_cities"], language="en").text
+
+    expected = transcribe()
     assert TWO_CITIES in expected.lower()
-    killer = threading.Timer(1.0, real_server.kill, ["faster_whisper"])
-    killer.start()
-    again = client.audio.transcriptions.create(model="whisper-1", file=clip, language="en").text
-    assert killer.finished.is_set()
-    assert wer(expected, again) <= 0.02
+    with ThreadPoolExecutor(1) as pool:
+        again = pool.submit(transcribe)
+        until(lambda: again.done() or is_at_work(real_server, "faster-whisper"))
+        assert not again.done()
+        real_server.kill("faster_whisper")
+        # Other windows are decoded together then, which changes words on CPUs without AVX-512. A lost window is more than a fifth of them.
+        assert wer(expected, again.result(PATIENCE_S)) <= ALLOWED_ERRORS
 
 
 @pytest.mark.parametrize("service", ["kokoro", "piper"])
@@ -131,6 +137,12 @@ def test_a_client_that_leaves_frees_the_server(real_server: Served) -> None:
     # The piece that is being made when a client leaves is made to its end. Three whole speeches are more than 75 s of audio.
     assert made_s(real_server) - before < 40, "nobody listens, so nothing should be synthesised"
     assert is_idle(real_server, "kokoro")
+
+
+def is_at_work(served: Served, name: str) -> bool:
+    """Return whether the runner of a backend processes a call."""
+    runner = backend(served, name)["runner"]
+    return runner is not None and any(runner["in_flight"].values())
 
 
 def is_idle(served: Served, name: str) -> bool:
