@@ -93,9 +93,9 @@ check: $(VENV)/.dev .venv-docs/.ready
 docs: .venv-docs/.ready
 	$(MKDOCS)
 
-# The fast tier first: it fails in seconds, without the network.
+# The fast tier first: it fails in seconds, without the network. In two processes; a file is one process's, with its fixtures.
 test: $(VENV)/.dev
-	$(PYTEST) -m 'not weights and not served and not gpu'
+	$(PYTEST) -n 2 --dist loadfile -m 'not weights and not served and not gpu'
 	$(BIN)/open-speech models pull
 	$(BIN)/open-speech models pull $(TESTED_TOO)
 	$(PYTEST) -m '(weights or served) and not gpu'
