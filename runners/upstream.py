@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -69,7 +70,7 @@ class Way(StrEnum):
     """Text."""
 
 
-class _Upstream:
+class _Upstream(ABC):
     """The base of both backends: one model of one server."""
 
     _options: UpstreamOptions
@@ -88,13 +89,13 @@ class _Upstream:
         self._has = patience.get(lambda _: explored(self._server, options.dialect, settings, voices_for=self._needs_voices))
         self._name = name_of(PREFIX, self._setup.model.id, (*options.models, *self._models()))
 
+    @abstractmethod
     def _models(self) -> Sequence[str]:
         """Return the names of the server's models for the task."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _needs_voices(self, name: str) -> bool:
         """Return whether the voices of a model are needed."""
-        raise NotImplementedError
 
     def _may_go_on(self, refused: InvalidRequest, way: str, ways: Sequence[str]) -> bool:
         """Return whether another format can be tried after a rejection that may be due to this one, which is not requested again then."""
