@@ -67,7 +67,7 @@ class FasterWhisper:
         if model is None:
             raise BackendFailed("The model is not loaded.")
         language = spoken_language(options.language, self._setup.model.id, _languages(model))
-        if options.task == "translate" and not (model.model.is_multilingual and self._setup.model.translates):
+        if options.task == "translate" and not model.model.is_multilingual:
             raise UnsupportedValue(f"The model `{self._setup.model.id}` does not translate.", param="task")
         if audio.seconds < SHORTEST_S or max(audio.samples.max(), -audio.samples.min()) < SILENT:
             return iter([TranscriptInfo(language or "en", 1.0 if language else 0.0, audio.seconds, options.task)])

@@ -21,14 +21,10 @@ from open_speech.errors import (
     BackendFailed,
     BackendTimeout,
     BackendUnavailable,
-    NothingToSpeak,
-    OutOfRange,
     Overloaded,
     SpeechError,
     UnknownVoice,
-    UnsupportedLanguage,
 )
-from open_speech.text.cleanup import says_something
 from runners.support.audio_formats import format_of
 from runners.support.backend_options import FishOptions
 from runners.support.wav_stream import WavStream
@@ -106,18 +102,11 @@ class Fish:
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
         """Yield the audio as the server sends it.
 
-        Raises UnknownVoice, UnsupportedLanguage, OutOfRange (a speed that is not 1) and NothingToSpeak at the call; during iteration
-        Overloaded, BackendUnavailable, BackendTimeout or BackendFailed for failures of the server.
+        Raises UnknownVoice (a reference id in another form) at the call; during iteration Overloaded, BackendUnavailable, BackendTimeout or
+        BackendFailed for failures of the server.
         """
         if options.reference is None:
             reference_id(options.voice)
-        code = (options.language or "en").lower().replace("_", "-").partition("-")[0]
-        if code not in self._setup.model.languages:
-            raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not speak `{options.language}`.", param="language")
-        if options.speed != 1.0:
-            raise OutOfRange("A fish-speech server does not support `speed`.", param="speed")
-        if not says_something(text):
-            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
         return self._speak(self._server.body(text, options))
 
     def _speak(self, body: dict[str, Any]) -> Iterator[Audio]:

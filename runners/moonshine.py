@@ -10,7 +10,7 @@ import numpy as np
 
 from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, Setup, TranscribeOptions, Window, WindowResult
-from open_speech.errors import BackendFailed, SpeechError, UnsupportedValue
+from open_speech.errors import BackendFailed, SpeechError
 from open_speech.transcript import Segment, Token, TranscriptInfo
 from runners.support.moonshine_model import MoonshineModel, Utterance
 from runners.support.one_language import settle
@@ -53,9 +53,9 @@ class Moonshine:
         """Yield the info, then a segment for each piece of at most WINDOW_S, split where the audio is quietest.
 
         The decoder is greedy and has no text context: beam size, temperatures, prompt and hotwords have no effect. Raises
-        UnsupportedLanguage for any language but the model's, UnsupportedValue for a translation or for word times.
+        UnsupportedLanguage for any language but the model's.
         """
-        model, language = self._loaded(), self._asked(options)
+        model, language = self._loaded(), settle(options, self._setup.model)
         return self._run(model, audio, options, language)
 
     def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
@@ -64,7 +64,7 @@ class Moonshine:
         results: list[WindowResult | SpeechError] = []
         for window in windows:
             try:
-                results.append(WindowResult(self._asked(window.options), 1.0))
+                results.append(WindowResult(settle(window.options, self._setup.model), 1.0))
             except SpeechError as wrong:
                 results.append(wrong)
         sound = [
@@ -81,16 +81,6 @@ class Moonshine:
         if self._model is None:
             raise BackendFailed("The model is not loaded.")
         return self._model
-
-    def _asked(self, options: TranscribeOptions) -> str:
-        """Check the options, and return the language."""
-        model = self._setup.model
-        language = settle(options, model)
-        if options.task == "translate":
-            raise UnsupportedValue(f"The model `{model.id}` does not translate.", param="task")
-        if options.word_times:
-            raise UnsupportedValue(f"The model `{model.id}` does not provide word timestamps.", param="timestamp_granularities")
-        return language
 
     def _run(self, model: MoonshineModel, audio: Audio, options: TranscribeOptions, language: str) -> Iterator[TranscriptInfo | Segment]:
         yield TranscriptInfo(language, 1.0, audio.seconds, options.task)

@@ -92,7 +92,7 @@ class OnnxAsr:
 
         The decoder is greedy and has no text context: beam size, temperatures, prompt and hotwords have no effect. Without a language
         Parakeet recognizes any of its languages, and Canary assumes English; neither reports the language, so its probability is 0.
-        Raises UnsupportedLanguage, and UnsupportedValue for a translation or word times that the model does not support.
+        Raises UnsupportedLanguage, and UnsupportedValue where the language of several is to be detected.
         """
         model, ask = self._loaded(), self._ask(options)
         return self._run(model, audio, ask)
@@ -124,10 +124,6 @@ class OnnxAsr:
     def _ask(self, options: TranscribeOptions) -> _Ask:
         model = self._setup.model
         language, sure = settle_language(options, model.id, model.languages)
-        if options.task == "translate" and not model.translates:
-            raise UnsupportedValue(f"The model `{model.id}` does not translate.", param="task")
-        if options.word_times and not model.word_times:
-            raise UnsupportedValue(f"The model `{model.id}` does not provide word timestamps.", param="timestamp_granularities")
         if options.detect_only and not sure:
             raise UnsupportedValue(f"The model `{model.id}` does not detect the language.", param="model")
         return _Ask(language, sure, options)

@@ -95,7 +95,7 @@ class OpenAIWhisper:
         """Check the options; return the language if it is given or the model has only one, else None."""
         name = self._setup.model.id
         language = spoken_language(options.language, name, self._languages)
-        if options.task == "translate" and not (self._setup.model.translates and self._loaded().is_multilingual):
+        if options.task == "translate" and not self._loaded().is_multilingual:
             raise UnsupportedValue(f"The model `{name}` does not translate.", param="task")
         if options.logprobs:
             raise UnsupportedValue(f"The model `{name}` does not provide log-probabilities of tokens.", param="include")

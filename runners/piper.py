@@ -12,8 +12,7 @@ import numpy as np
 
 from open_speech.audio import Audio
 from open_speech.backends import Setup, SpeechOptions
-from open_speech.errors import NothingToSpeak, OutOfRange, UnknownVoice, UnsupportedLanguage, WeightsCorrupt, WeightsUnavailable
-from open_speech.text.cleanup import says_something
+from open_speech.errors import NothingToSpeak, UnknownVoice, WeightsCorrupt, WeightsUnavailable
 from open_speech.text.ipa import split
 from runners.support.g2p import with_letter_a, with_short_words
 from runners.support.onnx import cpu_session
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from piper import PiperVoice  # noqa: TID251 - for the type checker only
     from piper.config import PiperConfig  # noqa: TID251 - for the type checker only
 
-SPEEDS = (0.25, 4.0)
 _SPEAKER_DIGITS = 4
 _BRACKETS = re.compile(r"([\[\]])\1+")
 
@@ -49,16 +47,11 @@ class Piper:
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
         """Yield the audio sentence by sentence, each with its pause.
 
-        Raises UnknownVoice, UnsupportedLanguage, OutOfRange (speed beyond 0.25 to 4) and NothingToSpeak at the call.
+        Raises UnknownVoice (of a speaker, too) and NothingToSpeak at the call.
         """
         speaker = self._speaker(options.voice)
-        if options.language and options.language.lower().replace("_", "-").partition("-")[0] not in self._setup.model.languages:
-            known = ", ".join(self._setup.model.languages)
-            raise UnsupportedLanguage(f"The voice `{options.voice}` speaks {known}, not `{options.language}`.", param="language")
-        if not SPEEDS[0] <= options.speed <= SPEEDS[1]:
-            raise OutOfRange(f"Piper speaks at a speed from {SPEEDS[0]} to {SPEEDS[1]}.", param="speed")
         written = _as_piper_reads(text, english=self._setup.model.languages == ("en",))
-        sentences = self._voice.phonemize(written) if says_something(text) else []
+        sentences = self._voice.phonemize(written)
         if not any(sentences):
             raise NothingToSpeak("The text contains nothing that this voice can speak.", param="input")
         return self._speak(sentences, speaker, options.speed)

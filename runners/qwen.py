@@ -21,14 +21,11 @@ from open_speech.errors import (
     BackendFailed,
     InvalidValue,
     MissingField,
-    NothingToSpeak,
-    OutOfRange,
     SpeechError,
     UnknownVoice,
     UnsupportedLanguage,
     WeightsCorrupt,
 )
-from open_speech.text.cleanup import says_something
 from runners.support.backend_options import QwenOptions
 from runners.support.pauses import pause_after, settle
 from runners.wiring.bento_service import Resources, tts_service
@@ -118,7 +115,7 @@ class Qwen:
         """Validate a request.
 
         Raises UnknownVoice, MissingField (no description, or no recording, for a checkpoint that needs one), InvalidValue (a recording
-        that is too short), UnsupportedLanguage, OutOfRange (a speed that is not 1) or NothingToSpeak.
+        that is too short) or UnsupportedLanguage.
         """
         match self._kind:
             case "custom_voice" if options.voice.lower() not in self._speakers:
@@ -132,10 +129,6 @@ class Qwen:
             raise InvalidValue(f"The recording must be at least {SHORTEST_REFERENCE_S} s long.", param="reference_audio")
         if _language(options).lower() not in self._languages:
             raise UnsupportedLanguage(f"Qwen3-TTS does not speak `{options.language}`.", param="language")
-        if options.speed != 1.0:
-            raise OutOfRange("Qwen3-TTS does not support `speed`.", param="speed")
-        if not says_something(text):
-            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
 
     def _one(self, utterance: Utterance) -> Iterator[Audio]:
         (sound,) = self.synthesize_batch([utterance])

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, Setup, SpeechOptions, TranscribeOptions
-from open_speech.errors import NothingToSpeak, UnknownVoice, UnsupportedLanguage, UnsupportedValue
 from open_speech.transcript import Segment, TranscriptInfo, Word
 from runners.wiring.bento_service import Resources, stt_service, tts_service
 
@@ -88,13 +87,7 @@ class TonesSynthesizer:
         """Yield the tones of a text word by word; `speed` shortens or lengthens them at the same pitch.
 
         They can be recognized at speeds from 0.25 to 4, up to 2 after MP3 at 32 kbit/s, and up to 1.5 after Opus at 32 kbit/s.
-        Raises NothingToSpeak for blank text, UnknownVoice, and UnsupportedLanguage for any language but English.
         """
-        if not text.strip():
-            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
-        if options.voice != VOICE:
-            raise UnknownVoice(f"The tones backend has no voice `{options.voice}`; their only voice is `{VOICE}`.", param="voice")
-        _require_english(options.language)
         return self._sound(_WORD.findall(" " + text.strip()), SYMBOL_S * TTS_RATE / options.speed)
 
     def _sound(self, words: list[str], samples_per_symbol: float) -> Iterator[Audio]:
@@ -131,12 +124,8 @@ class TonesTranscriber:
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
         """Yield the info, then a segment for each sequence of words; 50 ms without a tone start a new segment.
 
-        Prompt, hotwords, beam size and temperatures are accepted and have no effect. Raises UnsupportedValue for a translation and
-        UnsupportedLanguage for any language but English.
+        Prompt, hotwords, beam size and temperatures are accepted and have no effect.
         """
-        if options.task == "translate":
-            raise UnsupportedValue("The tones backend does not translate.", param="task")
-        _require_english(options.language)
         return self._listen(audio, options)
 
     def _listen(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
@@ -146,11 +135,6 @@ class TonesTranscriber:
             if words:
                 text = "".join(word.text for word in words)
                 yield Segment(words[0].start, words[-1].end, text, tuple(words) if options.word_times else ())
-
-
-def _require_english(language: str | None) -> None:
-    if language is not None and language.lower().partition("-")[0] != "en":
-        raise UnsupportedLanguage(f"The tones backend supports English only, not `{language}`.", param="language")
 
 
 def _tones(samples: NDArray[np.float32]) -> NDArray[np.int8]:

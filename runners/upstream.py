@@ -18,14 +18,11 @@ from open_speech.backends import STT_RATE, WHISPER_TEMPERATURES, Setup, SpeechOp
 from open_speech.codecs import wav_bytes
 from open_speech.errors import (
     InvalidRequest,
-    NothingToSpeak,
     SpeechError,
     UnknownVoice,
     UnsupportedLanguage,
-    UnsupportedValue,
 )
 from open_speech.languages import language_code
-from open_speech.text.cleanup import says_something
 from open_speech.transcript import Segment, TranscriptInfo
 from runners.support.backend_options import UpstreamOptions, UpstreamSttOptions, UpstreamTtsOptions
 from runners.support.partial_results import Growing, announced
@@ -123,16 +120,14 @@ class UpstreamTranscriber(_Upstream):
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
         """Yield the info, then the segments as the server sends them; a second info if the server reports the language later.
 
-        A long audio is uploaded in parts of LONGEST_S. Beam size and VAD are the server's own. Raises UnsupportedLanguage and
-        UnsupportedValue at the call, as far as the server reports its languages; during iteration subclasses of InvalidRequest for a
-        request that the server rejects, and Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
+        A long audio is uploaded in parts of LONGEST_S. Beam size and VAD are the server's own. Raises UnsupportedLanguage
+        at the call, as far as the server reports its languages; during iteration subclasses of InvalidRequest for a request that the
+        server rejects, and Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
         """
         known = {language_code(known) for known in self._setup.model.languages or self._has.languages.get(self._name, ())}
         wanted = options.language and language_code(options.language)
         if options.language and (wanted is None or (known and wanted not in known)):
             raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not support `{options.language[:40]}`.", param="language")
-        if options.task == "translate" and not self._setup.model.translates:
-            raise UnsupportedValue(f"The model `{self._setup.model.id}` does not translate.", param="task")
         return announced(self._heard(audio, options), audio.seconds, options)
 
     def transcribe_windows(self, windows: Sequence[Window]) -> list[WindowResult | SpeechError]:
@@ -231,12 +226,9 @@ class UpstreamSynthesizer(_Upstream):
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
         """Yield the audio as the server sends it, at the server's sample rate.
 
-        Raises UnknownVoice and UnsupportedLanguage (as far as the server reports them) and NothingToSpeak at the call; during iteration
-        subclasses of InvalidRequest for a request that the server rejects, and Overloaded, BackendUnavailable, BackendTimeout or
-        BackendFailed.
+        Raises UnknownVoice and UnsupportedLanguage (as far as the server reports them) at the call; during iteration subclasses of
+        InvalidRequest for a request that the server rejects, and Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
         """
-        if not says_something(text):
-            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
         known = [voice.id for voice in self._voices()]
         voice = voice_of(options.voice or self._default_voice(), known)
         if known and voice not in known and not any(mark in voice for mark in "(+"):

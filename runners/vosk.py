@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from open_speech.audio import Audio, to_pcm16
 from open_speech.backends import STT_RATE, Setup, TranscribeOptions
-from open_speech.errors import BackendFailed, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
+from open_speech.errors import BackendFailed, WeightsCorrupt, WeightsUnavailable
 from open_speech.transcript import Segment, Token, TranscriptInfo, Word
 from runners.support.one_language import settle
 from runners.wiring.bento_service import Resources, stt_service
@@ -64,7 +64,7 @@ class Vosk:
         """Yield the info, then each utterance as soon as a pause ends it; the text has no punctuation and no capitals.
 
         The decoder has one beam, set by the model: beam size, temperatures, prompt and hotwords have no effect. Raises
-        UnsupportedLanguage for any language but the model's, and UnsupportedValue for a translation.
+        UnsupportedLanguage for any language but the model's.
         """
         return _run(self.stream(options), audio, options, self._setup.model.languages[0])
 
@@ -73,8 +73,6 @@ class Vosk:
         if self._model is None:
             raise BackendFailed("The model is not loaded.")
         language = settle(options, self._setup.model)
-        if options.task == "translate":
-            raise UnsupportedValue(f"The model `{self._setup.model.id}` does not translate.", param="task")
         import vosk  # noqa: PLC0415, TID251 - imported already, by `load`
 
         recognizer = vosk.KaldiRecognizer(self._model, STT_RATE)

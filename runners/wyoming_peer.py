@@ -16,16 +16,13 @@ from open_speech.errors import (
     BackendFailed,
     InvalidRequest,
     NothingToSpeak,
-    OutOfRange,
     Overloaded,
     SpeechError,
     UnknownModel,
     UnknownVoice,
     UnsupportedLanguage,
-    UnsupportedValue,
 )
 from open_speech.languages import language_code
-from open_speech.text.cleanup import says_something
 from open_speech.transcript import Segment, TranscriptInfo
 from runners.support.backend_options import WyomingOptions, WyomingSttOptions, WyomingTtsOptions
 from runners.support.partial_results import Growing, announced
@@ -88,11 +85,9 @@ class WyomingTranscriber(_Peer):
     def transcribe(self, audio: Audio, options: TranscribeOptions) -> Iterator[TranscriptInfo | Segment]:
         """Yield the info, then segments, as the server sends its text; it sends no times, so they are estimates.
 
-        Raises UnsupportedValue for a translation and UnsupportedLanguage for a language that the model does not list at the call; during
-        iteration Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
+        Raises UnsupportedLanguage for a language that the model does not list at the call; during iteration Overloaded, BackendUnavailable,
+        BackendTimeout or BackendFailed.
         """
-        if options.task == "translate":
-            raise UnsupportedValue(f"The model `{self._setup.model.id}` does not translate.", param="task")
         known = self._setup.model.languages
         if options.language and known and options.language not in known:
             raise UnsupportedLanguage(f"The model `{self._setup.model.id}` does not support `{options.language}`.", param="language")
@@ -151,13 +146,9 @@ class WyomingSynthesizer(_Peer):
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
         """Yield the audio as the server sends it, at the server's sample rate; a voice's speaker is `voice#speaker`.
 
-        Raises UnknownVoice, UnsupportedLanguage, OutOfRange (a speed that is not 1) and NothingToSpeak at the call; during iteration
-        Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
+        Raises UnknownVoice and UnsupportedLanguage at the call; during iteration Overloaded, BackendUnavailable, BackendTimeout or
+        BackendFailed.
         """
-        if not says_something(text):
-            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
-        if options.speed != 1.0:
-            raise OutOfRange("A Wyoming server does not support `speed`.", param="speed")
         asked, _, speaker = options.voice.partition("#")
         name = voice_of(asked, [voice.id for voice in self._voices])
         voice = next((voice for voice in self._voices if voice.id == name), None)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 import pytest
 
 from open_speech.audio import Audio
 from open_speech.backends import BatchSynthesizer, SpeechOptions, Utterance
-from open_speech.errors import UnknownVoice
 from open_speech.testing.row import CatalogRow, Row
 
 
@@ -36,15 +34,6 @@ class BatchSynthesizerConformance(CatalogRow):
             assert isinstance(alone, Audio)
             assert found.rate == row.model.sample_rate
             assert found.seconds == pytest.approx(alone.seconds, rel=0.2)
-
-    def test_an_error_of_one_piece_does_not_touch_the_others(self, backend: BatchSynthesizer, pieces: list[Utterance]) -> None:
-        """A piece with an unknown voice has the error as its result; nothing is raised, and the others are spoken."""
-        wrong = replace(pieces[0], options=replace(pieces[0].options, voice="nobody"))
-        bad, good = backend.synthesize_batch([wrong, pieces[1]])
-        assert isinstance(bad, UnknownVoice)
-        assert bad.param == "voice"
-        assert isinstance(good, Audio)
-        assert good.seconds > 0
 
     def test_no_pieces_are_no_results(self, backend: BatchSynthesizer, pieces: list[Utterance]) -> None:
         """An empty call has no results."""

@@ -11,7 +11,6 @@ import pytest
 
 from open_speech.audio import Audio, concat
 from open_speech.backends import SpeechOptions, Synthesizer
-from open_speech.errors import NothingToSpeak, UnknownVoice, UnsupportedLanguage
 from open_speech.testing.row import CatalogRow, Row
 
 
@@ -43,33 +42,6 @@ class SynthesizerConformance(CatalogRow):
     def options(self, row: Row) -> SpeechOptions:
         """The default voice at its own speed."""
         return SpeechOptions(row.model.default_voice)
-
-    def test_an_unknown_voice_fails_before_any_audio(self, backend: Synthesizer) -> None:
-        """`synthesize` raises UnknownVoice with `param="voice"` at the call, before the first audio is taken."""
-        with pytest.raises(UnknownVoice) as refused:
-            backend.synthesize(self.short, SpeechOptions("nobody"))
-        assert refused.value.param == "voice"
-
-    @pytest.mark.parametrize("text", ["", "   "])
-    def test_no_text_fails_before_any_audio(self, backend: Synthesizer, options: SpeechOptions, text: str) -> None:
-        """A blank text raises NothingToSpeak with `param="input"` at the call."""
-        with pytest.raises(NothingToSpeak) as refused:
-            backend.synthesize(text, options)
-        assert refused.value.param == "input"
-
-    @pytest.mark.parametrize("text", ["😀🎉", "…", "!?", "—"])
-    def test_text_without_words_fails_before_any_audio(self, backend: Synthesizer, options: SpeechOptions, text: str, row: Row) -> None:
-        """A text of emoji or punctuation alone raises NothingToSpeak at the call."""
-        self._needs_speech(row)
-        with pytest.raises(NothingToSpeak) as refused:
-            backend.synthesize(text, options)
-        assert refused.value.param == "input"
-
-    def test_a_language_it_does_not_speak_fails_before_any_audio(self, backend: Synthesizer, options: SpeechOptions) -> None:
-        """A language that the voice does not speak raises UnsupportedLanguage with `param="language"` at the call."""
-        with pytest.raises(UnsupportedLanguage) as refused:
-            backend.synthesize(self.short, replace(options, language="tlh"))
-        assert refused.value.param == "language"
 
     def test_its_own_language_may_be_named(self, backend: Synthesizer, row: Row, options: SpeechOptions) -> None:
         """The language of the voice is accepted, as its tag and without the region: `en-US` and `en`."""

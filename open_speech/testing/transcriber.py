@@ -16,7 +16,6 @@ import pytest
 from open_speech.audio import Audio, concat, silence
 from open_speech.backends import STT_RATE, TranscribeOptions, Transcriber, Vad
 from open_speech.codecs import decode
-from open_speech.errors import UnsupportedLanguage, UnsupportedValue
 from open_speech.languages import LANGUAGES
 from open_speech.testing.clips import BECKETT, TWO_CITIES, speech_clips
 from open_speech.testing.row import CatalogRow, Row
@@ -154,20 +153,12 @@ class TranscriberConformance(CatalogRow):
         assert found.segments[0].start >= 2.5
         assert found.segments[-1].end <= late.seconds - 1.5
 
-    def test_an_unknown_language_is_refused_at_the_call(self, backend: Transcriber) -> None:
-        """A language that the model does not know raises UnsupportedLanguage with `param="language"` at the call."""
-        with pytest.raises(UnsupportedLanguage) as refused:
-            backend.transcribe(silence(1.0, STT_RATE), TranscribeOptions(language="Klingon"))
-        assert refused.value.param == "language"
-
-    def test_a_translation_is_made_or_refused_at_the_call(self, backend: Transcriber, row: Row, spoken: Spoken) -> None:
-        """A model with `translates` translates; another one raises UnsupportedValue at the call."""
+    def test_a_translation_is_made(self, backend: Transcriber, row: Row, spoken: Spoken) -> None:
+        """A model with `translates` translates, and says so; the server refuses the translation for other models."""
+        if not row.model.translates:
+            pytest.skip(f"{row.model.id} does not translate")
         options = TranscribeOptions(task="translate", temperatures=(0.0,))
-        if row.model.translates:
-            assert transcribed(backend, spoken.audio, options).info.task == "translate"
-        else:
-            with pytest.raises(UnsupportedValue):
-                backend.transcribe(spoken.audio, options)
+        assert transcribed(backend, spoken.audio, options).info.task == "translate"
 
     def test_hints_never_break_the_text(self, backend: Transcriber, spoken: Spoken) -> None:
         """A prompt, hotwords and another beam size are used or ignored, and the words are still returned."""

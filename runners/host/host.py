@@ -20,9 +20,11 @@ from open_speech.audio import Audio
 from open_speech.backends import (
     BatchSynthesizer,
     Diarizer,
+    ModelEntry,
     Setup,
     SpeechOptions,
     Synthesizer,
+    TranscribeOptions,
     Transcriber,
     Utterance,
     Window,
@@ -61,6 +63,7 @@ from runners.host.call_queue import CallQueue, give_up_after
 from runners.host.device import has_cuda
 from runners.host.memory import Aftercare, resident_bytes
 from runners.host.model_cache import Residency
+from runners.host.request_checks import check_speech, check_transcription
 from runners.host.weights import Files, seen
 
 log = logging.getLogger("open_speech.runner")
@@ -173,7 +176,8 @@ class Host:
             turn = self._line.turn(call.urgency, call.patience_s)
             return step_by_step(lambda: map(transcript_frame, backend.transcribe(audio, options)), turn)
 
-        return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
+        frames = self._borrowing(call.model, work, self._transcription_check(options))
+        return self._answer(call.model, frames, audio.seconds)
 
     def _hear(self, call: WindowCall) -> AsyncGenerator[bytes, None]:
         """Yield one JSON frame with the transcript of the window, which is decoded together with other waiting windows."""
@@ -188,7 +192,8 @@ class Host:
                 raise heard
             yield window_frame(heard)
 
-        return self._answer(call.model, self._borrowing(call.model, work), audio.seconds)
+        frames = self._borrowing(call.model, work, self._transcription_check(options))
+        return self._answer(call.model, frames, audio.seconds)
 
     def _synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
         """Yield AUDIO frames, one for each part of Synthesizer.synthesize."""
@@ -208,7 +213,11 @@ class Host:
             yield audio_frame(sound)
 
         model = self._part(call.model, options)
-        return self._answer(call.model, self._borrowing(model, together if self._many else work))
+
+        def check(entry: ModelEntry) -> None:
+            check_speech(self._registry.backends[entry.backend], entry, text, options)
+
+        return self._answer(call.model, self._borrowing(model, together if self._many else work, check))
 
     def _diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
         """Yield one JSON frame with the turns, after PROGRESS frames, because a long file takes minutes."""
@@ -294,8 +303,21 @@ class Host:
             self._calls -= 1
             self._settle()
 
-    async def _borrowing(self, model: str, work: Callable[[Any], AsyncGenerator[Frame, None]]) -> AsyncGenerator[Frame, None]:
-        """Yield the frames of `work` with a model; if the model must be loaded first, PROGRESS frames until then."""
+    def _transcription_check(self, options: TranscribeOptions) -> Callable[[ModelEntry], None]:
+        return lambda entry: check_transcription(self._registry.backends[entry.backend], entry, options)
+
+    async def _borrowing(
+        self,
+        model: str,
+        work: Callable[[Any], AsyncGenerator[Frame, None]],
+        check: Callable[[ModelEntry], None] | None = None,
+    ) -> AsyncGenerator[Frame, None]:
+        """Yield the frames of `work` with a model; if the model must be loaded first, PROGRESS frames until then.
+
+        `check` sees the model's entry first: a request that the entry rules out loads no model.
+        """
+        if check is not None:
+            check(self._registry.find(model))
         while (lease := self._residency.borrow(model)) is None:
             loading = self._loading(model)
             while not (await asyncio.wait({loading}, timeout=self._options.heartbeat_s))[0]:

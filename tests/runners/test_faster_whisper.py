@@ -183,15 +183,6 @@ def test_the_first_encoding_serves_the_detection_and_the_first_window() -> None:
 
 
 @pytest.mark.weights
-def test_a_turbo_model_that_was_not_taught_to_translate_refuses(model_folder: Callable[[str], Path]) -> None:
-    whisper = FasterWhisper(Setup(entry(BASE, translates=False), model_folder(BASE), device="cpu"))
-    whisper.load()
-    with pytest.raises(UnsupportedValue) as caught:
-        whisper.transcribe(NOISE, TranscribeOptions(task="translate", language="de"))
-    assert caught.value.param == "task"
-
-
-@pytest.mark.weights
 def test_a_detected_language_changes_hardly_a_word(base: FasterWhisper, beckett: Audio) -> None:
     given = heard(base, beckett, TranscribeOptions(language="en"))
     detected = heard(base, beckett, TranscribeOptions())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Setup, SpeechOptions, Task, Utterance, VoiceReference
 from open_speech.dispatch.frames import Decoder, Frame, Kind, LoadModel, RunnerStatus, SpeakCall, UnloadModel, audio_of, error_of
-from open_speech.errors import NothingToSpeak, SpeechError, UnknownModel
+from open_speech.errors import InvalidRequest, NothingToSpeak, SpeechError, UnknownModel
 from open_speech.registry import Defaults, Registry
 from open_speech.weights import Store
 from runners.host.host import Host, HostOptions
@@ -52,7 +53,7 @@ class Toy:
         self.batches.append(len(utterances))
         self.go_on.wait(PATIENCE_S)
         sound = Audio(np.full(1, self.own["loudness"], np.float32), 24_000)
-        return [sound if one.text else NothingToSpeak("nothing", param="input") for one in utterances]
+        return [NothingToSpeak("nothing", param="input") if one.text == "Nothing." else sound for one in utterances]
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def test_pieces_that_wait_are_spoken_together_and_a_wrong_one_fails_alone(host: 
         first = asyncio.create_task(say(host, "First."))
         while not toy.batches:
             await asyncio.sleep(0.01)
-        rest = asyncio.gather(*(say(host, text) for text in ("One.", "Two.", "", "Four.")), return_exceptions=True)
+        rest = asyncio.gather(*(say(host, text) for text in ("One.", "Two.", "Nothing.", "Four.")), return_exceptions=True)
         await asyncio.sleep(0.1)
         toy.go_on.set()
         await first
@@ -140,3 +141,15 @@ def test_pieces_that_wait_are_spoken_together_and_a_wrong_one_fails_alone(host: 
     answers = asyncio.run(scenario())
     assert toy.batches == [1, 4]
     assert [type(answer) for answer in answers] == [Audio, Audio, NothingToSpeak, Audio]
+
+
+def test_what_the_entry_rules_out_is_refused_before_the_model_is_loaded(host: Host, toy: type[Toy]) -> None:
+    for text, options, field in (
+        ("…", PLAIN, "input"),
+        ("Hi.", replace(PLAIN, speed=3.0), "speed"),
+        ("Hi.", replace(PLAIN, language="tlh"), "language"),
+    ):
+        with pytest.raises(InvalidRequest) as refused:
+            asyncio.run(say(host, text, options))
+        assert refused.value.param == field
+    assert toy.loaded == []

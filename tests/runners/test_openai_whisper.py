@@ -170,11 +170,6 @@ def test_an_english_model_says_so(english: OpenAIWhisper) -> None:
     assert heard(english, NOISE, TranscribeOptions(temperatures=(0.0,), beam_size=1)).info == TranscriptInfo("en", 1.0, 1.0)
 
 
-def test_a_model_that_was_not_taught_to_translate_refuses(folder: Path) -> None:
-    with pytest.raises(UnsupportedValue):
-        loaded(folder, entry(translates=False)).transcribe(NOISE, TranscribeOptions(task="translate"))
-
-
 def test_the_large_form_has_128_bands_and_cantonese(tmp_path: Path) -> None:
     pytest.importorskip("whisper", reason="openai-whisper is not installed")
     write_checkpoint(tmp_path / "random-v3.pt", vocabulary=LARGE, mels=128)

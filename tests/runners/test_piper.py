@@ -3,14 +3,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from open_speech.backends import Setup, SpeechOptions
-from open_speech.errors import OutOfRange, UnknownVoice, WeightsCorrupt, WeightsUnavailable
+from open_speech.errors import UnknownVoice, WeightsCorrupt, WeightsUnavailable
 from open_speech.text.ipa import marked
 from runners import catalog
 from runners.piper import Piper, _as_piper_reads
@@ -109,14 +108,6 @@ def test_a_sentence_is_not_blown_up_to_full_scale(piper: Piper) -> None:
     text = "I saw the ship. It was quite a large one. Yes."
     peaks = [np.abs(part.samples).max() for part in piper.synthesize(text, SpeechOptions(VOICE))]
     assert all(0.1 < peak < 0.95 for peak in peaks)
-
-
-@pytest.mark.weights
-@pytest.mark.parametrize("speed", [0.2, 4.5])
-def test_a_speed_it_cannot_speak_at_is_refused_at_the_call(piper: Piper, speed: float) -> None:
-    with pytest.raises(OutOfRange) as refused:
-        piper.synthesize("hello", replace(SpeechOptions(VOICE), speed=speed))
-    assert refused.value.param == "speed"
 
 
 @pytest.mark.weights

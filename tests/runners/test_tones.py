@@ -15,7 +15,6 @@ from open_speech.audio import Audio, concat, resample, silence
 from open_speech.backends import STT_RATE, ModelEntry, Setup, SpeechOptions, Task, TranscribeOptions
 from open_speech.codecs import decode, encoder
 from open_speech.config.types import AudioFormat
-from open_speech.errors import NothingToSpeak, UnknownVoice, UnsupportedLanguage, UnsupportedValue
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
 from runners.tones import TTS_RATE, TonesSynthesizer, TonesTranscriber
 from tests.growth import assert_linear
@@ -189,32 +188,6 @@ def test_the_sound_comes_in_pieces_that_join_without_a_click() -> None:
     # The steepest slope of a sine of amplitude 0.5 at the highest tone.
     assert np.abs(np.diff(whole)).max() <= 0.5 * 2 * np.pi * 3250 / TTS_RATE
     assert np.abs(whole).max() <= 0.5
-
-
-@pytest.mark.parametrize("text", ["", " ", "\n\t "])
-def test_blank_text_is_refused_at_the_call(text: str) -> None:
-    with pytest.raises(NothingToSpeak) as caught:
-        SPEAKER.synthesize(text, SpeechOptions("tone"))
-    assert caught.value.param == "input"
-
-
-def test_what_the_speaker_cannot_do_is_refused_at_the_call() -> None:
-    with pytest.raises(UnknownVoice) as voice:
-        SPEAKER.synthesize("hello", SpeechOptions("nobody"))
-    with pytest.raises(UnsupportedLanguage) as language:
-        SPEAKER.synthesize("hello", SpeechOptions("tone", language="de"))
-    assert (voice.value.param, language.value.param) == ("voice", "language")
-    assert list(SPEAKER.synthesize("hello", SpeechOptions("tone", language="en-GB")))
-
-
-def test_what_the_listener_cannot_do_is_refused_at_the_call() -> None:
-    audio = silence(1.0, STT_RATE)
-    with pytest.raises(UnsupportedValue) as task:
-        LISTENER.transcribe(audio, TranscribeOptions(task="translate"))
-    with pytest.raises(UnsupportedLanguage) as language:
-        LISTENER.transcribe(audio, TranscribeOptions(language="de"))
-    assert (task.value.param, language.value.param) == ("task", "language")
-    assert list(LISTENER.transcribe(audio, TranscribeOptions(language="en"))) == [TranscriptInfo("en", 1.0, 1.0)]
 
 
 def test_a_text_of_any_length_takes_linear_time_each_way() -> None:

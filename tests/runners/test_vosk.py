@@ -11,7 +11,7 @@ import pytest
 from open_speech.audio import Audio, concat, silence
 from open_speech.backends import STT_RATE, Setup, TranscribeOptions
 from open_speech.codecs import decode
-from open_speech.errors import BackendFailed, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
+from open_speech.errors import BackendFailed, UnsupportedLanguage, WeightsCorrupt, WeightsUnavailable
 from open_speech.transcript import Segment, TranscriptInfo
 from runners import catalog
 from runners.vosk import STEP, Vosk
@@ -143,10 +143,9 @@ def test_words_have_their_time_and_confidence(vosk: Vosk, beckett: Audio) -> Non
 @pytest.mark.parametrize(("options", "kind", "field"), [
     (TranscribeOptions(language="de"), UnsupportedLanguage, "language"),
     (TranscribeOptions(languages=("de", "fr")), UnsupportedLanguage, "languages"),
-    (TranscribeOptions(task="translate"), UnsupportedValue, "task"),
 ])  # fmt: skip
 def test_what_it_cannot_do_is_refused_before_the_first_item(
-    vosk: Vosk, options: TranscribeOptions, kind: type[UnsupportedValue], field: str
+    vosk: Vosk, options: TranscribeOptions, kind: type[UnsupportedLanguage], field: str
 ) -> None:
     for ask in (vosk.stream, lambda options: vosk.transcribe(silence(1.0, STT_RATE), options)):
         with pytest.raises(kind) as refused:

@@ -13,7 +13,7 @@ import pytest
 
 from open_speech.audio import Audio, concat, silence
 from open_speech.backends import BackendEntry, ModelEntry, Setup, SpeechOptions, TranscribeOptions, Utterance
-from open_speech.errors import BackendFailed, SpeechError
+from open_speech.errors import SpeechError, UnknownVoice
 from open_speech.plugins import Plugin
 from open_speech.testing import (
     BatchSynthesizerConformance,
@@ -37,21 +37,13 @@ OPTIONS = SpeechOptions("tone")
 KIT = SynthesizerConformance()
 
 
-class Late(TonesSynthesizer):
-    """Raises its errors when the first audio is taken."""
+class OneVoice(TonesSynthesizer):
+    """Has the voice `tone` alone, whatever its row says."""
 
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
-        yield from super().synthesize(text, options)
-
-
-class Vague(TonesSynthesizer):
-    """Raises one error for everything."""
-
-    def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
-        try:
-            return super().synthesize(text, options)
-        except SpeechError as error:
-            raise BackendFailed(error.message) from error
+        if options.voice != "tone":
+            raise UnknownVoice("no such voice", param="voice")
+        return super().synthesize(text, options)
 
 
 class Changed(TonesSynthesizer):
@@ -97,11 +89,6 @@ def tones() -> TonesSynthesizer:
 SETUP = Setup(SPEAK, Path())
 BELL = replace(SPEAK.voices[0], id="bell")
 FAULTY: list[tuple[str, Callable[[], None]]] = [
-    ("late", lambda: KIT.test_an_unknown_voice_fails_before_any_audio(Late(SETUP))),
-    ("late", lambda: KIT.test_no_text_fails_before_any_audio(Late(SETUP), OPTIONS, "")),
-    ("late", lambda: KIT.test_a_language_it_does_not_speak_fails_before_any_audio(Late(SETUP), OPTIONS)),
-    ("vague", lambda: KIT.test_an_unknown_voice_fails_before_any_audio(Vague(SETUP))),
-    ("words", lambda: KIT.test_text_without_words_fails_before_any_audio(tones(), OPTIONS, "…", ROW)),
     ("rate", lambda: _sentence(Changed(lambda part: Audio(part.samples, 22_050)))),
     ("dtype", lambda: _sentence(Changed(lambda part: Audio(part.samples.astype(np.float64), part.rate)))),  # type: ignore[arg-type]
     ("stereo", lambda: _sentence(Changed(lambda part: Audio(np.stack([part.samples] * 2, 1), part.rate)))),
@@ -114,7 +101,7 @@ FAULTY: list[tuple[str, Callable[[], None]]] = [
     ("speed", lambda: KIT.test_twice_the_speed_is_about_half_as_long(Slow(SETUP), ROW, OPTIONS)),
     ("speed", lambda: KIT.test_both_ends_of_its_speed_range_are_spoken(Slow(SETUP), ROW, OPTIONS)),
     ("state", lambda: KIT.test_two_threads_get_what_one_gets(Once(SETUP), OPTIONS)),
-    ("voices", lambda: KIT.test_every_voice_of_the_row_speaks(tones(), Row(SPEAKS, replace(SPEAK, voices=(BELL,))))),
+    ("voices", lambda: KIT.test_every_voice_of_the_row_speaks(OneVoice(SETUP), Row(SPEAKS, replace(SPEAK, voices=(BELL,))))),
 ]  # fmt: skip
 
 
@@ -174,9 +161,10 @@ def test_a_faulty_recognizer_fails(change: Callable[[Any], Any], spoken: Spoken)
 
 def test_a_recognizer_that_promises_a_translation_has_to_make_one(spoken: Spoken) -> None:
     backend = TonesTranscriber(Setup(LISTEN, Path()))
-    HEARS.test_a_translation_is_made_or_refused_at_the_call(backend, Row(LISTENS, LISTEN), spoken)
+    with pytest.raises(pytest.skip.Exception):
+        HEARS.test_a_translation_is_made(backend, Row(LISTENS, LISTEN), spoken)
     with pytest.raises(FAILS):
-        HEARS.test_a_translation_is_made_or_refused_at_the_call(backend, Row(LISTENS, replace(LISTEN, translates=True)), spoken)
+        HEARS.test_a_translation_is_made(backend, Row(LISTENS, replace(LISTEN, translates=True)), spoken)
 
 
 # -- Batches
@@ -186,23 +174,12 @@ class Choir(TonesSynthesizer):
     """Speaks many pieces in one call."""
 
     def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
-        return [self._one(utterance) for utterance in utterances]
-
-    def _one(self, utterance: Utterance) -> Audio | SpeechError:
-        try:
-            return concat(self.synthesize(utterance.text, utterance.options), 24_000)
-        except SpeechError as error:
-            return error
+        return [concat(self.synthesize(utterance.text, utterance.options), 24_000) for utterance in utterances]
 
 
 class Backwards(Choir):
     def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Audio | SpeechError]:
         return super().synthesize_batch(utterances)[::-1]
-
-
-class Raising(Choir):
-    def _one(self, utterance: Utterance) -> Audio | SpeechError:
-        return concat(self.synthesize(utterance.text, utterance.options), 24_000)
 
 
 class TestBatches(BatchSynthesizerConformance):
@@ -221,8 +198,6 @@ def test_a_faulty_batch_fails() -> None:
     pieces = [Utterance(text, OPTIONS) for text in kit.texts]
     with pytest.raises(FAILS):
         kit.test_pieces_come_back_in_order(Backwards(SETUP), pieces, ROW)
-    with pytest.raises(FAILS):
-        kit.test_an_error_of_one_piece_does_not_touch_the_others(Raising(SETUP), pieces)
 
 
 # -- Rows
@@ -286,7 +261,8 @@ class TestAcme(SynthesizerConformance):
 
 
 def test_the_tests_of_a_package_are_a_few_lines(tmp_path: Path) -> None:
-    runner = "from runners import tones\ntones.VOICE = 'beep'\n" + (
+    runner = (
+        "from runners import tones\n"
         "from runners.wiring.bento_service import Resources, tts_service\n"
         "class Speaker(tones.TonesSynthesizer):\n    pass\n"
         "Runner = tts_service('{name}', Speaker, Resources())\n"
@@ -295,4 +271,4 @@ def test_the_tests_of_a_package_are_a_few_lines(tmp_path: Path) -> None:
     (tmp_path / "test_acme.py").write_text(TESTS, encoding="utf-8")
     done = python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path / "test_acme.py"))
     assert done.returncode == 0, done.stdout
-    assert "16 passed, 7 skipped" in done.stdout
+    assert "12 passed, 3 skipped" in done.stdout

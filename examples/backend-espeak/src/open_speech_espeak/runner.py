@@ -9,16 +9,13 @@ from collections.abc import Iterator
 
 from open_speech.audio import Audio, from_pcm16
 from open_speech.backends import Setup, SpeechOptions
-from open_speech.errors import BackendFailed, NothingToSpeak, OutOfRange, UnknownVoice, UnsupportedLanguage
-from open_speech.text.cleanup import says_something
+from open_speech.errors import BackendFailed, UnsupportedLanguage
 from runners.wiring.bento_service import Resources, tts_service
 
 log = logging.getLogger("open_speech_espeak")
 
 WORDS_PER_MINUTE = 175
 """The speed of espeak-ng that is 1.0 here."""
-SPEEDS = (0.5, 2.5)
-"""As in the entry of the backend."""
 WAV_HEADER_BYTES = 44
 """espeak-ng writes this header before it knows the length; samples follow up to the end."""
 LONGEST_S = 60
@@ -44,21 +41,16 @@ class Espeak:
     def synthesize(self, text: str, options: SpeechOptions) -> Iterator[Audio]:
         """Yield the audio of a piece of text, at the model's rate.
 
-        Raises UnknownVoice, UnsupportedLanguage, OutOfRange (of the speed) and NothingToSpeak at the call.
+        The server has checked the voice, the speed and the text against the catalog. Raises UnsupportedLanguage at the call: a voice of
+        espeak-ng reads its own language only.
         """
-        voice = next((voice for voice in self._model.voices if voice.id == options.voice), None)
-        if voice is None:
-            raise UnknownVoice(f"The model `{self._model.id}` has no voice `{options.voice}`.", param="voice")
+        voice = next(voice for voice in self._model.voices if voice.id == options.voice)
         if options.language and _primary(options.language) != _primary(voice.language):
             message = f"The voice `{voice.id}` speaks `{voice.language}`, not `{options.language}`."
             raise UnsupportedLanguage(message, param="language")
-        if not SPEEDS[0] <= options.speed <= SPEEDS[1]:
-            raise OutOfRange(f"espeak-ng speaks at a speed from {SPEEDS[0]} to {SPEEDS[1]}.", param="speed")
-        if not says_something(text):
-            raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
         return self._speak(text, voice.id, options.speed)
 
-    # A method with `yield` runs at the first next(), which is too late for the errors above: they have to come at the call.
+    # A method with `yield` runs at the first next(), which is too late for the error above: it has to come at the call.
     def _speak(self, text: str, voice: str, speed: float) -> Iterator[Audio]:
         # By stdin: text that begins with a hyphen would be an option. What stands in [[ ]] would be read as phonemes.
         command = [self._program, "--stdout", "--stdin", "-b", "1", "-z", "-v", voice, "-s", str(round(WORDS_PER_MINUTE * speed))]
