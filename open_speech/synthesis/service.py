@@ -29,13 +29,13 @@ from open_speech.synthesis.pipeline import (
     one_by_one,
     parts_of,
     silent_without_words,
-    tagged,
 )
 from open_speech.synthesis.plan import MAX_RATE, MIN_RATE, SpeechPlan, SynthesisDefaults, SynthesisRequest
 from open_speech.synthesis.postprocess import Finish, postprocessed, prepared
 from open_speech.synthesis.prosody import ProsodyResolver
 from open_speech.synthesis.rendering import Monitor, Rendition, encoded, from_cache
 from open_speech.synthesis.stream import Cue, SpeechStream
+from open_speech.synthesis.streamed_text import streamed_steps
 from open_speech.text import ssml
 from open_speech.text.pronunciation import Pronunciation, spoken_sentence
 from open_speech.text.steps import Flush, Say, Step, steps_of
@@ -114,11 +114,15 @@ class Synthesis:
     async def speak_stream(self, request: SynthesisRequest, fragments: AsyncIterator[str | None]) -> SpeechStream:
         """Speak a text while it is streamed, each sentence as soon as it is complete; return with the first audio.
 
-        The text may be split anywhere, even within tags; None speaks the text so far. Closing the speech does not close the iterator.
+        The text may be split anywhere, even within tags; None speaks the text so far. A text that begins as SSML is spoken when the
+        document is complete: at None, or at the end. Closing the speech does not close the iterator.
         Raises as `speak`.
         """
         plan, legibility = await self._empty_plan(replace(request, is_live=True))
-        steps = tagged(fragments, phonemes=self._pool.backend(plan.voice.model).phonemes)
+        phonemes = self._pool.backend(plan.voice.model).phonemes
+        parse = partial(ssml.steps_of, phonemes=phonemes, language=plan.prosody.language)
+        limit = self._defaults.max_text_chars
+        steps = streamed_steps(fragments, kind=request.input_type, parse=parse, phonemes=phonemes, limit=limit)
         return await self._perform(plan, legibility.stream(steps))
 
     async def _empty_plan(self, request: SynthesisRequest) -> tuple[SpeechPlan, Legibility]:

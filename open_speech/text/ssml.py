@@ -34,6 +34,9 @@ PARAGRAPH = "\n\n"
 _SPEAK = re.compile(
     r"(?:<\?xml[^<>]{0,200}\?>\s*)?(?:<!--.{0,1000}?-->\s*){0,5}(?:<!DOCTYPE\s+speak\b|<(?:\w{1,20}:)?speak[\s/>])", re.DOTALL
 )
+_BEGUN = re.compile(r"|<(?:\w{0,20}:?\w{0,5}|\?x?m?|!-?|!d?o?c?t?y?p?)", re.IGNORECASE)
+_LONGEST_PROLOGUE = 6000
+"""Characters of an XML declaration and comments before `<speak>`; as many as `_SPEAK` allows."""
 _BLANK = "\ufeff \t\r\n"
 _BREAKS = {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7, "x-strong": 1.2}
 _RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.6}
@@ -53,6 +56,15 @@ _KNOWN = _SILENT | {"speak", "audio", "lookup", "token", "w"}
 def is_ssml(text: str) -> bool:
     """Return whether a text is SSML: its first tag is `<speak`."""
     return _SPEAK.match(text.lstrip(_BLANK)) is not None
+
+
+def begins(text: str) -> bool | None:
+    """Return whether a text of which more will come is SSML; None while its beginning leaves both possible."""
+    if is_ssml(text):
+        return True
+    begun = text.lstrip(_BLANK)
+    possible = len(begun) <= _LONGEST_PROLOGUE and (_BEGUN.fullmatch(begun) or begun.lower().startswith(("<?xml", "<!--", "<!doctype")))
+    return None if possible else False
 
 
 def steps_of(text: str, *, phonemes: bool, language: str = "en") -> list[Step]:

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio
-from open_speech.errors import BackendFailed, MissingField, NothingToSpeak, OutOfRange, TextTooLong, UnknownModel, UnknownVoice, WrongTask
+from open_speech.errors import (
+    BackendFailed,
+    InvalidRequest,
+    MissingField,
+    NothingToSpeak,
+    OutOfRange,
+    TextTooLong,
+    UnknownModel,
+    UnknownVoice,
+    WrongTask,
+)
 from open_speech.synthesis.plan import SynthesisRequest
 from open_speech.synthesis.stream import SpeechStream
 from open_speech.text.pronunciation import Pronunciation
@@ -251,3 +261,48 @@ def test_a_stream_that_ends_without_a_word_is_refused() -> None:
 
     with pytest.raises(NothingToSpeak):
         asyncio.run(engine(Runner()).synthesis.speak_stream(SynthesisRequest("tts-1"), fragments()))
+
+
+DOCUMENT = '<speak version="1.1"><p>One <voice name="bob">two.</voice></p></speak>'
+
+
+def streamed(runner: Runner, fragments: list[str | None], kind: Literal["text", "ssml"] | None = None) -> list[tuple[str, str]]:
+    async def said() -> AsyncIterator[str | None]:
+        for fragment in fragments:
+            yield fragment
+
+    async def run() -> None:
+        await hear(await engine(runner).synthesis.speak_stream(SynthesisRequest("tts-1", input_type=kind), said()))
+
+    asyncio.run(run())
+    return [(options.voice, text) for text, options in runner.asked]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("prologue", ["", " \n", '<?xml version="1.0"?>\n', "<!-- a > b --> "])
+def test_a_stream_that_begins_as_ssml_is_parsed_as_ssml(size: int, prologue: str) -> None:
+    text = prologue + DOCUMENT
+    fragments: list[str | None] = [text[at : at + size] for at in range(0, len(text), size)]
+    assert streamed(Runner(), fragments) == [("ann", "One"), ("bob", "two.")]
+
+
+def test_after_a_flush_the_next_text_may_be_of_another_kind() -> None:
+    fragments = ["<spe", "ak>Half <em", "phasis>past</emphasis></speak>", None, "Ten is <late>."]
+    assert streamed(Runner(), fragments) == [("ann", "Half past"), ("ann", "Ten is <late>.")]
+
+
+def test_a_stream_of_a_named_kind_is_not_guessed_at() -> None:
+    assert streamed(Runner(), ["One <break", ' time="1s"/> two.'], "ssml") == [("ann", "One"), ("ann", "two.")]
+    assert "speak" not in streamed(Runner(), ["<speak>", "One.</speak>"])[0][1]
+    assert [text for _, text in streamed(Runner(), ["<", "3 is a heart."])] == [text for _, text in streamed(Runner(), ["<3 is a heart."])]
+
+
+def test_an_endless_document_is_refused() -> None:
+    with pytest.raises(TextTooLong):
+        streamed(Runner(), ["<speak>", *["many words "] * 1000])
+
+
+def test_a_broken_document_in_a_stream_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        streamed(Runner(), ["<speak>One", "</speech>"])
+    assert refused.value.param == "input"

@@ -73,14 +73,14 @@ class Service:
         kind = text_format(event.text_format)
         chosen = await asyncio.to_thread(self.offer.voice, event.voice)
         options = VoiceOptions(instructions=self.rules.instructions)
-        request = SynthesisRequest(chosen.model, voice=chosen.voice, language=chosen.language, voice_options=options)
-        if isinstance(event, SynthesizeStart) and kind != "ssml":
+        request = SynthesisRequest(
+            chosen.model, voice=chosen.voice, language=chosen.language, voice_options=options, input_type=kind, is_live=True
+        )
+        if isinstance(event, SynthesizeStart):
             return await self.engine.synthesis.speak_stream(request, fragments)
-        # An SSML document can only be parsed when it is complete.
-        text = event.text if isinstance(event, Synthesize) else "".join([piece async for piece in fragments])
-        if not text.strip():
+        if not event.text.strip():
             raise NothingToSpeak("The text contains nothing that can be spoken.", param="text")
-        return await self.engine.synthesis.speak(replace(request, text=text, input_type=kind, is_live=True))
+        return await self.engine.synthesis.speak(replace(request, text=event.text))
 
 
 def transcribe_options(event: Transcribe, options: TranscribeOptions) -> TranscribeOptions:
