@@ -23,7 +23,7 @@ _MOST_VOICES = 3
 
 
 class Legibility:
-    """Filters the steps of one speech to those that able be spoken."""
+    """Filters the steps of one speech to those that can be spoken."""
 
     def __init__(
         self, entry: ModelEntry, speaker: Callable[[Say], tuple[str, str]], others: Iterable[ModelEntry], *, scripts: OtherScripts
@@ -42,7 +42,7 @@ class Legibility:
         self._has_speech = False
 
     def steps(self, steps: Iterable[Step]) -> list[Step]:
-        """Return the steps of a whole text. Raises UnreadableText if none of it able be read."""
+        """Return the steps of a whole text. Raises UnreadableText if none of it can be read."""
         readable = [part for step in steps for part in self._parts(step)]
         self._check()
         return readable
