@@ -17,7 +17,7 @@ from open_speech.text.steps import Say, Step
 log = logging.getLogger("open_speech.legibility")
 
 OtherScripts = Literal["skip", "voice"]
-"""Handling of text in a script that the voice cannot read: leave it out, or speak it with a voice of the same model that reads it."""
+"""Handling of text in a script that the voice cannot read: leave it out, or speak it with another voice that reads it."""
 _MOST_VOICES = 3
 """Maximum voices that an error lists."""
 
@@ -26,11 +26,17 @@ class Legibility:
     """Filters the steps of one speech to those that can be spoken."""
 
     def __init__(
-        self, entry: ModelEntry, speaker: Callable[[Say], tuple[str, str]], others: Iterable[ModelEntry], *, scripts: OtherScripts
+        self,
+        entry: ModelEntry,
+        speaker: Callable[[Say], tuple[str, str]],
+        others: Iterable[ModelEntry],
+        *,
+        scripts: OtherScripts,
+        installed: Iterable[ModelEntry] = (),
     ) -> None:
         """`speaker` returns the voice of a step and the language that it reads, empty if it reads every script.
 
-        `others` are the models whose voices an error may name.
+        `others` are the models whose voices an error may name; `installed` those that may speak a text which no voice of `entry` reads.
         """
         self.warnings: list[str] = []
         """One sentence for each script that was left out; filled as the text arrives."""
@@ -38,6 +44,7 @@ class Legibility:
         self._speaker = speaker
         self._others = list(others)
         self._scripts = scripts
+        self._installed = list(installed)
         self._left_out: dict[str, str] = {}
         self._has_speech = False
 
@@ -79,7 +86,8 @@ class Legibility:
             else:
                 yield from self._say(step, text)
                 text = ""
-                yield from self._say(replace(step, voice=other, language=None), run.text)
+                model, name = other
+                yield from self._say(replace(step, model=model, voice=name, language=None), run.text)
         yield from self._say(step, without_empty_brackets(text))
 
     def _say(self, step: Say, text: str) -> Iterator[Say]:
@@ -95,9 +103,13 @@ class Legibility:
         self.warnings.append(warning)
         log.warning("%s", warning)
 
-    def _voice_for(self, script: str) -> str | None:
-        usable = (voice for voice in self._entry.voices if not voice.needs)
-        return next((voice.id for voice in usable if _primary(voice.language) in LANGUAGES.get(script, ())), None)
+    def _voice_for(self, script: str) -> tuple[str, str] | None:
+        """Return the model and the first voice that reads a script; the model is empty for that of the request, which comes first."""
+        for model in (self._entry, *self._installed):
+            for voice in model.voices:
+                if not voice.needs and _primary(voice.language) in LANGUAGES.get(script, ()):
+                    return "" if model is self._entry else model.id, voice.id
+        return None
 
     def _check(self) -> None:
         if self._has_speech or not self._left_out:

@@ -97,9 +97,13 @@ class Chunking:
 class AudioRenderer:
     """Parts -> audio: pauses become silence at the voice's rate; speed and volume that the engine does not support are applied here."""
 
-    def __init__(self, synthesize: Synthesize, cues: list[Cue]) -> None:
-        """`synthesize` speaks one piece; `cues` is filled with the texts and their times."""
+    def __init__(self, synthesize: Synthesize, cues: list[Cue], *, other: Callable[[str], Synthesize] | None = None) -> None:
+        """`synthesize` speaks one piece; `cues` is filled with the texts and their times.
+
+        `other` returns the function for the pieces of another model, whose audio must have the same rate.
+        """
         self._synthesize = synthesize
+        self._other = other
         self._cues = cues
         self._stretcher: Stretcher | None = None
         self._stretch = 1.0
@@ -139,7 +143,8 @@ class AudioRenderer:
     async def _piece(self, piece: Piece) -> AsyncGenerator[Audio, None]:
         prosody = piece.delivery
         begun = False
-        async with aclosing(self._synthesize(piece.text, prosody.options)) as chunks:
+        synthesize = self._other(prosody.model) if self._other is not None and prosody.model else self._synthesize
+        async with aclosing(synthesize(piece.text, prosody.options)) as chunks:
             async for audio in chunks:
                 # The pause waits for the first audio: a voice that fails is an error, not silence followed by an error.
                 if not begun:

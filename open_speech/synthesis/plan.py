@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from open_speech.backends import ModelEntry
 from open_speech.synthesis.legibility import OtherScripts
 from open_speech.synthesis.postprocess import Finish
 from open_speech.synthesis.prosody import ProsodyResolver
@@ -62,3 +63,5 @@ class SpeechPlan:
     is_live: bool = False
     warnings: Sequence[str] = ()
     """Sentences about the text that was left out, for users."""
+    others: Sequence[ModelEntry] = ()
+    """Models that may speak parts of the text."""

@@ -27,15 +27,26 @@ class Prosody:
     """Rewrites a sentence to its spoken form."""
     language: str = ""
     """BCP-47 tag of the text; empty when unknown."""
+    model: str = ""
+    """Id of the model that speaks the text; empty for the model of the request."""
 
 
 class ProsodyResolver:
     """Resolves the prosody of each step of one request."""
 
     def __init__(
-        self, entry: ModelEntry, backend: BackendEntry, options: SpeechOptions, *, voice: Callable[[str], str], rewrite: Rewrite
+        self,
+        entry: ModelEntry,
+        backend: BackendEntry,
+        options: SpeechOptions,
+        *,
+        voice: Callable[[str], str],
+        rewrite: Rewrite,
+        other: Callable[[str], ProsodyResolver] | None = None,
     ) -> None:
         """`options` are those of the request, with a speed that may exceed the range of the engine; `voice` resolves a voice name.
+
+        `other` returns the resolver of another model, for text that is handed over to it.
 
         Raises OutOfRange naming `speed`.
         """
@@ -47,6 +58,7 @@ class ProsodyResolver:
         self._options = options
         self._voice = voice
         self._rewrite = rewrite
+        self._other = other
 
     @property
     def language(self) -> str:
@@ -55,6 +67,9 @@ class ProsodyResolver:
 
     def resolve(self, step: Say) -> Prosody:
         """Return the prosody of one step. Raises UnknownVoice, and UnsupportedLanguage naming `input`."""
+        if step.model:
+            assert self._other is not None
+            return replace(self._other(step.model).resolve(replace(step, model="")), model=step.model)
         options = self._options
         if step.voice is not None:
             options = replace(options, voice=self._voice(step.voice), reference=None, design=None)

@@ -20,6 +20,7 @@ from open_speech.metrics.meter import Meter
 from open_speech.registry import UNHEARD_RATE
 from open_speech.synthesis.cache import CacheEntry, SpeechCache
 from open_speech.synthesis.legibility import Legibility
+from open_speech.synthesis.other_models import OtherModels, installed
 from open_speech.synthesis.pipeline import (
     AudioRenderer,
     Chunking,
@@ -131,10 +132,13 @@ class Synthesis:
             request.model, request.voice, request.voice_options, speed=request.speed, language=request.language
         )
         prosody = await self._prosody(voice)
+        scripts = self._defaults.other_scripts
         others = self._pool.registry.models(Task.TTS)
-        legibility = Legibility(voice.model, prosody.speaker, others, scripts=self._defaults.other_scripts)
+        # Only what is on disk: a character in another script must not start a download.
+        able = await installed(self._pool, voice.model) if scripts == "voice" and voice.model.sample_rate else []
+        legibility = Legibility(voice.model, prosody.speaker, others, scripts=scripts, installed=able)
         finish = self._finish(request.rate)
-        return SpeechPlan(voice, prosody, (), finish, request.cache, request.is_live, legibility.warnings), legibility
+        return SpeechPlan(voice, prosody, (), finish, request.cache, request.is_live, legibility.warnings, able), legibility
 
     async def _steps(self, request: SynthesisRequest, plan: SpeechPlan, limit: int) -> list[Step]:
         text, kind = request.text, request.input_type
@@ -152,9 +156,17 @@ class Synthesis:
         rules = await self.pronunciation.rules()
         speed = self._defaults.speed if voice.speed is None else voice.speed
         options = SpeechOptions(voice.voice, speed, voice.language, voice.reference, voice.design, voice.instructions)
-        backend = self._pool.backend(voice.model)
-        resolve, rewrite = partial(self._voices.voice, voice.model), partial(spoken_sentence, rules, backend.phonemes)
-        return ProsodyResolver(voice.model, backend, options, voice=resolve, rewrite=rewrite)
+
+        def resolver(entry: ModelEntry, options: SpeechOptions) -> ProsodyResolver:
+            backend = self._pool.backend(entry)
+            resolve, rewrite = partial(self._voices.voice, entry), partial(spoken_sentence, rules, backend.phonemes)
+            return ProsodyResolver(entry, backend, options, voice=resolve, rewrite=rewrite, other=other)
+
+        def other(model: str) -> ProsodyResolver:
+            entry = self._pool.registry.find(model)
+            return resolver(entry, SpeechOptions(entry.default_voice, speed))
+
+        return resolver(voice.model, options)
 
     def _finish(self, rate: int | None) -> Finish:
         if rate is not None and not MIN_RATE <= rate <= MAX_RATE:
@@ -167,6 +179,8 @@ class Synthesis:
             return None
         chunking = self._chunking(plan)
         parts = await asyncio.to_thread(lambda: [part for step in (*plan.steps, Flush()) for part in chunking.feed(step)])
+        if any(isinstance(part, Piece) and part.delivery.model for part in parts):
+            return None  # the key covers the weights of one model; the pieces are cached, each with its own
         options = [part.delivery.options for part in parts if isinstance(part, Piece)]
         return await self.cache.entry(plan.voice.model, options, form, plan.finish, parts)
 
@@ -182,10 +196,15 @@ class Synthesis:
     async def _audio(self, plan: SpeechPlan, parts: AsyncGenerator[Part, None], cues: list[Cue]) -> AsyncGenerator[Audio, None]:
         entry, finish = plan.voice.model, plan.finish
         with self._pool.admission.ticket(entry.backend, live=plan.is_live) as ticket:
-            synthesize = self._synthesize(entry, ticket, LIVE if plan.is_live else FILE)
-            if self.cache is not None and plan.is_cached:
-                synthesize = self.cache.cached(entry, synthesize)
-            renderer = AudioRenderer(prepared(synthesize, finish), cues)
+
+            def synthesizer(entry: ModelEntry) -> Synthesize:
+                synthesize = self._synthesize(entry, ticket, LIVE if plan.is_live else FILE)
+                return self.cache.cached(entry, synthesize) if self.cache is not None and plan.is_cached else synthesize
+
+            others = OtherModels(plan.others, entry.sample_rate, synthesizer)
+            renderer = AudioRenderer(
+                prepared(synthesizer(entry), finish), cues, other=lambda model: prepared(others.synthesizer(model), finish)
+            )
             speech = postprocessed(renderer.of(parts), finish)
             if not plan.is_live:
                 speech = silent_without_words(speech, renderer, finish.rate or entry.sample_rate or UNHEARD_RATE)

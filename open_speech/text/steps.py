@@ -34,6 +34,8 @@ class Say:
     volume_db: float = 0.0
     language: str | None = None
     """ISO-639-1 code or BCP-47 tag; None uses the language of the request."""
+    model: str = ""
+    """Id of another model that speaks the text; empty for the model of the request."""
 
     def is_like(self, other: Say) -> bool:
         """Return whether two texts have the same parameters."""
