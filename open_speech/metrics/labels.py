@@ -9,6 +9,7 @@ PROBE = "probe"
 DOORS = (
     ("/v1/realtime", "realtime"),
     ("/v1/audio/stream", "live-transcription"),
+    ("/v1/audio/transcriptions/stream", "live-transcription"),
     ("/v1/audio/speech/stream", "live-speech"),
     ("/v1/audio/jobs", "jobs"),
     ("/v1/", "openai"),

@@ -25,6 +25,7 @@ from runners.wiring.engine import local_engine
 from tests.waiting import PATIENCE_S, until
 
 PATH = "/v1/audio/stream"
+PATHS = (PATH, "/v1/audio/transcriptions/stream")
 KEY = {"Authorization": "Bearer sesame"}
 SENTENCE = "Hello there world."
 
@@ -59,8 +60,10 @@ class Client:
 
 
 @contextmanager
-def streaming(server: str, query: str = "", headers: dict[str, str] | None = None, **options: Any) -> Iterator[Client]:
-    url = f"ws{server.removeprefix('http')}{PATH}?{query}"
+def streaming(
+    server: str, query: str = "", headers: dict[str, str] | None = None, path: str = PATH, **options: Any
+) -> Iterator[Client]:
+    url = f"ws{server.removeprefix('http')}{path}?{query}"
     with connect(url, additional_headers=KEY if headers is None else headers, **options) as socket:
         yield Client(socket)
 
@@ -101,8 +104,9 @@ def test_sound_of_any_rate_in_odd_pieces_is_written_down(server: str, tones: Cal
         assert client.close_code() == 1000
 
 
-def test_finalize_ends_an_utterance_and_the_next_one_follows(server: str, tones: Callable[[int], bytes]) -> None:
-    with streaming(server, "vad=false") as client:
+@pytest.mark.parametrize("path", PATHS)
+def test_finalize_ends_an_utterance_and_the_next_one_follows(server: str, tones: Callable[[int], bytes], path: str) -> None:
+    with streaming(server, "vad=false", path=path) as client:
         for _ in range(3):
             client.send(tones(16_000))
             client.say("finalize")
@@ -122,12 +126,13 @@ def test_a_client_that_stops_without_a_sound_gets_an_end(server: str) -> None:
         assert client.close_code() == 1000
 
 
-def test_plain_http_is_told_to_upgrade(server: str) -> None:
-    answer = httpx.get(f"{server}{PATH}", headers=KEY, timeout=PATIENCE_S)
+@pytest.mark.parametrize("path", PATHS)
+def test_plain_http_is_told_to_upgrade(server: str, path: str) -> None:
+    answer = httpx.get(f"{server}{path}", headers=KEY, timeout=PATIENCE_S)
     assert answer.status_code == 426
     assert answer.headers["upgrade"] == "websocket"
     assert answer.json()["error"]["code"] == "upgrade_required"
-    assert httpx.post(f"{server}{PATH}", headers=KEY, timeout=PATIENCE_S).status_code == 405
+    assert httpx.post(f"{server}{path}", headers=KEY, timeout=PATIENCE_S).status_code == 405
 
 
 @pytest.mark.parametrize(

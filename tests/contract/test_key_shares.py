@@ -47,7 +47,7 @@ def is_refused(first: dict[str, Any]) -> bool:
     return "OS_KEY_SHARE" in json.dumps(first)
 
 
-@pytest.mark.parametrize("path", ["/v1/audio/stream", "/v1/realtime"])
+@pytest.mark.parametrize("path", ["/v1/audio/stream", "/v1/audio/transcriptions/stream", "/v1/realtime"])
 def test_connections_of_one_key_leave_room_for_another(server: str, path: str) -> None:
     with ExitStack() as stack:
         assert [is_refused(opened(server, path, GREEDY, stack)[1]) for _ in range(3)] == [False, False, True]

@@ -12,6 +12,7 @@ from runners.wiring.factories import registry
     ("path", "door"),
     [
         ("/v1/audio/speech", "openai"), ("/v1/audio/speech/stream", "live-speech"), ("/v1/audio/stream", "live-transcription"),
+        ("/v1/audio/transcriptions/stream", "live-transcription"), ("/v1/audio/transcriptions", "openai"),
         ("/v1/realtime", "realtime"), ("/v1/realtime/sessions", "realtime"), ("/api/ps/tones/speak", "management"), ("/asr", "bazarr"),
         ("/bazarr/asr", "bazarr"), ("/health", "probe"), ("/healthz", "probe"), ("/metrics", "probe"), ("/web/js/app.js", "web"),
         ("/", "other"), ("/wp-login.php", "other"),

@@ -1,4 +1,4 @@
-"""The WebSocket endpoint /v1/audio/stream: checks of the handshake, its options, and the lifetime of a connection."""
+"""The WebSocket endpoint /v1/audio/stream, also at /v1/audio/transcriptions/stream: checks of the handshake, its options, and the lifetime of a connection."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ PREFIX_MS = 300
 
 
 @router.get("/v1/audio/stream", include_in_schema=False)
+@router.get("/v1/audio/transcriptions/stream", include_in_schema=False)
 async def not_a_websocket() -> Response:
     """Return the error for a client that uses plain HTTP."""
     return error_response(UpgradeRequired("This is a WebSocket: connect with ws:// or wss://."), {"Upgrade": "websocket"})
 
 
 @router.websocket("/v1/audio/stream")
+@router.websocket("/v1/audio/transcriptions/stream")
 async def audio_stream(socket: WebSocket) -> None:
     """Transcribe speech while it is spoken.
 
