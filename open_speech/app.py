@@ -50,7 +50,7 @@ FOLLOWERS = 64
 """Maximum number of clients that receive the state of models as events at the same time."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _EXPOSED = (
-    "x-request-id", "openai-processing-ms", "openai-version", "retry-after", "warning", "x-cache",
+    "x-request-id", "openai-processing-ms", "openai-version", "retry-after", "warning", "x-cache", "x-open-speech-model",
     "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
 )  # fmt: skip
 
@@ -113,7 +113,14 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         named_origins = [origin for origin in (*settings.os_cors_origins, *settings.os_ws_allowed_origins) if origin != "*"]
         open_paths = ("/metrics",) if settings.os_public_metrics else ()
         app.add_middleware(
-            ApiKey, keys=settings.keys, opens=opens, public_lists=lists, proxies=proxies, open_paths=open_paths, origins=named_origins
+            ApiKey,
+            keys=settings.keys,
+            opens=opens,
+            public_lists=lists,
+            proxies=proxies,
+            open_paths=open_paths,
+            origins=named_origins,
+            local_only=settings.os_local_only_keys,
         )
     if settings.keys or settings.os_rate_limit:
         app.add_middleware(ProxyWatch, proxies=settings.os_trust_proxy or int(bool(proxies)))

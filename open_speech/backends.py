@@ -137,6 +137,8 @@ class BackendEntry:
     """Prefix of the model ids that all belong to this backend; an external server determines which models exist."""
     offers: str = ""
     """`module:function` that lists those models: the values of `settings`, and `ask` (whether to query the server) -> entries."""
+    elsewhere: bool = False
+    """Sends audio or text to a server that is not part of Open Speech. True for every backend with a `prefix`."""
     calls: int = 2
     """Maximum concurrent calls when the backend runs in the process of the front service."""
     programs: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from open_speech.dispatch.client import RunnerClient
+from open_speech.dispatch.fallback import NO_FALLBACK, FallbackModels
 from open_speech.dispatch.pool import RunnerPool
 from open_speech.metrics.meter import Meter
 from open_speech.recognition.request import RecognitionDefaults
@@ -35,15 +36,26 @@ class Engine:
         cache: SpeechCache | None = None,
         pronunciation: Pronunciation | None = None,
         meter: Meter | None = None,
+        stt_fallback: FallbackModels = NO_FALLBACK,
+        tts_fallback: FallbackModels = NO_FALLBACK,
     ) -> None:
         """`detector` opens the speech detector. It blocks, and is called for the first audio.
 
-        `voices` adds voices to those of the models. Without `cache`, all speech is synthesized anew.
+        `voices` adds voices to those of the models. Without `cache`, all speech is synthesized anew. Raises UnknownModel, NotInstalled or
+        WrongTask for a fallback model that this server cannot use.
         """
         self.registry = registry
         self.meter = meter or Meter()
         self.meter.learn(registry)
         self.voices = voices or VoiceResolver(registry)
         self.pool = RunnerPool(registry, clients, max_queue=max_queue, patience_s=patience_s)
-        self.recognition = Recognition(self.pool, recognition, detector=detector, meter=self.meter)
-        self.synthesis = Synthesis(self.pool, synthesis, voices=self.voices, cache=cache, pronunciation=pronunciation, meter=self.meter)
+        self.recognition = Recognition(self.pool, recognition, detector=detector, meter=self.meter, fallback=stt_fallback)
+        self.synthesis = Synthesis(
+            self.pool,
+            synthesis,
+            voices=self.voices,
+            cache=cache,
+            pronunciation=pronunciation,
+            meter=self.meter,
+            fallback=tts_fallback,
+        )

@@ -209,6 +209,13 @@ class ModelTooLarge(InvalidRequest):
     code = "model_too_large"
 
 
+class ModelElsewhere(InvalidRequest):
+    """Another server runs the model, and the API key of the request forbids that audio or text is sent to other servers."""
+
+    status = 403
+    code = "model_elsewhere"
+
+
 class UnknownPath(InvalidRequest):
     """The URL does not exist."""
 

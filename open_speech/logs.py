@@ -34,6 +34,8 @@ class RequestContext:
     model: str = ""
     failed: Callable[[str], None] | None = None
     """Counts the errors that are sent to the client, by code."""
+    answered_by: tuple[str, ...] = ()
+    """Models whose output is in the response, in the order of their first output."""
 
 
 _NONE = RequestContext("")
@@ -60,6 +62,14 @@ def note_model(model: str) -> None:
     """Record the model that the request uses."""
     if (found := context()) is not None:
         found.model = model
+
+
+def note_answer(model: str) -> None:
+    """Record that the response contains output of a model: that of the request, or a fallback model."""
+    if (found := context()) is not None:
+        found.model = model
+        if model not in found.answered_by:
+            found.answered_by = (*found.answered_by, model)
 
 
 def note_key(name: str | None) -> None:

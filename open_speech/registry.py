@@ -105,6 +105,11 @@ class Registry:
             raise UnknownModel(self._unknown_message(name), param="model")
         return self.find(name)
 
+    def is_elsewhere(self, model: ModelEntry) -> bool:
+        """Return whether another server runs the model, so that audio and text of a request for it leave this server."""
+        backend = self.backends[model.backend]
+        return backend.elsewhere or bool(backend.prefix)
+
     def is_unlisted(self, name: str) -> bool:
         """Return whether a model id is a hub repository outside the catalog, which anyone may have published."""
         known = self._resolve_alias(name)

@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 
+from open_speech.config.cloud import CloudSettings
+from open_speech.config.fallback import FallbackSettings
 from open_speech.config.fish import FishSettings
 from open_speech.config.jobs import JobSettings
 from open_speech.config.live import LiveSettings
@@ -40,7 +42,9 @@ class SettingsError(ValueError):
 class Settings(
     WyomingSettings,
     RealtimeSettings,
+    CloudSettings,
     PeerSettings,
+    FallbackSettings,
     FishSettings,
     SynthesisSettings,
     RecognitionSettings,

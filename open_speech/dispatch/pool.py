@@ -9,7 +9,9 @@ from open_speech.backends import BackendEntry, ModelEntry, Task
 from open_speech.dispatch.admission import Admission
 from open_speech.dispatch.client import RunnerClient
 from open_speech.dispatch.readiness import is_enough, states
+from open_speech.errors import ModelElsewhere
 from open_speech.registry import Registry
+from open_speech.security.egress import is_local_only
 
 
 class RunnerPool:
@@ -27,10 +29,24 @@ class RunnerPool:
         )
 
     async def usable(self, model: str, task: Task | None = None) -> ModelEntry:
-        """Find a model that is installed or may be downloaded for a request. Raises what Registry.find does, and PullNotAllowed."""
+        """Find a model that is installed or may be downloaded for a request.
+
+        Raises what Registry.find and `permit` do, and PullNotAllowed.
+        """
         entry = self.registry.find(model, task)
+        self.permit(entry)
         await self.client(entry).require(entry.id)
         return entry
+
+    def is_permitted(self, entry: ModelEntry) -> bool:
+        """Return whether the key of the current request lets the model have its data."""
+        return not (is_local_only() and self.registry.is_elsewhere(entry))
+
+    def permit(self, entry: ModelEntry) -> None:
+        """Raise ModelElsewhere if another server runs the model and the key of the current request forbids that data leaves this one."""
+        if not self.is_permitted(entry):
+            message = f"The model `{entry.id}` runs on another server, which OS_LOCAL_ONLY_KEYS forbids for your API key."
+            raise ModelElsewhere(message, param="model")
 
     def client(self, entry: ModelEntry) -> RunnerClient:
         """Return the client of the runner that serves a model."""

@@ -50,6 +50,11 @@ class Figures:
             "open_speech_session_duration_seconds", "Duration of connections of a live API.", ("door",), buckets=SESSION_S,
             registry=registry,
         )  # fmt: skip
+        self.fallbacks = Counter(
+            "open_speech_fallbacks", "Requests that moved on to a fallback model, by the model that failed and its error.",
+            ("task", "model", "fallback", "code"),
+            registry=registry,
+        )  # fmt: skip
         self.audio_in = Counter("open_speech_audio_in_seconds", "Duration of transcribed audio.", ("model",), registry=registry)
         self.audio_out = Counter("open_speech_audio_out_seconds", "Duration of synthesized audio.", ("model",), registry=registry)
         self.characters = Counter(

@@ -97,6 +97,10 @@ class Meter:
         """Count audio whose transcript is final."""
         self.figures.audio_in.labels(self._label(model)).inc(seconds)
 
+    def fell_back(self, task: str, model: str, fallback: str, code: str) -> None:
+        """Count a request that moved on from a model that failed, with the code of its error, to a fallback model."""
+        self.figures.fallbacks.labels(task, self._label(model), self._label(fallback), code).inc()
+
     def worked(self, task: str, model: str, seconds: float, took_s: float) -> None:
         """Record the real-time factor of `seconds` of audio that took `took_s`; nothing if there was no audio."""
         if seconds > 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -15,6 +15,7 @@ from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, DiarizeOptions, ModelEntry, Task, TranscribeOptions, Vad, Window, WindowResult
 from open_speech.codecs import blocks, collect, survey
 from open_speech.dispatch.admission import Ticket
+from open_speech.dispatch.fallback import NO_FALLBACK, Deadline, FallbackChain, FallbackModels
 from open_speech.dispatch.pool import RunnerPool
 from open_speech.errors import UnsupportedValue
 from open_speech.metrics.meter import Meter
@@ -34,43 +35,79 @@ DECODERS = 2
 """Uploads decoded at the same time."""
 
 Source = bytes | Path
+Begin = Callable[[ModelEntry, Deadline | None], Awaitable[TranscriptionStream]]
 
 
 class Recognition:
     """Transcribes audio with whichever backends this server runs."""
 
     def __init__(
-        self, pool: RunnerPool, defaults: RecognitionDefaults, *, detector: Callable[[], SpeechModel], meter: Meter | None = None
+        self,
+        pool: RunnerPool,
+        defaults: RecognitionDefaults,
+        *,
+        detector: Callable[[], SpeechModel],
+        meter: Meter | None = None,
+        fallback: FallbackModels = NO_FALLBACK,
     ) -> None:
-        """`detector` opens the speech detector; it blocks, and is called for the first audio."""
+        """`detector` opens the speech detector; it blocks, and is called for the first audio. Raises what FallbackChain does."""
         self._pool = pool
         self._defaults = defaults
         self._open_detector = detector
         self._meter = meter or Meter()
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self._callers = itertools.count()
+        self._chain = FallbackChain(pool.registry, Task.STT, fallback, self._meter.fell_back)
         self._live = LiveRecognizers(
-            pool.registry, pool.clients, detector, defaults.vad, pool.admission, meter=self._meter, longest_s=defaults.max_audio_s
+            pool.registry,
+            pool.clients,
+            detector,
+            defaults.vad,
+            pool.admission,
+            meter=self._meter,
+            longest_s=defaults.max_audio_s,
+            chain=self._chain,
         )
 
     async def transcribe(self, source: Source, request: RecognitionRequest) -> Transcript:
-        """Transcribe an upload and return the whole transcript; raises what `stream` does."""
-        return await (await self.stream(source, request)).whole()
+        """Transcribe an upload and return the whole transcript; raises what `stream` does.
+
+        A fallback model transcribes the whole upload, also if the model of the request fails after its first segments.
+        """
+        entry = await self._pool.usable(request.model, Task.STT)
+        begin, has_chain = await self._beginning(source, request)
+        if has_chain:
+            return await (await begin(entry, None)).whole()
+        return await self._chain.completed(entry, begin, TranscriptionStream.whole)
 
     async def stream(self, source: Source, request: RecognitionRequest) -> TranscriptionStream:
         """Transcribe an upload segment by segment. The work has begun when this returns, so errors are raised first.
 
-        Raises SpeechError's children, each naming the invalid field.
+        A fallback model is used only before the first segment. Raises SpeechError's children, each naming the invalid field.
         """
         entry = await self._pool.usable(request.model, Task.STT)
+        begin, has_chain = await self._beginning(source, request)
+        return await (begin(entry, None) if has_chain else self._chain.first(entry, begin))
+
+    async def _beginning(self, source: Source, request: RecognitionRequest) -> tuple[Begin, bool]:
+        """Return the function that begins the transcription of an upload with a model, and returns with the first segment.
+
+        The second value is whether the function tries the fallback models itself: with speakers, only the text may be another model's.
+        """
         decode = partial(self._blocks, source, request)
-        if count := await self._separate_channels(source, request):
-            return await TranscriptionStream.begin(
-                merged([self._items(entry, partial(decode, channel), request.options) for channel in range(count)])
-            )
-        if request.diarize is None:
-            return await TranscriptionStream.begin(self._items(entry, decode, request.options))
-        return await TranscriptionStream.begin(self._diarized(entry, self._diarizer(), decode, request.options, request.diarize))
+        count = await self._separate_channels(source, request)
+        diarizer = None if request.diarize is None or count else self._diarizer()
+
+        async def begin(entry: ModelEntry, _: Deadline | None) -> TranscriptionStream:
+            if count:
+                items = merged([self._items(entry, partial(decode, channel), request.options) for channel in range(count)])
+            elif diarizer is None or request.diarize is None:
+                items = self._items(entry, decode, request.options)
+            else:
+                items = self._diarized(entry, diarizer, decode, request.options, request.diarize)
+            return await TranscriptionStream.begin(items)
+
+        return begin, diarizer is not None
 
     async def detect_language(
         self, source: Source, model: str, *, raw_rate: int | None = None, languages: tuple[str, ...] = ()
@@ -80,9 +117,12 @@ class Recognition:
         A model of one language returns that language. Silence returns `en` with 0. Raises what `stream` does.
         """
         entry = await self._pool.usable(model, Task.STT)
+        request = RecognitionRequest(model, TranscribeOptions(languages=languages, detect_only=True), raw_rate=raw_rate)
+        return await self._chain.first(entry, partial(self._detected, source, request))
+
+    async def _detected(self, source: Source, request: RecognitionRequest, entry: ModelEntry, _: Deadline) -> tuple[str, float]:
         if len(entry.languages) == 1:
             return entry.languages[0], 1.0
-        request = RecognitionRequest(model, TranscribeOptions(languages=languages, detect_only=True), raw_rate=raw_rate)
         with self._pool.admission.ticket(entry.backend) as ticket:
             stream = await self._windows(entry, self._blocks(source, request), request.options)
             windows = await asyncio.get_running_loop().run_in_executor(self._decoders, pilot_windows, stream)
@@ -142,7 +182,11 @@ class Recognition:
         with self._pool.admission.ticket(diarizer.backend):
             turns = asyncio.ensure_future(self._pool.client(diarizer).diarize(diarizer.id, audio, how))
             try:
-                plain = await (await TranscriptionStream.begin(self._items(entry, lambda: [audio], options))).whole()
+                plain = await self._chain.completed(
+                    entry,
+                    lambda model, _: TranscriptionStream.begin(self._items(model, lambda: [audio], options)),
+                    TranscriptionStream.whole,
+                )
                 transcript = assign(plain, await turns)
             finally:
                 turns.cancel()

@@ -72,8 +72,13 @@ class CacheEntry:
         self.cache.count("answer", found)
         return None if found is None else Answer(found[_SECONDS.size :], *_SECONDS.unpack_from(found))
 
-    async def storing(self, chunks: AsyncGenerator[bytes, None], seconds: Callable[[], float]) -> AsyncGenerator[bytes, None]:
-        """Pass on an answer as it is synthesized, and store it if it completes; `seconds` then returns its duration."""
+    async def storing(
+        self, chunks: AsyncGenerator[bytes, None], seconds: Callable[[], float], is_own: Callable[[], bool] = lambda: True
+    ) -> AsyncGenerator[bytes, None]:
+        """Pass on an answer as it is synthesized, and store it if it completes; `seconds` then returns its duration.
+
+        It is not stored if `is_own` then returns False: another model has spoken the text.
+        """
         made: list[bytes] = []
         size = _SECONDS.size
         async with aclosing(chunks):
@@ -84,7 +89,7 @@ class CacheEntry:
                 else:
                     made.clear()
                 yield chunk
-        if made:
+        if made and is_own():
             await self.cache.keep(self.key, b"".join([_SECONDS.pack(seconds()), *made]))
 
 

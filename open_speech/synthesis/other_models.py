@@ -15,8 +15,12 @@ from open_speech.synthesis.pipeline import Synthesize
 
 
 async def installed(pool: RunnerPool, besides: ModelEntry) -> list[ModelEntry]:
-    """Return the speaking models of this server, without `besides`, that need no download; takes 2 seconds at most."""
-    models = [model for model in pool.registry.models(Task.TTS) if model.id != besides.id and model.sample_rate]
+    """Return the speaking models of this server, without `besides`, that need no download; takes 2 seconds at most.
+
+    Models that the key of the current request forbids are left out.
+    """
+    known = pool.registry.models(Task.TTS)
+    models = [model for model in known if model.id != besides.id and model.sample_rate and pool.is_permitted(model)]
     names = {model.backend for model in models}
     kept = await asyncio.gather(*(pool.clients[name].kept() for name in names))
     on_disk = {model for models_of_one in kept for model in models_of_one}

@@ -65,3 +65,5 @@ class SpeechPlan:
     """Sentences about the text that was left out, for users."""
     others: Sequence[ModelEntry] = ()
     """Models that may speak parts of the text."""
+    request: SynthesisRequest | None = None
+    """The request that was planned, so that it can be planned for a fallback model."""

@@ -9,15 +9,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from open_speech import logs
 from open_speech.audio import Audio
 from open_speech.backends import ModelEntry, SpeechOptions, Task
 from open_speech.config.types import AudioFormat
 from open_speech.dispatch.admission import Ticket
+from open_speech.dispatch.fallback import NO_FALLBACK, Deadline, FallbackChain, FallbackModels
 from open_speech.dispatch.frames import FILE, LIVE
 from open_speech.dispatch.pool import RunnerPool
 from open_speech.errors import MissingField, OutOfRange, TextTooLong
 from open_speech.metrics.meter import Meter
-from open_speech.registry import UNHEARD_RATE
+from open_speech.registry import OPENAI_VOICES, UNHEARD_RATE
 from open_speech.synthesis.cache import CacheEntry, SpeechCache
 from open_speech.synthesis.legibility import Legibility
 from open_speech.synthesis.other_models import OtherModels, installed
@@ -35,6 +37,7 @@ from open_speech.synthesis.plan import MAX_RATE, MIN_RATE, SpeechPlan, Synthesis
 from open_speech.synthesis.postprocess import Finish, postprocessed, prepared
 from open_speech.synthesis.prosody import ProsodyResolver
 from open_speech.synthesis.rendering import Monitor, Rendition, encoded, from_cache
+from open_speech.synthesis.replay import ReplayedText
 from open_speech.synthesis.stream import Cue, SpeechStream
 from open_speech.synthesis.streamed_text import streamed_steps
 from open_speech.text import ssml
@@ -64,14 +67,19 @@ class Synthesis:
         cache: SpeechCache | None = None,
         pronunciation: Pronunciation | None = None,
         meter: Meter | None = None,
+        fallback: FallbackModels = NO_FALLBACK,
     ) -> None:
-        """Without `cache` all speech is synthesized anew; without `pronunciation` no word has a pronunciation of its own."""
+        """Without `cache` all speech is synthesized anew; without `pronunciation` no word has a pronunciation of its own.
+
+        Raises what FallbackChain does.
+        """
         self.cache = cache
         self.pronunciation = pronunciation or Pronunciation()
         self._pool = pool
         self._defaults = defaults
         self._voices = voices
         self._meter = meter or Meter()
+        self._chain = FallbackChain(pool.registry, Task.TTS, fallback, self._meter.fell_back)
 
     async def speak(self, request: SynthesisRequest) -> SpeechStream:
         """Speak a text. The first audio is available when this returns, so errors are raised first.
@@ -90,8 +98,16 @@ class Synthesis:
         return replace(plan, steps=steps)
 
     async def perform(self, plan: SpeechPlan) -> SpeechStream:
-        """Speak a plan; return with the first audio. Raises SpeechError's children."""
-        return await self._perform(plan, one_by_one(plan.steps))
+        """Speak a plan, by a fallback model if its own model fails before the first audio; return with the first audio.
+
+        Raises SpeechError's children.
+        """
+
+        async def begin(entry: ModelEntry, _: Deadline | None = None) -> SpeechStream:
+            own = plan if entry.id == plan.voice.model.id or plan.request is None else await self.plan(self._request_for(entry, plan))
+            return await self._perform(own, one_by_one(own.steps))
+
+        return await (self._chain.first(plan.voice.model, begin) if may_change_voice(plan.voice) else begin(plan.voice.model))
 
     async def render(
         self, request: SynthesisRequest, form: AudioFormat, monitor: Callable[[ResolvedVoice], M], *, reuse: bool = True
@@ -106,11 +122,20 @@ class Synthesis:
         entry = await self._cache_entry(plan, form) if reuse else None
         stored = None if entry is None else await entry.find()
         if stored is not None:
+            logs.note_answer(plan.voice.model.id)
             return from_cache(stored, plan, observer)
-        audio = encoded(self.perform, plan, form, observer)
+        speakers: list[str] = []
+
+        async def perform(plan: SpeechPlan) -> SpeechStream:
+            speech = await self.perform(plan)
+            speakers.append(speech.model)
+            return speech
+
+        audio = encoded(perform, plan, form, observer)
         if entry is None:
             return Rendition(audio, observer, plan)
-        return Rendition(entry.storing(audio, lambda: observer.seconds), observer, plan, "MISS")
+        stored_audio = entry.storing(audio, lambda: observer.seconds, lambda: speakers == [plan.voice.model.id])
+        return Rendition(stored_audio, observer, plan, "MISS")
 
     async def speak_stream(self, request: SynthesisRequest, fragments: AsyncIterator[str | None]) -> SpeechStream:
         """Speak a text while it is streamed, each sentence as soon as it is complete; return with the first audio.
@@ -119,18 +144,53 @@ class Synthesis:
         document is complete: at None, or at the end. Closing the speech does not close the iterator.
         Raises as `speak`.
         """
-        plan, legibility = await self._empty_plan(replace(request, is_live=True))
+        request = replace(request, is_live=True)
+        plan, legibility = await self._empty_plan(request)
+        if not self._chain or not may_change_voice(plan.voice):
+            speech = await self._perform(plan, self._streamed(fragments, plan, legibility))
+            logs.note_answer(plan.voice.model.id)
+            return speech
+        text = ReplayedText(fragments)
+
+        async def begin(entry: ModelEntry, deadline: Deadline) -> SpeechStream:
+            own, filtered = plan, legibility
+            if entry.id != plan.voice.model.id:
+                own, filtered = await self._empty_plan(self._request_for(entry, plan))
+            deadline.pause()  # until there is text to speak
+            return await self._perform(own, self._streamed(text.read(), own, filtered), deadline)
+
+        try:
+            speech = await self._chain.first(plan.voice.model, begin)
+        except BaseException:
+            text.close()
+            raise
+        text.forget()
+        return speech
+
+    def _streamed(self, fragments: AsyncIterator[str | None], plan: SpeechPlan, legibility: Legibility) -> AsyncGenerator[Step, None]:
         phonemes = self._pool.backend(plan.voice.model).phonemes
         parse = partial(ssml.steps_of, phonemes=phonemes, language=plan.prosody.language)
-        limit = self._defaults.max_text_chars
-        steps = streamed_steps(fragments, kind=request.input_type, parse=parse, phonemes=phonemes, limit=limit)
-        return await self._perform(plan, legibility.stream(steps))
+        kind = plan.request.input_type if plan.request else None
+        return legibility.stream(streamed_steps(fragments, kind=kind, parse=parse, phonemes=phonemes, limit=self._defaults.max_text_chars))
+
+    def _request_for(self, entry: ModelEntry, plan: SpeechPlan) -> SynthesisRequest:
+        """Return the request of a plan for a fallback model.
+
+        A voice of one model is none of another, so that model speaks with its default voice, in the same language; one of OpenAI's names
+        is a voice of every model.
+        """
+        assert plan.request is not None
+        voice = plan.request.voice
+        shared = voice if voice is not None and voice.lower() in OPENAI_VOICES else None
+        language = plan.request.language or plan.prosody.language.replace("_", "-").partition("-")[0].lower()
+        return replace(plan.request, model=entry.id, voice=shared, language=language or None)
 
     async def _empty_plan(self, request: SynthesisRequest) -> tuple[SpeechPlan, Legibility]:
         """Return a plan without steps, and the legibility filter, which fills the warnings of the plan."""
         voice = await self._voices.resolve(
             request.model, request.voice, request.voice_options, speed=request.speed, language=request.language
         )
+        self._pool.permit(voice.model)
         prosody = await self._prosody(voice)
         scripts = self._defaults.other_scripts
         others = self._pool.registry.models(Task.TTS)
@@ -138,7 +198,8 @@ class Synthesis:
         able = await installed(self._pool, voice.model) if scripts == "voice" and voice.model.sample_rate else []
         legibility = Legibility(voice.model, prosody.speaker, others, scripts=scripts, installed=able)
         finish = self._finish(request.rate)
-        return SpeechPlan(voice, prosody, (), finish, request.cache, request.is_live, legibility.warnings, able), legibility
+        plan = SpeechPlan(voice, prosody, (), finish, request.cache, request.is_live, legibility.warnings, able, request)
+        return plan, legibility
 
     async def _steps(self, request: SynthesisRequest, plan: SpeechPlan, limit: int) -> list[Step]:
         text, kind = request.text, request.input_type
@@ -188,17 +249,21 @@ class Synthesis:
         backend = self._pool.backend(plan.voice.model)
         return Chunking(plan.prosody.resolve, FIRST_PIECE_CHARS, backend.piece_chars, backend.breath_chars)
 
-    async def _perform(self, plan: SpeechPlan, steps: AsyncGenerator[Step, None]) -> SpeechStream:
+    async def _perform(self, plan: SpeechPlan, steps: AsyncGenerator[Step, None], deadline: Deadline | None = None) -> SpeechStream:
         cues: list[Cue] = []
         parts = parts_of(self._meter.read(plan.voice.model.id, steps), self._chunking(plan))
-        return await SpeechStream.begin(self._audio(plan, parts, cues), cues, plan.warnings)
+        speech = await SpeechStream.begin(self._audio(plan, parts, cues, deadline), cues, plan.warnings)
+        speech.model = plan.voice.model.id
+        return speech
 
-    async def _audio(self, plan: SpeechPlan, parts: AsyncGenerator[Part, None], cues: list[Cue]) -> AsyncGenerator[Audio, None]:
+    async def _audio(
+        self, plan: SpeechPlan, parts: AsyncGenerator[Part, None], cues: list[Cue], deadline: Deadline | None
+    ) -> AsyncGenerator[Audio, None]:
         entry, finish = plan.voice.model, plan.finish
         with self._pool.admission.ticket(entry.backend, live=plan.is_live) as ticket:
 
             def synthesizer(entry: ModelEntry) -> Synthesize:
-                synthesize = self._synthesize(entry, ticket, LIVE if plan.is_live else FILE)
+                synthesize = self._synthesize(entry, ticket, LIVE if plan.is_live else FILE, deadline)
                 return self.cache.cached(entry, synthesize) if self.cache is not None and plan.is_cached else synthesize
 
             others = OtherModels(plan.others, entry.sample_rate, synthesizer)
@@ -213,6 +278,17 @@ class Synthesis:
                     ticket.answered()
                     yield audio
 
-    def _synthesize(self, entry: ModelEntry, ticket: Ticket, urgency: int) -> Synthesize:
+    def _synthesize(self, entry: ModelEntry, ticket: Ticket, urgency: int, deadline: Deadline | None) -> Synthesize:
         runner = self._pool.client(entry)
-        return lambda text, options: runner.synthesize(entry.id, text, options, urgency=urgency, patience_s=ticket.patience_s())
+
+        def synthesize(text: str, options: SpeechOptions) -> AsyncGenerator[Audio, None]:
+            if deadline is not None:
+                deadline.restart()
+            return runner.synthesize(entry.id, text, options, urgency=urgency, patience_s=ticket.patience_s())
+
+        return synthesize
+
+
+def may_change_voice(voice: ResolvedVoice) -> bool:
+    """Return whether another model may speak instead: not for a cloned or designed voice, which no other model has."""
+    return voice.reference is None and voice.design is None

@@ -33,6 +33,8 @@ class SpeechStream:
     """
 
     rate: int
+    model: str
+    """Id of the model that speaks."""
     cues: list[Cue]
     """Cues so far; the cue of a piece is added before its audio."""
 

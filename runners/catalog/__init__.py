@@ -18,6 +18,7 @@ from open_speech.model_rows import read_models
 from open_speech.plugins import PluginReport, loading
 from open_speech.plugins.joining import join
 from open_speech.plugins.values import Joined
+from runners.catalog.cloud import CLOUD_BACKENDS
 from runners.support.backend_options import (
     FishOptions,
     QwenOptions,
@@ -144,6 +145,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         extra="",
         licence="MIT",
         settings=FishOptions.settings(),
+        elsewhere=True,
     ),
     BackendEntry(
         name="upstream",
@@ -171,6 +173,7 @@ BACKENDS: tuple[BackendEntry, ...] = (
         offers="runners.support.upstream_discovery:speaking_offers",
         calls=16,
     ),
+    *CLOUD_BACKENDS,
     BackendEntry(
         name="wyoming",
         task=Task.STT,

@@ -103,3 +103,38 @@ class WyomingTtsOptions(WyomingOptions):
     """Options of a Wyoming server that speaks."""
 
     prefix = "tts_wyoming_"
+
+
+@dataclass(frozen=True)
+class CloudOptions(BackendOptions):
+    """Options of a cloud provider, for both tasks."""
+
+    url: str
+    api_key: str
+    stt_models: tuple[str, ...]
+    tts_models: tuple[str, ...]
+    voices: tuple[str, ...]
+    """Names or ids of voices; the first is the default."""
+    timeout_s: float
+    max_retries: int
+
+
+@dataclass(frozen=True)
+class DeepgramOptions(CloudOptions):
+    """Options of Deepgram."""
+
+    prefix = "os_deepgram_"
+
+
+@dataclass(frozen=True)
+class ElevenLabsOptions(CloudOptions):
+    """Options of ElevenLabs."""
+
+    prefix = "os_elevenlabs_"
+
+
+@dataclass(frozen=True)
+class CartesiaOptions(CloudOptions):
+    """Options of Cartesia."""
+
+    prefix = "os_cartesia_"

@@ -1,4 +1,4 @@
-"""An HTTP client of one OpenAI-compatible server: its key, deadlines, and the conversion of its errors to ours."""
+"""An HTTP client of one other speech server: its key, deadlines, and the conversion of its errors to ours."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ ANSWER_CHARS = 300
 _CLASSES: Mapping[str, type[InvalidRequest]] = {
     "voice": UnknownVoice, "model": UnknownModel, "language": UnsupportedLanguage, "file": InvalidAudio, "speed": OutOfRange,
 }  # fmt: skip
-_NEVER = ("insufficient_quota", "billing_hard_limit_reached")
-"""Error codes with status 429 for which a retry cannot succeed."""
+_NEVER = ("insufficient_quota", "billing_hard_limit_reached", "quota_exceeded")
+"""Error codes for which a retry cannot succeed, because an account has reached its limit."""
+_OUT_OF_CREDIT = 402
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Address:
     key: str = field(default="", repr=False)
     settings: str = "UPSTREAM"
     """Prefix of the names of the server's settings, for error messages."""
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    """Headers of each request, which contain the key; None sends it as a bearer token, as OpenAI's servers expect."""
 
 
 class Upstream:
@@ -91,7 +94,9 @@ class Upstream:
         """Open a client. Sends no request yet."""
         self._address = address
         self._patience = patience
-        headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
+        headers = address.headers
+        if headers is None:
+            headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
         # As many connections as there are calling threads; redirects are not followed, because they would send the key to another server.
         self._client = httpx.Client(headers=headers, limits=httpx.Limits(max_connections=64, keepalive_expiry=30))
         weakref.finalize(self, self._client.close)  # a model is unloaded by dropping all references to it
@@ -106,8 +111,9 @@ class Upstream:
         self._client.close()
 
     def post(self, path: str, read: Callable[[Answer], Iterator[T]], **content: Any) -> Iterator[T]:
-        """Send `json`, or `data` and `files`, and yield the items that `read` parses from the response; retries temporary failures.
+        """Send `json`, `content`, or `data` and `files`, and yield the items that `read` parses from the response.
 
+        `params` and `headers` are added to the request. Temporary failures are retried.
         Raises subclasses of InvalidRequest for a rejected request, Overloaded, BackendUnavailable, BackendTimeout or BackendFailed.
         """
         return self._patience.ask(lambda deadline: self._ask("POST", self.base + path, read, deadline, **content))
@@ -169,7 +175,10 @@ class Told:
 
 
 def told_of(body: bytes, key: str) -> Told:
-    """Parse an error's body: OpenAI's envelope, FastAPI's `detail`, or any text. The result does not contain the key."""
+    """Parse an error's body: that of OpenAI, Deepgram, ElevenLabs or Cartesia, FastAPI's `detail`, or any text.
+
+    The result does not contain the key.
+    """
     text = body.decode(errors="replace")
     try:
         data = json.loads(text)
@@ -178,6 +187,10 @@ def told_of(body: bytes, key: str) -> Told:
     match data:
         case {"error": {"message": message, **rest}}:
             param, code = rest.get("param"), rest.get("code")
+        case {"detail": {"message": message, "status": code}} | {"err_msg": message, "err_code": code}:  # ElevenLabs, Deepgram
+            param = None
+        case {"message": message, "error_code": code} | {"message": message, "category": code}:  # Cartesia, Deepgram
+            param = None
         case {"error": message} | {"detail": str(message)} | {"message": message}:
             param = code = None
         case {"detail": [{"msg": message, "loc": [*_, str(param)]}, *_]}:
@@ -199,13 +212,13 @@ def refusal(status: int, told: Told, retry_after: str, settings: str) -> Excepti
         return Busy(BackendUnavailable("The upstream server is unavailable at the moment.", retry_after_s=5))
     if status >= 500 or status == 408:
         return Busy(BackendFailed("The upstream server failed on this request."))
+    if told.code in _NEVER or status == _OUT_OF_CREDIT:
+        return BackendFailed(f"The account at the upstream server has reached its limit: {told.message}")
     if status in (401, 403):
         return BackendFailed(f"The upstream server rejected {settings}_API_KEY.")
-    if status == 429:
-        return BackendFailed(f"The account at the upstream server has reached its limit: {told.message}")
     if status in (400, 404, 413, 415, 422):
         return _client_error(status, told, settings)
-    return BackendFailed(f"The server at {settings}_URL is not OpenAI-compatible: it returned {status}.")
+    return BackendFailed(f"The server at {settings}_URL does not have the expected API: it returned {status}.")
 
 
 def _client_error(status: int, told: Told, settings: str) -> SpeechError:
@@ -217,7 +230,7 @@ def _client_error(status: int, told: Told, settings: str) -> SpeechError:
         param = "voice"
     message = f"The upstream server rejected the request: {told.message or status}"
     if param is None and status == 404:
-        return BackendFailed(f"The upstream server has no such endpoint: {settings}_URL should end in `/v1`.")
+        return BackendFailed(f"The upstream server has no such endpoint: check {settings}_URL, which ends in `/v1` for OpenAI's API.")
     if param == "input" and told.code == "string_above_max_length":
         return TextTooLong(message, param=param)
     if param is not None and param in _CLASSES:

@@ -35,7 +35,7 @@ def audio_of(answer: Answer, asked: str) -> Iterator[Audio]:
     kind, _, parameters = answer.kind.partition(";")
     kind = kind.strip()
     if not kind.startswith(("audio/", "application/octet-stream")):
-        raise BackendFailed("The server at TTS_UPSTREAM_URL does not return audio.")
+        raise BackendFailed("The upstream server returned something other than audio: check its URL in the settings.")
     chunks = iter(answer.chunks)
     head = b""
     for chunk in chunks:

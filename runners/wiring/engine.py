@@ -8,9 +8,10 @@ from typing import Any
 
 import bentoml  # noqa: TID251 - the composition of services
 
-from open_speech.backends import BackendEntry
+from open_speech.backends import BackendEntry, Task
 from open_speech.config import Settings
 from open_speech.dispatch.client import Link, RunnerClient
+from open_speech.dispatch.fallback import NO_FALLBACK
 from open_speech.engine import Engine
 from open_speech.metrics.meter import Meter
 from open_speech.recognition.denoise import Cleaning
@@ -22,6 +23,7 @@ from runners.host.host import Host
 from runners.host.request_ids import send_along
 from runners.host.service_link import ServiceLink
 from runners.wiring.factories import (
+    fallback_models,
     host_options,
     pronunciation,
     pull_guard,
@@ -99,4 +101,6 @@ def _engine(settings: Settings, links: Mapping[str, Link], served: Mapping[str, 
         cache=speech_cache(settings),
         pronunciation=pronunciation(settings),
         meter=meter,
+        stt_fallback=fallback_models(settings, Task.STT, known),
+        tts_fallback=fallback_models(settings, Task.TTS, known) if settings.tts_enabled else NO_FALLBACK,
     )

@@ -15,7 +15,8 @@ from typing import Any
 from open_speech.backends import ModelEntry, Task
 from open_speech.codecs import isolation
 from open_speech.codecs.isolated import ForkServer
-from open_speech.config import Settings
+from open_speech.config import Settings, SettingsError
+from open_speech.dispatch.fallback import FallbackModels
 from open_speech.errors import SpeechError
 from open_speech.http import tls
 from open_speech.recognition.vad import SpeechModel
@@ -67,6 +68,18 @@ def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
         if entry.offers and entry.name in served:
             known.learn(entry.name, discovery.given(entry, settings))
     return known
+
+
+def fallback_models(settings: Settings, task: Task, registry: Registry) -> FallbackModels:
+    """Return the fallback models of a task. Raises SettingsError that names a model which this server cannot use."""
+    name = f"{'stt' if task is Task.STT else 'tts'}_fallback"
+    chosen = FallbackModels(getattr(settings, name), getattr(settings, f"{name}_after_s"))
+    for model in chosen.models:
+        try:
+            registry.find(model, task)
+        except SpeechError as error:
+            raise SettingsError(f"{name.upper()}: {error.message}") from None
+    return chosen
 
 
 def presets(settings: Settings) -> Presets:

@@ -60,9 +60,7 @@ class Client:
 
 
 @contextmanager
-def streaming(
-    server: str, query: str = "", headers: dict[str, str] | None = None, path: str = PATH, **options: Any
-) -> Iterator[Client]:
+def streaming(server: str, query: str = "", headers: dict[str, str] | None = None, path: str = PATH, **options: Any) -> Iterator[Client]:
     url = f"ws{server.removeprefix('http')}{path}?{query}"
     with connect(url, additional_headers=KEY if headers is None else headers, **options) as socket:
         yield Client(socket)

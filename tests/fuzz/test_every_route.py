@@ -52,7 +52,15 @@ def app(settings: Settings) -> FastAPI:
 
 
 def test_no_route_answers_who_has_no_key_of_this_server(app: FastAPI) -> None:
-    assert {"/v1/realtime", "/v1/audio/stream", "/v1/audio/transcriptions/stream", "/metrics", "/v1/audio/jobs/x/events", "/api/pull/x", "/web/x"} <= paths_of(app)
+    assert {
+        "/v1/realtime",
+        "/v1/audio/stream",
+        "/v1/audio/transcriptions/stream",
+        "/metrics",
+        "/v1/audio/jobs/x/events",
+        "/api/pull/x",
+        "/web/x",
+    } <= paths_of(app)
     assert len(paths_of(app)) > 50
     assert walk(app) == []
 

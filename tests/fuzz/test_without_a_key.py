@@ -40,7 +40,14 @@ INNER = ("/schema.json", "/docs.json", "/static_content/x", "/v1/models%0a", "/%
 def paths(settings: Settings) -> list[str]:
     """List the paths of all routes of the app, WebSockets included, with `x` for what is named in them."""
     found = {context.path for context in iter_route_contexts(create_app(settings).router.routes) if context.path}
-    assert {"/v1/realtime", "/v1/audio/stream", "/v1/audio/transcriptions/stream", "/v1/audio/speech/stream", "/metrics", "/v1/audio/speech"} <= found
+    assert {
+        "/v1/realtime",
+        "/v1/audio/stream",
+        "/v1/audio/transcriptions/stream",
+        "/v1/audio/speech/stream",
+        "/metrics",
+        "/v1/audio/speech",
+    } <= found
     return sorted(re.sub(r"\{[^}]*\}", "x", path) for path in found)
 
 

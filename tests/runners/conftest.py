@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,89 +17,9 @@ from open_speech import config
 from open_speech.backends import Setup, Task
 from runners.upstream import UpstreamSynthesizer, UpstreamTranscriber
 from runners.wiring import factories as parts
-from tests.waiting import PATIENCE_S
+from tests.scripted_server import Reply, Upstream, json_reply, serving
 
 UPSTREAM_KEY = "sesame"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One request that came."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    def field(self, name: str) -> list[str]:
-        """Values of a field of a multipart form."""
-        marked = [part for part in self.body.split(b"\r\n--") if f'name="{name}"\r\n'.encode() in part]
-        return [part.partition(b"\r\n\r\n")[2].decode().rstrip("\r\n") for part in marked]
-
-
-class Desk(BaseHTTPRequestHandler):
-    """One request: what came is kept, and the next reply in line for its path is given."""
-
-    protocol_version = "HTTP/1.1"
-    server: Upstream
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.seen.append(Seen(self.command, self.path, dict(self.headers), body))
-        replies = self.server.replies.get(self.path) or [json_reply({"detail": "Not Found"}, status=404)]
-        (replies.pop(0) if len(replies) > 1 else replies[0])(self)
-
-    do_GET = do_POST = _serve
-
-    def say(self, status: int, kind: str, *pieces: bytes, headers: dict[str, str] | None = None, end: bool = True) -> None:
-        """Answer in chunks; without an end the connection breaks off."""
-        self.send_response(status)
-        for name, value in {"Content-Type": kind, "Transfer-Encoding": "chunked", "Connection": "close", **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        for piece in pieces:
-            self.piece(piece)
-        if end:
-            self.wfile.write(b"0\r\n\r\n")
-        self.close_connection = True
-
-    def piece(self, data: bytes) -> None:
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
-Reply = Callable[[Desk], None]
-
-
-class Upstream(ThreadingHTTPServer):
-    """A server of somebody else; `replies` of a path are given one after the other, the last again and again."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Desk)
-        self.seen: list[Seen] = []
-        self.replies: dict[str, list[Reply]] = {}
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-    def asked(self, path: str) -> list[Seen]:
-        return [seen for seen in self.seen if seen.path == path]
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no error here."""
-
-
-def json_reply(data: Any, status: int = 200, **headers: str) -> Reply:
-    return lambda management: management.say(status, "application/json", json.dumps(data).encode(), headers=headers)
 
 
 @pytest.fixture(scope="session", name="json_reply")
@@ -112,13 +31,8 @@ def _json_reply() -> Callable[..., Reply]:
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
     """A server that says what its `replies` say, by path."""
-    server = Upstream()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join(PATIENCE_S)
-    server.server_close()
+    with serving() as server:
+        yield server
 
 
 def _upstream_setup(model: str, task: Task, url: str, **settings: str) -> Setup:

@@ -33,6 +33,8 @@ class ResultBody(BaseModel):
     url: str
     response_format: str
     bytes: int
+    models: list[str]
+    """Models that did the work: that of the request, or fallback models. Empty for a job of an earlier version."""
 
 
 class WebhookBody(BaseModel):
@@ -139,7 +141,8 @@ def message_of(job: Job, view: View, result: Any = None) -> dict[str, Any]:
 def _result(job: Job, root: str) -> ResultBody | None:
     if job.result is None:
         return None
-    return ResultBody(url=f"{root}{PATH}/{job.id}/result", response_format=job.response_format, bytes=job.result.size)
+    url = f"{root}{PATH}/{job.id}/result"
+    return ResultBody(url=url, response_format=job.response_format, bytes=job.result.size, models=list(job.result.models))
 
 
 def _webhook(job: Job) -> WebhookBody | None:

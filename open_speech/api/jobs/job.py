@@ -46,6 +46,8 @@ class Result(BaseModel, frozen=True):
     """Seconds of audio that were transcribed or synthesized."""
     warnings: tuple[str, ...] = ()
     """Warnings about text that was not spoken."""
+    models: tuple[str, ...] = ()
+    """Ids of the models that did the work: that of the request, or fallback models."""
 
 
 class Job(BaseModel, frozen=True):

@@ -13,10 +13,12 @@ from typing import BinaryIO
 
 from pydantic import TypeAdapter, ValidationError
 
+from open_speech import logs
 from open_speech.api.jobs import checkpoints, disk
 from open_speech.api.jobs.checkpoints import Checkpoint
 from open_speech.api.jobs.intake import job_speech, recognition_body, speech_body
 from open_speech.api.jobs.job import Job, JobInput, Result
+from open_speech.api.jobs.owners import is_local_only
 from open_speech.api.jobs.store import JobStore
 from open_speech.api.openai.recognition_request import recognition_request
 from open_speech.audio import Audio
@@ -26,6 +28,7 @@ from open_speech.config import Settings
 from open_speech.engine import Engine
 from open_speech.recognition.request import RecognitionRequest
 from open_speech.recognition.resume import moved
+from open_speech.security import egress
 from open_speech.security.private_files import open_private, settle
 from open_speech.synthesis.cues import narrated
 from open_speech.synthesis.stream import SpeechStream
@@ -49,7 +52,9 @@ class Work:
     async def do(self, job: Job, report: ReportProgress) -> Result:
         """Process a job, from its last checkpoint if there is one. Raises subclasses of SpeechError. Cancellation stops the engine."""
         stored = await asyncio.to_thread(self._store.input_of, job.id)
-        return await (self._synthesize(stored, report) if job.type == "speech" else self._transcribe(job, stored, report))
+        with egress.keeping(local_only=is_local_only(job.owner, self._settings)), logs.on(logs.RequestContext(job.id, "jobs")) as context:
+            result = await (self._synthesize(stored, report) if job.type == "speech" else self._transcribe(job, stored, report))
+        return result.model_copy(update={"models": context.answered_by})
 
     async def _transcribe(self, job: Job, stored: JobInput, report: ReportProgress) -> Result:
         request = await recognition_request(recognition_body(job.type, stored.fields), self._engine.pool, self._settings)

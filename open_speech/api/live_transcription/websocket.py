@@ -1,4 +1,7 @@
-"""The WebSocket endpoint /v1/audio/stream, also at /v1/audio/transcriptions/stream: checks of the handshake, its options, and the lifetime of a connection."""
+"""The WebSocket endpoint /v1/audio/stream: checks of the handshake, its options, and the lifetime of a connection.
+
+It has a second path, /v1/audio/transcriptions/stream, which other servers use.
+"""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from open_speech.http.errors import error_response
 from open_speech.http.inbox import accept
 from open_speech.http.middleware.auth import MOST_KEYS, presented_keys
 from open_speech.http.websockets import check_origin, chosen_subprotocol, turn_away
+from open_speech.security import egress
 
 router = APIRouter()
 
@@ -57,7 +58,9 @@ async def _serve(socket: WebSocket) -> None:
     if engine is None:
         raise BackendUnavailable("The server is still starting.", retry_after_s=1)
     grant = _grant(socket)
-    with slots.taken(grant.holder if grant else holder_of(socket.scope)):
+    holder = grant.holder if grant else holder_of(socket.scope)
+    # The middleware knows the right of an API key; an ephemeral key has that of the key that created it.
+    with slots.taken(holder), egress.keeping(local_only=settings.is_local_only(holder)):
         request = session_request(socket.query_params, socket.headers, grant, lambda name: task_of(settings, engine, name))
         session, llm = session_of(request, settings, engine), language_model(settings)
         try:

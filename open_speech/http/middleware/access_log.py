@@ -12,6 +12,7 @@ import uuid
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,6 +30,10 @@ log = logging.getLogger("open_speech.http")
 _SANE_ID = re.compile(rb"[\w.:-]{1,128}")
 _CLIENT_CLOSED = 499
 """nginx's status for a client that disconnected; it is only logged and counted."""
+MODEL_HEADER = b"x-open-speech-model"
+"""Header of a response with output of a model: the id of the model, which is not the requested one after a fallback."""
+_PLAIN = "/:@+"
+"""Characters of a model id that are not quoted in the header, besides letters, digits and `_.-~`."""
 _ABNORMAL = 1006
 """Close code of a WebSocket that neither side has closed."""
 CATCH_ALL = "/{path:path}"
@@ -140,11 +145,16 @@ class _Exchange:
         await self._send(message)
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
-        return [
+        headers = [
             (b"x-request-id", self.id.encode("latin-1")),
             (b"openai-processing-ms", str(self._milliseconds()).encode()),
             (b"openai-version", b"2020-10-01"),
         ]
+        if self._context.answered_by and self.status < 400:  # noqa: PLR2004 - an error has no output of a model
+            # The id of a model of another server may contain any character of the request.
+            models = ", ".join(quote(model, safe=_PLAIN) for model in self._context.answered_by)
+            headers.append((MODEL_HEADER, models.encode()))
+        return headers
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._start

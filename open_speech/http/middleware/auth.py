@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from open_speech import logs
 from open_speech.errors import TooManyGuesses, TooManyKeys, Unauthorized
 from open_speech.http.caller import KEY_NAME, NO_PROXIES, Proxies, address_of, is_unauthenticated, turn_away
+from open_speech.security import egress
 from open_speech.security.api_keys import KeyRing, digest_of
 from open_speech.security.lockout import Guesses, sender_of
 from open_speech.security.network import network_of
@@ -72,12 +73,15 @@ class ApiKey:
         guesses: Guesses | None = None,
         open_paths: Collection[str] = (),
         origins: Collection[str] = (),
+        local_only: Collection[str] = (),
     ) -> None:
         """`opens` returns whether another key is valid for a path. `proxies` are the reverse proxies in front of the server.
 
-        `open_paths` need no key either. Wrong keys from pages of `origins` are counted together with those from the server's own page.
+        `open_paths` need no key either. Wrong keys from pages of `origins` are counted together with those from the server's own page. Data
+        of requests with a key named in `local_only` is not sent to other servers.
         """
         self._origins = frozenset(origins)
+        self._local_only = frozenset(local_only)
         self._open_paths = frozenset(open_paths)
         self._app = app
         self._keys = keys
@@ -109,7 +113,8 @@ class ApiKey:
             self._guesses.wrong(sender, map(digest_of, sent))
         logs.note_key(scope[KEY_NAME])
         if not is_unauthenticated(scope) or self._is_open(scope, sent):
-            await self._app(scope, receive, send)
+            with egress.keeping(local_only=scope[KEY_NAME] in self._local_only):
+                await self._app(scope, receive, send)
         elif wait_s:
             error = TooManyGuesses("Too many different wrong API keys were sent from your address.", retry_after_s=wait_s)
             await turn_away(error, scope, receive, send)

@@ -134,7 +134,7 @@ class Utterance:
     async def _run(self) -> None:
         """Transcribe all audio until the end. Raises SpeechError's children, Overloaded and Stopping included."""
         try:
-            with self._recognizer.admitted() as self._ticket:
+            with self._recognizer.admitted() as self._admitted:
                 await self._transcribe_all()
         finally:
             self._room.set()
@@ -225,6 +225,8 @@ class Utterance:
         """Start a partial pass if there is enough new speech and no more urgent work."""
         now = time.monotonic()
         has_partial_callback = self._on_delta is not None or self._on_draft is not None
+        if self._admitted.model.id != self._recognizer.model:
+            return  # the queue of the session's model is full
         if not has_partial_callback or self._partial is not None or self._windows or now < self._rested_at or self._recognizer.is_busy:
             return
         if self._segmenter.seconds < self._checked_s + CHECK_EVERY_S:
@@ -254,8 +256,8 @@ class Utterance:
         self._changed.set()
 
     async def _transcribe_final(self, cut: Cut, audio: Audio) -> Transcript:
-        with self._ticket.waiting():
-            return await self._recognizer.transcribe_final(audio, language=self._language, speech=cut.speech())
+        with self._admitted.ticket.waiting():
+            return await self._recognizer.transcribe_final(audio, language=self._language, speech=cut.speech(), model=self._admitted.model)
 
     async def _transcribe_ahead(self, cut: Cut, audio: Audio, agreement: Agreement) -> Transcript:
         result = await self._transcribe_final(cut, audio)

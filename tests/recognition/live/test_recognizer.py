@@ -80,7 +80,7 @@ def test_a_few_words_in_a_doubtful_language_are_heard_in_that_of_the_session(rec
 def test_somebody_who_surely_changes_the_language_is_believed(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session() -> str:
         recognizer.remember(await recognizer.transcribe(say(1, 2, 3, 4), final=True, language="en"))
-        recognizer._runner._link.sure = 0.95  # type: ignore[attr-defined]
+        recognizer._handle.runner._link.sure = 0.95  # type: ignore[attr-defined]
         return (await recognizer.transcribe_final(say(1, 2, 3, 4))).text
 
     assert asyncio.run(session()) == "in cy"
@@ -89,7 +89,7 @@ def test_somebody_who_surely_changes_the_language_is_believed(recognizer: LiveRe
 def test_of_a_few_words_it_takes_more_to_believe_another_language(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session(sure: float) -> str:
         recognizer.remember(await recognizer.transcribe(say(1, 2, 3, 4), final=True, language="en"))
-        recognizer._runner._link.sure = sure  # type: ignore[attr-defined]
+        recognizer._handle.runner._link.sure = sure  # type: ignore[attr-defined]
         return (await recognizer.transcribe_final(say(1))).text
 
     assert asyncio.run(session(0.95)) == "in en"
@@ -102,7 +102,7 @@ def test_a_session_is_in_no_language_that_was_only_guessed(
     async def session() -> None:
         for _ in range(3):
             recognizer.remember(await recognizer.transcribe_final(say(1)))
-        recognizer._runner._link.sure = 0.6  # type: ignore[attr-defined]
+        recognizer._handle.runner._link.sure = 0.6  # type: ignore[attr-defined]
         recognizer.remember(await recognizer.transcribe_final(say(1, 2, 3, 4, 5)))
 
     asyncio.run(session())

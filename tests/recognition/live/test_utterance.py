@@ -227,7 +227,7 @@ def test_who_feeds_too_fast_is_made_to_wait_and_memory_stays_bounded(recognizers
 
 def test_a_partial_pass_is_left_out_while_the_runner_is_busy(recognizers: LiveRecognizers, reader: Any, say: Say) -> None:
     async def test(recognizer: LiveRecognizer) -> None:
-        recognizer._traffic.passes = 2
+        recognizer._handle.traffic.passes = 2
         utterance = Utterance(recognizer, lambda _: None)
         await fed(utterance, say(1, 2, 3, 4, 5, 6))
         assert reader.drafts == 0
