@@ -73,6 +73,8 @@ class ModelEntry:
     sources: tuple[Source, ...] = ()
     aliases: tuple[str, ...] = ()
     """Ids of repositories with the same weights in another format, as clients may name them. Accepted in requests, not listed."""
+    by_hand: bool = False
+    """No source has the files: they are copied into the models folder."""
     parts: tuple[ModelEntry, ...] = ()
     """Checkpoints for one kind of request each, for a model without a checkpoint for all; the first one serves all other requests."""
 

@@ -83,7 +83,7 @@ def _file_faults(part: ModelEntry) -> Iterator[str]:
             used = {index for pieces in source.members.values() for index, _ in pieces}
             if used != set(range(len(source.archives))):
                 yield "`members` must use each archive, by its number from 0 on"
-    if missing := paths - covered:
+    if (missing := paths - covered) and not part.by_hand:
         yield f"no source has the files {', '.join(sorted(missing))}"
 
 

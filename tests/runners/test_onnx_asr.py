@@ -17,7 +17,9 @@ import pytest
 from open_speech.audio import Audio, concat, silence
 from open_speech.backends import STT_RATE, ModelEntry, Setup, Task, TranscribeOptions, Window, WindowResult
 from open_speech.errors import BackendFailed, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
+from open_speech.registry import Defaults, Registry
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
+from open_speech.weights import Store
 from runners import catalog
 from runners.onnx_asr import OnnxAsr, execution_providers, settle_language
 
@@ -101,9 +103,9 @@ def write_settings(folder: Path, kind: str, mels: int, tokens: list[str]) -> Non
     (folder / "vocab.txt").write_text("".join(f"{token} {at}\n" for at, token in enumerate(tokens)), encoding="utf-8")
 
 
-def write_parakeet(folder: Path, kind: str, *, suffix: str = "") -> None:
+def write_parakeet(folder: Path, kind: str, *, suffix: str = "", mels: int = 0) -> None:
     """Write a Parakeet whose frame is the token of the loudest band, and which says no token twice in a row."""
-    mels, blank = PARAKEETS[kind], len(TOKENS) - 1
+    mels, blank = mels or PARAKEETS[kind], len(TOKENS) - 1
     steps = 5 if kind.endswith("tdt") else 0
     bands, bias = np.zeros((mels, len(TOKENS) + steps)), np.zeros(len(TOKENS) + steps)
     for token in range(blank):
@@ -185,6 +187,31 @@ def canary(tmp_path_factory: pytest.TempPathFactory) -> OnnxAsr:
     folder = tmp_path_factory.mktemp("canary")
     write_canary(folder)
     return loaded(folder, entry("en", "de", translates=True, word_times=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("nvidia/parakeet-tdt-0.6b-v3", "istupakov/parakeet-tdt-0.6b-v3-onnx"),
+        ("nvidia/parakeet-tdt-0.6b-v2", "istupakov/parakeet-tdt-0.6b-v2-onnx"),
+        ("nvidia/canary-1b-v2", "istupakov/canary-1b-v2-onnx"),
+        ("nvidia/canary-180m-flash", "istupakov/canary-180m-flash-onnx"),
+        ("nvidia/parakeet-tdt-1.1b", "nvidia/parakeet-tdt-1.1b"),
+    ],
+)
+def test_nvidias_names_are_names_of_their_exports(name: str, model: str) -> None:
+    registry = Registry(catalog.BACKENDS, catalog.own_models(), {"onnx-asr": "process"}, Defaults("", "", ""))
+    assert registry.find(name, Task.STT).id == model
+
+
+def test_an_export_that_was_copied_into_the_models_folder_is_used(tmp_path: Path) -> None:
+    model = next(model for model in catalog.own_models() if model.id == "nvidia/parakeet-tdt-1.1b")
+    store = Store(tmp_path, offline=True)
+    with pytest.raises(WeightsUnavailable, match="Copy them by hand"):
+        store.pull(model)
+    store.folder(model).mkdir(parents=True)
+    write_parakeet(store.folder(model), "nemo-conformer-tdt", mels=80)  # v2 and v3 have 128 bands
+    assert heard(loaded(store.pull(model), model), good_day(80), TranscribeOptions(word_times=True)).text == "good day."
 
 
 def test_a_parakeet_hears_words_at_their_times(parakeet: OnnxAsr, kind: str) -> None:
