@@ -16,6 +16,7 @@ from benchmarks import (
     overhead,
     overload,
     realtime,
+    recognizers,
     stt,
     tts,
     tts_sessions,
@@ -28,7 +29,7 @@ from benchmarks.served import MEASURED, serve
 
 RUNNERS = ("faster_whisper", "kokoro", "piper")
 NAMES = ("stt", "tts", "idle", "overhead", "first-byte", "film", "realtime", "load", "overload", "kill")
-MORE = ("wer", "tts-sessions", "tts-speeds", "voices", "fuzz", "growth", "decode")
+MORE = ("wer", "recognizers", "tts-sessions", "tts-speeds", "voices", "fuzz", "growth", "decode")
 """Benchmarks that run only when named: each answers one question, and says little about the server's speed."""
 ALONE = {"stt", "tts", *MORE}
 """Benchmarks that start their own servers."""
@@ -59,6 +60,9 @@ def main(names: Collection[str], options: stt.Options, minutes: float) -> int:
     if "wer" in names:
         print("\npauses, noise and hesitations against the library")
         failed = wer.run(options.corpora, quick=options.quick, fresh=options.fresh, save=options.save)
+    if "recognizers" in names:
+        print("\nevery recognizer on this machine")
+        failed = max(failed, recognizers.run(options.corpora, quick=options.quick, save=options.save))
     if "voices" in names:
         print("\nevery voice, transcribed again")
         failed = max(failed, tts_voices.run())

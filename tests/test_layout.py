@@ -46,6 +46,7 @@ TESTED_ELSEWHERE = {
     "open_speech/model_files.py": "tests/weights",
     "runners/host/device.py": "tests/cli/test_doctor.py",
     "runners/wiring/factories.py": "tests/runners/wiring/test_engine.py",
+    "runners/catalog/cloud.py": "tests/runners/support/test_cloud.py",
     "runners/catalog/placement.py": "tests/runners/wiring/test_engine.py",
     "open_speech/concurrency/blocking_iterators.py": "tests/runners/host/test_host.py",
     "runners/wiring/bento_service.py": "tests/served",

@@ -90,3 +90,18 @@ def test_every_extra_for_a_language_exists() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = {f"{entry.extra}-{code}" for entry in BACKENDS for code in entry.language_modules}
     assert wanted and wanted <= project["optional-dependencies"].keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("nvidia/parakeet-tdt-0.6b-v3", "istupakov/parakeet-tdt-0.6b-v3-onnx"),
+        ("nvidia/parakeet-tdt-0.6b-v2", "istupakov/parakeet-tdt-0.6b-v2-onnx"),
+        ("nvidia/canary-1b-v2", "istupakov/canary-1b-v2-onnx"),
+        ("nvidia/canary-180m-flash", "istupakov/canary-180m-flash-onnx"),
+        ("nvidia/parakeet-tdt-1.1b", "nvidia/parakeet-tdt-1.1b"),
+    ],
+)
+def test_nvidias_names_are_names_of_their_exports(name: str, model: str) -> None:
+    registry = Registry(BACKENDS, own_models(), {"onnx-asr": "process"}, Defaults("", "", ""))
+    assert registry.find(name, Task.STT).id == model

@@ -17,7 +17,6 @@ import pytest
 from open_speech.audio import Audio, concat, silence
 from open_speech.backends import STT_RATE, ModelEntry, Setup, Task, TranscribeOptions, Window, WindowResult
 from open_speech.errors import BackendFailed, UnsupportedLanguage, UnsupportedValue, WeightsCorrupt, WeightsUnavailable
-from open_speech.registry import Defaults, Registry
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
 from open_speech.weights import Store
 from runners import catalog
@@ -187,21 +186,6 @@ def canary(tmp_path_factory: pytest.TempPathFactory) -> OnnxAsr:
     folder = tmp_path_factory.mktemp("canary")
     write_canary(folder)
     return loaded(folder, entry("en", "de", translates=True, word_times=False))
-
-
-@pytest.mark.parametrize(
-    ("name", "model"),
-    [
-        ("nvidia/parakeet-tdt-0.6b-v3", "istupakov/parakeet-tdt-0.6b-v3-onnx"),
-        ("nvidia/parakeet-tdt-0.6b-v2", "istupakov/parakeet-tdt-0.6b-v2-onnx"),
-        ("nvidia/canary-1b-v2", "istupakov/canary-1b-v2-onnx"),
-        ("nvidia/canary-180m-flash", "istupakov/canary-180m-flash-onnx"),
-        ("nvidia/parakeet-tdt-1.1b", "nvidia/parakeet-tdt-1.1b"),
-    ],
-)
-def test_nvidias_names_are_names_of_their_exports(name: str, model: str) -> None:
-    registry = Registry(catalog.BACKENDS, catalog.own_models(), {"onnx-asr": "process"}, Defaults("", "", ""))
-    assert registry.find(name, Task.STT).id == model
 
 
 def test_an_export_that_was_copied_into_the_models_folder_is_used(tmp_path: Path) -> None:
