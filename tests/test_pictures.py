@@ -18,15 +18,6 @@ def test_the_readme_shows_its_pictures_and_they_are_small() -> None:
     assert all((pictures.ROOT / image).stat().st_size < 150_000 for image in images)
 
 
-def test_the_page_of_benchmarks_shows_the_saved_run() -> None:
-    found = recognizers.Run.read()
-    written = plots.PAGE.read_text(encoding="utf-8")
-    assert plots.page(written, found) == written
-    assert (plots.IMAGES / "recognizers.svg").read_text(encoding="utf-8") == plots.plot(found)
-    assert found.date in plots.section(found)
-    assert all(f"`{row.model}`" in plots.section(found) for row in found.rows)
-
-
 def test_every_recognizer_is_a_point_within_the_plot() -> None:
     rows = tuple(recognizers.Row(f"owner/model-{errors}", 100, errors, 1.0, cpu, 50.0) for errors, cpu in ((0, 1.0), (7, 3.0), (20, 0.0)))
     svg = plots.plot(recognizers.Run("2026-01-01", "a <machine>", 2, 3, 10.0, rows))

@@ -11,7 +11,7 @@ import pytest
 from open_speech.backends import BackendEntry, ModelEntry, Task
 from open_speech.model_files import ArchiveSource
 from open_speech.plugins.checks import model_faults
-from open_speech.registry import OPENAI_VOICES
+from open_speech.registry import OPENAI_VOICES, Defaults, Registry
 from open_speech.weights import Store
 from runners.catalog import BACKENDS, MODELS_FOLDER, installed, own_models, with_needs
 
