@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.errors import NotInstalled, UnknownModel, UnknownVoice, WrongTask
@@ -51,13 +51,15 @@ class Registry:
         """`served` maps each backend of this server to the place where it runs; models of other backends are not installed."""
         self.backends = {entry.name: entry for entry in backends}
         self.served = dict(served)
-        self.defaults = defaults
         self._models = {entry.id: entry for entry in models}
         self._parts = {part.id: part for entry in self._models.values() for part in entry.parts}
         self._learned: dict[str, tuple[ModelEntry, ...]] = {}
-        openai = dict.fromkeys(OPENAI_STT, defaults.stt_model) | dict.fromkeys(OPENAI_TTS, defaults.tts_model)
-        self._aliases = openai | dict(defaults.aliases)
-        self._repositories = {other.lower(): entry.id for entry in self._models.values() for other in entry.aliases}
+        # An alias of several models selects that of a backend that is served, or else the first.
+        preferred = sorted(self._models.values(), key=lambda entry: entry.backend not in self.served)
+        self._other_names = {other.lower(): entry.id for entry in reversed(preferred) for other in entry.aliases}
+        stt_model, tts_model = map(self._resolve_other_name, (defaults.stt_model, defaults.tts_model))
+        self.defaults = replace(defaults, stt_model=stt_model, tts_model=tts_model)
+        self._aliases = dict.fromkeys(OPENAI_STT, stt_model) | dict.fromkeys(OPENAI_TTS, tts_model) | dict(defaults.aliases)
 
     @property
     def aliases(self) -> Mapping[str, str]:
@@ -185,7 +187,11 @@ class Registry:
     def _resolve_alias(self, name: str) -> str:
         """Resolve an alias: one of OpenAI's names, with or without the prefix `openai/`, or another repository with the same weights."""
         bare = name.removeprefix("openai/")
-        return self._aliases.get(name) or self._aliases.get(bare) or self._repositories.get(name.lower(), name)
+        return self._aliases.get(name) or self._aliases.get(bare) or self._resolve_other_name(name)
+
+    def _resolve_other_name(self, name: str) -> str:
+        """Resolve another name of a model: the id of a catalog model comes first."""
+        return name if name in self._models else self._other_names.get(name.lower(), name)
 
     def _unknown_message(self, name: str, task: Task | None = None) -> str:
         fitting = [m.id for m in self.models(task)] + [alias for alias, model in self._aliases.items() if self._serves(model, task)]

@@ -39,6 +39,34 @@ def test_openais_speaking_names_are_the_default_model(registry: Registry, name: 
     assert registry.find(name, Task.TTS).id == "speak"
 
 
+def with_aliases(*served: str, stt_model: str = "acme/listen") -> Registry:
+    """A registry of two models with the alias `base`, of the backends `ears` and `more-ears`."""
+    backends = (*BACKENDS, BackendEntry("more-ears", Task.STT, "m:C", (), "more", "MIT"))
+    models = (
+        replace(MODELS[0], aliases=("base", "acme/base")),
+        ModelEntry("more", "more-ears", Task.STT, "MIT", ("en",), aliases=("base",)),
+    )
+    return Registry(backends, models, dict.fromkeys(served, "process"), Defaults(stt_model, "speak", "bea"))
+
+
+@pytest.mark.parametrize(
+    ("served", "found"), [(("ears",), "acme/listen"), (("more-ears",), "more"), (("more-ears", "ears"), "acme/listen")]
+)
+def test_an_alias_of_two_models_selects_the_one_that_is_served(served: tuple[str, ...], found: str) -> None:
+    for name in ("base", "Base"):
+        assert with_aliases(*served).find(name, Task.STT).id == found
+
+
+def test_an_alias_of_models_that_are_not_served_names_the_extra_of_the_first() -> None:
+    with pytest.raises(NotInstalled, match=r"open-speech\[ears\]"):
+        with_aliases().find("base")
+
+
+def test_the_default_model_may_be_an_alias() -> None:
+    registry = with_aliases("more-ears", stt_model="base")
+    assert (registry.defaults.stt_model, registry.find("whisper-1").id) == ("more", "more")
+
+
 def test_a_model_of_the_other_task_is_named_as_such(registry: Registry) -> None:
     with pytest.raises(WrongTask, match="speak") as raised:
         registry.find("speak", Task.STT)

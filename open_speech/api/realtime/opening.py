@@ -35,6 +35,8 @@ class SessionRequest:
     model: str
     beta: bool = False
     configured: Mapping[str, Any] | None = None
+    is_kind_open: bool = False
+    """Whether the client named a speech-to-text model but no kind of session, so that it may also expect responses."""
 
 
 def session_request(query: QueryParams, headers: Headers, grant: Grant | None, task_of: Callable[[str], str | None]) -> SessionRequest:
@@ -49,7 +51,8 @@ def session_request(query: QueryParams, headers: Headers, grant: Grant | None, t
     is_transcription = query.get("intent") == "transcription" or task_of(model) == "stt" or (grant and grant.kind == "transcription")
     kind: Kind = "transcription" if is_transcription else "realtime"
     if grant is None:
-        return SessionRequest(kind, model, is_beta(headers))
+        is_kind_open = kind == "transcription" and "intent" not in query
+        return SessionRequest(kind, model, is_beta(headers), is_kind_open=is_kind_open)
     if grant.kind != kind:
         field = "intent" if "intent" in query else "model"
         raise UnsupportedValue(f"The ephemeral key is for a {grant.kind} session, not for a {kind} session.", param=field)
@@ -82,6 +85,7 @@ def session_of(request: SessionRequest, settings: Settings, engine: Engine) -> S
         now=time.time(),
         beta=request.beta,
         configured=request.configured,
+        is_kind_open=request.is_kind_open and not defaults.has_llm,
     )
 
 
