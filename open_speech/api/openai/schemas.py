@@ -58,7 +58,11 @@ class SpeechRequest(BaseModel):
     )
     reference_text: str | None = Field(None, max_length=4096, description="Transcript of `reference_audio`. Some models require it.")
     voice_design: str | None = Field(None, max_length=4096, description="Extension: description of a voice to design.")
-    ignore_unsupported: bool = Field(False, description="Extension: ignore what the model does not support, instead of returning an error.")
+    ignore_unsupported: bool | None = Field(
+        None,
+        description="Extension: `false` returns an error if the model does not support `reference_audio` or `voice_design`, which are"
+        " otherwise ignored with a `Warning` header. `true` also ignores a stored voice that the model cannot clone.",
+    )
 
     @property
     def voice_id(self) -> str | None:
