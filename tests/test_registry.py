@@ -39,6 +39,42 @@ def test_openais_speaking_names_are_the_default_model(registry: Registry, name: 
     assert registry.find(name, Task.TTS).id == "speak"
 
 
+@pytest.mark.parametrize("name", ["acme%2Flisten", "acme%2flisten"])
+def test_an_id_may_be_encoded_as_in_a_path(registry: Registry, name: str) -> None:
+    assert registry.find(name, Task.STT).id == registry.listed(name).id == "acme/listen"
+    assert not registry.is_unlisted(name)
+
+
+@pytest.mark.parametrize("task", [None, Task.STT, Task.TTS])
+@pytest.mark.parametrize("name", ["mouth/nobody", "mouth%2Fnobody"])
+def test_an_unknown_id_of_a_backend_is_no_repository(registry: Registry, name: str, task: Task | None) -> None:
+    with pytest.raises(UnknownModel, match="mouth.*does not exist"):
+        registry.find(name, task)
+
+
+@pytest.mark.parametrize(("name", "task"), [("speak", Task.TTS), ("speak", None), ("nobody", Task.TTS), ("tts-1", Task.TTS)])
+def test_a_disabled_task_names_the_setting(name: str, task: Task | None) -> None:
+    registry = Registry(BACKENDS, MODELS, {"ears": "process"}, Defaults("acme/listen", "speak", "bea"), disabled={Task.TTS: "X is false"})
+    with pytest.raises(NotInstalled, match="no text-to-speech, because X is false") as raised:
+        registry.find(name, task)
+    assert raised.value.param == "model"
+    assert registry.find("whisper-1", Task.STT).id == "acme/listen"
+
+
+@pytest.mark.parametrize(
+    "name", ["ann", "ANN", "bea#3", "ann+bea", "alloy", "ECHO", "speak", "tts-1", "nobody", "cid", "elsewhere", "ann+cid"]
+)
+def test_the_server_has_the_voices_that_a_model_of_it_resolves(registry: Registry, name: str) -> None:
+    def resolves() -> bool:
+        try:
+            registry.voice(registry.find("speak"), name)
+        except UnknownVoice:
+            return False
+        return True
+
+    assert registry.has_voice(name) is resolves()
+
+
 def with_aliases(*served: str, stt_model: str = "acme/listen") -> Registry:
     """A registry of two models with the alias `base`, of the backends `ears` and `more-ears`."""
     backends = (*BACKENDS, BackendEntry("more-ears", Task.STT, "m:C", (), "more", "MIT"))

@@ -30,6 +30,11 @@ def test_a_model_fits_its_backend_and_itself(model: ModelEntry, tmp_path: Path) 
     assert Store(tmp_path, offline=True).folder(model).is_relative_to(tmp_path)
 
 
+def test_an_alias_of_the_catalog_belongs_to_one_model_of_a_backend() -> None:
+    named = [(model.backend, alias.lower()) for model in own_models() for alias in model.aliases]
+    assert len(named) == len(set(named))
+
+
 def test_no_models_folder_lies_inside_another() -> None:
     assert not [(a, b) for a in BY_ID for b in BY_ID if b.startswith(f"{a}/")]
 

@@ -29,7 +29,9 @@ class SpeechRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    model: str = Field(description="Model id, or one of OpenAI's names such as `tts-1`.")
+    model: Annotated[str, BeforeValidator(lambda name: name or "tts-1")] = Field(
+        "tts-1", description="Model id, or one of OpenAI's names such as `tts-1`. Default: the model of `TTS_MODEL`."
+    )
     input: str = Field(description="The text to speak. It may contain `[pause:0.5]` and `[voice:af_sky]`.")
     input_type: Literal["text", "ssml"] | None = Field(None, description="Extension. When unset, text that begins with `<speak` is SSML.")
     voice: str | VoiceName | None = Field(None, description="Voice id or one of OpenAI's voice names. Default: the default voice.")

@@ -17,7 +17,7 @@ from open_speech.backends import Task
 from open_speech.config import Settings
 from open_speech.dialogue.llm import LanguageModel
 from open_speech.engine import Engine
-from open_speech.errors import SpeechError, UnknownVoice, UnsupportedValue
+from open_speech.errors import SpeechError, UnsupportedValue
 
 FRAME_BYTES = 21 << 20
 """Maximum bytes of a client event: OpenAI accepts 15 MiB of audio at once, which is 20 MiB in base64, and JSON surrounds it."""
@@ -117,13 +117,7 @@ def language_model(settings: Settings) -> LanguageModel | None:
 
 def knows_voice(engine: Engine, name: str) -> bool:
     """Return whether any model, preset or recording on this server has a voice of this name."""
-    for model in engine.registry.models(Task.TTS):
-        try:
-            engine.registry.voice(model, name)
-        except UnknownVoice:
-            continue
-        return True
-    return engine.voices.presets.find(name) is not None or engine.voices.recording(name) is not None
+    return engine.registry.has_voice(name) or engine.voices.presets.find(name) is not None or engine.voices.recording(name) is not None
 
 
 def task_of(settings: Settings, engine: Engine, name: str) -> Literal["stt", "tts", "llm", None]:
