@@ -92,9 +92,9 @@ class Registry:
         """
         known = self._resolve_alias(name)
         entry = self._models.get(known) or self._parts.get(known) or self._upstream(known, task) or self._from_hub(known, task)
-        wanted = task or (entry and entry.task)
-        if wanted in self.disabled and (entry is None or entry.backend not in self.served):
-            raise NotInstalled(f"This server does no {wanted}, because {self.disabled[wanted]}.", param="model")
+        wanted = task or (entry.task if entry else None)
+        if wanted is not None and (entry is None or entry.backend not in self.served):
+            self.check_enabled(wanted)
         if entry is None:
             raise UnknownModel(self._unknown_message(name, task), param="model")
         if task is not None and entry.task is not task:
@@ -105,6 +105,11 @@ class Registry:
             how = (f"run `{backend.remedy}` and " if backend.apart or backend.install else install) + f"name it in {entry.task.setting}"
             raise NotInstalled(f"The model `{name}` needs the backend `{entry.backend}`: {how}.", param="model")
         return entry
+
+    def check_enabled(self, task: Task) -> None:
+        """Raise NotInstalled naming the setting if a setting disables the task."""
+        if task in self.disabled:
+            raise NotInstalled(f"This server does no {task}, because {self.disabled[task]}.", param="model")
 
     def listed(self, name: str) -> ModelEntry:
         """Resolve a name as `find` does, but only to models that the catalog lists: an unlisted hub repository may not exist.
