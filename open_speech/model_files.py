@@ -10,13 +10,20 @@ from dataclasses import dataclass, field
 class WeightFile:
     """One file of a model, identified by its content.
 
-    `sha256` and `size` (bytes) are None only for a hub model that was never downloaded: its first download records them.
+    `sha256` and `size` (bytes) are None only for a hub model that was never downloaded: its first download records them. A list of another
+    project may have an MD5 digest instead: it detects a damaged or changed file, and the first download records the SHA-256.
     """
 
     path: str
     """Relative to the model's folder, with `/`."""
     sha256: str | None = None
     size: int | None = None
+    md5: str | None = None
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether the content is known before its first download."""
+        return self.sha256 is not None or self.md5 is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.errors import NotInstalled, UnknownModel, UnknownVoice, WrongTask
@@ -47,17 +47,25 @@ class Registry:
         models: Iterable[ModelEntry],
         served: Mapping[str, str],
         defaults: Defaults,
+        *,
+        disabled: Mapping[Task, str] | None = None,
     ) -> None:
-        """`served` maps each backend of this server to the place where it runs; models of other backends are not installed."""
+        """`served` maps each backend of this server to the place where it runs; models of other backends are not installed.
+
+        `disabled` maps each task that the server does not perform to the setting that disables it.
+        """
         self.backends = {entry.name: entry for entry in backends}
         self.served = dict(served)
-        self.defaults = defaults
+        self.disabled = dict(disabled or {})
         self._models = {entry.id: entry for entry in models}
         self._parts = {part.id: part for entry in self._models.values() for part in entry.parts}
         self._learned: dict[str, tuple[ModelEntry, ...]] = {}
-        openai = dict.fromkeys(OPENAI_STT, defaults.stt_model) | dict.fromkeys(OPENAI_TTS, defaults.tts_model)
-        self._aliases = openai | dict(defaults.aliases)
-        self._repositories = {other.lower(): entry.id for entry in self._models.values() for other in entry.aliases}
+        # An alias of several models selects that of a backend that is served, or else the first.
+        preferred = sorted(self._models.values(), key=lambda entry: entry.backend not in self.served)
+        self._other_names = {other.lower(): entry.id for entry in reversed(preferred) for other in entry.aliases}
+        stt_model, tts_model = map(self._resolve_other_name, (defaults.stt_model, defaults.tts_model))
+        self.defaults = replace(defaults, stt_model=stt_model, tts_model=tts_model)
+        self._aliases = dict.fromkeys(OPENAI_STT, stt_model) | dict.fromkeys(OPENAI_TTS, tts_model) | dict(defaults.aliases)
 
     @property
     def aliases(self) -> Mapping[str, str]:
@@ -84,6 +92,9 @@ class Registry:
         """
         known = self._resolve_alias(name)
         entry = self._models.get(known) or self._parts.get(known) or self._upstream(known, task) or self._from_hub(known, task)
+        wanted = task or (entry.task if entry else None)
+        if wanted is not None and (entry is None or entry.backend not in self.served):
+            self.check_enabled(wanted)
         if entry is None:
             raise UnknownModel(self._unknown_message(name, task), param="model")
         if task is not None and entry.task is not task:
@@ -94,6 +105,11 @@ class Registry:
             how = (f"run `{backend.remedy}` and " if backend.apart or backend.install else install) + f"name it in {entry.task.setting}"
             raise NotInstalled(f"The model `{name}` needs the backend `{entry.backend}`: {how}.", param="model")
         return entry
+
+    def check_enabled(self, task: Task) -> None:
+        """Raise NotInstalled naming the setting if a setting disables the task."""
+        if task in self.disabled:
+            raise NotInstalled(f"This server does no {task}, because {self.disabled[task]}.", param="model")
 
     def listed(self, name: str) -> ModelEntry:
         """Resolve a name as `find` does, but only to models that the catalog lists: an unlisted hub repository may not exist.
@@ -142,13 +158,20 @@ class Registry:
             hint = f"Nearest: {', '.join(difflib.get_close_matches(name, ids, n=3) or ids[:3])}."
         raise UnknownVoice(f"The model `{model.id}` has no voice `{name}`. {hint}", param="voice")
 
+    def has_voice(self, name: str) -> bool:
+        """Return whether `voice` resolves this name for any model of this server."""
+        models = self.models(Task.TTS)
+        known = self._resolve_alias(name)
+        is_of_all = name.lower() in OPENAI_VOICES or _BLEND.match(name) is not None
+        return any(is_of_all or not model.voices or known == model.id or _has(model, name) for model in models)
+
     def speaker(self, model: str, voice: str | None) -> ModelEntry:
         """Find the model that speaks for a request: an alias such as `tts-1` selects the served model that has the voice.
 
         A model's own id always selects that model. Raises the errors of `find`.
         """
         entry = self.find(model, Task.TTS)
-        if not voice or entry.id == model or voice.lower() in OPENAI_VOICES or not entry.voices or _has(entry, voice):
+        if not voice or entry.id == _unquoted(model) or voice.lower() in OPENAI_VOICES or not entry.voices or _has(entry, voice):
             return entry
         return next((other for other in self.models(Task.TTS) if _has(other, voice)), entry)
 
@@ -178,9 +201,12 @@ class Registry:
         return entry is not None and entry.backend in self.served and task in (None, entry.task)
 
     def _from_hub(self, name: str, task: Task | None) -> ModelEntry | None:
-        """Return an entry for a hub repository outside the catalog, if a served backend for the task accepts such models."""
+        """Return an entry for a hub repository outside the catalog, if a served backend for the task accepts such models.
+
+        An id that begins with the name of a backend, such as `piper/de_DE-nobody-low`, is a model of that backend and no repository.
+        """
         accepting = [b for b in self.backends.values() if b.open_ended and b.name in self.served and task in (None, b.task)]
-        if not accepting or not _HUB_ID.match(name) or ".." in name:
+        if not accepting or not _HUB_ID.match(name) or ".." in name or name.partition("/")[0] in self.backends:
             return None
         return ModelEntry(
             id=name, backend=accepting[0].name, task=accepting[0].task, licence="see the repository", languages=(),
@@ -189,8 +215,13 @@ class Registry:
 
     def _resolve_alias(self, name: str) -> str:
         """Resolve an alias: one of OpenAI's names, with or without the prefix `openai/`, or another repository with the same weights."""
+        name = _unquoted(name)
         bare = name.removeprefix("openai/")
-        return self._aliases.get(name) or self._aliases.get(bare) or self._repositories.get(name.lower(), name)
+        return self._aliases.get(name) or self._aliases.get(bare) or self._resolve_other_name(name)
+
+    def _resolve_other_name(self, name: str) -> str:
+        """Resolve another name of a model: the id of a catalog model comes first."""
+        return name if name in self._models else self._other_names.get(name.lower(), name)
 
     def _unknown_message(self, name: str, task: Task | None = None) -> str:
         fitting = [m.id for m in self.models(task)] + [alias for alias, model in self._aliases.items() if self._serves(model, task)]
@@ -200,6 +231,11 @@ class Registry:
         near = list(dict.fromkeys(known[each] for each in near)) or (fitting[:2] if task else [])
         hint = f" Did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else ""
         return f"The model `{name}` does not exist or you do not have access to it.{hint}"
+
+
+def _unquoted(name: str) -> str:
+    """Decode the slashes of an id that a client has encoded for a path (`piper%2Fen_US-joe-medium`). No id contains a percent sign."""
+    return name.replace("%2F", "/").replace("%2f", "/") if "%" in name else name
 
 
 def _has(model: ModelEntry, voice: str) -> bool:

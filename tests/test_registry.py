@@ -39,6 +39,70 @@ def test_openais_speaking_names_are_the_default_model(registry: Registry, name: 
     assert registry.find(name, Task.TTS).id == "speak"
 
 
+@pytest.mark.parametrize("name", ["acme%2Flisten", "acme%2flisten"])
+def test_an_id_may_be_encoded_as_in_a_path(registry: Registry, name: str) -> None:
+    assert registry.find(name, Task.STT).id == registry.listed(name).id == "acme/listen"
+    assert not registry.is_unlisted(name)
+
+
+@pytest.mark.parametrize("task", [None, Task.STT, Task.TTS])
+@pytest.mark.parametrize("name", ["mouth/nobody", "mouth%2Fnobody"])
+def test_an_unknown_id_of_a_backend_is_no_repository(registry: Registry, name: str, task: Task | None) -> None:
+    with pytest.raises(UnknownModel, match="mouth.*does not exist"):
+        registry.find(name, task)
+
+
+@pytest.mark.parametrize(("name", "task"), [("speak", Task.TTS), ("speak", None), ("nobody", Task.TTS), ("tts-1", Task.TTS)])
+def test_a_disabled_task_names_the_setting(name: str, task: Task | None) -> None:
+    registry = Registry(BACKENDS, MODELS, {"ears": "process"}, Defaults("acme/listen", "speak", "bea"), disabled={Task.TTS: "X is false"})
+    with pytest.raises(NotInstalled, match="no text-to-speech, because X is false") as raised:
+        registry.find(name, task)
+    assert raised.value.param == "model"
+    assert registry.find("whisper-1", Task.STT).id == "acme/listen"
+
+
+@pytest.mark.parametrize(
+    "name", ["ann", "ANN", "bea#3", "ann+bea", "alloy", "ECHO", "speak", "tts-1", "nobody", "cid", "elsewhere", "ann+cid"]
+)
+def test_the_server_has_the_voices_that_a_model_of_it_resolves(registry: Registry, name: str) -> None:
+    def resolves() -> bool:
+        try:
+            registry.voice(registry.find("speak"), name)
+        except UnknownVoice:
+            return False
+        return True
+
+    assert registry.has_voice(name) is resolves()
+
+
+def with_aliases(*served: str, stt_model: str = "acme/listen") -> Registry:
+    """A registry of two models with the alias `base`, of the backends `ears` and `more-ears`."""
+    backends = (*BACKENDS, BackendEntry("more-ears", Task.STT, "m:C", (), "more", "MIT"))
+    models = (
+        replace(MODELS[0], aliases=("base", "acme/base")),
+        ModelEntry("more", "more-ears", Task.STT, "MIT", ("en",), aliases=("base",)),
+    )
+    return Registry(backends, models, dict.fromkeys(served, "process"), Defaults(stt_model, "speak", "bea"))
+
+
+@pytest.mark.parametrize(
+    ("served", "found"), [(("ears",), "acme/listen"), (("more-ears",), "more"), (("more-ears", "ears"), "acme/listen")]
+)
+def test_an_alias_of_two_models_selects_the_one_that_is_served(served: tuple[str, ...], found: str) -> None:
+    for name in ("base", "Base"):
+        assert with_aliases(*served).find(name, Task.STT).id == found
+
+
+def test_an_alias_of_models_that_are_not_served_names_the_extra_of_the_first() -> None:
+    with pytest.raises(NotInstalled, match=r"open-speech\[ears\]"):
+        with_aliases().find("base")
+
+
+def test_the_default_model_may_be_an_alias() -> None:
+    registry = with_aliases("more-ears", stt_model="base")
+    assert (registry.defaults.stt_model, registry.find("whisper-1").id) == ("more", "more")
+
+
 def test_a_model_of_the_other_task_is_named_as_such(registry: Registry) -> None:
     with pytest.raises(WrongTask, match="speak") as raised:
         registry.find("speak", Task.STT)

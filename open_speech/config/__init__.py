@@ -63,6 +63,18 @@ class Settings(
         return self.tts_device or self.stt_device
 
     @property
+    def stream_endpointing_ms(self) -> int:
+        """Milliseconds of silence that end an utterance of a live stream: OS_STREAM_ENDPOINTING_MS, or else STT_VAD_SILENCE_MS if set."""
+        is_own = "os_stream_endpointing_ms" in self.model_fields_set or "stt_vad_silence_ms" not in self.model_fields_set
+        return self.os_stream_endpointing_ms if is_own else self.stt_vad_silence_ms
+
+    @property
+    def stream_vad_threshold(self) -> float:
+        """Speech probability of live streams: OS_STREAM_VAD_THRESHOLD, or else STT_VAD_THRESHOLD if set."""
+        is_own = "os_stream_vad_threshold" in self.model_fields_set or "stt_vad_threshold" not in self.model_fields_set
+        return self.os_stream_vad_threshold if is_own else self.stt_vad_threshold
+
+    @property
     def is_exposed(self) -> bool:
         """Whether other machines can reach the server: directly, by Wyoming, or through a reverse proxy (assumed for a Unix socket)."""
         behind_proxy = bool(self.os_trust_proxy or self.os_trusted_proxies or self.os_root_path or self.os_unix_socket)

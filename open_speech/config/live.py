@@ -20,10 +20,19 @@ class LiveSettings(BaseModel):
         300,
         ge=100,
         le=10_000,
-        description="Silence that ends an utterance at `/v1/audio/stream`, in milliseconds, unless the client sets it.",
+        description=(
+            "Silence that ends an utterance at `/v1/audio/stream`, in milliseconds, unless the client sets it."
+            " When unset, `STT_VAD_SILENCE_MS` applies if that is set."
+        ),
     )
     os_stream_vad_threshold: float = Field(
-        0.5, gt=0, lt=1, description="Speech probability above which a frame counts as speech at `/v1/audio/stream`."
+        0.5,
+        gt=0,
+        lt=1,
+        description=(
+            "Speech probability above which a frame counts as speech at `/v1/audio/stream`."
+            " When unset, `STT_VAD_THRESHOLD` applies if that is set."
+        ),
     )
     os_voice_library_path: Path = Field(Path("~/.local/share/open-speech/voices"), description="Folder of uploaded voices and consents.")
     os_voice_library_max_count: int = Field(100, ge=0, description="Maximum number of uploaded voices, and of consents. 0 refuses uploads.")

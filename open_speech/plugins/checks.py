@@ -17,6 +17,7 @@ _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)*", re.ASCII)
 _TARGET = re.compile(r"\w+(?:\.\w+)*:\w+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 def backend_faults(entry: BackendEntry) -> Iterator[str]:
@@ -71,6 +72,7 @@ def _file_faults(part: ModelEntry) -> Iterator[str]:
     archives = [archive for source in part.sources if isinstance(source, ArchiveSource) for archive in source.archives]
     hashes = [file.sha256 for file in part.files] + [archive.sha256 for archive in archives]
     yield from (f"`{digest}` is not a SHA-256" for digest in hashes if digest is not None and not _SHA256.fullmatch(digest))
+    yield from (f"`{file.md5}` is not an MD5 digest" for file in part.files if file.md5 is not None and not _MD5.fullmatch(file.md5))
     covered: set[str] = set()
     for source in part.sources:
         named = _paths(source, paths)

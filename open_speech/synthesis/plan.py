@@ -62,7 +62,7 @@ class SpeechPlan:
     is_cached: bool
     is_live: bool = False
     warnings: Sequence[str] = ()
-    """Sentences about the text that was left out, for users."""
+    """Sentences about the text that was left out and the options that were ignored, for users."""
     others: Sequence[ModelEntry] = ()
     """Models that may speak parts of the text."""
     request: SynthesisRequest | None = None

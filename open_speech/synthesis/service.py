@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -44,6 +45,8 @@ from open_speech.text import ssml
 from open_speech.text.pronunciation import Pronunciation, spoken_sentence
 from open_speech.text.steps import Flush, Say, Step, steps_of
 from open_speech.voices import ResolvedVoice, VoiceResolver
+
+log = logging.getLogger("open_speech.synthesis")
 
 FIRST_PIECE_CHARS = 80
 """Maximum characters of the first piece of a text, if a clause ends within them: the audio should start soon."""
@@ -197,6 +200,9 @@ class Synthesis:
         # Only what is on disk: a character in another script must not start a download.
         able = await installed(self._pool, voice.model) if scripts == "voice" and voice.model.sample_rate else []
         legibility = Legibility(voice.model, prosody.speaker, others, scripts=scripts, installed=able)
+        for warning in voice.warnings:
+            legibility.warnings.append(warning)
+            log.warning("%s", warning)
         finish = self._finish(request.rate)
         plan = SpeechPlan(voice, prosody, (), finish, request.cache, request.is_live, legibility.warnings, able, request)
         return plan, legibility

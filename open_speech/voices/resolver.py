@@ -16,7 +16,7 @@ from open_speech.voices.library import Library, StoredVoice
 from open_speech.voices.presets import Preset, Presets
 from open_speech.voices.samples import sample_of
 
-_CLONE = "clone voices"
+_CLONE, _DESIGN = "clone voices", "design voices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,11 @@ class VoiceOptions:
     """How to speak. Models without support for instructions ignore them, because OpenAI's clients always send them."""
     field: str = "reference_audio"
     """The request field that contained `reference`."""
-    lenient: bool = False
-    """Ignore options that the model does not support, instead of refusing the request."""
+    lenient: bool | None = None
+    """Whether options that the model does not support are ignored, instead of refusing the request.
+
+    None ignores `reference` and `design`, but not a voice that the model cannot speak with; True ignores all of them, False none.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class ResolvedVoice:
     reference: VoiceReference | None = None
     design: str | None = None
     instructions: str | None = None
+    warnings: tuple[str, ...] = ()
+    """One sentence for each option that was ignored, for users."""
 
 
 class VoiceResolver:
@@ -74,20 +79,24 @@ class VoiceResolver:
         reference, design = options.reference, options.design or preset.design
         if not (name or reference or design) and entry.designs:
             design = options.instructions  # instructions without a voice describe the voice to design
-        if reference and options.design:
-            raise InvalidValue(f"Send either `{options.field}` or `voice_design`, not both.", param="voice_design")
+        warnings: list[str] = []
+        is_strict = options.lenient is False
         if reference and not entry.clones:
-            self._refuse(entry, _CLONE, options.field, lenient=options.lenient)
+            warnings.append(self._ignored(entry, _CLONE, options.field, is_strict=is_strict))
             reference = None
         if design and not entry.designs:
-            self._refuse(entry, "design voices", "voice_design" if options.design else "voice", lenient=options.lenient)
+            is_own = options.design is not None
+            strict = is_strict if is_own else not options.lenient
+            warnings.append(self._ignored(entry, _DESIGN, "voice_design" if is_own else "voice", is_strict=strict))
             design = None
+        if reference and options.design and design:
+            raise InvalidValue(f"Send either `{options.field}` or `voice_design`, not both.", param="voice_design")
         if reference or design:
             own = self.registry.voice(entry, None)
         else:
             own, reference = await self._voice_or_recording(entry, name, voice)
         if reference and not entry.clones:
-            self._refuse(entry, _CLONE, "voice", lenient=options.lenient)
+            warnings.append(self._ignored(entry, _CLONE, "voice", is_strict=not options.lenient))
             reference = None
         return ResolvedVoice(
             entry,
@@ -97,6 +106,7 @@ class VoiceResolver:
             reference,
             None if reference else design,
             (options.instructions or preset.instructions) if entry.instructs else None,
+            tuple(warnings),
         )
 
     def behind(self, model: str, name: str | None) -> tuple[ModelEntry, Preset | None]:
@@ -179,10 +189,10 @@ class VoiceResolver:
                 raise
             return self.registry.voice(entry, None if reference else requested), reference
 
-    def _refuse(self, entry: ModelEntry, what: str, field: str, *, lenient: bool) -> None:
-        """Raise UnsupportedValue naming `field` and the models that support it, unless the request is lenient."""
-        if lenient:
-            return
+    def _ignored(self, entry: ModelEntry, what: str, field: str, *, is_strict: bool) -> str:
+        """Return a warning that `field` is ignored; if strict, raise UnsupportedValue naming it and the models that support it."""
+        if not is_strict:
+            return f"`{field}` was ignored: the model `{entry.id}` does not {what}."
         can = [m.id for m in self.registry.models(Task.TTS) if (m.clones if what == _CLONE else m.designs)]
         hint = f" Models that do: {', '.join(can)}." if can else " No model on this server does."
         raise UnsupportedValue(f"The model `{entry.id}` does not {what}.{hint} `ignore_unsupported` leaves it out.", param=field)

@@ -77,7 +77,7 @@ def merge(catalog: Iterable[WeightFile], recorded: Iterable[WeightFile]) -> tupl
     listed = tuple(catalog)
     if not listed:
         return tuple(known.values())
-    return tuple(known.get(file.path, file) if file.sha256 is None else file for file in listed)
+    return tuple(replace(known.get(file.path, file), md5=file.md5) if file.sha256 is None else file for file in listed)
 
 
 def _same(file: WeightFile, recorded: WeightFile | None) -> bool:

@@ -30,6 +30,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def md5_of(path: Path) -> str:
+    """Return the MD5 digest of a file's content, as 32 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _new_md5).hexdigest()
+
+
+def _new_md5() -> hashlib._Hash:
+    return hashlib.md5(usedforsecurity=False)
+
+
 def require_space(folder: Path, needed: int) -> None:
     """Raise WeightsUnavailable if the disk of `folder` (which need not exist) has no room for `needed` bytes plus SPARE_BYTES."""
     existing = next(place for place in (folder, *folder.parents) if place.exists())
@@ -55,7 +65,7 @@ class Part:
         """Folder of the file."""
         self._expected = expected
         self._path = target.with_name(target.name + ".part")
-        self._hash = hashlib.sha256()
+        self._hash, self._md5 = hashlib.sha256(), _new_md5()
         self.size = 0
         """Bytes written so far, including those of an earlier attempt."""
         try:
@@ -74,6 +84,8 @@ class Part:
     def _hash_existing(self) -> None:
         while chunk := self._file.read(CHUNK) if self._file.readable() else b"":
             self._hash.update(chunk)
+            if self._expected.md5 is not None:
+                self._md5.update(chunk)
             self.size += len(chunk)
 
     def restart(self) -> None:
@@ -81,7 +93,7 @@ class Part:
         if self.size:
             self._file.seek(0)
             self._file.truncate()
-        self._hash = hashlib.sha256()
+        self._hash, self._md5 = hashlib.sha256(), _new_md5()
         self.size = 0
 
     def write(self, chunk: bytes) -> None:
@@ -94,6 +106,8 @@ class Part:
             self.discard()
             raise WeightsCorrupt(f"{self._expected.path}: more than the expected {self._expected.size} bytes; deleted.")
         self._hash.update(chunk)
+        if self._expected.md5 is not None:
+            self._md5.update(chunk)
         rest = memoryview(chunk)
         try:
             while rest:
@@ -110,6 +124,9 @@ class Part:
         if self._expected.sha256 is not None and found.sha256 != self._expected.sha256:
             self.discard()
             raise WeightsCorrupt(f"{found.path}: SHA-256 is {found.sha256}, expected {self._expected.sha256}; deleted.")
+        if self._expected.md5 is not None and self._md5.hexdigest() != self._expected.md5:
+            self.discard()
+            raise WeightsCorrupt(f"{found.path}: MD5 is {self._md5.hexdigest()}, expected {self._expected.md5}; deleted.")
         if self._expected.size is not None and found.size != self._expected.size:
             self.discard()
             raise WeightsCorrupt(f"{found.path}: {found.size} bytes long, expected {self._expected.size}; deleted.")

@@ -11,7 +11,7 @@ from open_speech.model_files import HubSource, WeightFile
 from open_speech.weights import manifest
 from open_speech.weights.hub import Hub, Listing, whisper_files
 from open_speech.weights.manifest import Manifest
-from open_speech.weights.part_file import sha256_of
+from open_speech.weights.part_file import md5_of, sha256_of
 from open_speech.weights.progress import Meter
 from open_speech.weights.reach import SourceFailed
 from open_speech.weights.sources import CACHE, HUB, LOCAL, Downloader, name_of
@@ -90,7 +90,9 @@ class Pull:
             self._meter.file(file.path)
             digest, size = sha256_of(path), path.stat().st_size
             self._meter.at(size)
-            if file.sha256 in (None, digest):
+            if file.md5 is not None and (other := md5_of(path)) != file.md5:
+                self._corrupt = WeightsCorrupt(f"{file.path}: MD5 is {other}, expected {file.md5}.")
+            elif file.sha256 in (None, digest):
                 self._found[file.path] = WeightFile(file.path, digest, size)
             else:
                 self._corrupt = WeightsCorrupt(f"{file.path}: SHA-256 is {digest}, expected {file.sha256}.")

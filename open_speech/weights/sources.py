@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from open_speech.errors import WeightsCorrupt
@@ -74,9 +75,14 @@ class Downloader:
         self._meter.step("downloading", HUB, None)
         urls = {file.path: self._hub.url(source, file.path) for file in files}
         with Web(self._reach) as web:
-            files = [self._hub.describe(source, file.path, web) if file.sha256 is None else file for file in files]
+            files = [self._described(source, file, web) if file.sha256 is None else file for file in files]
             self._meter.step("downloading", HUB, _total(files))
             yield from self._download(web, urls, files, self._hub.headers())
+
+    def _described(self, source: HubSource, file: WeightFile, web: Web) -> WeightFile:
+        """Add what the hub knows of a file to what the catalog knows, which counts more."""
+        found = self._hub.describe(source, file.path, web)
+        return replace(found, size=found.size if file.size is None else file.size, md5=file.md5)
 
     def _from_urls(self, source: UrlSource, files: Sequence[WeightFile]) -> Iterator[WeightFile]:
         files = [file for file in files if file.path in source.urls]

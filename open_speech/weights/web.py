@@ -123,7 +123,7 @@ class Web:
 
     def _attempt(self, url: str, target: Path, expected: WeightFile, meter: Meter, headers: Mapping[str, str]) -> WeightFile:
         # Without a known hash it could not be verified that the two halves belong to the same file.
-        with Part(target, expected, resume=expected.sha256 is not None) as part:
+        with Part(target, expected, resume=expected.is_identified) as part:
             resumed = part.size
             try:
                 if not resumed or resumed != expected.size:

@@ -1,8 +1,9 @@
 """The catalog of backends and models: backends are listed here, their models in `models/*.toml`, and other packages may add both.
 
-A file in `models/` contains the models of one backend: its top-level keys are the defaults of every `[[model]]` in it. A new backend is
-one module and one entry here; a new model is one row in `models/`. Another package adds both by an entry point (docs/backends.md). Code
-for the whole catalog uses `backends()` and `models()`; `BACKENDS` and `own_models()` are the part of Open Speech itself.
+A TOML file in `models/` contains the models of one backend: its top-level keys are the defaults of every `[[model]]` in it. A new backend
+is one module and one entry here; a new model is one row in `models/`. Piper's public list of voices is a table (`piper_voices.py`). Another
+package adds both by an entry point (docs/backends.md). Code for the whole catalog uses `backends()` and `models()`; `BACKENDS` and
+`own_models()` are the part of Open Speech itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from open_speech.model_rows import read_models
 from open_speech.plugins import PluginReport, loading
 from open_speech.plugins.joining import join
 from open_speech.plugins.values import Joined
+from runners.catalog import piper_voices
 from runners.catalog.cloud import CLOUD_BACKENDS
 from runners.support.backend_options import (
     FishOptions,
@@ -246,8 +248,10 @@ def with_needs(model: ModelEntry, entry: BackendEntry) -> ModelEntry:
 
 @cache
 def own_models() -> tuple[ModelEntry, ...]:
-    """List every model of `models/*.toml`, in the order of file name and row."""
-    return tuple(model for path in sorted(MODELS_FOLDER.glob("*.toml")) for model in read_models(path))
+    """List every model of `models/*.toml`, in the order of file name and row, then the other voices of Piper's public list."""
+    listed = tuple(model for path in sorted(MODELS_FOLDER.glob("*.toml")) for model in read_models(path))
+    ids = {model.id for model in listed}
+    return (*listed, *(model for model in piper_voices.rows() if model.id not in ids))
 
 
 @cache

@@ -63,7 +63,9 @@ def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
     aliases = {"qwen3-tts": f"qwen3-tts-{settings.tts_qwen3_size.lower()}"}
     here = {entry.name: entry for entry in catalog.backends() if served.get(entry.name) in ("process", "inproc")}
     models = [catalog.with_needs(model, here[model.backend]) if model.backend in here else model for model in catalog.models()]
-    known = Registry(catalog.backends(), models, served, Defaults(stt_model, settings.tts_model, settings.tts_voice, aliases))
+    defaults = Defaults(stt_model, settings.tts_model, settings.tts_voice, aliases)
+    disabled = {} if settings.tts_enabled else {Task.TTS: "TTS_ENABLED is false"}
+    known = Registry(catalog.backends(), models, served, defaults, disabled=disabled)
     for entry in catalog.backends():
         if entry.offers and entry.name in served:
             known.learn(entry.name, discovery.given(entry, settings))

@@ -62,6 +62,7 @@ def service_of(engine: Engine, settings: Settings, options: TranscribeOptions | 
         idle_s=settings.os_stream_idle_timeout_s,
         longest_s=settings.os_max_audio_s,
         vad_threshold=settings.stt_vad_threshold if settings.stt_vad_enabled else None,
+        silence_ms=settings.stt_vad_silence_ms if "stt_vad_silence_ms" in settings.model_fields_set else None,
         options=options or TranscribeOptions(),
         instructions=instructions,
     )

@@ -39,6 +39,23 @@ def test_a_value_gets_its_type(name: str, value: str, expected: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, (300, 0.5)),
+        ({"STT_VAD_SILENCE_MS": "800", "STT_VAD_THRESHOLD": "0.5"}, (800, 0.5)),
+        ({"STT_VAD_SILENCE_MS": "1200", "STT_VAD_THRESHOLD": "0.7"}, (1200, 0.7)),
+        ({"STT_VAD_SILENCE_MS": "1200", "OS_STREAM_ENDPOINTING_MS": "300"}, (300, 0.5)),
+        ({"STT_VAD_THRESHOLD": "0.7", "OS_STREAM_VAD_THRESHOLD": "0.4"}, (300, 0.4)),
+    ],
+)
+def test_speech_detection_of_files_rules_live_streams_without_settings_of_their_own(
+    environ: dict[str, str], expected: tuple[int, float]
+) -> None:
+    settings = load(environ)
+    assert (settings.stream_endpointing_ms, settings.stream_vad_threshold) == expected
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("OS_PORT", "0"),

@@ -194,6 +194,22 @@ def test_seats_are_limited_and_free_again_after_use(serving: Serving, tmp_path: 
         until(is_free, why=lambda: "the seat was never free again")
 
 
+@pytest.mark.parametrize(
+    ("configured", "query", "endpointing"),
+    [
+        ({"stt_vad_silence_ms": 1200}, "", 1200),
+        ({"stt_vad_silence_ms": 1200}, "endpointing=400", 400),
+        ({"stt_vad_silence_ms": 1200, "os_stream_endpointing_ms": 500}, "", 500),
+    ],
+)
+def test_the_silence_of_speech_detection_rules_a_stream_without_one_of_its_own(
+    serving: Serving, tmp_path: Path, configured: dict[str, int], query: str, endpointing: int
+) -> None:
+    chosen = settings(tmp_path, **configured)
+    with serving(create_app(chosen, local_engine(chosen))) as url, streaming(url, query) as client:
+        assert client.next()["endpointing"] == endpointing
+
+
 def test_a_page_of_another_origin_is_turned_away(serving: Serving, tmp_path: Path) -> None:
     chosen = settings(tmp_path, os_cors_origins=("https://here.example",))
     with serving(create_app(chosen, local_engine(chosen))) as url:

@@ -30,6 +30,11 @@ def test_a_model_fits_its_backend_and_itself(model: ModelEntry, tmp_path: Path) 
     assert Store(tmp_path, offline=True).folder(model).is_relative_to(tmp_path)
 
 
+def test_an_alias_of_the_catalog_belongs_to_one_model_of_a_backend() -> None:
+    named = [(model.backend, alias.lower()) for model in own_models() for alias in model.aliases]
+    assert len(named) == len(set(named))
+
+
 def test_no_models_folder_lies_inside_another() -> None:
     assert not [(a, b) for a in BY_ID for b in BY_ID if b.startswith(f"{a}/")]
 
@@ -63,6 +68,38 @@ def test_whisper_states_its_languages_and_what_it_translates() -> None:
     assert len(base.languages) == len(set(base.languages)) == 99
     assert set(large.languages) == {*base.languages, "yue"}
     assert base.translates and distil.languages == ("en",) and not distil.translates
+
+
+SIZES = ["tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en", "large-v1", "large-v2", "large-v3", "large"]
+TURBO = ["turbo", "large-v3-turbo", "whisper-turbo", "openai/whisper-large-v3-turbo"]
+DISTILLED = ["small.en", "medium.en", "large-v2", "large-v3", "large-v3.5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        *((f"{prefix}{size}", f"Systran/faster-whisper-{size}") for size in SIZES[:-1] for prefix in ("", "whisper-", "openai/whisper-")),
+        *((name, "deepdml/faster-whisper-large-v3-turbo-ct2") for name in TURBO),
+        *(
+            (f"{prefix}{size}", f"Systran/faster-distil-whisper-{size}")
+            for size in DISTILLED[:-1]
+            for prefix in ("distil-", "distil-whisper-")
+        ),
+        ("large", "Systran/faster-whisper-large-v3"),
+        ("distil-large-v3.5", "distil-whisper/distil-large-v3.5-ct2"),
+    ],
+)
+def test_whispers_sizes_are_names_of_its_models(name: str, model: str) -> None:
+    registry = Registry(BACKENDS, own_models(), {"faster-whisper": "process"}, Defaults("whisper-large-v3-turbo", "kokoro", "af_heart"))
+    assert registry.find(name, Task.STT).id == model
+    assert registry.listed(name).id == model
+
+
+def test_whispers_sizes_are_names_of_the_models_of_its_own_package_if_that_is_served() -> None:
+    registry = Registry(BACKENDS, own_models(), {"openai-whisper": "process"}, Defaults("base", "kokoro", "af_heart"))
+    assert [registry.find(name).id for name in ("whisper-1", "base", "turbo")] == [
+        "openai-whisper/base", "openai-whisper/base", "openai-whisper/turbo",
+    ]  # fmt: skip
 
 
 def test_installed_is_found_out_without_importing() -> None:

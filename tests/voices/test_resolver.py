@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,10 @@ def test_a_recording_is_cloned_by_a_model_that_can(voice_resolver: VoiceResolver
     [
         ("Eve", VoiceOptions(), "voice"),
         ("dora_fr", VoiceOptions(), "voice"),
-        (None, VoiceOptions(reference=RECORDED), "reference_audio"),
-        (None, VoiceOptions(reference=RECORDED, field="voice_library_ref"), "voice_library_ref"),
-        ("ann", VoiceOptions(design="A deep voice."), "voice_design"),
+        ("Eve", VoiceOptions(lenient=False), "voice"),
+        (None, VoiceOptions(reference=RECORDED, lenient=False), "reference_audio"),
+        (None, VoiceOptions(reference=RECORDED, field="voice_library_ref", lenient=False), "voice_library_ref"),
+        ("ann", VoiceOptions(design="A deep voice.", lenient=False), "voice_design"),
     ],
 )
 def test_a_model_that_cannot_says_so_and_names_the_field_and_who_can(
@@ -113,13 +115,34 @@ def test_a_model_that_cannot_says_so_and_names_the_field_and_who_can(
     assert refused.value.param == field
 
 
-@pytest.mark.parametrize("manner", [VoiceOptions(reference=RECORDED, lenient=True), VoiceOptions(design="Deep.", lenient=True)])
-def test_a_request_may_take_what_it_gets(voice_resolver: VoiceResolver, manner: VoiceOptions) -> None:
-    assert resolve(voice_resolver, "plain", "ann", manner) == ResolvedVoice(PLAIN, "ann")
+CLONE_WARNING = "`reference_audio` was ignored: the model `plain` does not clone voices."
+DESIGN_WARNING = "`voice_design` was ignored: the model `plain` does not design voices."
+
+
+@pytest.mark.parametrize("lenient", [None, True])
+@pytest.mark.parametrize(
+    ("options", "warnings"),
+    [
+        (VoiceOptions(reference=RECORDED), (CLONE_WARNING,)),
+        (VoiceOptions(design="Deep."), (DESIGN_WARNING,)),
+        (VoiceOptions(reference=RECORDED, design="Deep."), (CLONE_WARNING, DESIGN_WARNING)),
+    ],
+)
+def test_a_model_ignores_the_options_that_it_does_not_support_with_a_warning(
+    voice_resolver: VoiceResolver, options: VoiceOptions, warnings: tuple[str, ...], lenient: bool | None
+) -> None:
+    found = resolve(voice_resolver, "plain", "ann", replace(options, lenient=lenient))
+    assert found == ResolvedVoice(PLAIN, "ann", warnings=warnings)
+
+
+def test_a_model_that_supports_both_refuses_both_at_once(voice_resolver: VoiceResolver) -> None:
+    with pytest.raises(InvalidValue, match="not both"):
+        resolve(voice_resolver, "parrot", "own", VoiceOptions(reference=RECORDED, design="Deep."))
 
 
 def test_a_lenient_request_for_a_recording_gets_the_default_voice(voice_resolver: VoiceResolver) -> None:
-    assert resolve(voice_resolver, "plain", "Eve", VoiceOptions(lenient=True)) == ResolvedVoice(PLAIN, "bea")
+    found = resolve(voice_resolver, "plain", "Eve", VoiceOptions(lenient=True))
+    assert found == ResolvedVoice(PLAIN, "bea", warnings=("`voice` was ignored: the model `plain` does not clone voices.",))
 
 
 def test_a_model_that_can_gets_everything(voice_resolver: VoiceResolver) -> None:

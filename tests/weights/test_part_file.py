@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
 from open_speech.model_files import WeightFile
-from open_speech.weights.part_file import Part, require_space, sha256_of, write_file
+from open_speech.weights.part_file import Part, md5_of, require_space, sha256_of, write_file
 from open_speech.weights.progress import Meter
 
 
@@ -36,6 +37,24 @@ def test_too_few_bytes_are_corrupt_even_without_a_hash(tmp_path: Path, meter: Me
     with pytest.raises(WeightsCorrupt, match="3 bytes long, expected 4"):
         write_file([b"abc"], tmp_path / "f", WeightFile("f", None, 4), meter)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_other_bytes_are_corrupt_by_their_md5_too(tmp_path: Path, meter: Meter, hashed) -> None:
+    md5 = hashlib.md5(b"abc", usedforsecurity=False).hexdigest()
+    assert write_file([b"a", b"bc"], tmp_path / "f", WeightFile("f", md5=md5), meter) == WeightFile("f", hashed(b"abc"), 3)
+    assert md5_of(tmp_path / "f") == md5
+    with pytest.raises(WeightsCorrupt, match=f"MD5 is .*, expected {md5}"):
+        write_file([b"abd"], tmp_path / "g", WeightFile("g", None, 3, md5), meter)
+    assert not (tmp_path / "g").exists()
+
+
+def test_an_interrupted_file_is_resumed_and_checked_by_its_md5(tmp_path: Path, meter: Meter, hashed) -> None:
+    file = WeightFile("f", md5=hashlib.md5(b"abcd", usedforsecurity=False).hexdigest())
+    with Part(tmp_path / "f", file) as part:
+        part.write(b"ab")
+    with Part(tmp_path / "f", file, resume=True) as part:
+        part.write(b"cd")
+        assert part.finish().sha256 == hashed(b"abcd")
 
 
 def test_a_full_disk_in_the_middle_is_named(tmp_path: Path, meter: Meter) -> None:

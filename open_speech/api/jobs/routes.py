@@ -30,7 +30,7 @@ def _body_schema() -> dict[str, Any]:
     transcription = TranscriptionRequest.model_json_schema()
     file = {"type": "array", "items": {"type": "string", "format": "binary"}}
     properties = {"file": file, **job, **transcription["properties"]}
-    form = {**transcription, "properties": properties, "required": ["file", *transcription["required"]]}
+    form = {**transcription, "properties": properties, "required": ["file", *transcription.get("required", [])]}
     # Referenced by name: the definitions that the schema needs can only be at the root of the document.
     json = {"allOf": [{"$ref": f"#/components/schemas/{SpeechRequest.__name__}"}, {"type": "object", "properties": job}]}
     content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": json}}

@@ -65,11 +65,11 @@ async def audio_stream(socket: WebSocket) -> None:
 async def _serve(socket: WebSocket, settings: Settings, engine: Engine, query: messages.Query) -> None:
     """Serve one connection. Raises subclasses of SpeechError if the model or the options are not valid."""
     vad = settings.stt_vad_enabled if query.vad is None else query.vad
-    endpointing_ms = settings.os_stream_endpointing_ms if query.endpointing is None else query.endpointing
+    endpointing_ms = settings.stream_endpointing_ms if query.endpointing is None else query.endpointing
     recognizer = await engine.recognition.recognizer(
         query.model, TranscribeOptions(language=query.language, prompt=query.prompt, hotwords=query.hotwords)
     )
-    turns = TurnDetector(settings.os_stream_vad_threshold, PREFIX_MS, endpointing_ms) if vad else None
+    turns = TurnDetector(settings.stream_vad_threshold, PREFIX_MS, endpointing_ms) if vad else None
     input = LiveInput(InputBuffer(await engine.recognition.detector() if vad else None, turns))
     session = Session(vad=vad, interim_results=query.interim_results)
     greeting = messages.session_begin(

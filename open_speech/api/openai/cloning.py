@@ -47,6 +47,8 @@ async def clone_speech(request: Request, engine: EngineDep, settings: SettingsDe
         raise MissingField(f"The voice to clone is missing: send `reference_audio` or `{_STORED}`.", param="reference_audio")
     transcript = body.reference_text or body.transcript
     voice_options = await voice_options_of(body.model_copy(update={"reference_text": transcript if recorded else None}), file)
+    # Only a client that asks for it gets another voice here: the recording is the whole purpose of the request.
+    voice_options = replace(voice_options, lenient=bool(body.ignore_unsupported))
     if body.voice_library_ref is not None:
         stored = await asyncio.to_thread(engine.voices.reference, body.voice_library_ref, _STORED)
         if stored is None:

@@ -29,7 +29,9 @@ class SpeechRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    model: str = Field(description="Model id, or one of OpenAI's names such as `tts-1`.")
+    model: Annotated[str, BeforeValidator(lambda name: name or "tts-1")] = Field(
+        "tts-1", description="Model id, or one of OpenAI's names such as `tts-1`. Default: the model of `TTS_MODEL`."
+    )
     input: str = Field(description="The text to speak. It may contain `[pause:0.5]` and `[voice:af_sky]`.")
     input_type: Literal["text", "ssml"] | None = Field(None, description="Extension. When unset, text that begins with `<speak` is SSML.")
     voice: str | VoiceName | None = Field(None, description="Voice id or one of OpenAI's voice names. Default: the default voice.")
@@ -58,7 +60,11 @@ class SpeechRequest(BaseModel):
     )
     reference_text: str | None = Field(None, max_length=4096, description="Transcript of `reference_audio`. Some models require it.")
     voice_design: str | None = Field(None, max_length=4096, description="Extension: description of a voice to design.")
-    ignore_unsupported: bool = Field(False, description="Extension: ignore what the model does not support, instead of returning an error.")
+    ignore_unsupported: bool | None = Field(
+        None,
+        description="Extension: `false` returns an error if the model does not support `reference_audio` or `voice_design`, which are"
+        " otherwise ignored with a `Warning` header. `true` also ignores a stored voice that the model cannot clone.",
+    )
 
     @property
     def voice_id(self) -> str | None:

@@ -64,7 +64,7 @@ async def synthesize(body: SpeechRequest, voice_options: VoiceOptions, request: 
 
 
 def warned(warnings: Sequence[str]) -> dict[str, str]:
-    """Return the header with the warnings about text that was not spoken; none without warnings. Source: RFC 7234, section 5.5."""
+    """Return the header with warnings about text and options that were left out; none without warnings. Source: RFC 7234, section 5.5."""
     text = " ".join(warnings).encode("ascii", "replace").decode().replace('"', "'")
     return {"Warning": f'299 open-speech "{text}"'} if warnings else {}
 

@@ -163,7 +163,9 @@ class MediaRequest(SubtitleFields, CleaningFields, ChannelFields):
 
     model_config = ConfigDict(frozen=True)
 
-    model: str = Field(description="Model id, or one of OpenAI's names such as `whisper-1`.")
+    model: str = Field(
+        "whisper-1", description="Model id, or one of OpenAI's names such as `whisper-1`. Default: the model of `STT_MODEL`."
+    )
     prompt: str | None = Field(None, description="Preceding text, or text in the desired style.")
     temperature: float = Field(
         0.0,

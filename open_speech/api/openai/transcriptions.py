@@ -46,8 +46,8 @@ def _body_schema(model: type[MediaRequest]) -> dict[str, Any]:
     base64 = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string", "format": "byte"}}}
     body = {**fields, "properties": {"input_audio": base64, **fields["properties"]}}
     content = {
-        "multipart/form-data": {"schema": {**form, "required": ["file", *fields["required"]]}},
-        "application/json": {"schema": {**body, "required": ["input_audio", *fields["required"]]}},
+        "multipart/form-data": {"schema": {**form, "required": ["file", *fields.get("required", [])]}},
+        "application/json": {"schema": {**body, "required": ["input_audio", *fields.get("required", [])]}},
     }
     return {"requestBody": {"required": True, "content": content}}
 
@@ -55,7 +55,7 @@ def _body_schema(model: type[MediaRequest]) -> dict[str, Any]:
 def _batch_schema() -> dict[str, Any]:
     fields = TranscriptionRequest.model_json_schema()
     form = {**fields, "properties": {"file": {"type": "array", "items": _BINARY, "maxItems": BATCH_FILES}, **fields["properties"]}}
-    content = {"multipart/form-data": {"schema": {**form, "required": ["file", *fields["required"]]}}}
+    content = {"multipart/form-data": {"schema": {**form, "required": ["file", *fields.get("required", [])]}}}
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -35,6 +35,14 @@ _PARAMS = {
     "response.output_modalities": "response.modalities",
 }
 """Path of a field in an error -> its path in the beta."""
+_SESSION_FIELDS = frozenset({
+    "modalities", "voice", "speed", "input_audio_format", "output_audio_format", "input_audio_transcription", "input_audio_noise_reduction",
+    "turn_detection", "max_response_output_tokens",
+})  # fmt: skip
+_RESPONSE_FIELDS = frozenset({"modalities", "voice", "output_audio_format", "max_response_output_tokens"})
+"""Fields that only the beta has."""
+_GA_FIELDS = frozenset({"type", "audio", "output_modalities", "max_output_tokens"})
+"""Fields that the beta does not have."""
 _EVENTS = {
     "response.output_audio.delta": "response.audio.delta",
     "response.output_audio.done": "response.audio.done",
@@ -44,6 +52,18 @@ _EVENTS = {
     "response.output_text.done": "response.text.done",
     "conversation.item.added": "conversation.item.created",
 }
+
+
+def has_only_beta_fields(event: Mapping[str, Any]) -> bool:
+    """Return whether an event has fields that only the beta has, and none that the beta lacks: its client uses the beta protocol."""
+    match event.get("type"):
+        case "session.update":
+            fields, own = event.get("session"), _SESSION_FIELDS
+        case "response.create":
+            fields, own = event.get("response"), _RESPONSE_FIELDS
+        case kind:
+            return kind == "transcription_session.update"
+    return isinstance(fields, Mapping) and bool(fields.keys() & own) and not fields.keys() & _GA_FIELDS
 
 
 def to_ga(event: Mapping[str, Any]) -> Event:

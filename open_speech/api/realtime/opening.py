@@ -17,7 +17,7 @@ from open_speech.backends import Task
 from open_speech.config import Settings
 from open_speech.dialogue.llm import LanguageModel
 from open_speech.engine import Engine
-from open_speech.errors import SpeechError, UnknownVoice, UnsupportedValue
+from open_speech.errors import SpeechError, UnsupportedValue
 
 FRAME_BYTES = 21 << 20
 """Maximum bytes of a client event: OpenAI accepts 15 MiB of audio at once, which is 20 MiB in base64, and JSON surrounds it."""
@@ -35,6 +35,8 @@ class SessionRequest:
     model: str
     beta: bool = False
     configured: Mapping[str, Any] | None = None
+    is_kind_open: bool = False
+    """Whether the client named a speech-to-text model but no kind of session, so that it may also expect responses."""
 
 
 def session_request(query: QueryParams, headers: Headers, grant: Grant | None, task_of: Callable[[str], str | None]) -> SessionRequest:
@@ -49,7 +51,8 @@ def session_request(query: QueryParams, headers: Headers, grant: Grant | None, t
     is_transcription = query.get("intent") == "transcription" or task_of(model) == "stt" or (grant and grant.kind == "transcription")
     kind: Kind = "transcription" if is_transcription else "realtime"
     if grant is None:
-        return SessionRequest(kind, model, is_beta(headers))
+        is_kind_open = kind == "transcription" and "intent" not in query
+        return SessionRequest(kind, model, is_beta(headers), is_kind_open=is_kind_open)
     if grant.kind != kind:
         field = "intent" if "intent" in query else "model"
         raise UnsupportedValue(f"The ephemeral key is for a {grant.kind} session, not for a {kind} session.", param=field)
@@ -82,6 +85,7 @@ def session_of(request: SessionRequest, settings: Settings, engine: Engine) -> S
         now=time.time(),
         beta=request.beta,
         configured=request.configured,
+        is_kind_open=request.is_kind_open and not defaults.has_llm,
     )
 
 
@@ -113,13 +117,7 @@ def language_model(settings: Settings) -> LanguageModel | None:
 
 def knows_voice(engine: Engine, name: str) -> bool:
     """Return whether any model, preset or recording on this server has a voice of this name."""
-    for model in engine.registry.models(Task.TTS):
-        try:
-            engine.registry.voice(model, name)
-        except UnknownVoice:
-            continue
-        return True
-    return engine.voices.presets.find(name) is not None or engine.voices.recording(name) is not None
+    return engine.registry.has_voice(name) or engine.voices.presets.find(name) is not None or engine.voices.recording(name) is not None
 
 
 def task_of(settings: Settings, engine: Engine, name: str) -> Literal["stt", "tts", "llm", None]:

@@ -98,7 +98,7 @@ class ResponsePolicy:
 
     def create(self, raw: Mapping[str, Any] | None) -> list[Effect]:
         """Create a response that the client requests. Raises subclasses of InvalidRequest that name the field; then nothing was done."""
-        if self._state.kind == "transcription":
+        if not self._state.may_respond:
             raise InvalidEvent("A transcription session cannot create responses.", param="type")
         params = checked(ResponseParams, raw or {}, "response")
         chosen = params.audio.output.voice if params.audio and params.audio.output else None
@@ -243,6 +243,8 @@ class ResponsePolicy:
         newest = answer.newest
         is_new = newest is not None and (answer.params.input is not None or not newest.was_read_aloud)
         text = " ".join(part["text"] for part in newest.content if part["type"] == "input_text") if newest and is_new else ""
+        if not text.strip() and not self._state.defaults.has_llm:
+            text = answer.params.instructions or ""  # no model could follow them: such a client sends the text to speak
         if not text.strip():
             if self._state.defaults.has_llm:
                 return self._fail(answer, NothingToSpeak("There is no new text to speak.", param="response.input"))

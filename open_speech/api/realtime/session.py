@@ -90,12 +90,12 @@ class Session:
 
     def __init__(  # noqa: PLR0913 - all of it is named, and each is one thing
         self, kind: Kind, *, model: str, defaults: Defaults, limits: Limits, new_id: Callable[[str], str], now: float,
-        beta: bool = False, configured: Mapping[str, Any] | None = None,
+        beta: bool = False, configured: Mapping[str, Any] | None = None, is_kind_open: bool = False,
     ) -> None:  # fmt: skip
         """Raises subclasses of InvalidRequest if `configured`, a `session` in the GA protocol, is invalid."""
         config = initial_config(kind, model=model, defaults=defaults, configured=configured)
         items = Items(limits.items)
-        self._state = State(kind, model, defaults, limits, new_id, config, items, conversation_id=new_id("conv"))
+        self._state = State(kind, model, defaults, limits, new_id, config, items, new_id("conv"), is_kind_open)
         self._id = new_id("sess")
         self._beta = beta
         self._expires_at = now + limits.session_s
@@ -138,6 +138,7 @@ class Session:
                     raise too_long(self._state.limits.frame_bytes)
                 text = parse_message(text)
             body = text.body
+            self._beta = self._beta or (not self._state.defaults.has_llm and beta_dialect.has_only_beta_fields(body))
             if text.error is not None:
                 raise text.error
             effects = self._handle(parse(beta_dialect.to_ga(body) if self._beta else body))
@@ -238,6 +239,7 @@ class Session:
             raise VoiceIsFixed("The voice cannot change after the session has sent audio.", param="session.audio.output.voice")
         self._input_buffer.check_format(config.format)
         state.config, state.kind = config, kind
+        state.is_kind_open = state.is_kind_open and "type" not in change
         retuned = (config.format, config.turns) != (before.format, before.turns)
         configured_input = self._input_buffer.configure(before) if retuned else []
         return [*configured_input, send("session.updated", session=self.body())]

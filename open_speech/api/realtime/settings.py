@@ -239,10 +239,14 @@ _FLAT = {
 
 
 def initial_config(kind: Kind, *, model: str, defaults: Defaults, configured: Mapping[str, Any] | None = None) -> Config:
-    """Return the configuration of a new session, `configured` merged in. Raises subclasses of InvalidRequest that name the field."""
+    """Return the configuration of a new session, `configured` merged in. Raises subclasses of InvalidRequest that name the field.
+
+    Without a language model, transcripts are all that a session makes of its input, so input is transcribed unless the client sets
+    `transcription` to null.
+    """
     is_transcription = kind == "transcription"
     stt = model if is_transcription and defaults.knows_model(model) == "stt" else defaults.stt_model
-    transcription = Transcription(model=stt) if is_transcription else None
+    transcription = Transcription(model=stt) if is_transcription or not defaults.has_llm else None
     config = Config(audio=AudioConfig(input=Input(transcription=transcription), output=Output(voice=defaults.voice)))
     return updated(config, configured, defaults) if configured else config
 

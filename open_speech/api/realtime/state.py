@@ -23,8 +23,15 @@ class State:
     config: Config
     items: Items
     conversation_id: str
+    is_kind_open: bool = False
+    """Whether the client named a speech-to-text model but no kind of session: it may then request responses as well."""
     has_sent_audio: bool = False
     """Whether audio was sent: from then on the voice cannot change."""
+
+    @property
+    def may_respond(self) -> bool:
+        """Whether the client may request responses."""
+        return self.kind == "realtime" or self.is_kind_open
 
     @property
     def shows_transcripts(self) -> bool:

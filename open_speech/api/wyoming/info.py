@@ -94,9 +94,9 @@ class Offer:
         return self._streams(entry)
 
     def voice(self, requested: SynthesizeVoice | None) -> VoiceChoice:
-        """Return the model and the voice for a client's request. Raises UnsupportedLanguage or BackendUnavailable.
+        """Return the model and the voice for a client's request. A name that is not in the list is passed to the engine.
 
-        A name that is not in the list is passed to the engine.
+        Raises UnsupportedLanguage, BackendUnavailable, or NotInstalled if speech synthesis is disabled.
         """
         default = self._default(Task.TTS).id
         if requested is None or not (requested.name or requested.language):
@@ -130,6 +130,7 @@ class Offer:
     def _default(self, task: Task) -> ModelEntry:
         models = self._models(task)
         if not models:
+            self._registry.check_enabled(task)
             raise BackendUnavailable(f"This server has no model for {task}, or does not know it yet.", retry_after_s=5)
         return models[0]
 

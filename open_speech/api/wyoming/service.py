@@ -40,6 +40,8 @@ class Rules:
     """Maximum seconds of audio in one request."""
     vad_threshold: float | None
     """Speech probability above which audio is speech; None also transcribes silence."""
+    silence_ms: int | None = None
+    """Milliseconds of silence that end a turn if the client names no sensitivity; None: those of the default sensitivity."""
     options: TranscribeOptions = TranscribeOptions()
     """Options of every transcription; a client's request overrides some of them."""
     instructions: str | None = None
@@ -61,7 +63,7 @@ class Service:
         entry = await asyncio.to_thread(self.offer.model, event.name)
         recognizer = await recognizers.recognizer(entry.id, transcribe_options(event, self.rules.options))
         threshold = self.rules.vad_threshold
-        turns = None if threshold is None else TurnDetector(threshold, silence_duration_ms=silence_ms(event))
+        turns = None if threshold is None else TurnDetector(threshold, silence_duration_ms=silence_ms(event, self.rules.silence_ms))
         detector = await self.engine.recognition.detector()
         # A recognizer that decodes windows receives none of silence.
         gated = turns is not None and self.engine.registry.backends[entry.backend].batch == 0
@@ -90,9 +92,10 @@ def transcribe_options(event: Transcribe, options: TranscribeOptions) -> Transcr
     return replace(options, language=language, hotwords=", ".join(words)[:HOTWORDS_CHARS] or options.hotwords)
 
 
-def silence_ms(event: Transcribe) -> int:
-    """Return the milliseconds of silence that end a turn; an unknown sensitivity counts as the default."""
-    return SENSITIVITY_MS.get(event.vad_sensitivity or "", SENSITIVITY_MS["default"])
+def silence_ms(event: Transcribe, configured: int | None = None) -> int:
+    """Return the milliseconds of silence that end a turn; without a known sensitivity the configured ones, or else the default."""
+    default = SENSITIVITY_MS["default"] if configured is None else configured
+    return SENSITIVITY_MS.get(event.vad_sensitivity or "", default)
 
 
 def text_format(name: str | None) -> Literal["text", "ssml"] | None:

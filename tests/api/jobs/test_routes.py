@@ -89,7 +89,7 @@ def test_a_request_is_checked_before_it_is_taken(client: TestClient, clip: bytes
 
     file, model = {"file": ("a.wav", clip)}, {"model": "whisper-1"}
     speech = {"model": "tts-1", "input": "Hello.", "voice": "alloy"}
-    refusal("model", files=file)
+    refusal("model", files=file, data={"model": "tts-1"})
     refusal("file", data=model, files={"other": ("", b"")})
     refusal("type", files=file, data={**model, "type": "dance"})
     refusal("type", json={**speech, "type": "transcription"})

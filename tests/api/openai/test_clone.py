@@ -133,12 +133,29 @@ def test_designs_and_instructions_reach_a_model_that_takes_them(parrot: TestClie
     [({"reference_audio": BASE64}, "reference_audio"), ({"voice_design": "Deep."}, "voice_design"), ({"voice": "Eve"}, "voice")],
     ids=str,
 )
-def test_a_model_that_cannot_says_so_unless_the_request_allows_it(parrot: TestClient, more: dict[str, str], param: str) -> None:
-    answer = say(parrot, model="plain", **more)
+def test_a_model_that_cannot_says_so_if_the_request_requires_it(
+    parrot: TestClient, more: dict[str, str], param: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = say(parrot, model="plain", ignore_unsupported=False, **more)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (400, "unsupported_value", param)
     assert "parrot" in error["message"]
-    assert heard(say(parrot, model="plain", ignore_unsupported=True, **more)).seconds == pytest.approx(1, abs=0.05)
+    ignoring = say(parrot, model="plain", ignore_unsupported=True, **more)
+    assert heard(ignoring).seconds == pytest.approx(1, abs=0.05)
+    assert f"`{param}` was ignored" in ignoring.headers["warning"]
+    assert f"`{param}` was ignored" in caplog.text
+
+
+MEANING = {"reference_audio": "clone voices", "voice_design": "design voices"}
+
+
+@pytest.mark.parametrize("more", [{"reference_audio": BASE64}, {"voice_design": "Deep."}], ids=str)
+def test_without_a_word_of_it_a_model_ignores_what_it_cannot_do_but_not_a_stored_voice(parrot: TestClient, more: dict[str, str]) -> None:
+    answer = say(parrot, model="plain", **more)
+    assert heard(answer).seconds == pytest.approx(1, abs=0.05)
+    assert answer.headers["warning"] == f'299 open-speech "`{min(more)}` was ignored: the model `plain` does not {MEANING[min(more)]}."'
+    assert "warning" not in say(parrot, **more).headers
+    assert say(parrot, model="plain", voice="Eve").status_code == 400
 
 
 def test_the_clone_endpoint_names_its_own_field(parrot: TestClient) -> None:
@@ -178,7 +195,6 @@ def test_a_bad_wish_is_named_before_any_sound(parrot: TestClient, more: dict[str
         (b"no sound", {}, "reference_audio"),
         (bytes(11 << 20), {}, "reference_audio"),
         (ME, {"input": ""}, "input"),
-        (ME, {"model": ""}, "model"),
         (ME, {"speed": "9"}, "speed"),
         (ME, {"response_format": "ogg"}, "response_format"),
     ],

@@ -83,7 +83,6 @@ def test_speed_changes_the_length(client: TestClient) -> None:
     [
         ({"model": "nobody"}, 404, "model", "model_not_found"),
         ({"model": "whisper-1"}, 400, "model", "model_wrong_task"),
-        ({"model": None}, 400, "model", "invalid_value"),
         ({"voice": "nobody"}, 400, "voice", "voice_not_found"),
         ({"voice": 5}, 400, "voice", "invalid_value"),
         ({"voice": {}}, 400, "voice", "invalid_value"),
@@ -108,10 +107,15 @@ def test_a_bad_field_is_named_before_any_sound(
     assert (answer.status_code, error["param"], error["code"]) == (status, param, code)
 
 
-@pytest.mark.parametrize("name", ["model", "input"])
-def test_a_missing_field_is_named(client: TestClient, name: str) -> None:
-    error = error_of(client.post(PATH, json={key: value for key, value in BODY.items() if key != name}))
-    assert (error["param"], error["code"]) == (name, "missing_required_parameter")
+def test_a_missing_text_is_named(client: TestClient) -> None:
+    error = error_of(client.post(PATH, json={key: value for key, value in BODY.items() if key != "input"}))
+    assert (error["param"], error["code"]) == ("input", "missing_required_parameter")
+
+
+@pytest.mark.parametrize("model", [{}, {"model": None}, {"model": ""}, {"model": "tts-1"}, {"model": "tones%2Fspeak"}])
+def test_without_a_model_the_default_one_speaks(client: TestClient, model: dict[str, Any]) -> None:
+    body = {key: value for key, value in BODY.items() if key != "model"} | model
+    assert client.post(PATH, json=body).content == client.post(PATH, json=BODY).content
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,6 @@ def test_an_upload_larger_than_memory_keeps_goes_over_the_disk(client: TestClien
     [
         ({"model": "nobody"}, 404, "model", "model_not_found"),
         ({"model": "tts-1"}, 400, "model", "model_wrong_task"),
-        ({"model": ""}, 400, "model", "missing_required_parameter"),
         ({"response_format": "xml"}, 400, "response_format", "invalid_value"),
         ({"include[]": "secrets"}, 400, "include", "invalid_value"),
         ({"max_line_width": "2"}, 400, "max_line_width", "decimal_out_of_range"),

@@ -109,6 +109,10 @@ class Talk:
     def begin(self) -> Outcome:
         return self._took(self.session.begin(self.now))
 
+    def use_beta(self) -> None:
+        """Expect the events of the beta protocol from now on."""
+        self._known = BETA
+
     def say(self, kind: str, **fields: Any) -> Outcome:
         return self.write(json.dumps({"type": kind, **fields}))
 
@@ -174,6 +178,7 @@ def opens() -> Opens:
         beta: bool = False,
         limits: Limits | None = None,
         configured: Mapping[str, Any] | None = None,
+        is_kind_open: bool = False,
     ) -> Talk:
         tasks: dict[str, Literal["stt", "tts", "llm"]] = {
             "ears": "stt",
@@ -186,7 +191,7 @@ def opens() -> Opens:
         counter = itertools.count(1)
         session = Session(
             kind, model=model, defaults=defaults, limits=limits or Limits(), new_id=lambda prefix: f"{prefix}_{next(counter)}", now=NOW,
-            beta=beta, configured=configured,
+            beta=beta, configured=configured, is_kind_open=is_kind_open,
         )  # fmt: skip
         talk = Talk(session, BETA if beta else GA)
         talk.begin()

@@ -17,6 +17,7 @@ from open_speech.api.realtime.effects import (
     ResponseDone,
     ResponseText,
     ResponseTool,
+    SpeakText,
     SpeechStarted,
     SpeechStopped,
     Transcribed,
@@ -33,7 +34,7 @@ def test_the_session_is_flat_and_the_conversation_follows_it(opens: Opens) -> No
     assert session["modalities"] == ["text", "audio"]
     assert (session["voice"], session["input_audio_format"], session["output_audio_format"]) == ("ann", "pcm16", "pcm16")
     assert session["turn_detection"]["type"] == "server_vad"
-    assert session["input_audio_transcription"] is None
+    assert session["input_audio_transcription"] == {"model": "ears"}
     assert (session["temperature"], session["max_response_output_tokens"], session["speed"]) == (0.8, "inf", 1.0)
     assert conversation["type"] == "conversation.created"
     assert conversation["conversation"]["object"] == "realtime.conversation"
@@ -56,6 +57,32 @@ def test_a_flat_update_changes_what_it_names(opens: Opens) -> None:
     assert session["input_audio_noise_reduction"] == {"type": "near_field"}
     assert session["turn_detection"]["threshold"] == 0.9
     assert (session["tools"], session["tool_choice"]) == ([{"type": "function", "name": "f"}], "none")
+
+
+@pytest.mark.parametrize("change", [{"input_audio_format": "g711_ulaw"}, {"voice": "bob"}, {"turn_detection": None}])
+def test_a_flat_update_without_the_header_changes_to_the_beta_protocol(opens: Opens, change: dict[str, Any]) -> None:
+    talk = opens()
+    talk.use_beta()
+    session = talk.update(**change).event("session.updated")["session"]
+    assert {name: session[name] for name in change} == change
+
+
+def test_a_flat_response_without_the_header_is_answered_in_the_beta_protocol(opens: Opens) -> None:
+    talk = opens()
+    talk.use_beta()
+    response = {"instructions": "Hello from Open Speech", "voice": "bob", "modalities": ["audio", "text"]}
+    respond = talk.say("response.create", response=response).one(Respond)
+    assert (respond.plan, respond.voice, respond.has_audio) == (SpeakText("Hello from Open Speech"), "bob", True)
+    assert "response.audio.delta" in talk.tell(ResponseAudio(respond.response_id, b"\0\0", 0.1)).types
+
+
+@pytest.mark.parametrize("session", [{"voice": "bob", "audio": {}}, {"voice": "bob", "type": "realtime"}, {"instructions": "x"}, "x"])
+def test_an_update_in_the_current_protocol_stays_in_it(session: object) -> None:
+    assert not beta.has_only_beta_fields({"type": "session.update", "session": session})
+
+
+def test_beside_a_language_model_only_the_header_selects_the_beta_protocol(opens: Opens) -> None:
+    assert opens(llm=True).update(input_audio_format="g711_ulaw").error["code"] == "unknown_parameter"
 
 
 def test_null_switches_turns_off(opens: Opens) -> None:

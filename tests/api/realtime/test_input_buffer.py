@@ -170,7 +170,7 @@ def test_items_are_chained(opens: Opens) -> None:
 
 def test_without_transcription_and_model_nothing_is_transcribed(opens: Opens) -> None:
     talk = opens()
-    talk.hears(turn_detection={"type": "server_vad", "create_response": False})
+    talk.hears(turn_detection={"type": "server_vad", "create_response": False}, transcription=None)
     talk.append(1000)
     assert talk.tell(SpeechStarted(100)).all(Begin) == []
     assert talk.tell(SpeechStopped(900)).one(Commit).transcription is None

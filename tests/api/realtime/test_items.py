@@ -148,7 +148,9 @@ def test_an_item_of_sound_is_transcribed(opens: Opens) -> None:
 
 
 def test_an_item_of_sound_is_left_alone_if_nobody_wants_its_words(opens: Opens) -> None:
-    assert opens().say("conversation.item.create", item=heard()).all(TranscribeItem) == []
+    talk = opens()
+    talk.hears(transcription=None)
+    assert talk.say("conversation.item.create", item=heard()).all(TranscribeItem) == []
 
 
 def test_an_item_of_sound_is_heard_for_the_model_if_it_has_no_words_yet(opens: Opens) -> None:

@@ -63,7 +63,28 @@ def test_a_referenced_text_is_spoken_again(opens: Opens) -> None:
         talk.tell(ResponseDone(respond.response_id))
 
 
-@pytest.mark.parametrize("response", [{}, {"input": []}, {"instructions": "Greet the user."}])
+def test_without_text_and_model_the_instructions_are_spoken(opens: Opens) -> None:
+    talk = opens()
+    talk.spoke()
+    for text in ("Hello.", "Hello again."):
+        respond = talk.say("response.create", response={"instructions": text}).one(Respond)
+        assert respond.plan == SpeakText(text)
+        talk.tell(ResponseDone(respond.response_id))
+
+
+@pytest.mark.parametrize("response", [{"instructions": "Cheerfully."}, {"input": [TEXT_TURN], "instructions": "Cheerfully."}])
+def test_a_text_to_speak_comes_before_the_instructions(opens: Opens, response: dict[str, Any]) -> None:
+    talk = opens()
+    talk.text("Hello.")
+    assert talk.say("response.create", response=response).one(Respond).plan == SpeakText("Hello.")
+
+
+def test_beside_a_language_model_instructions_are_not_spoken(opens: Opens) -> None:
+    talk = opens(llm=True)
+    assert isinstance(talk.say("response.create", response={"instructions": "Greet."}).one(Respond).plan, GenerateText)
+
+
+@pytest.mark.parametrize("response", [{}, {"input": []}, {"instructions": " "}])
 def test_without_text_and_model_the_response_fails_at_once(opens: Opens, response: dict[str, Any]) -> None:
     outcome = opens().say("response.create", response=response)
     assert outcome.types == ["response.created", "response.done"]

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from open_speech.api.realtime.effects import AudioFormat, ConfigureInput, Respond, ResponseAudio, ResponseDone, SpeechStarted, SpeechStopped
+from open_speech.api.realtime.effects import (
+    AudioFormat,
+    ConfigureInput,
+    Respond,
+    ResponseAudio,
+    ResponseDone,
+    SpeakText,
+    SpeechStarted,
+    SpeechStopped,
+)
 from open_speech.api.realtime.effects import TurnRules as Rules
 from open_speech.api.realtime.session import Limits
 from open_speech.errors import InvalidRequest
@@ -27,7 +36,7 @@ def test_the_first_event_is_the_whole_session(opens: Callable[..., Any]) -> None
     assert (session["max_output_tokens"], session["tracing"], session["truncation"], session["prompt"]) == ("inf", None, "auto", None)
     assert session["audio"]["output"] == {"format": {"type": "audio/pcm", "rate": 24_000}, "voice": "ann", "speed": 1.0}
     heard = session["audio"]["input"]
-    assert heard["transcription"] is None
+    assert heard["transcription"] == {"model": "ears"}
     assert heard["noise_reduction"] is None
     assert heard["turn_detection"] == {
         "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500, "idle_timeout_ms": None,
@@ -47,6 +56,21 @@ def test_a_transcription_session_shows_what_it_has(opens: Callable[..., Any]) ->
     assert session["object"] == "realtime.transcription_session"
     assert session["audio"]["input"]["transcription"] == {"model": "other-ears"}
     assert set(session) == {"type", "object", "id", "expires_at", "audio", "include"}
+
+
+@pytest.mark.parametrize(("llm", "expected"), [(False, {"model": "ears"}), (True, None)])
+def test_input_is_transcribed_by_default_only_without_a_language_model(opens: Callable[..., Any], llm: bool, expected: object) -> None:
+    talk = opens(llm=llm)
+    assert talk.session.body()["audio"]["input"]["transcription"] == expected
+    talk.hears(transcription=None)
+    assert talk.session.body()["audio"]["input"]["transcription"] is None
+
+
+def test_a_session_of_a_model_that_transcribes_speaks_too_until_the_client_names_its_kind(opens: Callable[..., Any]) -> None:
+    talk = opens("transcription", model="other-ears", is_kind_open=True)
+    assert talk.say("response.create", response={"instructions": "Hello."}).one(Respond).plan == SpeakText("Hello.")
+    talk.update(type="transcription")
+    assert talk.say("response.create", response={"instructions": "Hello."}).error["param"] == "type"
 
 
 def test_a_configuration_that_was_made_before_is_there_from_the_start(opens: Callable[..., Any]) -> None:

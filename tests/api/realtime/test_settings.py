@@ -245,7 +245,7 @@ def test_the_driver_is_told_all_of_how_to_hear() -> None:
 
 
 def test_without_a_transcription_the_driver_chooses() -> None:
-    assert config().transcription == TranscriptionSettings()
+    assert config({"audio": {"input": {"transcription": None}}}).transcription == TranscriptionSettings()
 
 
 def test_a_change_makes_a_new_value_and_leaves_the_old() -> None:

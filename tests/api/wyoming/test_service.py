@@ -36,6 +36,11 @@ def test_a_client_says_how_soon_a_silence_is_an_end() -> None:
     assert patience[1] == patience[2] == silence_ms(Transcribe(vad_sensitivity="default"))
 
 
+def test_the_configured_silence_ends_a_turn_unless_the_client_names_a_sensitivity() -> None:
+    assert [silence_ms(Transcribe(vad_sensitivity=how), 4000) for how in (None, "unheard of")] == [4000, 4000]
+    assert silence_ms(Transcribe(vad_sensitivity="aggressive"), 4000) == silence_ms(Transcribe(vad_sensitivity="aggressive"))
+
+
 def test_a_text_is_plain_or_ssml() -> None:
     assert [text_format(said) for said in (None, "text", "ssml")] == [None, "text", "ssml"]
     with pytest.raises(InvalidValue):
