@@ -18,6 +18,7 @@ from typing import Any
 import uvicorn
 from _bentoml_impl.client import proxy2  # noqa: TID251 - this file is the home of what we change in BentoML
 from _bentoml_impl.serde import Payload  # noqa: TID251
+from _bentoml_impl.server import allocator  # noqa: TID251
 from bentoml import serving  # noqa: TID251
 from bentoml._internal import log  # noqa: TID251
 from bentoml._internal.context import server_context  # noqa: TID251
@@ -93,6 +94,14 @@ def restart_processes_in_containers() -> None:
     replace(serving, "running_inside_container", lambda: False)
 
 
+def leave_gpus_to_the_runners() -> None:
+    """Switch off the allocator of GPUs, as BENTOML_DISABLE_GPU_ALLOCATION does: the runners choose by STT_DEVICE and TTS_DEVICE.
+
+    By default each service that declares a GPU gets another one, so with a single GPU only the first of them sees it.
+    """
+    replace(allocator.ResourceAllocator, "gpu_allocation_disabled", staticmethod(lambda: True))
+
+
 def stop_front_processes_first() -> None:
     """Make the arbiter stop the front processes first, then the runners, and delete the sockets between them last.
 
@@ -142,6 +151,7 @@ PATCHES = (
     disable_the_response_timeout,
     look_for_dead_processes_every_second,
     restart_processes_in_containers,
+    leave_gpus_to_the_runners,
     stop_front_processes_first,
     pass_options_to_uvicorn,
     follow_renewed_certificates,

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import bentoml  # noqa: TID251 - the home of the runner services
@@ -23,21 +23,10 @@ from runners.host.parent_watch import end_with_parent
 from runners.host.request_ids import Receiver
 from runners.host.service_link import answer_type, parameters, rebuilt
 from runners.wiring.factories import decoding, host_options, registry, served_store
+from runners.wiring.resources import Resources as Resources
 
 CALL_TIMEOUT_S = 86_400
 """BentoML's limit on a whole response of a runner, in seconds; our own deadlines, from frame to frame, are far shorter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """The resources of one runner."""
-
-    gpu: float = 0.0
-    """Share of a GPU that the runner needs on a GPU; 0 for a backend that always runs on the CPU."""
-    workers: int = 1
-    """Number of processes. Each loads its own copy of the model."""
-    threads: int = 1
-    """Maximum concurrent calls in one process."""
 
 
 class _Runner:
@@ -115,8 +104,8 @@ def _service(name: str, backend: type[Any], resources: Resources, task: Task) ->
             name=name.replace("-", "_"),
             workers=resources.workers,
             threads=resources.threads,
-            # A label, for deployments: BentoML's own allocator would hide the GPU from every second runner.
-            labels={"gpu": str(resources.gpu)},
+            # For deployments. On this machine runners share the GPUs: bentoml_patches.py switches BentoML's allocator off.
+            resources=resources.declared(),
             traffic={"timeout": CALL_TIMEOUT_S},
             runner_connection=RUNNER_CONNECTION,
             runner_probe={"enabled": False},

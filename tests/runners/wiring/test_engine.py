@@ -59,11 +59,12 @@ def test_every_backend_has_its_service_at_the_foot_of_its_file(entry: Any) -> No
     assert service.config["runner_probe"] == {"enabled": False}
     assert service.config["workers"] >= 1
     assert service.config["threads"] >= 1
-    assert "gpu" in service.labels
+    assert service.config["resources"]["cpu"] > 0
+    assert service.config["resources"]["memory"]
 
 
 def test_resources_default_to_one_process_and_one_call() -> None:
-    assert Resources() == Resources(gpu=0.0, workers=1, threads=1)
+    assert Resources() == Resources(gpu=0.0, workers=1, threads=1, cpu=0.0, memory="")
 
 
 def test_a_local_engine_speaks_and_hears_without_any_server() -> None:
