@@ -16,7 +16,9 @@ from open_speech import config
 from open_speech.backends import Diarizer, Synthesizer, Task, Transcriber
 from open_speech.dispatch.frames import OPERATIONS, Operation, Question
 from open_speech.sandbox import hide_memory
+from runners.catalog import BACKENDS
 from runners.host.arbiter import seal
+from runners.host.bentoml_batching import BATCHABLE, MAX_LATENCY_MS, Answer, answers, batch_api
 from runners.host.bentoml_patches import RUNNER_CONNECTION, quiet, share_log
 from runners.host.host import Host
 from runners.host.parent_watch import end_with_parent
@@ -86,6 +88,19 @@ def _api(operation: Operation) -> Any:
     return bentoml.api(answer)
 
 
+def _batch_api(operation: Operation, size: int) -> Any:
+    """Make the BentoML API that takes the calls of one operation in batches of up to `size`."""
+
+    async def answer(self: _Runner, calls: list[Any]) -> list[Answer]:
+        return await answers(self.host, calls)
+
+    answer.__name__, answer.__doc__ = batch_api(operation), f"{operation.__doc__} BentoML forms batches of the calls."
+    own, calls = inspect.signature(answer).parameters.values()
+    parameters = [own, calls.replace(annotation=list[operation])]  # type: ignore[valid-type]
+    vars(answer)["__signature__"] = inspect.Signature(parameters, return_annotation=list[Answer])
+    return bentoml.api(batchable=True, max_batch_size=size, max_latency_ms=MAX_LATENCY_MS)(answer)
+
+
 def _service(name: str, backend: type[Any], resources: Resources, task: Task) -> Any:
     def make_host() -> Host:
         settings = config.load()
@@ -98,6 +113,10 @@ def _service(name: str, backend: type[Any], resources: Resources, task: Task) ->
 
     with quiet():
         apis = {operation.api: _api(operation) for operation in OPERATIONS[task]}
+        # Of our backends only: what a plugin adds to the catalog is unknown while its modules are imported.
+        size = next((entry.batch for entry in BACKENDS if entry.name == name), 0)
+        if size > 1:
+            apis |= {batch_api(operation): _batch_api(operation, size) for operation in OPERATIONS[task] if operation in BATCHABLE}
         # BentoML finds a served class again by its module and name.
         runner = type("Runner", (_Runner,), {**apis, "make_host": staticmethod(make_host), "__module__": backend.__module__})
         service = bentoml.service(
