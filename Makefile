@@ -75,7 +75,7 @@ constraints: | $(BIN)/python
 		--constraint constraints.txt pyproject.toml --output-file deploy/requirements.txt
 
 runner: .venv-$(NAME)/.ready
-	@BENTOML_DO_NOT_TRACK=True exec .venv-$(NAME)/bin/bentoml serve runners.$(NAME):Runner --host 127.0.0.1 --port $(PORT)
+	@BENTOML_DO_NOT_TRACK=True BENTOML_DISABLE_GPU_ALLOCATION=1 exec .venv-$(NAME)/bin/bentoml serve runners.$(NAME):Runner --host 127.0.0.1 --port $(PORT)
 
 check: $(VENV)/.dev .venv-docs/.ready
 	$(BIN)/ruff check .

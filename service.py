@@ -30,15 +30,20 @@ from runners.host.parent_watch import end_with_parent
 from runners.wiring import engine as topology
 from runners.wiring import factories as parts
 from runners.wiring import wyoming_service as wyoming
+from runners.wiring.bento_front import FrontService, settings_errors
 from runners.wiring.discovery import watch
+from runners.wiring.resources import FRONT
 
 log = logging.getLogger("open_speech")
-settings = config.load()
-if not settings.os_dumpable:  # every process of the server imports this, the supervisor and the runners, too
-    hide_memory()
-placements = plan(settings)
-# Only checked here: an invalid file must stop the start. In the worker it would stop one worker after the other.
-parts.presets(settings)
+with settings_errors():
+    settings = config.load()
+    if not settings.os_dumpable:  # every process of the server imports this, the supervisor and the runners, too
+        hide_memory()
+    placements = plan(settings)
+    # Only checked here: an invalid file must stop the start. In the worker it would stop one worker after the other.
+    parts.presets(settings)
+    needed = {**topology.dependencies(placements), **wyoming.dependency(settings, placements)}
+    address = parts.listening(settings)
 prepare_log(settings)
 
 
@@ -91,13 +96,14 @@ class Front:
         return self.engine is not None and await self.engine.pool.is_ready()
 
 
-needed = {**topology.dependencies(placements), **wyoming.dependency(settings, placements)}
 app = create_app(settings, lifespan=lifespan)
 OpenSpeech = bentoml.asgi_app(app, path="/")(
     bentoml.service(
+        service_class=FrontService,
         name="open_speech",
         workers=1,
-        **parts.listening(settings),
+        resources=FRONT.declared(),
+        **address,
         runner_connection=RUNNER_CONNECTION,
         runner_probe={"enabled": False},
         logging={"access": {"enabled": False}},

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from benchmarks import (
+    batching,
     decoding,
     first_byte,
     growth,
@@ -29,7 +30,7 @@ from benchmarks.served import MEASURED, serve
 
 RUNNERS = ("faster_whisper", "kokoro", "piper")
 NAMES = ("stt", "tts", "idle", "overhead", "first-byte", "film", "realtime", "load", "overload", "kill")
-MORE = ("wer", "recognizers", "tts-sessions", "tts-speeds", "voices", "fuzz", "growth", "decode")
+MORE = ("wer", "recognizers", "tts-sessions", "tts-speeds", "voices", "fuzz", "growth", "decode", "batching")
 """Benchmarks that run only when named: each answers one question, and says little about the server's speed."""
 ALONE = {"stt", "tts", *MORE}
 """Benchmarks that start their own servers."""
@@ -51,6 +52,7 @@ def main(names: Collection[str], options: stt.Options, minutes: float) -> int:
     small: dict[str, tuple[str, Callable[[], object]]] = {
         "tts-sessions": ("session options of the speech engines", lambda: tts_sessions.run(quick=options.quick)),
         "tts-speeds": ("speech at every speed, transcribed again", tts_speeds.main),
+        "batching": ("batches by our queue and by BentoML", lambda: batching.run(quick=options.quick)),
         "decode": ("decoding in a sandboxed process", decoding.run),
     }
     for name in [name for name in small if name in names]:
@@ -113,7 +115,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names_help = f"benchmarks to run: {', '.join(NAMES)}; all these by default; or {', '.join(MORE)}"
     parser.add_argument("names", nargs="*", choices=[*NAMES, *MORE, []], metavar="NAME", help=names_help)
-    parser.add_argument("--quick", action="store_true", help="stt, tts, wer: fewer rounds, levels or clips")
+    parser.add_argument("--quick", action="store_true", help="stt, tts, wer, batching: fewer rounds, levels or clips")
     folder = "stt, wer: a folder of audio with a transcripts.tsv, or texts beside it; may be repeated"
     parser.add_argument("--corpus", type=Path, metavar="DIR", action="append", default=[], help=folder)
     parser.add_argument("--fresh", action="store_true", help="wer: measure the library again instead of reading its kept results")

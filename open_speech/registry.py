@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
-from open_speech.errors import NotInstalled, UnknownModel, UnknownVoice, WrongTask
+from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions, Task, Voice
+from open_speech.errors import NotInstalled, SpeechError, UnknownModel, UnknownVoice, WrongTask
 from open_speech.model_files import HubSource
 
 OPENAI_STT = (
@@ -84,6 +84,13 @@ class Registry:
     def all_models(self) -> list[ModelEntry]:
         """List every model of the catalog, installed or not."""
         return list(self._models.values())
+
+    def part(self, name: str, options: SpeechOptions | None = None) -> str:
+        """Return the id of the model with the weights for a request. An unknown name is returned as it is: `find` raises the error."""
+        try:
+            return self.find(name).part_for(options).id
+        except SpeechError:
+            return name
 
     def find(self, name: str, task: Task | None = None) -> ModelEntry:
         """Resolve a model id or alias.

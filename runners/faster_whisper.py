@@ -161,4 +161,4 @@ def _without_path(error: BaseException, setup: Setup) -> str:
     return str(error).replace(str(setup.folder), "its folder") or type(error).__name__
 
 
-Runner = stt_service("faster-whisper", FasterWhisper, Resources(gpu=0.5, threads=CALLS))
+Runner = stt_service("faster-whisper", FasterWhisper, Resources(gpu=0.5, threads=CALLS, cpu=2, memory="1Gi"))

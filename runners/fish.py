@@ -199,4 +199,4 @@ def _seconds(header: str) -> float:
     return float(header) if header.isascii() and header.isdecimal() else 0.0
 
 
-Runner = tts_service("fish", Fish, Resources(threads=4))
+Runner = tts_service("fish", Fish, Resources(threads=4, cpu=0.5, memory="256Mi"))

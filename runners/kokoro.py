@@ -137,4 +137,4 @@ class OnnxModel:
         return np.asarray(samples, np.float32)
 
 
-Runner = tts_service("kokoro", Kokoro, Resources(gpu=0.1, threads=2))
+Runner = tts_service("kokoro", Kokoro, Resources(gpu=0.1, threads=2, cpu=2, memory="1Gi"))

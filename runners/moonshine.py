@@ -120,4 +120,4 @@ def _trimmed(start: float, part: Audio) -> tuple[float, Audio]:
     return start + first / part.rate, Audio(part.samples[first:last], part.rate)
 
 
-Runner = stt_service("moonshine", Moonshine, Resources(threads=CALLS))
+Runner = stt_service("moonshine", Moonshine, Resources(threads=CALLS, cpu=2, memory="1536Mi"))

@@ -231,4 +231,4 @@ def _later(segment: Segment, by: float) -> Segment:
     return replace(segment, start=segment.start + by, end=segment.end + by, words=words, seek=round(by * 100))
 
 
-Runner = stt_service("onnx-asr", OnnxAsr, Resources(gpu=0.5, threads=CALLS))
+Runner = stt_service("onnx-asr", OnnxAsr, Resources(gpu=0.5, threads=CALLS, cpu=2, memory="4Gi"))

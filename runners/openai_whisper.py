@@ -235,4 +235,4 @@ def _writable(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return samples if samples.flags.writeable else samples.copy()
 
 
-Runner = stt_service("openai-whisper", OpenAIWhisper, Resources(gpu=0.5, threads=1))
+Runner = stt_service("openai-whisper", OpenAIWhisper, Resources(gpu=0.5, threads=1, cpu=2, memory="2Gi"))

@@ -107,4 +107,4 @@ def _written(part: str, *, english: bool) -> str:
     return with_letter_a(plain) if english else plain
 
 
-Runner = tts_service("piper", Piper, Resources(threads=2))
+Runner = tts_service("piper", Piper, Resources(threads=2, cpu=1, memory="512Mi"))

@@ -192,4 +192,4 @@ def _seed(description: str) -> None:
     torch.manual_seed(zlib.crc32(description.encode()))
 
 
-Runner = tts_service("qwen", Qwen, Resources(gpu=1.0))
+Runner = tts_service("qwen", Qwen, Resources(gpu=1.0, cpu=2, memory="8Gi"))

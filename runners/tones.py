@@ -202,5 +202,5 @@ def _words(runs: list[_Run], duration: float) -> Iterator[Word]:
             yield Word(text, round(min(runs[left].end, duration), 3), round(min(runs[right].start, duration), 3))
 
 
-Listener = stt_service("tones-stt", TonesTranscriber, Resources(threads=4))
-Speaker = tts_service("tones-tts", TonesSynthesizer, Resources(threads=4))
+Listener = stt_service("tones-stt", TonesTranscriber, Resources(threads=4, cpu=0.5, memory="256Mi"))
+Speaker = tts_service("tones-tts", TonesSynthesizer, Resources(threads=4, cpu=0.5, memory="256Mi"))

@@ -332,5 +332,5 @@ def _read(answer: Answer, seconds: float) -> Iterator[Segment | str | None]:
         yield from written.segments
 
 
-Listener = stt_service("upstream", UpstreamTranscriber, Resources(threads=CALLS))
-Speaker = tts_service("upstream-tts", UpstreamSynthesizer, Resources(threads=CALLS))
+Listener = stt_service("upstream", UpstreamTranscriber, Resources(threads=CALLS, cpu=0.5, memory="256Mi"))
+Speaker = tts_service("upstream-tts", UpstreamSynthesizer, Resources(threads=CALLS, cpu=0.5, memory="256Mi"))

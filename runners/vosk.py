@@ -154,4 +154,4 @@ def _without_dither(folder: Path, work: Path) -> Path:
     return work
 
 
-Runner = stt_service("vosk", Vosk, Resources(threads=CALLS))
+Runner = stt_service("vosk", Vosk, Resources(threads=CALLS, cpu=2, memory="512Mi"))

@@ -244,5 +244,5 @@ def _mono(data: bytes, width: int, channels: int) -> Any:
     return scaled.reshape(-1, channels).mean(axis=1, dtype=np.float32)
 
 
-Listener = stt_service("wyoming", WyomingTranscriber, Resources(threads=CALLS))
-Speaker = tts_service("wyoming-tts", WyomingSynthesizer, Resources(threads=CALLS))
+Listener = stt_service("wyoming", WyomingTranscriber, Resources(threads=CALLS, cpu=0.5, memory="256Mi"))
+Speaker = tts_service("wyoming-tts", WyomingSynthesizer, Resources(threads=CALLS, cpu=0.5, memory="256Mi"))

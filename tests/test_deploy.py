@@ -35,6 +35,7 @@ def test_the_image_for_gpus_differs_from_the_one_for_cpus_in_its_packages_only()
     cpu, cuda = read(ROOT / "bentofile.yaml"), read(ROOT / "bentofile.cuda.yaml")
     del cpu["python"]["requirements_txt"], cuda["python"]["packages"]
     assert (cpu.pop("name"), cuda.pop("name")) == ("open-speech", "open-speech-cuda")
+    assert (cpu.pop("args"), cuda.pop("args")) == ({"variant": "cpu"}, {"variant": "cuda"})
     assert cpu == cuda
 
 

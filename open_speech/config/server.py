@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
-from open_speech.config.types import LogFormat, LogLevel, Names, OptionalBool, OptionalPath, proxy_count
+from open_speech.config.types import Batching, LogFormat, LogLevel, Names, OptionalBool, OptionalPath, proxy_count
 from open_speech.security.api_keys import KeyRing
 from open_speech.security.network import Network, is_loopback, networks
 
@@ -139,6 +139,12 @@ class ServerSettings(BaseModel):
     os_queue_timeout_s: float = Field(
         30.0, gt=0, description="Maximum queueing time, in seconds. A request that is expected to wait longer is answered 429 at once."
     )
+    os_batching: Names = Field(
+        ("fair",),
+        description="What forms batches of the waiting work of a backend: `fair`, the server's own queue, or `bentoml`, BentoML's adaptive "
+        "batching, for all backends or for one: `fair,faster-whisper=bentoml`. `bentoml` is for comparison "
+        "(docs/decisions/0002-batching-queue.md).",
+    )
     os_stop_timeout_s: float = Field(
         25.0, ge=0, description="Time that accepted requests have to finish when the server stops, in seconds."
     )
@@ -162,6 +168,15 @@ class ServerSettings(BaseModel):
         KeyRing.read(value)
         return value
 
+    @field_validator("os_batching")
+    @classmethod
+    def _validate_batching(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        kinds = get_args(Batching)
+        for item in value:
+            if item.rpartition("=")[2] not in kinds:
+                raise ValueError(f"{item!r} is neither {' nor '.join(f'`{kind}`' for kind in kinds)}, nor a backend with one of them")
+        return value
+
     @field_validator("os_trusted_proxies")
     @classmethod
     def _validate_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -174,6 +189,15 @@ class ServerSettings(BaseModel):
         if value and not info.data.get("os_api_key", "").strip():
             raise ValueError("there is no key: set OS_API_KEY")
         return value
+
+    @property
+    def batching(self) -> dict[str, Batching]:
+        """What forms batches, by the name of the backend; under an empty name for all others."""
+        found: dict[str, Batching] = {"": "fair"}
+        for item in self.os_batching:
+            name, _, kind = item.rpartition("=")
+            found[name] = cast("Batching", kind)
+        return found
 
     @property
     def keys(self) -> KeyRing:

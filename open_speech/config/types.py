@@ -35,6 +35,8 @@ OptionalFloat = Annotated[float | None, BeforeValidator(none_if_empty)]
 LogFormat = Literal["text", "json"]
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)]
+Batching = Literal["fair", "bentoml"]
+"""What forms batches of a backend's waiting calls: our fair queue, or BentoML's adaptive batching."""
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 UpstreamDialect = Literal["auto", "openai", "speaches", "kokoro-fastapi", "localai"]
 OPENAI_URL = "https://api.openai.com/v1"

@@ -88,6 +88,11 @@ def error_of(frame: Frame) -> SpeechError:
     return from_wire(json.loads(frame.payload))
 
 
+def progress_frame(progress: Mapping[str, Any]) -> Frame:
+    """Pack the progress of the download or loading of a model; an answer waits for it."""
+    return Frame(Kind.PROGRESS, json.dumps(progress).encode())
+
+
 class Decoder:
     """Splits a byte stream in chunks of any size into frames."""
 

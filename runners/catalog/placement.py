@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from open_speech.backends import BackendEntry, Task
 from open_speech.config import Settings, SettingsError
+from open_speech.config.types import Batching
 from open_speech.plugins.loading import usable
 from runners import catalog
 
@@ -19,6 +20,8 @@ class Placement:
 
     backend: BackendEntry
     where: str
+    batching: Batching = "fair"
+    """What forms batches of its waiting calls."""
 
     @property
     def attribute(self) -> str:
@@ -29,10 +32,12 @@ class Placement:
 def plan(settings: Settings) -> tuple[Placement, ...]:
     """Return the placements in the settings, without backends that are not installed and plugins that cannot be imported.
 
-    Raises SettingsError for an unknown backend, one of the wrong task, or an unknown place.
+    Raises SettingsError for an unknown backend, one of the wrong task, an unknown place, or a backend that BentoML cannot batch.
     """
+    _check_batching(settings)
     placements = filter(None, [_placement(task, item) for task, item in _wanted(settings)])
-    return tuple(p for p in placements if (p.where.startswith("http") or catalog.installed(p.backend)) and usable(p.backend))
+    found = tuple(p for p in placements if (p.where.startswith("http") or catalog.installed(p.backend)) and usable(p.backend))
+    return tuple(replace(placement, batching=_batching(placement, settings)) for placement in found)
 
 
 def left_out(settings: Settings) -> list[BackendEntry]:
@@ -41,6 +46,31 @@ def left_out(settings: Settings) -> list[BackendEntry]:
     reported = {(report.name, report.package) for report in catalog.plugin_reports() if report.whole}
     named = {item.partition("@")[0] for _, item in _wanted(settings)}
     return [entry for entry in catalog.backends() if entry.name in named - here and (entry.name, entry.package) not in reported]
+
+
+def bentoml_batches() -> tuple[str, ...]:
+    """List the backends of which BentoML can form batches: those of ours that decode several inputs in one call."""
+    return tuple(entry.name for entry in catalog.BACKENDS if entry.batch > 1)
+
+
+def _check_batching(settings: Settings) -> None:
+    known = bentoml_batches()
+    for name, batching in settings.batching.items():
+        if name and batching == "bentoml" and name not in known:
+            raise SettingsError(f"OS_BATCHING: BentoML cannot batch {name!r}; it can batch {', '.join(known)}")
+        if name not in ("", *(entry.name for entry in catalog.backends())):
+            raise SettingsError(f"OS_BATCHING: unknown backend {name!r}; known are {', '.join(entry.name for entry in catalog.backends())}")
+
+
+def _batching(placement: Placement, settings: Settings) -> Batching:
+    """Return what batches the calls of a backend: BentoML cannot in this process, nor where `bentoml_batches` does not list the backend."""
+    name = placement.backend.name
+    chosen = settings.batching.get(name, settings.batching[""])
+    if chosen == "fair" or (placement.where != "inproc" and name in bentoml_batches()):
+        return chosen
+    if name in settings.batching:
+        raise SettingsError(f"OS_BATCHING: '{name}=bentoml' needs a process for the backend: place it without `@inproc`")
+    return "fair"
 
 
 def _wanted(settings: Settings) -> list[tuple[Task, str]]:

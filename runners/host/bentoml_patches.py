@@ -18,9 +18,11 @@ from typing import Any
 import uvicorn
 from _bentoml_impl.client import proxy2  # noqa: TID251 - this file is the home of what we change in BentoML
 from _bentoml_impl.serde import Payload  # noqa: TID251
+from _bentoml_impl.server import allocator, app  # noqa: TID251
 from bentoml import serving  # noqa: TID251
 from bentoml._internal import log  # noqa: TID251
 from bentoml._internal.context import server_context  # noqa: TID251
+from bentoml._internal.marshal.dispatcher import NonBlockSema  # noqa: TID251
 from bentoml._internal.server.http import traffic  # noqa: TID251
 from bentoml._internal.utils import circus  # noqa: TID251
 from opentelemetry import trace
@@ -93,6 +95,26 @@ def restart_processes_in_containers() -> None:
     replace(serving, "running_inside_container", lambda: False)
 
 
+def leave_gpus_to_the_runners() -> None:
+    """Switch off the allocator of GPUs, as BENTOML_DISABLE_GPU_ALLOCATION does: the runners choose by STT_DEVICE and TTS_DEVICE.
+
+    By default each service that declares a GPU gets another one, so with a single GPU only the first of them sees it.
+    """
+    replace(allocator.ResourceAllocator, "gpu_allocation_disabled", staticmethod(lambda: True))
+
+
+def decode_one_batch_per_thread() -> None:
+    """Let BentoML's batching give a service as many batches at a time as it has threads. By default it waits for the end of each batch."""
+    original = app.ServiceAppFactory.__init__
+
+    def init(self: Any, service: Any, *arguments: Any, **options: Any) -> None:
+        original(self, service, *arguments, **options)
+        for dispatcher in self.dispatchers.values():
+            dispatcher._sema = NonBlockSema(service.config.get("threads", 1))
+
+    replace(app.ServiceAppFactory, "__init__", init)
+
+
 def stop_front_processes_first() -> None:
     """Make the arbiter stop the front processes first, then the runners, and delete the sockets between them last.
 
@@ -142,6 +164,8 @@ PATCHES = (
     disable_the_response_timeout,
     look_for_dead_processes_every_second,
     restart_processes_in_containers,
+    leave_gpus_to_the_runners,
+    decode_one_batch_per_thread,
     stop_front_processes_first,
     pass_options_to_uvicorn,
     follow_renewed_certificates,

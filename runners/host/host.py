@@ -10,7 +10,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, assert_never, cast
@@ -20,11 +21,8 @@ from open_speech.audio import Audio
 from open_speech.backends import (
     BatchSynthesizer,
     Diarizer,
-    ModelEntry,
     Setup,
-    SpeechOptions,
     Synthesizer,
-    TranscribeOptions,
     Transcriber,
     Utterance,
     Window,
@@ -51,6 +49,7 @@ from open_speech.dispatch.frames import (
     WindowCall,
     audio_frame,
     error_frame,
+    progress_frame,
     transcript_frame,
     turns_frame,
     window_frame,
@@ -63,7 +62,7 @@ from runners.host.call_queue import CallQueue, give_up_after
 from runners.host.device import has_cuda
 from runners.host.memory import Aftercare, resident_bytes
 from runners.host.model_cache import Residency
-from runners.host.request_checks import check_speech, check_transcription
+from runners.host.request_checks import check_call
 from runners.host.weights import Files, seen
 
 log = logging.getLogger("open_speech.runner")
@@ -118,12 +117,13 @@ class Host:
         `leave` ends this process gracefully; it is called when a library keeps memory of unloaded models.
         """
         self._backend = backend
-        self._registry = registry
+        self.registry = registry
         self._files = Files(registry, store)
         self._options = options
         self._line = CallQueue(threads)
         self._batches: Batches[Window, WindowResult | SpeechError] = Batches(transcribe_batch, size=max(1, batch), workers=threads)
         self._utterances: Batches[Utterance, Audio | SpeechError] = Batches(synthesize_batch, size=max(1, batch), workers=threads)
+        self._given: Counter[int] = Counter()
         self._many = batch > 0
         self._residency: Residency[Backend] = Residency(self._load, ttl_s=options.ttl_s, limit=options.limit, clock=time.monotonic)
         self._loads: dict[str, asyncio.Future[None]] = {}
@@ -167,6 +167,16 @@ class Host:
                 raise TypeError(f"not a question to a runner: {question!r}")
         return cast("T", answer)
 
+    def together(self, model: str, decode: Callable[[Any], Sequence[Frame]], *, size: int) -> AsyncGenerator[bytes, None]:
+        """Yield the frames that `decode` returns for a loaded model. It is called once, in a thread, for a batch of `size` calls."""
+
+        async def work(backend: Backend) -> AsyncGenerator[Frame, None]:
+            self._given[size] += 1
+            for frame in await asyncio.wrap_future(self._line.turn().submit(decode, backend)):
+                yield frame
+
+        return self._answer(model, self._borrowing(model, work))
+
     def _transcribe(self, call: TranscribeCall) -> AsyncGenerator[bytes, None]:
         """Yield JSON frames, one for each item of Transcriber.transcribe."""
         audio, options = call.unpack()
@@ -176,7 +186,7 @@ class Host:
             turn = self._line.turn(call.urgency, call.patience_s)
             return step_by_step(lambda: map(transcript_frame, backend.transcribe(audio, options)), turn)
 
-        frames = self._borrowing(call.model, work, self._transcription_check(options))
+        frames = self._borrowing(call.model, work, call)
         return self._answer(call.model, frames, audio.seconds)
 
     def _hear(self, call: WindowCall) -> AsyncGenerator[bytes, None]:
@@ -192,7 +202,7 @@ class Host:
                 raise heard
             yield window_frame(heard)
 
-        frames = self._borrowing(call.model, work, self._transcription_check(options))
+        frames = self._borrowing(call.model, work, call)
         return self._answer(call.model, frames, audio.seconds)
 
     def _synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
@@ -212,12 +222,8 @@ class Host:
                 raise sound
             yield audio_frame(sound)
 
-        model = self._part(call.model, options)
-
-        def check(entry: ModelEntry) -> None:
-            check_speech(self._registry.backends[entry.backend], entry, text, options)
-
-        return self._answer(call.model, self._borrowing(model, together if self._many else work, check))
+        model = self.registry.part(call.model, options)
+        return self._answer(call.model, self._borrowing(model, together if self._many else work, call))
 
     def _diarize(self, call: DiarizeCall) -> AsyncGenerator[bytes, None]:
         """Yield one JSON frame with the turns, after PROGRESS frames, because a long file takes minutes."""
@@ -236,7 +242,7 @@ class Host:
 
     def _load_model(self, model: str) -> AsyncGenerator[bytes, None]:
         """Download and load a model, with PROGRESS frames; for a model in parts, the one that serves requests without special options."""
-        return self._answer(model, self._borrowing(self._part(model), _nothing))
+        return self._answer(model, self._borrowing(self.registry.part(model), _nothing))
 
     def _pull(self, model: str) -> AsyncGenerator[bytes, None]:
         """Download a model's files, with PROGRESS frames. Closing the generator stops the download; received data is kept."""
@@ -244,7 +250,7 @@ class Host:
         async def work() -> AsyncGenerator[Frame, None]:
             async with aclosing(self._files.pull(model, heartbeat_s=self._options.heartbeat_s)) as beats:
                 async for _ in beats:
-                    yield self._progress_frame(model)
+                    yield progress_frame(self._files.progress.get(model, {}))
 
         return self._answer(model, work())
 
@@ -260,7 +266,7 @@ class Host:
     async def _unload(self, model: str) -> bool:
         """Unload a model with all its parts; False if none of them was loaded."""
         try:
-            names = [part.id for part in self._registry.find(model).whole]
+            names = [part.id for part in self.registry.find(model).whole]
         except SpeechError:
             names = [model]
         let_go = any([await asyncio.to_thread(self._residency.unload, name) for name in names])
@@ -278,7 +284,7 @@ class Host:
             "in_flight": self._residency.users(),
             "progress": dict(self._files.progress),
             "fetched_models": self._files.fetched,
-            "batches": dict(self._batches.sizes + self._utterances.sizes),
+            "batches": dict(self._batches.sizes + self._utterances.sizes + self._given),
         }
 
     async def _answer(self, model: str, frames: AsyncGenerator[Frame, None], given_s: float = 0.0) -> AsyncGenerator[bytes, None]:
@@ -303,25 +309,22 @@ class Host:
             self._calls -= 1
             self._settle()
 
-    def _transcription_check(self, options: TranscribeOptions) -> Callable[[ModelEntry], None]:
-        return lambda entry: check_transcription(self._registry.backends[entry.backend], entry, options)
-
     async def _borrowing(
         self,
         model: str,
         work: Callable[[Any], AsyncGenerator[Frame, None]],
-        check: Callable[[ModelEntry], None] | None = None,
+        call: TranscribeCall | SpeakCall | None = None,
     ) -> AsyncGenerator[Frame, None]:
         """Yield the frames of `work` with a model; if the model must be loaded first, PROGRESS frames until then.
 
-        `check` sees the model's entry first: a request that the entry rules out loads no model.
+        `call` is checked against the entry of its model first: a request that the entry rules out loads no model.
         """
-        if check is not None:
-            check(self._registry.find(model))
+        if call is not None:
+            check_call(self.registry, call)
         while (lease := self._residency.borrow(model)) is None:
             loading = self._loading(model)
             while not (await asyncio.wait({loading}, timeout=self._options.heartbeat_s))[0]:
-                yield self._progress_frame(model)
+                yield progress_frame(self._files.progress.get(model, {}))
             loading.result()
         try:
             async with aclosing(work(lease.value)) as frames:
@@ -367,15 +370,8 @@ class Host:
     def _is_empty(self) -> bool:
         return not (self._calls or self._loads or self._residency.loaded())
 
-    def _part(self, model: str, options: SpeechOptions | None = None) -> str:
-        """Return the id of the model with the weights for a request. An unknown id is returned as it is: loading it raises the error."""
-        try:
-            return self._registry.find(model).part_for(options).id
-        except SpeechError:
-            return model
-
     def _load(self, model: str) -> Backend:
-        entry = self._registry.find(model)
+        entry = self.registry.find(model)
         folder = self._files.bring(entry)
         options = self._options
         setup = Setup(
@@ -395,6 +391,3 @@ class Host:
             self._files.progress.pop(model, None)
         log.info("loaded %s in %.1f s", model, time.monotonic() - started)
         return backend
-
-    def _progress_frame(self, model: str) -> Frame:
-        return Frame(Kind.PROGRESS, json.dumps(self._files.progress.get(model, {})).encode())

@@ -10,13 +10,26 @@ import difflib
 import re
 
 from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions, TranscribeOptions
+from open_speech.dispatch.frames import SpeakCall, TranscribeCall
 from open_speech.errors import NothingToSpeak, OutOfRange, UnknownVoice, UnsupportedLanguage, UnsupportedValue
 from open_speech.languages import language_code, language_name
+from open_speech.registry import Registry
 from open_speech.text.cleanup import says_something
 
 _WEIGHT = re.compile(r"\([^()]*\)\Z")
 _MOST_SHOWN = 100
 """Characters of a client's value that are repeated in an error."""
+
+
+def check_call(registry: Registry, call: TranscribeCall | SpeakCall) -> None:
+    """Check a call against the entry of its model. Raises UnknownModel, NotInstalled, and what the other checks raise."""
+    if isinstance(call, SpeakCall):
+        text, spoken = call.unpack()
+        entry = registry.find(registry.part(call.model, spoken))
+        check_speech(registry.backends[entry.backend], entry, text, spoken)
+    else:
+        entry = registry.find(call.model)
+        check_transcription(registry.backends[entry.backend], entry, call.unpack()[1])
 
 
 def check_transcription(backend: BackendEntry, model: ModelEntry, options: TranscribeOptions) -> None:

@@ -17,9 +17,11 @@ from bentoml.exceptions import BentoMLException, NotFound, ServiceUnavailable  #
 from pydantic import BaseModel
 
 from open_speech import __version__
+from open_speech.config.types import Batching
 from open_speech.dispatch.client import RunnerGone
 from open_speech.dispatch.frames import Call, Operation, Question, RunnerStatus, T
 from open_speech.errors import BackendFailed
+from runners.host.bentoml_batching import BATCHABLE, batch_api, batched_call
 
 FIRST = "0.1.0 or earlier"
 """The assumed version of a runner whose status contains no version."""
@@ -56,19 +58,27 @@ def answer_type(question: type[Question[Any]]) -> Any:
 class ServiceLink:
     """A runner behind a BentoML dependency. A connection that fails raises RunnerGone, a rejected operation BackendFailed."""
 
-    def __init__(self, dependency: Any) -> None:
-        """`dependency` is the front service's attribute from `bentoml.depends`."""
+    def __init__(self, dependency: Any, *, batching: Batching = "fair") -> None:
+        """`dependency` is the front service's attribute from `bentoml.depends`; `batching` is what forms batches of calls."""
         self._client = dependency.to_async
+        self._batched = BATCHABLE if batching == "bentoml" else ()
 
     async def call(self, call: Call) -> AsyncGenerator[bytes, None]:
         """Make a call; yields bytes of frames. Closing the generator closes the connection, which stops the runner's work."""
         try:
             with _failures():
-                async with aclosing(self._api(call.api)(**arguments(call))) as chunks:
+                async with aclosing(self._chunks(call)) as chunks:
                     async for chunk in chunks:
                         yield chunk
         except NotFound as unknown:
-            raise await self._unsupported(call.api) from unknown
+            name = batch_api(type(call)) if type(call) in self._batched else call.api
+            raise await self._unsupported(name) from unknown
+
+    def _chunks(self, call: Call) -> AsyncGenerator[bytes, None]:
+        if type(call) in self._batched:
+            return batched_call(self._client, call)
+        chunks: AsyncGenerator[bytes, None] = self._api(call.api)(**arguments(call))
+        return chunks
 
     async def ask(self, question: Question[T]) -> T:
         """Return the answer to a question."""

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import bentoml  # noqa: TID251 - the home of the runner services
@@ -16,28 +16,19 @@ from open_speech import config
 from open_speech.backends import Diarizer, Synthesizer, Task, Transcriber
 from open_speech.dispatch.frames import OPERATIONS, Operation, Question
 from open_speech.sandbox import hide_memory
+from runners.catalog import BACKENDS
 from runners.host.arbiter import seal
+from runners.host.bentoml_batching import BATCHABLE, MAX_LATENCY_MS, Answer, answers, batch_api
 from runners.host.bentoml_patches import RUNNER_CONNECTION, quiet, share_log
 from runners.host.host import Host
 from runners.host.parent_watch import end_with_parent
 from runners.host.request_ids import Receiver
 from runners.host.service_link import answer_type, parameters, rebuilt
 from runners.wiring.factories import decoding, host_options, registry, served_store
+from runners.wiring.resources import Resources as Resources
 
 CALL_TIMEOUT_S = 86_400
 """BentoML's limit on a whole response of a runner, in seconds; our own deadlines, from frame to frame, are far shorter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """The resources of one runner."""
-
-    gpu: float = 0.0
-    """Share of a GPU that the runner needs on a GPU; 0 for a backend that always runs on the CPU."""
-    workers: int = 1
-    """Number of processes. Each loads its own copy of the model."""
-    threads: int = 1
-    """Maximum concurrent calls in one process."""
 
 
 class _Runner:
@@ -97,6 +88,19 @@ def _api(operation: Operation) -> Any:
     return bentoml.api(answer)
 
 
+def _batch_api(operation: Operation, size: int) -> Any:
+    """Make the BentoML API that takes the calls of one operation in batches of up to `size`."""
+
+    async def answer(self: _Runner, calls: list[Any]) -> list[Answer]:
+        return await answers(self.host, calls)
+
+    answer.__name__, answer.__doc__ = batch_api(operation), f"{operation.__doc__} BentoML forms batches of the calls."
+    own, calls = inspect.signature(answer).parameters.values()
+    parameters = [own, calls.replace(annotation=list[operation])]  # type: ignore[valid-type]
+    vars(answer)["__signature__"] = inspect.Signature(parameters, return_annotation=list[Answer])
+    return bentoml.api(batchable=True, max_batch_size=size, max_latency_ms=MAX_LATENCY_MS)(answer)
+
+
 def _service(name: str, backend: type[Any], resources: Resources, task: Task) -> Any:
     def make_host() -> Host:
         settings = config.load()
@@ -109,14 +113,18 @@ def _service(name: str, backend: type[Any], resources: Resources, task: Task) ->
 
     with quiet():
         apis = {operation.api: _api(operation) for operation in OPERATIONS[task]}
+        # Of our backends only: what a plugin adds to the catalog is unknown while its modules are imported.
+        size = next((entry.batch for entry in BACKENDS if entry.name == name), 0)
+        if size > 1:
+            apis |= {batch_api(operation): _batch_api(operation, size) for operation in OPERATIONS[task] if operation in BATCHABLE}
         # BentoML finds a served class again by its module and name.
         runner = type("Runner", (_Runner,), {**apis, "make_host": staticmethod(make_host), "__module__": backend.__module__})
         service = bentoml.service(
             name=name.replace("-", "_"),
             workers=resources.workers,
             threads=resources.threads,
-            # A label, for deployments: BentoML's own allocator would hide the GPU from every second runner.
-            labels={"gpu": str(resources.gpu)},
+            # For deployments. On this machine runners share the GPUs: bentoml_patches.py switches BentoML's allocator off.
+            resources=resources.declared(),
             traffic={"timeout": CALL_TIMEOUT_S},
             runner_connection=RUNNER_CONNECTION,
             runner_probe={"enabled": False},

@@ -57,7 +57,8 @@ def engine_of(front: Any, settings: Settings, placements: Iterable[Placement], m
     send_along()
     placements = tuple(placements)
     links = {
-        p.backend.name: _host(p.backend, settings) if p.where == "inproc" else ServiceLink(getattr(front, p.attribute)) for p in placements
+        p.backend.name: _host(p.backend, settings) if p.where == "inproc" else ServiceLink(getattr(front, p.attribute), batching=p.batching)
+        for p in placements
     }
     return _engine(settings, links, {p.backend.name: p.where for p in placements}, meter)
 

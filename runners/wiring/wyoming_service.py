@@ -33,6 +33,7 @@ from runners.host.parent_watch import end_with_parent
 from runners.wiring import engine as topology
 from runners.wiring.discovery import ask, watch
 from runners.wiring.factories import decoding, store
+from runners.wiring.resources import WYOMING
 
 log = logging.getLogger("open_speech.wyoming")
 
@@ -154,7 +155,7 @@ def dependency(settings: Settings, placements: Iterable[Placement]) -> dict[str,
         )
     if server_of(settings).uri == PIPE:
         raise SettingsError(f"OS_WYOMING_URI: the server cannot use {PIPE}; run `open-speech wyoming --uri {PIPE}` instead")
-    return {"wyoming_door": bentoml.depends(_gateway(topology.dependencies(placements)))}
+    return {"wyoming_door": bentoml.depends(gateway(topology.dependencies(placements)))}
 
 
 def figures_of(front: Any) -> dict[str, Elsewhere]:
@@ -162,7 +163,8 @@ def figures_of(front: Any) -> dict[str, Elsewhere]:
     return {"wyoming": front.wyoming_door.to_async.figures} if hasattr(front, "wyoming_door") else {}
 
 
-def _gateway(dependencies: dict[str, Any]) -> Any:
+def gateway(dependencies: dict[str, Any]) -> Any:
+    """Make the BentoML service of the Wyoming process, with these dependencies on runners."""
     with quiet():
         hooks = {"start": bentoml.on_startup(Gateway.start), "stop": bentoml.on_shutdown(Gateway.stop)}
         hooks["figures"] = bentoml.api(Gateway.figures)
@@ -171,6 +173,7 @@ def _gateway(dependencies: dict[str, Any]) -> Any:
         return bentoml.service(
             name="wyoming_door",
             workers=1,
+            resources=WYOMING.declared(),
             runner_connection=RUNNER_CONNECTION,
             runner_probe={"enabled": False},
             logging={"access": {"enabled": False}},

@@ -8,10 +8,12 @@ import ssl
 import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
 from _bentoml_impl.client.proxy2 import AsyncClient
+from _bentoml_impl.server.allocator import ResourceAllocator
 from bentoml import serving
 from bentoml._internal.utils import circus
 from packaging.requirements import Requirement
@@ -84,6 +86,14 @@ def test_a_process_is_respawned_in_a_container_too(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("BENTOML_CONTAINERIZED", "true")
     getattr(serving.running_inside_container, "cache_clear", lambda: None)()  # BentoML's own keeps its first result
     assert serving.create_watcher("x", ["-c", "pass"]).respawn
+
+
+def test_bentoml_assigns_no_gpu_to_a_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BENTOML_DISABLE_GPU_ALLOCATION", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    declared = {"first": {"workers": 1, "resources": {"gpu": 0.5}}, "second": {"workers": 1, "resources": {"gpu": 1.0}}}
+    found = [ResourceAllocator().get_worker_env(SimpleNamespace(name=name), declared) for name in declared]
+    assert found == [(1, {}), (1, {})]
 
 
 def test_uvicorn_gets_our_options() -> None:

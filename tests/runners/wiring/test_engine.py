@@ -59,11 +59,12 @@ def test_every_backend_has_its_service_at_the_foot_of_its_file(entry: Any) -> No
     assert service.config["runner_probe"] == {"enabled": False}
     assert service.config["workers"] >= 1
     assert service.config["threads"] >= 1
-    assert "gpu" in service.labels
+    assert service.config["resources"]["cpu"] > 0
+    assert service.config["resources"]["memory"]
 
 
 def test_resources_default_to_one_process_and_one_call() -> None:
-    assert Resources() == Resources(gpu=0.0, workers=1, threads=1)
+    assert Resources() == Resources(gpu=0.0, workers=1, threads=1, cpu=0.0, memory="")
 
 
 def test_a_local_engine_speaks_and_hears_without_any_server() -> None:
@@ -124,3 +125,34 @@ def test_whatever_imports_the_service_hides_its_memory_unless_the_settings_say_o
     environ = os.environ | {"OS_DUMPABLE": dumpable, "OS_OFFLINE": "true"}
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=True, timeout=120)
     assert found.stdout.splitlines()[-1] == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "batching"),
+    [
+        ("fair", {"faster-whisper": "fair", "vosk": "fair", "moonshine": "fair"}),
+        ("bentoml", {"faster-whisper": "bentoml", "vosk": "fair", "moonshine": "fair"}),
+        ("faster-whisper=bentoml", {"faster-whisper": "bentoml", "vosk": "fair", "moonshine": "fair"}),
+        ("bentoml,faster-whisper=fair", {"faster-whisper": "fair", "vosk": "fair", "moonshine": "fair"}),
+    ],
+)
+def test_batches_are_bentomls_where_the_setting_says_so_and_it_can(value: str, batching: dict[str, str]) -> None:
+    """Vosk decodes no batches, and BentoML has none in the server's own process."""
+    placements = plan(settings(OS_BATCHING=value, STT_BACKENDS="faster-whisper@http://x,vosk@http://x,moonshine@inproc", TTS_BACKENDS=""))
+    assert {p.backend.name: p.batching for p in placements} == batching
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("slow", "OS_BATCHING.*'slow' is neither `fair` nor `bentoml`"),
+        ("faster-whisper=fast", "OS_BATCHING.*'faster-whisper=fast' is neither"),
+        ("wishper=bentoml", "OS_BATCHING: BentoML cannot batch 'wishper'; it can batch faster-whisper"),
+        ("vosk=bentoml", "OS_BATCHING: BentoML cannot batch 'vosk'"),
+        ("wishper=fair", "OS_BATCHING: unknown backend 'wishper'"),
+        ("moonshine=bentoml", "OS_BATCHING: 'moonshine=bentoml' needs a process for the backend"),
+    ],
+)
+def test_a_wrong_choice_of_batches_stops_the_start_and_is_named(value: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        plan(settings(OS_BATCHING=value, STT_BACKENDS="moonshine@inproc", TTS_BACKENDS=""))
