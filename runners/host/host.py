@@ -61,6 +61,7 @@ from open_speech.weights import Store
 from runners.host.batching import SECONDS_PER_CHAR, Ask, Batches, SameModel, synthesize_batch, transcribe_batch
 from runners.host.call_queue import CallQueue, give_up_after
 from runners.host.device import has_cuda
+from runners.host.exits import previous_exit
 from runners.host.memory import Aftercare, resident_bytes
 from runners.host.model_cache import Residency
 from runners.host.request_checks import check_speech, check_transcription
@@ -272,6 +273,7 @@ class Host:
         return {
             "version": __version__,
             "pid": os.getpid(),
+            "previous_exit": previous_exit(),
             "memory_bytes": resident_bytes(),
             "device": ("cuda" if has_cuda() else "cpu") if device == "auto" else device,
             "loaded": self._residency.loaded(),
