@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from open_speech.audio import Audio
@@ -334,11 +334,13 @@ class RunnerClient:
 
         `before` is the process id of a process that ended earlier. The first question may meet a connection to the dead process.
         """
-        for _ in range(2):
-            if (answer := await self.status(within_s=BACK_WITHIN_S)) is not None:
-                ended = Exit.of(answer)
-                return None if ended is None or ended.pid == before else ended
-            await asyncio.sleep(RETRY_AFTER_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BACK_WITHIN_S):
+                for _ in range(2):
+                    if (answer := await self.status(within_s=BACK_WITHIN_S)) is not None:
+                        ended = Exit.of(answer)
+                        return None if ended is None or ended.pid == before else ended
+                    await asyncio.sleep(RETRY_AFTER_S)
         return None
 
     def _unavailable(self, exits: Sequence[Exit] = ()) -> BackendUnavailable:

@@ -69,7 +69,7 @@ def test_a_call_that_kills_its_runner_is_given_up_by_the_name_of_the_signal(serv
     assert runner_status(served)["pid"] == after["pid"]
 
     # Once the model is loaded again, the call may be tried again.
-    loaded = httpx.post(served.base_url + "/models/acme%2Ffatal/load", timeout=PATIENCE_S)
+    loaded = httpx.post(served.url + "/api/models/acme/fatal/load", timeout=PATIENCE_S)
     assert loaded.status_code in (200, 202), loaded.text
     assert speak(served, "An illegal instruction.").json()["error"]["code"] == "backend_crashed"
     assert runner_status(served)["pid"] != after["pid"]
