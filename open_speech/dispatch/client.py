@@ -335,9 +335,9 @@ class RunnerClient:
         `before` is the process id of a process that ended earlier. The first question may meet a connection to the dead process.
         """
         with suppress(TimeoutError):
-            async with asyncio.timeout(BACK_WITHIN_S):
+            async with asyncio.timeout(self._deadline_s):
                 for _ in range(2):
-                    if (answer := await self.status(within_s=BACK_WITHIN_S)) is not None:
+                    if (answer := await self.status(within_s=self._deadline_s)) is not None:
                         ended = Exit.of(answer)
                         return None if ended is None or ended.pid == before else ended
                     await asyncio.sleep(RETRY_AFTER_S)

@@ -44,7 +44,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, tones: dict[str, str]) -> I
 
 def speak(served: Served, text: str) -> httpx.Response:
     body = {"model": "acme/fatal", "voice": "beep", "input": text, "response_format": "pcm"}
-    return httpx.post(served.base_url + "/audio/speech", json=body, timeout=PATIENCE_S)
+    # Three deaths are three restarts.
+    return httpx.post(served.base_url + "/audio/speech", json=body, timeout=3 * PATIENCE_S)
 
 
 def runner_status(served: Served) -> dict[str, Any]:
