@@ -23,3 +23,8 @@ def previous_exit() -> dict[str, int] | None:
     """Return `pid` and `code` of the process that this one replaces; None if this is the first, or has no supervisor."""
     found = re.fullmatch(r"(\d+):(-?\d+)", os.environ.get(VARIABLE, ""))  # noqa: TID251 - not a setting: from the supervisor
     return {"pid": int(found[1]), "code": int(found[2])} if found else None
+
+
+def process_state() -> dict[str, Any]:
+    """Return `pid`, the id of this process, and `previous_exit`, for the status of a runner."""
+    return {"pid": os.getpid(), "previous_exit": previous_exit()}

@@ -34,3 +34,8 @@ def test_the_successor_of_a_process_reports_how_it_ended() -> None:
 def test_another_value_is_no_exit(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(exits.VARIABLE, value)
     assert exits.previous_exit() is None
+
+
+def test_the_state_of_a_process_has_its_own_id_and_the_exit_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(exits.VARIABLE, "12:-9")
+    assert exits.process_state() == {"pid": os.getpid(), "previous_exit": {"pid": 12, "code": -9}}
