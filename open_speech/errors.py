@@ -264,6 +264,12 @@ class BackendUnavailable(SpeechError):
     code = "backend_unavailable"
 
 
+class BackendCrashed(SpeechError):
+    """The process of the backend died three times on this call, which is therefore not tried again for a while."""
+
+    code = "backend_crashed"
+
+
 class BackendTimeout(SpeechError):
     """The backend did not respond within the deadline."""
 

