@@ -33,7 +33,6 @@ OptionalPath = Annotated[Path | None, BeforeValidator(none_if_empty)]
 OptionalBool = Annotated[bool | None, BeforeValidator(none_if_empty)]
 OptionalFloat = Annotated[float | None, BeforeValidator(none_if_empty)]
 LogFormat = Literal["text", "json"]
-LOG_LEVELS = ("debug", "info", "warning", "error")
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)]
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 UpstreamDialect = Literal["auto", "openai", "speaches", "kokoro-fastapi", "localai"]
