@@ -11,7 +11,7 @@ from open_speech import config
 from open_speech.app import create_app
 from open_speech.backends import Task
 from open_speech.cli import COMMANDS
-from open_speech.config import Settings
+from open_speech.config import Settings, old_names
 from open_speech.registry import OPENAI_STT, OPENAI_TTS, OPENAI_VOICES
 from runners import catalog
 
@@ -32,6 +32,11 @@ def section(title: str, text: str = README) -> str:
 def test_the_settings_table_is_the_one_that_the_code_writes() -> None:
     how = 'paste what this prints: python -c "from open_speech.config import table; print(table())"'
     assert between("settings", SETTINGS) == config.table() + "\n", how
+
+
+def test_the_table_of_old_names_is_the_one_that_the_code_writes() -> None:
+    how = 'paste what this prints: python -c "from open_speech.config import old_names; print(old_names.table())"'
+    assert between("old names", SETTINGS) == old_names.table() + "\n", how
 
 
 def snippet() -> ast.Module:

@@ -20,6 +20,7 @@ COMMANDS = {
     "speak": "Synthesize a text into an audio file, without a server.",
     "doctor": "Check what is installed, what is missing, and whether the server can start.",
     "settings": "List every setting with its current value.",
+    "migrate": "Convert the settings of another speech server: a compose file or a .env file.",
 }
 """Command -> its help; the command itself is `command` in the module of that name. Defined here so that help is instant."""
 

@@ -6,16 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from open_speech.backends import TranscribeOptions
+from open_speech.config.old_names import TABLE, System
 
 DIALECTS = ("OPENAI", "SPEACHES", "KOKORO_FASTAPI", "LOCALAI")
 LISTS = ("--languages", "--stt-models", "--stt-streaming-models", "--tts-models", "--tts-streaming-models", "--tts-voices")
 """Options that accept several words."""
-THEIRS = (
-    "STT_OPENAI_KEY", "STT_OPENAI_URL", "STT_MODELS", "STT_STREAMING_MODELS", "STT_BACKEND", "STT_TEMPERATURE", "STT_PROMPT",
-    "TTS_OPENAI_KEY", "TTS_OPENAI_URL", "TTS_MODELS", "TTS_STREAMING_MODELS", "TTS_VOICES", "TTS_BACKEND", "TTS_INSTRUCTIONS",
-    "TTS_STREAMING_MIN_WORDS", "TTS_STREAMING_MAX_CHARS",
-)  # fmt: skip
-"""Variables of wyoming_openai that have a prefix of this server but are not settings of it."""
+THEIRS = frozenset(row.name for row in TABLE if row.systems == (System.WYOMING_OPENAI,))
+"""Variables of wyoming_openai. The options read those that this server has; none is a setting of it."""
 
 
 @dataclass(frozen=True, slots=True)

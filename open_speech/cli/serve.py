@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from open_speech import config
 from open_speech.cli import WrongUse, one_line
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
@@ -104,8 +105,8 @@ def serve_arguments(settings: Settings, folder: Path, certificate: tls.Certifica
 
 
 def serve_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Return the server's environment, made from this process's environment."""
-    variables = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
+    """Return the server's environment, made from this process's environment; its old names are replaced, as they were reported already."""
+    variables = {**config.translated(environ).environ, "BENTOML_DO_NOT_TRACK": "True"}
     # BentoML would assign another GPU, or none, to each runner; the runners choose by STT_DEVICE and TTS_DEVICE.
     variables["BENTOML_DISABLE_GPU_ALLOCATION"] = "1"
     # If this variable is present, crashed runners are not restarted, and the whole server would end with the first of them.

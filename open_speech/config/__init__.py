@@ -15,22 +15,23 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 
+from open_speech.config import old_names
 from open_speech.config.cloud import CloudSettings
 from open_speech.config.fallback import FallbackSettings
 from open_speech.config.fish import FishSettings
 from open_speech.config.jobs import JobSettings
 from open_speech.config.live import LiveSettings
+from open_speech.config.old_names import Translation
+from open_speech.config.old_names.values import PREFIXES
 from open_speech.config.peers import PeerSettings
 from open_speech.config.realtime import RealtimeSettings
 from open_speech.config.recognition import RecognitionSettings
 from open_speech.config.server import ServerSettings
 from open_speech.config.synthesis import SynthesisSettings
-from open_speech.config.types import LOG_LEVELS
 from open_speech.config.weights import WeightSettings
 from open_speech.config.wyoming import WyomingSettings
 from open_speech.security.pull_policy import ANY, CATALOG, PullPolicy
 
-PREFIXES = ("OS_", "STT_", "TTS_", "OPENAUDIO_")
 SHARED_PREFIXES = ("LLM_",)
 """Prefixes that other programs also use: only known names with them are read, and unknown names are not errors."""
 
@@ -88,22 +89,6 @@ class Settings(
         return PullPolicy(self.os_pull_allowed or (usual,), frozenset(named))
 
 
-RENAMED = {
-    "API_KEYS": "OS_API_KEY",
-    "STT_HOST": "OS_HOST",
-    "STT_PORT": "OS_PORT",
-    "STT_API_KEY": "OS_API_KEY",
-    "STT_CORS_ORIGINS": "OS_CORS_ORIGINS",
-    "STT_SSL_CERTFILE": "OS_SSL_CERTFILE",
-    "STT_SSL_KEYFILE": "OS_SSL_KEYFILE",
-    "STT_MODEL_TTL": "OS_MODEL_TTL",
-    "STT_MAX_LOADED_MODELS": "OS_MAX_LOADED_MODELS",
-    "STT_MAX_UPLOAD_MB": "OS_MAX_UPLOAD_MB",
-    "STT_MODEL_DIR": "OS_MODELS_DIR",
-    "STT_DEFAULT_MODEL": "STT_MODEL",
-}
-"""Setting name of an earlier server -> current name. The old names work, with a warning."""
-
 FOREIGN = (
     "OS_AUTH_TYPE", "OS_AUTH_URL", "OS_CACERT", "OS_CLOUD", "OS_ENDPOINT_TYPE", "OS_IDENTITY_API_VERSION", "OS_INTERFACE",
     "OS_PASSWORD", "OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME", "OS_PROJECT_ID", "OS_PROJECT_NAME", "OS_REGION_NAME",
@@ -121,37 +106,39 @@ def names() -> tuple[str, ...]:
 def secrets() -> frozenset[str]:
     """Return the environment variables that hold a secret, under their old names as well: settings declared with `repr=False`."""
     current = {name.upper() for name, field in Settings.model_fields.items() if not field.repr}
-    return frozenset(current | {old for old, new in RENAMED.items() if new in current})
+    old = {row.name for row in old_names.TABLE if row.setting in current and not row.shared and old_names.AT_START & set(row.systems)}
+    return frozenset(current | old)
+
+
+def translated(environ: Mapping[str, str] | None = None) -> Translation:
+    """Replace old names in environment variables (the process's own by default) by current ones, with a message for each."""
+    environ = os.environ if environ is None else environ  # noqa: TID251 - the one place that reads it
+    return old_names.translate(environ, names(), secrets())
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Build the settings from environment variables (the process's own by default).
+    """Build the settings from environment variables (the process's own by default). Names of earlier servers work, with a warning.
 
     Raises SettingsError with the name of the variable if a value is out of range, or a name with one of PREFIXES is unknown.
     """
-    environ = os.environ if environ is None else environ  # noqa: TID251 - the one place that reads it
+    translation = translated(environ)
+    for message in translation.messages:
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
     known = set(names())
     values: dict[str, Any] = {}
-    for name, value in environ.items():
-        if (not name.startswith(PREFIXES) and name not in known and name not in RENAMED) or name in FOREIGN:
-            continue
-        current = RENAMED.get(name, name)
-        if current not in known:
+    for name, value in translation.environ.items():
+        if name in known:
+            values[name.lower()] = value
+        elif name.startswith(PREFIXES) and name not in FOREIGN:
             raise SettingsError(_unknown(name))
-        if current != name:
-            warnings.warn(f"{name} is now called {current}", DeprecationWarning, stacklevel=2)
-            if current in environ:
-                continue
-        values[current.lower()] = value
-    if (level := environ.get("LOG_LEVEL", "").lower()) in LOG_LEVELS:
-        values.setdefault("os_log_level", level)  # many programs use this name, so other values are ignored
     try:
         return Settings(**values)
     except ValidationError as invalid:
         first = invalid.errors()[0]
         name = str(first["loc"][0])
         shown = repr(values.get(name, "")) if Settings.model_fields[name].repr else "…"
-        raise SettingsError(f"{name.upper()}={shown}: {first['msg']}") from None
+        origin = translation.source.get(name.upper(), "")
+        raise SettingsError(f"{name.upper()}={shown}{origin and f' (set by {origin})'}: {first['msg']}") from None
 
 
 def variables(names: Iterable[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -161,8 +148,13 @@ def variables(names: Iterable[str], environ: Mapping[str, str] | None = None) ->
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, [*names(), *RENAMED], n=1)
-    hint = f" Did you mean {RENAMED.get(near[0], near[0])}?" if near else ""
+    current = {name: name for name in names()} | {row.name: row.setting for row in old_names.TABLE if row.setting}
+    near = difflib.get_close_matches(name, current, n=1)
+    hint = f" Did you mean {current[near[0]]}?" if near else ""
+    row = old_names.BY_NAME.get(name)
+    if row is not None:
+        meaning = f"{row.setting} here" if row.setting else f"not needed here: {row.note}"
+        hint = f" It is a setting of {old_names.LABELS[row.systems[0]]}, and {meaning.rstrip('.')}."
     return f"Unknown setting {name}.{hint} `open-speech settings` lists them all."
 
 

@@ -33,7 +33,6 @@ OptionalPath = Annotated[Path | None, BeforeValidator(none_if_empty)]
 OptionalBool = Annotated[bool | None, BeforeValidator(none_if_empty)]
 OptionalFloat = Annotated[float | None, BeforeValidator(none_if_empty)]
 LogFormat = Literal["text", "json"]
-LOG_LEVELS = ("debug", "info", "warning", "error")
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)]
 Batching = Literal["fair", "bentoml"]
 """What forms batches of a backend's waiting calls: our fair queue, or BentoML's adaptive batching."""

@@ -94,6 +94,8 @@ def give_each_process_its_own_secrets() -> None:
     def init(self: Any, watchers: list[Any], *arguments: Any, **options: Any) -> None:
         original(self, watchers, *arguments, **options)
         settings: Settings = config.load()
+        for message in config.translated().messages:
+            log.warning("%s", message)
         stand_in = secrets.token_hex(32)
         for watcher in self.watchers:
             watcher.env = handed_over(watcher.env, _service_name(watcher), settings, stand_in=stand_in)

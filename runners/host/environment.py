@@ -66,6 +66,7 @@ def handed_over(environ: Mapping[str, str], service: str, settings: Settings, *,
     Processes other than the front get `stand_in` instead of the API keys: other settings depend on whether the server has a key, and must
     have the same values in all processes. `stand_in` must be random, so that no client can use it as a key.
     """
+    environ = config.translated(environ).environ  # a secret under an old name, too, goes only to the processes that need it
     needed = needs(service, settings)
     kept = {name: value for name, value in environ.items() if not is_secret(name, value) or _is_needed(name, needed)}
     if settings.keys and "OS_API_KEY" not in needed.settings:

@@ -144,3 +144,11 @@ def test_a_task_without_any_installed_backend_stops_the_start(run: Run, monkeypa
     result = run("serve", TTS_BACKENDS="piper")
     assert result.exit_code == 2
     assert result.stderr.endswith("Error: No backend for text-to-speech is installed: pip install 'open-speech[piper]'\n")
+
+
+def test_the_server_gets_the_current_names_because_the_old_ones_were_reported() -> None:
+    served = serve_environment(
+        {"STT_TRUST_PROXY": "true", "ASR_MODEL": "base", "CORS_ORIGINS": "http://a", "TTS_MAX_CHARS": "9"}, Settings()
+    )
+    assert (served["OS_TRUST_PROXY"], served["STT_MODEL"], served["OS_CORS_ORIGINS"]) == ("true", "Systran/faster-whisper-base", "http://a")
+    assert not {"STT_TRUST_PROXY", "ASR_MODEL", "TTS_MAX_CHARS"} & served.keys()

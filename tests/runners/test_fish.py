@@ -339,7 +339,7 @@ def test_what_cannot_be_spoken_is_refused_at_the_call(text: str, options: Speech
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("API_BASE", "localhost:8080"), ("TTS_PATH", "v1/tts"), ("DEFAULT_FORMAT", "mp3"), ("MAX_RETRIES", "-1"), ("TOP_P", "2")],
+    [("API_BASE", "localhost:8080"), ("TTS_PATH", "v1/tts"), ("DEFAULT_FORMAT", "mid"), ("MAX_RETRIES", "-1"), ("TOP_P", "2")],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(config.SettingsError, match=f"OPENAUDIO_{name}"):

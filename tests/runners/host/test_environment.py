@@ -104,7 +104,16 @@ def test_a_key_under_an_old_name_is_kept_from_runners_as_well(old: str) -> None:
     with pytest.warns(DeprecationWarning, match=old):
         settings = config.load({old: "sesame"})
     assert handed_over({old: "sesame"}, "kokoro", settings, stand_in=STAND_IN) == {"OS_API_KEY": STAND_IN}
-    assert handed_over({old: "sesame"}, "open_speech", settings, stand_in=STAND_IN) == {old: "sesame"}
+    assert handed_over({old: "sesame"}, "open_speech", settings, stand_in=STAND_IN) == {"OS_API_KEY": "sesame"}
+
+
+def test_a_key_that_other_programs_have_too_goes_where_the_current_name_goes() -> None:
+    environ = {"ENABLE_FASTER_WHISPER": "false", "OPENAI_API_KEY": "sesame"}
+    with pytest.warns(DeprecationWarning):
+        settings = config.load(environ)
+    keys = {service: handed_over(environ, service, settings, stand_in=STAND_IN) for service in ("open_speech", "upstream", "kokoro")}
+    assert "OPENAI_API_KEY" not in {name for given in keys.values() for name in given}
+    assert {service for service, given in keys.items() if given.get("STT_UPSTREAM_API_KEY") == "sesame"} == {"open_speech", "upstream"}
 
 
 @pytest.mark.parametrize(
@@ -149,5 +158,7 @@ def test_what_a_process_needs_to_run_is_no_secret(name: str, value: str) -> None
 
 
 def test_every_secret_setting_is_one_that_is_never_shown() -> None:
-    assert config.secrets() == set(SECRETS) - {"HF_TOKEN", "PIP_EXTRA_INDEX_URL"} | {"API_KEYS", "STT_API_KEY"}
+    assert config.secrets() == set(SECRETS) - {"HF_TOKEN", "PIP_EXTRA_INDEX_URL"} | {
+        "API_KEYS", "STT_API_KEY", "STT_OPENAI_KEY", "TTS_OPENAI_KEY"
+    }  # fmt: skip
     assert needs("open_speech", config.load({})).settings == config.secrets()
