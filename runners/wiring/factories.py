@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from open_speech.codecs.isolated import ForkServer
 from open_speech.config import Settings
 from open_speech.errors import SpeechError
 from open_speech.http import tls
+from open_speech.model_indexes import JoinedModels, ModelIndexes, with_indexes
 from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
 from open_speech.security.private_files import make_private
@@ -61,12 +63,27 @@ def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
         stt_model = GPU_MODEL if _on_gpu(settings.stt_device) else CPU_MODEL
     aliases = {"qwen3-tts": f"qwen3-tts-{settings.tts_qwen3_size.lower()}"}
     here = {entry.name: entry for entry in catalog.backends() if served.get(entry.name) in ("process", "inproc")}
-    models = [catalog.with_needs(model, here[model.backend]) if model.backend in here else model for model in catalog.models()]
+    known_models = all_models(settings, served).models
+    models = [catalog.with_needs(model, here[model.backend]) if model.backend in here else model for model in known_models]
     known = Registry(catalog.backends(), models, served, Defaults(stt_model, settings.tts_model, settings.tts_voice, aliases))
     for entry in catalog.backends():
         if entry.offers and entry.name in served:
             known.learn(entry.name, discovery.given(entry, settings))
     return known
+
+
+def all_models(settings: Settings, served: Mapping[str, str]) -> JoinedModels:
+    """Return the models of the catalog, and after them the rows of the accepted model indexes.
+
+    A row is added if its backend is installed, or runs on another machine (`served`: backend -> where it runs).
+    """
+    stored, reports = ModelIndexes(settings.models_dir).all()
+    if not stored:
+        return JoinedModels(catalog.models(), reports=tuple(reports))
+    backends = catalog.backends()
+    usable = {entry.name for entry in backends if served.get(entry.name, "").startswith("http") or catalog.installed(entry)}
+    joined = with_indexes(stored, backends, catalog.models(), usable)
+    return replace(joined, reports=(*reports, *joined.reports))
 
 
 def presets(settings: Settings) -> Presets:
