@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib.util
 import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from open_speech.backends import ModelEntry, Task
@@ -33,6 +31,7 @@ from runners import catalog
 from runners.host.device import has_cuda
 from runners.host.host import HostOptions
 from runners.wiring import discovery
+from runners.wiring.speech_detector import detector_file
 
 log = logging.getLogger("open_speech.decoding")
 
@@ -173,18 +172,12 @@ def stamp(settings: Settings) -> Stamp:
 
 
 def speech_model(settings: Settings) -> Callable[[], SpeechModel]:
-    """Return a function that opens the speech detection model at its first call, and then returns the same one. Thread-safe.
-
-    The model file is in the package faster-whisper; if that is not installed, the file is downloaded like that of any model.
-    """
+    """Return a function that opens the speech detection model at its first call, and then returns the same one. Thread-safe."""
     lock = threading.Lock()
 
     @functools.cache
     def opened() -> SpeechModel:
-        entry = catalog.speech_detector()
-        found = importlib.util.find_spec("faster_whisper")
-        shipped = Path(found.origin).parent / "assets" / entry.files[0].path if found and found.origin else None
-        return SpeechModel(shipped if shipped and shipped.is_file() else store(settings).pull(entry) / entry.files[0].path)
+        return SpeechModel(detector_file(store(settings)))
 
     def open_once() -> SpeechModel:
         with lock:
