@@ -56,7 +56,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(parts.make_folders_private, settings)
     for caution in cautions(settings):
         log.warning("%s", caution)
-    for report in catalog.plugin_reports():
+    joined = await asyncio.to_thread(parts.all_models, settings, front.engine.registry.served)
+    for report in (*catalog.plugin_reports(), *joined.reports):
         log.warning("%s", report)
     background = Tasks()
     for work in (_preload(front.engine.pool), watch(front.engine.registry, settings), tls.renew_regularly(settings)):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import wave
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jiwer
 import numpy as np
+import soundfile
 
 from benchmarks.clips import clip
 from open_speech.audio import Audio, concat, silence, to_pcm16
@@ -122,11 +122,7 @@ def _ours(folder: Path) -> Iterator[Clip]:
 
 def write(path: Path, audio: Audio) -> None:
     """Write a 16-bit mono WAV."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(audio.rate)
-        file.writeframes(to_pcm16(audio))
+    soundfile.write(path, np.frombuffer(to_pcm16(audio), "<i2"), audio.rate, "PCM_16", format="WAV")
 
 
 def _write(folder: Path, name: str, audio: Audio, text: str) -> Clip:

@@ -37,9 +37,11 @@ class HubSource:
 
 @dataclass(frozen=True, slots=True)
 class UrlSource:
-    """Direct downloads: file path -> https URL."""
+    """Direct downloads: file path -> https URL, or http URL on loopback."""
 
     urls: Mapping[str, str]
+    public: bool = False
+    """Whether only public addresses may be requested, also after redirects: for URLs of a model index."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,7 @@ backends logs
 config registry model_rows
 plugins
 text dispatch weights
+model_indexes
 metrics codecs
 voices recognition testing
 synthesis
@@ -265,7 +266,8 @@ VALUES = (
     " recognition/diarization recognition/windows recognition/hallucinations codecs/g711 synthesis/limiter synthesis/legibility"
     " text/normalization/folding text/normalization/grammar text/normalization/markup text/normalization/scripts text/ipa"
     " http/ws_messages dispatch/throughput text/chunking text/steps text/ssml text/say_as text/spoken_form text/numbers_en"
-    " synthesis/prosody model_files recognition/resume api/jobs/job api/realtime/response_policy api/realtime/beta"
+    " plugins/names model_indexes/values model_indexes/schema model_indexes/parsing model_indexes/rows model_indexes/joining"
+    " model_indexes/acceptance synthesis/prosody model_files recognition/resume api/jobs/job api/realtime/response_policy api/realtime/beta"
     " api/realtime/checking api/realtime/effects api/realtime/events api/realtime/items api/realtime/input_buffer"
     " api/realtime/prompting api/realtime/responses api/realtime/session api/realtime/settings api/realtime/state"
     " api/realtime/transcripts"

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 SECURITY = (ROOT / "docs/security.md").read_text(encoding="utf-8")
 THREATS = (
     "A network client without an API key", "A low-trust API key holder", "A foreign web page", "A hostile file",
-    "A hostile upstream server", "Another user on the host",
+    "A hostile upstream server", "A hostile model index", "Another user on the host",
 )  # fmt: skip
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 

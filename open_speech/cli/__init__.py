@@ -15,7 +15,7 @@ from open_speech.errors import SpeechError
 COMMANDS = {
     "serve": "Pull missing weights and start the server.",
     "wyoming": "Serve only Wyoming, for Home Assistant, in front of another server.",
-    "models": "List, pull, show and remove models.",
+    "models": "List, search, pull, show and remove models, and add indexes of models.",
     "transcribe": "Transcribe audio or video files, without a server.",
     "speak": "Synthesize a text into an audio file, without a server.",
     "doctor": "Check what is installed, what is missing, and whether the server can start.",

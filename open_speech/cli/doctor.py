@@ -18,6 +18,7 @@ from huggingface_hub import constants
 
 from open_speech import __version__
 from open_speech.backends import BackendEntry
+from open_speech.cli import _model_indexes as model_indexes
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
 from open_speech.cli.serve import address_trouble
@@ -75,6 +76,7 @@ def examine() -> Iterator[Finding]:
         return
     yield from _backends(placements, missing)
     yield from _plugins()
+    yield from _added_models(settings)
     yield Finding("device", State.OK, "NVIDIA GPU" if has_cuda() else "CPU: no NVIDIA driver with a device was found")
     yield _sandbox(settings)
     yield _folder(settings)
@@ -112,6 +114,19 @@ def _plugins() -> Iterator[Finding]:
     """Report each plugin that is left out, in whole or in part. The server starts without it."""
     for report in catalog.plugin_reports():
         yield Finding(f"plugin {report.name}", State.WARNING, f"{report.package}: {report.problem}: {report.detail}")
+
+
+def _added_models(settings: Settings) -> Iterator[Finding]:
+    """Report where the models that are not built in are from, and the rows of model indexes that are left out."""
+    found = model_indexes.joined(settings)
+    for entry in catalog.backends():
+        if entry.package and (models := [model.id for model in found.models if model.backend == entry.name]):
+            yield Finding(f"models of {entry.name}", State.OK, f"package {entry.package}: {', '.join(models)}")
+    for accepted, added in found.origins:
+        yield Finding(f"model index {accepted.name}", State.OK, f"{accepted}: {', '.join(added) or 'no models'}")
+    for report in found.reports:
+        what = f"the model `{report.model}` is left out: " if report.model else ""
+        yield Finding(f"model index {report.index}", State.WARNING, f"{what}{report.detail}")
 
 
 def _reported() -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from open_speech.backends import ModelEntry
+from open_speech.cli import _model_indexes as model_indexes
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
 from open_speech.errors import UnknownModel
@@ -15,7 +16,11 @@ from runners.wiring import factories as parts
 
 @click.group(name="models")
 def command() -> None:
-    """List, pull, show and remove models."""
+    """List, search, pull, show and remove models, and add indexes of models."""
+
+
+for _command in (model_indexes.search, model_indexes.add_index, model_indexes.indexes, model_indexes.remove_index):
+    command.add_command(_command)
 
 
 @command.command(name="list")
@@ -80,6 +85,7 @@ def show(model: str) -> None:
         ("description", entry.description),
         ("backend", entry.backend),
         ("backend installed", _yes_no(any(b.name == entry.backend and catalog.installed(b) for b in catalog.backends()))),
+        ("from", model_indexes.origins(model_indexes.joined(settings)).get(entry.id, "")),
         ("licence", entry.licence),
         ("languages", " ".join(entry.languages)),
         ("voices", " ".join(voice.id for voice in entry.voices)),

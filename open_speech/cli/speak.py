@@ -6,17 +6,20 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Iterator
 from contextlib import aclosing, contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import IO, get_args
+from typing import BinaryIO, get_args
 
 import click
+import numpy as np
+import soundfile
 
-from open_speech.audio import concat
+from open_speech.audio import to_pcm16
 from open_speech.backends import Task
 from open_speech.cli import WrongUse
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
-from open_speech.codecs import encode_stream, wav_bytes
+from open_speech.codecs import encode_stream
 from open_speech.config import Settings
 from open_speech.config.types import AudioFormat
 from open_speech.synthesis.plan import SynthesisRequest
@@ -26,6 +29,8 @@ from runners.wiring.engine import local_engine
 
 FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 SUFFIXES: dict[str, AudioFormat] = {**{f".{name}": name for name in FORMATS}, ".ogg": "opus", ".oga": "opus"}
+SEEKABLE: tuple[AudioFormat, ...] = ("wav", "flac")
+"""Formats whose header contains the length: a stream cannot know it, and a file should have it."""
 STDOUT = Path("-")
 
 
@@ -45,21 +50,28 @@ def command(text: str, output: Path, voice: str | None, model: str, speed: float
     weights.pull(parts.store(settings), [engine.registry.find(model, Task.TTS)])
     speech = engine.synthesis.speak(SynthesisRequest(model, spoken_text, voice=voice, speed=speed))
     with terminal.busy(f"Speaking with {model}"), parts.decoding(settings, at_once=False):
-        if output == STDOUT:
-            asyncio.run(_write(speech, sys.stdout.buffer, chosen))
-        else:
+        if output != STDOUT:
             with whole(output) as file:
-                asyncio.run(_write(speech, file, chosen))
+                asyncio.run(_save(speech, file, chosen))
+        elif chosen in SEEKABLE and sys.stdout.buffer.seekable():
+            # stdout may be appended to a file, so libsndfile must not seek in it.
+            complete = BytesIO()
+            asyncio.run(_save(speech, complete, chosen))
+            sys.stdout.buffer.write(complete.getvalue())
+        else:
+            asyncio.run(_send(speech, sys.stdout.buffer, chosen))
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
+def whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file that appears under its name only when it is complete, so that failed synthesis leaves no partial file."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
             yield file
         part.replace(path)
+    except soundfile.LibsndfileError as error:
+        raise click.FileError(str(path), error.error_string) from error
     except OSError as error:
         raise click.FileError(str(path), error.strerror) from error
     finally:
@@ -79,12 +91,27 @@ def format_of(output: Path, wanted: AudioFormat | None, settings: Settings) -> A
         raise WrongUse(f"Unknown suffix of `{output}`: use one of {known}, or set --format.") from None
 
 
-async def _write(speech: Awaitable[SpeechStream], file: IO[bytes], chosen: AudioFormat) -> None:
+async def _save(speech: Awaitable[SpeechStream], file: BinaryIO, chosen: AudioFormat) -> None:
+    """Write a complete file as the speech arrives: WAV and FLAC with libsndfile, the other formats as a stream.
+
+    Raises soundfile.LibsndfileError if it cannot be written.
+    """
+    if chosen not in SEEKABLE:
+        await _send(speech, file, chosen)
+        return
+    stream = await speech
+    # Given a descriptor, libsndfile writes itself: it cannot pass on an exception of a Python file, such as a full disk.
+    target = file if isinstance(file, BytesIO) else file.fileno()
+    async with aclosing(stream):
+        with soundfile.SoundFile(target, "w", stream.rate, 1, "PCM_16", format=chosen.upper(), closefd=False) as written:
+            async for piece in stream:
+                # Our own rounding, so that a file has the same samples as the response of the server.
+                written.write(np.frombuffer(to_pcm16(piece), "<i2"))
+
+
+async def _send(speech: Awaitable[SpeechStream], file: BinaryIO, chosen: AudioFormat) -> None:
+    """Write the same bytes as a streamed response of the server."""
     stream = await speech
     async with aclosing(stream):
-        if chosen == "wav" and file.seekable():
-            # The header of a WAV file contains its length: a stream cannot know it, a file should have it.
-            file.write(wav_bytes(concat([piece async for piece in stream], stream.rate)))
-            return
         async for chunk in encode_stream(stream, chosen, stream.rate):
             file.write(chunk)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from open_speech.backends import BackendEntry, ModelEntry, Task
 from open_speech.config import PREFIXES, Settings
 from open_speech.config import names as setting_names
 from open_speech.model_files import ArchiveSource, HubSource, Source, UrlSource
+from open_speech.security.network import is_loopback
 
 RESERVED = frozenset({"open_speech", "wyoming_door"})
 """Service names of the server's other processes."""
@@ -79,14 +81,20 @@ def _file_faults(part: ModelEntry) -> Iterator[str]:
         covered |= named
         if named - paths:
             yield f"a source has files that the model does not list: {', '.join(sorted(named - paths))}"
-        if isinstance(source, UrlSource) and not all(url.startswith("https://") for url in source.urls.values()):
-            yield "a URL must begin with https://"
+        if isinstance(source, UrlSource) and not all(map(_is_secure, source.urls.values())):
+            yield "a URL must begin with https:// (http:// only on loopback)"
         if isinstance(source, ArchiveSource):
             used = {index for pieces in source.members.values() for index, _ in pieces}
             if used != set(range(len(source.archives))):
                 yield "`members` must use each archive, by its number from 0 on"
     if (missing := paths - covered) and not part.by_hand:
         yield f"no source has the files {', '.join(sorted(missing))}"
+
+
+def _is_secure(url: str) -> bool:
+    """Return whether nobody on the network can read or change what a URL returns."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
 def _paths(source: Source, paths: set[str]) -> set[str]:

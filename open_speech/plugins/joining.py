@@ -6,18 +6,19 @@ replace rows of another package.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from open_speech.backends import BackendEntry, ModelEntry
 from open_speech.plugins.checks import backend_faults, model_faults
+from open_speech.plugins.names import TakenNames
 from open_speech.plugins.values import Joined, Offer, PluginReport, Problem
-from open_speech.registry import OPENAI_STT, OPENAI_TTS
 
 
 def join(backends: Sequence[BackendEntry], models: Sequence[ModelEntry], offers: Iterable[Offer | PluginReport]) -> Joined:
     """Add the rows of plugins to our own. The first row with a name keeps it: ours first, then the packages in the order given."""
     all_backends, all_models, reports = list(backends), list(models), list[PluginReport]()
+    names = TakenNames(all_models)
     for offer in offers:
         if isinstance(offer, PluginReport):
             reports.append(offer)
@@ -29,9 +30,10 @@ def join(backends: Sequence[BackendEntry], models: Sequence[ModelEntry], offers:
             continue
         all_backends.append(entry)
         for model in offer.plugin.models:
-            problem, detail = _refused_model(model, entry, all_models)
+            problem, detail = _refused_model(model, entry, names)
             if problem is None:
                 all_models.append(model)
+                names.add(model)
             else:
                 reports.append(PluginReport(offer.name, offer.package, problem, f"the model `{model.id}`: {detail}", whole=False))
     return Joined(tuple(all_backends), tuple(all_models), tuple(reports))
@@ -53,28 +55,12 @@ def _refused(offer: Offer, entry: BackendEntry, known: Iterable[BackendEntry]) -
     return None, ""
 
 
-def _refused_model(model: ModelEntry, backend: BackendEntry, known: Iterable[ModelEntry]) -> tuple[Problem | None, str]:
+def _refused_model(model: ModelEntry, backend: BackendEntry, known: TakenNames) -> tuple[Problem | None, str]:
     """Return the reason why a model is not added; None and an empty text if it is added."""
     if faults := list(model_faults(model, backend)):
         return Problem.INVALID, "; ".join(faults)
-    names = set(_names(model))
-    for other in known:
-        if taken := names & set(_names(other)):
-            what = "the id" if min(taken) == other.id.lower() else f"another name of `{other.id}`,"
-            return Problem.MODEL_TAKEN, f"`{min(taken)}` is {what} of a model of the backend `{other.backend}`"
-        for one, another in ((model.id, other.id), (other.id, model.id)):
-            if one.startswith(f"{another}/"):
-                return Problem.MODEL_TAKEN, f"the folder of `{one}` would be in that of `{another}` of the backend `{other.backend}`"
-    if aliases := names & {*OPENAI_STT, *OPENAI_TTS}:
-        return Problem.MODEL_TAKEN, f"`{min(aliases)}` is a name of OpenAI, which stands for the default model"
-    return None, ""
-
-
-def _names(model: ModelEntry) -> Iterator[str]:
-    """Yield every id and alias of a model and its parts, in lower case."""
-    for entry in (model, *model.parts):
-        yield entry.id.lower()
-        yield from (alias.lower() for alias in entry.aliases)
+    taken = known.conflict(model)
+    return (Problem.MODEL_TAKEN if taken else None), taken
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from open_speech.errors import WeightsCorrupt
 from open_speech.model_files import Archive, ArchiveSource, HubSource, Source, UrlSource, WeightFile
+from open_speech.security.public_address import require_public_url
 from open_speech.weights.archive import OpenArchive
 from open_speech.weights.hub import Hub
 from open_speech.weights.index import PackageIndex
@@ -87,7 +88,7 @@ class Downloader:
     def _from_urls(self, source: UrlSource, files: Sequence[WeightFile]) -> Iterator[WeightFile]:
         files = [file for file in files if file.path in source.urls]
         self._meter.step("downloading", URL, _total(files))
-        with Web(self._reach) as web:
+        with Web(self._reach, check=require_public_url if source.public else None) as web:
             yield from self._download(web, source.urls, files, {})
 
     def _download(self, web: Web, urls: Mapping[str, str], files: Sequence[WeightFile], headers: dict[str, str]) -> Iterator[WeightFile]:

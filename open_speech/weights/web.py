@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,16 @@ ATTEMPTS = 4
 """Attempts per file; each resumes the one before."""
 PAGE_LIMIT = 64 << 20
 """Maximum size of a page in bytes; the largest page of a package index is below 30 MB."""
+PAGE_S = 300.0
+"""Maximum time for a whole page in seconds."""
 _SILENCE_S = 30.0
 PAUSE_S = 0.5
 """Pause before the second attempt in seconds; each later pause is longer by the same time."""
 _REDIRECTS = 5
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
+
+CheckUrl = Callable[[str], None]
+"""Raises ValueError for a URL that must not be requested; the message is a clause that begins with `its`."""
 
 
 class FileUnavailable(SourceFailed):
@@ -53,11 +58,14 @@ class _Retryable(Exception):
 class Web:
     """The connections of one pull. A context manager."""
 
-    def __init__(self, reach: Reach, verify: ssl.SSLContext | bool = True, pause_s: float = PAUSE_S) -> None:
-        """`verify` is httpx's parameter: how TLS certificates are verified."""
+    def __init__(self, reach: Reach, verify: ssl.SSLContext | bool = True, pause_s: float = PAUSE_S, check: CheckUrl | None = None) -> None:
+        """`verify` is httpx's parameter: how TLS certificates are verified. `check` decides on each URL, before and after redirects."""
         self._reach = reach
         self._pause_s = pause_s
-        self._client = httpx.Client(timeout=httpx.Timeout(_SILENCE_S, connect=DEADLINE_S), follow_redirects=True, verify=verify)
+        self._check = check
+        hooks = {"request": [lambda request: self._require(str(request.url))]}
+        timeout = httpx.Timeout(_SILENCE_S, connect=DEADLINE_S)
+        self._client = httpx.Client(timeout=timeout, follow_redirects=True, verify=verify, event_hooks=hooks)
 
     def __enter__(self) -> Web:
         return self
@@ -65,15 +73,28 @@ class Web:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._client.close()
 
-    def page(self, url: str, accept: str, headers: Mapping[str, str] | None = None) -> Page:
-        """Get a page. Raises SourceFailed, or FileUnavailable."""
+    def _require(self, url: str) -> None:
+        """Raise SourceFailed for a URL that must not be requested."""
+        if self._check is not None:
+            try:
+                self._check(url)
+            except ValueError as refused:
+                raise SourceFailed(str(refused)) from refused
+
+    def page(
+        self, url: str, accept: str, headers: Mapping[str, str] | None = None, *, limit: int = PAGE_LIMIT, within_s: float = PAGE_S
+    ) -> Page:
+        """Get a page of at most `limit` bytes, which must arrive within `within_s` seconds. Raises SourceFailed, or FileUnavailable."""
+        deadline = time.monotonic() + within_s
         with self._request("GET", url, {**(headers or {}), "Accept": accept}) as response:
             _raise_for_status(response)
             body = bytearray()
             for chunk in response.iter_bytes():
                 body += chunk
-                if len(body) > PAGE_LIMIT:
-                    raise SourceFailed("its page is too large")
+                if len(body) > limit:
+                    raise SourceFailed(f"its page is larger than {limit} bytes")
+                if time.monotonic() > deadline:
+                    raise SourceFailed(f"its page did not arrive within {within_s:g} s")
             return Page(response.headers.get("content-type", ""), bytes(body), str(response.url))
 
     def head(self, url: str, headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -91,6 +112,7 @@ class Web:
 
     @contextmanager
     def _request(self, method: str, url: str, headers: Mapping[str, str], *, follow: bool = True) -> Iterator[httpx.Response]:
+        self._require(url)
         self._reach.check(url)
         try:
             with self._client.stream(method, url, headers=headers, follow_redirects=follow) as response:
@@ -107,6 +129,7 @@ class Web:
         Raises SourceFailed, FileUnavailable, WeightsCorrupt (wrong content, deleted) or WeightsUnavailable (no room on the disk).
         """
         meter.file(expected.path)
+        self._require(url)
         reason = ""
         for attempt in range(ATTEMPTS):
             time.sleep(self._pause_s * attempt)

@@ -276,7 +276,7 @@ def plugin_reports() -> tuple[PluginReport, ...]:
 
 
 @cache
-def speech_detector() -> ModelEntry:
-    """Return the entry of the speech detection model. A request cannot select this model."""
-    (entry,) = read_models(MODELS_FOLDER / "front" / "silero.toml")
-    return entry
+def speech_detectors() -> tuple[ModelEntry, ModelEntry]:
+    """Return the entries of the speech detection model: of the package silero-vad, and of faster-whisper. A request cannot select them."""
+    packaged, default = read_models(MODELS_FOLDER / "front" / "silero.toml")
+    return packaged, default

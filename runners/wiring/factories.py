@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib.util
 import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from open_speech.backends import ModelEntry, Task
@@ -19,6 +18,7 @@ from open_speech.config import Settings, SettingsError
 from open_speech.dispatch.fallback import FallbackModels
 from open_speech.errors import SpeechError
 from open_speech.http import tls
+from open_speech.model_indexes import JoinedModels, ModelIndexes, with_indexes
 from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
 from open_speech.security.private_files import make_private
@@ -32,6 +32,7 @@ from runners import catalog
 from runners.host.device import has_cuda
 from runners.host.host import HostOptions
 from runners.wiring import discovery
+from runners.wiring.speech_detector import detector_file
 
 log = logging.getLogger("open_speech.decoding")
 
@@ -62,7 +63,8 @@ def registry(settings: Settings, served: Mapping[str, str]) -> Registry:
         stt_model = GPU_MODEL if _on_gpu(settings.stt_device) else CPU_MODEL
     aliases = {"qwen3-tts": f"qwen3-tts-{settings.tts_qwen3_size.lower()}"}
     here = {entry.name: entry for entry in catalog.backends() if served.get(entry.name) in ("process", "inproc")}
-    models = [catalog.with_needs(model, here[model.backend]) if model.backend in here else model for model in catalog.models()]
+    known_models = all_models(settings, served).models
+    models = [catalog.with_needs(model, here[model.backend]) if model.backend in here else model for model in known_models]
     defaults = Defaults(stt_model, settings.tts_model, settings.tts_voice, aliases)
     disabled = {} if settings.tts_enabled else {Task.TTS: "TTS_ENABLED is false"}
     known = Registry(catalog.backends(), models, served, defaults, disabled=disabled)
@@ -82,6 +84,20 @@ def fallback_models(settings: Settings, task: Task, registry: Registry) -> Fallb
         except SpeechError as error:
             raise SettingsError(f"{name.upper()}: {error.message}") from None
     return chosen
+
+
+def all_models(settings: Settings, served: Mapping[str, str]) -> JoinedModels:
+    """Return the models of the catalog, and after them the rows of the accepted model indexes.
+
+    A row is added if its backend is installed, or runs on another machine (`served`: backend -> where it runs).
+    """
+    stored, reports = ModelIndexes(settings.models_dir).all()
+    if not stored:
+        return JoinedModels(catalog.models(), reports=tuple(reports))
+    backends = catalog.backends()
+    usable = {entry.name for entry in backends if served.get(entry.name, "").startswith("http") or catalog.installed(entry)}
+    joined = with_indexes(stored, backends, catalog.models(), usable)
+    return replace(joined, reports=(*reports, *joined.reports))
 
 
 def presets(settings: Settings) -> Presets:
@@ -171,18 +187,12 @@ def stamp(settings: Settings) -> Stamp:
 
 
 def speech_model(settings: Settings) -> Callable[[], SpeechModel]:
-    """Return a function that opens the speech detection model at its first call, and then returns the same one. Thread-safe.
-
-    The model file is in the package faster-whisper; if that is not installed, the file is downloaded like that of any model.
-    """
+    """Return a function that opens the speech detection model at its first call, and then returns the same one. Thread-safe."""
     lock = threading.Lock()
 
     @functools.cache
     def opened() -> SpeechModel:
-        entry = catalog.speech_detector()
-        found = importlib.util.find_spec("faster_whisper")
-        shipped = Path(found.origin).parent / "assets" / entry.files[0].path if found and found.origin else None
-        return SpeechModel(shipped if shipped and shipped.is_file() else store(settings).pull(entry) / entry.files[0].path)
+        return SpeechModel(detector_file(store(settings)))
 
     def open_once() -> SpeechModel:
         with lock:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
-import wave
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
+
+from tests.waiting import PATIENCE_S
 
 Run = Callable[..., Any]
 TEXT = "The quick brown fox jumps over the lazy dog."
@@ -35,8 +42,36 @@ def test_the_suffix_chooses_the_format(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_wav_file_says_how_long_it_is(spoken: Path) -> None:
-    with wave.open(str(spoken)) as file:
-        assert file.getnframes() * file.getsampwidth() == spoken.stat().st_size - 44
+    found = soundfile.info(spoken)
+    assert (found.format, found.subtype, found.channels) == ("WAV", "PCM_16", 1)
+    assert 2 * found.frames == spoken.stat().st_size - 44
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_a_file_has_the_samples_of_the_stream_and_their_number(run: Run, tmp_path: Path, spoken: Path, form: str) -> None:
+    file = tmp_path / f"a.{form}"
+    run("speak", TEXT, "-o", str(file))
+    samples, rate = soundfile.read(file, dtype="int16")
+    expected, _ = soundfile.read(spoken, dtype="int16")
+    assert (rate, soundfile.info(file).frames) == (24_000, len(expected))
+    assert np.array_equal(samples, expected)
+    redirected = run("speak", TEXT, "-o", "-", "--format", form).stdout_bytes
+    assert np.array_equal(soundfile.read(io.BytesIO(redirected), dtype="int16")[0], expected)
+
+
+def test_a_full_disk_is_reported_and_leaves_no_file(tmp_path: Path, tones: dict[str, str | None]) -> None:
+    """The limit on the size of a file has the same effect as a full disk."""
+    code = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "import open_speech.cli.speak\n"
+        "from open_speech.cli import main; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        f"main(['speak', {TEXT!r}, '-o', {str(tmp_path / 'a.wav')!r}])"
+    )
+    environ = os.environ | {name: value for name, value in tones.items() if value is not None}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith(f"Error: Could not open file '{tmp_path / 'a.wav'}': "), done.stderr
+    assert [path.name for path in tmp_path.glob("a.*")] == []
 
 
 def test_a_format_that_is_asked_for_beats_the_suffix(run: Run, tmp_path: Path) -> None:

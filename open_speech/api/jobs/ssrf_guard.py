@@ -9,24 +9,18 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from open_speech.errors import InvalidValue
+from open_speech.security.public_address import is_local_name, is_public, literal
 
 LOOKUP_S = 5.0
 """Timeout of a name lookup in seconds."""
 _PRINTED = re.compile(r"[^\s\x00-\x1f\x7f]+")
-_NAT64 = IPv6Network("64:ff9b::/96")
-_UNICAST = IPv6Network("2000::/3")
-"""The only public IPv6 addresses; all others are local, reserved, or contain another address."""
-_NOT_HOSTS = (IPv6Network("2001::/23"), IPv6Network("3fff::/20"), IPv4Network("192.88.99.0/24"))
-"""Non-public networks within the public ranges: protocol assignments (Teredo, ORCHID), documentation, and the retired 6to4 relays."""
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
-_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
-_LOCAL = ("localhost", "localdomain")
 _PRIVATE = "its host is not a public address (OS_WEBHOOK_ALLOW_PRIVATE allows private networks)"
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -43,38 +37,6 @@ async def lookup(host: str, port: int) -> list[str]:
     async with asyncio.timeout(LOOKUP_S):
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Return whether an address is public; if it contains another address, that one counts."""
-    if isinstance(address, IPv6Address):
-        if address in _NAT64:
-            return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
-        if (inner := address.ipv4_mapped or address.sixtofour) is not None:
-            return is_public(inner)
-        if address not in _UNICAST:
-            return False
-    if any(address in network for network in _NOT_HOSTS):
-        return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-def literal(host: str) -> IPv4Address | IPv6Address | None:
-    """Parse a host that is an address, in every form that some system accepts; None for a name.
-
-    These forms have one to four decimal, octal or hexadecimal numbers, and possibly a dot at the end. Raises ValueError for a host whose
-    last label is a number but that is not an address: no name ends in a number (WHATWG URL, "ends in a number").
-    """
-    host = host.rstrip(".").lower()
-    try:
-        return ip_address(host)
-    except ValueError:
-        if not _NUMBER.fullmatch(host.rpartition(".")[2]):
-            return None
-    try:
-        return IPv4Address(socket.inet_aton(host))
-    except OSError:
-        raise ValueError(f"{host!r} is not an IP address") from None
 
 
 class Guard(AbstractResolver):
@@ -114,7 +76,7 @@ class Guard(AbstractResolver):
             found = literal(host)
         except ValueError as wrong:
             raise Refused(str(wrong)) from None
-        if found is None and not self._allow_private and host.rstrip(".").lower().rpartition(".")[2] in _LOCAL:
+        if found is None and not self._allow_private and is_local_name(host):
             raise Refused(_PRIVATE)
         addresses = [found] if found is not None else [ip_address(one) for one in await self._lookup(host, port)]
         allowed = [address for address in addresses if self._allow_private or is_public(address)]

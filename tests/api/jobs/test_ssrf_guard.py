@@ -6,8 +6,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from open_speech.api.jobs.ssrf_guard import Guard, Refused, is_public
+from open_speech.api.jobs.ssrf_guard import Guard, Refused
 from open_speech.errors import InvalidValue
+from open_speech.security.public_address import is_public
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
-import struct
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from starlette.testclient import TestClient
 
 from open_speech.audio import Audio, to_pcm16
@@ -26,11 +27,9 @@ def stereo(channels: list[Audio]) -> bytes:
     """A 16-bit WAV file of as many channels, filled up with silence."""
     longest = max(len(channel.samples) for channel in channels)
     rows = [np.frombuffer(to_pcm16(channel), "<i2") for channel in channels]
-    data = np.stack([np.pad(row, (0, longest - len(row))) for row in rows]).T.astype("<i2").tobytes()
-    count, rate = len(channels), channels[0].rate
-    fmt = struct.pack("<HHIIHH", 1, count, rate, 2 * count * rate, 2 * count, 16)
-    body = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", len(data)) + data
-    return b"RIFF" + struct.pack("<I", len(body)) + body
+    file = io.BytesIO()
+    soundfile.write(file, np.stack([np.pad(row, (0, longest - len(row))) for row in rows]).T, channels[0].rate, "PCM_16", format="WAV")
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
