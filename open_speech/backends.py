@@ -75,6 +75,8 @@ class ModelEntry:
     """Ids of repositories with the same weights in another format, as clients may name them. Accepted in requests, not listed."""
     parts: tuple[ModelEntry, ...] = ()
     """Checkpoints for one kind of request each, for a model without a checkpoint for all; the first one serves all other requests."""
+    peer_name: str = ""
+    """Name of the model on the other server that has it; empty for a model of this server, and while that server's name is unknown."""
 
     @property
     def whole(self) -> tuple[ModelEntry, ...]:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from open_speech.backends import TranscribeOptions
 
 DIALECTS = ("OPENAI", "SPEACHES", "KOKORO_FASTAPI", "LOCALAI")
-LISTS = ("--languages", "--stt-models", "--stt-streaming-models", "--tts-models", "--tts-streaming-models", "--tts-voices")
+LISTS = (
+    "--languages", "--stt-models", "--stt-streaming-models", "--stt-realtime-models", "--tts-models", "--tts-streaming-models",
+    "--tts-realtime-models", "--tts-voices",
+)  # fmt: skip
 """Options that accept several words."""
 THEIRS = (
     "STT_OPENAI_KEY", "STT_OPENAI_URL", "STT_MODELS", "STT_STREAMING_MODELS", "STT_BACKEND", "STT_TEMPERATURE", "STT_PROMPT",
     "TTS_OPENAI_KEY", "TTS_OPENAI_URL", "TTS_MODELS", "TTS_STREAMING_MODELS", "TTS_VOICES", "TTS_BACKEND", "TTS_INSTRUCTIONS",
-    "TTS_STREAMING_MIN_WORDS", "TTS_STREAMING_MAX_CHARS",
+    "TTS_STREAMING_MIN_WORDS", "TTS_STREAMING_MAX_CHARS", "STT_REALTIME_MODELS", "TTS_REALTIME_MODELS",
 )  # fmt: skip
 """Variables of wyoming_openai that have a prefix of this server but are not settings of it."""
 

@@ -56,7 +56,7 @@ def service_of(engine: Engine, settings: Settings, options: TranscribeOptions | 
         if entry.backend not in PEERS:
             return True
         named = settings.stt_upstream_streaming_models
-        return "*" in named or entry.id.partition("/")[2] in named
+        return "*" in named or (entry.peer_name or entry.id.partition("/")[2]) in named
 
     rules = Rules(
         idle_s=settings.os_stream_idle_timeout_s,
