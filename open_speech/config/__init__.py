@@ -1,7 +1,7 @@
 """Every setting: an environment variable with a type, a range and a description. Built once and passed on; read nowhere else.
 
-The field `os_port` is the variable `OS_PORT`. The names are public API (`OS_*`, `STT_*`, `TTS_*`, `OPENAUDIO_*`, `LLM_*`). Each group of
-settings is a class in a file of its own; a new setting is one field there.
+The field `os_port` is the variable `OS_PORT`. The names are public API (`OS_*`, `STT_*`, `TTS_*`, `OPENAUDIO_*`, `LLM_*`,
+`DEBUGPY_*`). Each group of settings is a class in a file of its own; a new setting is one field there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 
+from open_speech.config.debug import DebugSettings
 from open_speech.config.fish import FishSettings
 from open_speech.config.jobs import JobSettings
 from open_speech.config.live import LiveSettings
@@ -29,7 +30,7 @@ from open_speech.config.wyoming import WyomingSettings
 from open_speech.security.pull_policy import ANY, CATALOG, PullPolicy
 
 PREFIXES = ("OS_", "STT_", "TTS_", "OPENAUDIO_")
-SHARED_PREFIXES = ("LLM_",)
+SHARED_PREFIXES = ("LLM_", "DEBUGPY_")
 """Prefixes that other programs also use: only known names with them are read, and unknown names are not errors."""
 
 
@@ -38,6 +39,7 @@ class SettingsError(ValueError):
 
 
 class Settings(
+    DebugSettings,
     WyomingSettings,
     RealtimeSettings,
     PeerSettings,

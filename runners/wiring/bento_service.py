@@ -16,6 +16,7 @@ from open_speech import config
 from open_speech.backends import Diarizer, Synthesizer, Task, Transcriber
 from open_speech.dispatch.frames import OPERATIONS, Operation, Question
 from open_speech.sandbox import hide_memory
+from runners.host import debugger
 from runners.host.arbiter import seal
 from runners.host.bentoml_patches import RUNNER_CONNECTION, quiet, share_log
 from runners.host.host import Host
@@ -43,6 +44,7 @@ class Resources:
 class _Runner:
     """The service class of a runner process. `__init__` must not raise: BentoML would restart the process endlessly."""
 
+    backend_name: ClassVar[str]
     make_host: ClassVar[Callable[[], Host]]
 
     def __init__(self) -> None:
@@ -52,6 +54,7 @@ class _Runner:
         share_log(settings)
         end_with_parent()
         seal()
+        debugger.listen(type(self).backend_name, settings)
         self._held = ExitStack()
         self._held.enter_context(decoding(settings, at_once=False))
         self.host = type(self).make_host()
@@ -110,7 +113,9 @@ def _service(name: str, backend: type[Any], resources: Resources, task: Task) ->
     with quiet():
         apis = {operation.api: _api(operation) for operation in OPERATIONS[task]}
         # BentoML finds a served class again by its module and name.
-        runner = type("Runner", (_Runner,), {**apis, "make_host": staticmethod(make_host), "__module__": backend.__module__})
+        runner = type(
+            "Runner", (_Runner,), {**apis, "backend_name": name, "make_host": staticmethod(make_host), "__module__": backend.__module__}
+        )
         service = bentoml.service(
             name=name.replace("-", "_"),
             workers=resources.workers,

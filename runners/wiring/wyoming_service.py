@@ -26,6 +26,7 @@ from open_speech.engine import Engine
 from open_speech.metrics.exposition import dumped
 from open_speech.security.network import networks
 from runners.catalog.placement import Placement, plan
+from runners.host import debugger
 from runners.host.arbiter import seal
 from runners.host.bentoml_patches import RUNNER_CONNECTION, quiet, share_log
 from runners.host.memory import TIDYING, exempt_what_is_loaded, return_large_blocks
@@ -101,6 +102,7 @@ class Gateway:
         share_log(self._settings)
         end_with_parent()
         seal()
+        debugger.listen(debugger.WYOMING, self._settings)
         self._engine: Engine | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._held = ExitStack()
