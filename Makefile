@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NAME ?= senko
 PORT_qwen := 3161
+PORT_xtts := 3162
 PORT ?= $(or $(PORT_$(NAME)),3160)
 PYTEST := $(BIN)/pytest
 # --strict: a broken link is an error. The variable silences a notice about later versions of MkDocs; the versions here are pinned.
@@ -29,7 +30,7 @@ IMAGE ?= $(BENTO):latest
 
 help:
 	@echo "make serve   install into $(VENV), pull the default weights, serve on http://127.0.0.1:8100; DIARIZE=1: with diarization"
-	@echo "make runner  serve a backend from an environment of its own, .venv-NAME: make runner NAME=senko, or NAME=qwen"
+	@echo "make runner  serve a backend from an environment of its own, .venv-NAME: make runner NAME=senko, qwen or xtts"
 	@echo "make check   ruff, mypy, codespell, and the documentation site, where a broken link is an error"
 	@echo "make test    run every test that needs no GPU; pulls the default weights first"
 	@echo "make docs    build the documentation site into site/"

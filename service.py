@@ -23,6 +23,7 @@ from open_speech.http import tls
 from open_speech.sandbox import hide_memory
 from runners import catalog
 from runners.catalog.placement import plan
+from runners.host import debugger
 from runners.host.arbiter import seal
 from runners.host.bentoml_patches import RUNNER_CONNECTION, prepare_log, share_log
 from runners.host.memory import exempt_what_is_loaded, return_large_blocks
@@ -43,6 +44,7 @@ with settings_errors():
     # Only checked here: an invalid file must stop the start. In the worker it would stop one worker after the other.
     parts.presets(settings)
     needed = {**topology.dependencies(placements), **wyoming.dependency(settings, placements)}
+    debugger.check(settings)
     address = parts.listening(settings)
 prepare_log(settings)
 
@@ -91,6 +93,7 @@ class Front:
         share_log(settings)
         end_with_parent()
         seal()
+        debugger.listen(debugger.FRONT, settings)
 
     async def __is_ready__(self) -> bool:
         """Return whether each served task has a runner that responds. A dead runner never makes this hang."""

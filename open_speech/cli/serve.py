@@ -21,6 +21,7 @@ from open_speech.http import tls, unix_sockets
 from open_speech.weights import Store
 from runners import catalog
 from runners.catalog.placement import left_out, plan
+from runners.host import debugger
 from runners.wiring import factories as parts
 
 GRACE_S = 10
@@ -39,6 +40,7 @@ def command(host: str | None, port: str | None, unix_socket: str | None, no_pull
         raise WrongUse(f"The server listens on the Unix socket {settings.unix_socket.path}: leave out --host and --port.")
     require_backends(settings)
     parts.presets(settings)
+    debugger.check(settings)
     if busy := address_trouble(settings):
         raise click.ClickException(busy)
     if not no_pull:

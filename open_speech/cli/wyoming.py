@@ -59,6 +59,7 @@ OPTIONS = [
     _option("--stt-openai-key", "API key of that server."),
     _option("--stt-models", "Models of that server, the default first. Default: ask the server.", callback=_words),
     _option("--stt-streaming-models", "Models that receive audio while the user is still speaking.", callback=_words),
+    _option("--stt-realtime-models", "Ignored with a note: models are not called by OpenAI's Realtime API.", callback=_words),
     _option("--stt-backend", "Type of that server. Default: detect it.", type=_DIALECT),
     _option("--stt-temperature", "Sampling temperature.", type=click.FloatRange(0, 1)),
     _option("--stt-prompt", "Prompt: text in the desired style."),
@@ -70,6 +71,7 @@ OPTIONS = [
     _option("--tts-speed", "Speed of all synthesized speech.", type=click.FloatRange(0.25, 4)),
     _option("--tts-instructions", "Instructions for the style of speech, in plain language."),
     _option("--tts-streaming-models", "Further models. All models stream.", callback=_words),
+    _option("--tts-realtime-models", "Ignored with a note, as for transcription.", callback=_words),
     _option("--tts-streaming-min-words", "Accepted for compatibility and ignored: text is split into sentences.", type=click.IntRange(1)),
     _option("--tts-streaming-max-chars", "Accepted for compatibility and ignored: text is split into sentences.", type=click.IntRange(1)),
 ]
@@ -77,6 +79,9 @@ OPTIONS = [
 
 def _run(**given: Any) -> None:
     """Serve only Wyoming, for Home Assistant, with an OpenAI-compatible server or (--local) the backends of this machine."""
+    for task, instead in (("stt", "STT_MODELS or STT_STREAMING_MODELS"), ("tts", "TTS_MODELS")):
+        if unused := given[f"{task}_realtime_models"]:
+            terminal.note(f"{task.upper()}_REALTIME_MODELS is ignored ({', '.join(unused)}): name models for REST calls in {instead}.")
     options = options_of(given)
     settings = settings_of(options, given["tts_speed"])
     handler = logging.StreamHandler(sys.stderr)  # stdout may be the connection to the client

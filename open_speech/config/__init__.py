@@ -1,7 +1,7 @@
 """Every setting: an environment variable with a type, a range and a description. Built once and passed on; read nowhere else.
 
-The field `os_port` is the variable `OS_PORT`. The names are public API (`OS_*`, `STT_*`, `TTS_*`, `OPENAUDIO_*`, `LLM_*`). Each group of
-settings is a class in a file of its own; a new setting is one field there.
+The field `os_port` is the variable `OS_PORT`. The names are public API (`OS_*`, `STT_*`, `TTS_*`, `OPENAUDIO_*`, `LLM_*`,
+`DEBUGPY_*`). Each group of settings is a class in a file of its own; a new setting is one field there.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import ConfigDict, ValidationError
 
 from open_speech.config import old_names
 from open_speech.config.cloud import CloudSettings
+from open_speech.config.debug import DebugSettings
 from open_speech.config.fallback import FallbackSettings
 from open_speech.config.fish import FishSettings
 from open_speech.config.jobs import JobSettings
@@ -32,7 +33,7 @@ from open_speech.config.weights import WeightSettings
 from open_speech.config.wyoming import WyomingSettings
 from open_speech.security.pull_policy import ANY, CATALOG, PullPolicy
 
-SHARED_PREFIXES = ("LLM_",)
+SHARED_PREFIXES = ("LLM_", "DEBUGPY_")
 """Prefixes that other programs also use: only known names with them are read, and unknown names are not errors."""
 
 
@@ -41,6 +42,7 @@ class SettingsError(ValueError):
 
 
 class Settings(
+    DebugSettings,
     WyomingSettings,
     RealtimeSettings,
     CloudSettings,

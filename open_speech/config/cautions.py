@@ -18,4 +18,9 @@ def cautions(settings: Settings) -> list[str]:
             "OS_UNIX_SOCKET is set and OS_TRUSTED_PROXIES does not contain `unix`: X-Forwarded-For is ignored, so all clients without an "
             "API key share one rate limit and one count of wrong keys. Add `unix` to OS_TRUSTED_PROXIES."
         )
+    if settings.debugger_is_exposed:
+        found.append(
+            f"DEBUGPY_HOST is {settings.debugpy_host}: whoever can connect to it runs any code as the server's user, without an API key. "
+            "Set 127.0.0.1, and connect through an SSH tunnel."
+        )
     return found

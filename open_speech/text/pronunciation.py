@@ -10,6 +10,8 @@ patterns:
 languages:                      # in addition, for one language (`en`) or region (`en-GB`)
   de: {words: {SQL: Es-Ku-El}}
 ```
+
+A file of words alone may leave out `words:`, and be JSON: `SQL: sequel`.
 """
 
 from __future__ import annotations
@@ -169,6 +171,13 @@ class Rules(Section):
     """The content of a dictionary."""
 
     languages: Mapping[Annotated[str, AfterValidator(lambda tag: tag.lower().replace("_", "-"))], Section] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _words_alone(cls, data: Any) -> Any:
+        """Accept a file of words without sections, as other servers have it: all of its values are replacements, and none is a section."""
+        is_flat = isinstance(data, dict) and data and all(isinstance(value, str | int | float) for value in data.values())
+        return {"words": data} if is_flat else data
 
     def rewrite(self, text: str, language: str, *, phonemes: bool) -> str:
         """Rewrite one sentence of a language (a BCP-47 tag), by the entries of the region, then of the language, then of all languages."""

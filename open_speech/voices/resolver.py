@@ -102,7 +102,7 @@ class VoiceResolver:
             entry,
             own,
             preset.speed if speed is None else speed,
-            language_tag(language) or preset.language,
+            language_tag(language) or preset.language or (await asyncio.to_thread(self._recorded_language, name) if reference else None),
             reference,
             None if reference else design,
             (options.instructions or preset.instructions) if entry.instructs else None,
@@ -158,6 +158,11 @@ class VoiceResolver:
             return VoiceReference.of(sample_of(self.path(voice), field), voice.transcript)
         except OSError as error:  # deleted at this moment, or unreadable
             raise BackendFailed(f"The recording of the voice `{name}` cannot be read.") from error
+
+    def _recorded_language(self, name: str | None) -> str | None:
+        """Return the language of the recording of a name, as its file name or its entry in the library states it. Blocking."""
+        voice = self.recording(name) if name else None
+        return voice.language if voice else None
 
     def path(self, voice: StoredVoice | FolderVoice) -> Path:
         """Return the path of a recording."""

@@ -45,6 +45,13 @@ QWEN_VOICES = {
 }  # fmt: skip
 """OpenAI's voices -> a Qwen speaker of the same gender and a similar character; Qwen has only nine speakers."""
 
+XTTS_VOICES = {
+    "alloy": "Alison_Dietlinde", "ash": "Craig_Gutsy", "ballad": "Viktor_Eka", "coral": "Daisy_Studious", "echo": "Andrew_Chipper",
+    "fable": "Royston_Min", "onyx": "Damien_Black", "nova": "Nova_Hogarth", "sage": "Sofia_Hellen", "shimmer": "Gracie_Wise",
+    "verse": "Aaron_Dreschner", "marin": "Claribel_Dervla", "cedar": "Wulf_Carlevaro",
+}  # fmt: skip
+"""OpenAI's voices -> a speaker of XTTS-v2 of the same gender."""
+
 BACKENDS: tuple[BackendEntry, ...] = (
     BackendEntry(
         name="faster-whisper",
@@ -138,6 +145,17 @@ BACKENDS: tuple[BackendEntry, ...] = (
         batch=4,
         openai_voices=QWEN_VOICES,
         settings=QwenOptions.settings(),
+    ),
+    BackendEntry(
+        name="xtts",
+        task=Task.TTS,
+        target="runners.xtts:Xtts",
+        requires=("TTS", "torch"),
+        extra="xtts",
+        licence="MPL-2.0",
+        # 400 tokens of text and 605 of audio, 28 s: a longer text is cut off. Chinese, Japanese and Korean are split further by the runner.
+        piece_chars=180,
+        openai_voices=XTTS_VOICES,
     ),
     BackendEntry(
         name="fish",

@@ -89,7 +89,7 @@ def listening_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEnt
     return [
         ModelEntry(
             id_of(PREFIX, name), "upstream", Task.STT, "see the server", found.languages.get(name, ()),
-            description=f"`{name}` of the upstream server.", word_times=True, translates=True,
+            description=f"`{name}` of the upstream server.", word_times=True, translates=True, peer_name=name,
         )
         for name in options.models or found.stt_models
     ]  # fmt: skip
@@ -115,6 +115,7 @@ def speaking_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEntr
                 default_voice=voices[0].id if voices else "",
                 sample_rate=NOMINAL_RATE,
                 instructs=True,
+                peer_name=name,
             )  # fmt: skip
         )
     return entries

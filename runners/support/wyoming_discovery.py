@@ -66,7 +66,8 @@ def listening_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEnt
         for name, languages in program.models:
             model_id = id_of(PREFIX, name)
             description = f"`{name}` of `{program.name}`, a Wyoming server."
-            entries.setdefault(model_id, ModelEntry(model_id, "wyoming", Task.STT, "see the server", languages, description))
+            entry = ModelEntry(model_id, "wyoming", Task.STT, "see the server", languages, description, peer_name=name)
+            entries.setdefault(model_id, entry)
     return list(entries.values())
 
 
@@ -82,7 +83,7 @@ def speaking_offers(settings: Mapping[str, Any], *, ask: bool) -> list[ModelEntr
         languages = tuple(dict.fromkeys(voice.language.partition("-")[0] for voice in program.voices if voice.language))
         entry = ModelEntry(
             model_id, "wyoming-tts", Task.TTS, "see the server", languages, description=f"`{program.name}`, a Wyoming server.",
-            voices=program.voices, sample_rate=NOMINAL_RATE,
+            voices=program.voices, sample_rate=NOMINAL_RATE, peer_name=program.name,
         )  # fmt: skip
         entries.setdefault(model_id, entry)
     return list(entries.values())

@@ -17,6 +17,7 @@ from open_speech.backends import Diarizer, Synthesizer, Task, Transcriber
 from open_speech.dispatch.frames import OPERATIONS, Operation, Question
 from open_speech.sandbox import hide_memory
 from runners.catalog import BACKENDS
+from runners.host import debugger
 from runners.host.arbiter import seal
 from runners.host.bentoml_batching import BATCHABLE, MAX_LATENCY_MS, Answer, answers, batch_api
 from runners.host.bentoml_patches import RUNNER_CONNECTION, quiet, share_log
@@ -34,6 +35,7 @@ CALL_TIMEOUT_S = 86_400
 class _Runner:
     """The service class of a runner process. `__init__` must not raise: BentoML would restart the process endlessly."""
 
+    backend_name: ClassVar[str]
     make_host: ClassVar[Callable[[], Host]]
 
     def __init__(self) -> None:
@@ -43,6 +45,7 @@ class _Runner:
         share_log(settings)
         end_with_parent()
         seal()
+        debugger.listen(type(self).backend_name, settings)
         self._held = ExitStack()
         self._held.enter_context(decoding(settings, at_once=False))
         self.host = type(self).make_host()
@@ -118,7 +121,9 @@ def _service(name: str, backend: type[Any], resources: Resources, task: Task) ->
         if size > 1:
             apis |= {batch_api(operation): _batch_api(operation, size) for operation in OPERATIONS[task] if operation in BATCHABLE}
         # BentoML finds a served class again by its module and name.
-        runner = type("Runner", (_Runner,), {**apis, "make_host": staticmethod(make_host), "__module__": backend.__module__})
+        runner = type(
+            "Runner", (_Runner,), {**apis, "backend_name": name, "make_host": staticmethod(make_host), "__module__": backend.__module__}
+        )
         service = bentoml.service(
             name=name.replace("-", "_"),
             workers=resources.workers,

@@ -26,6 +26,7 @@ from open_speech.engine import Engine
 from open_speech.metrics.exposition import dumped
 from open_speech.security.network import networks
 from runners.catalog.placement import Placement, plan
+from runners.host import debugger
 from runners.host.arbiter import seal
 from runners.host.bentoml_patches import RUNNER_CONNECTION, quiet, share_log
 from runners.host.memory import TIDYING, exempt_what_is_loaded, return_large_blocks
@@ -57,7 +58,7 @@ def service_of(engine: Engine, settings: Settings, options: TranscribeOptions | 
         if entry.backend not in PEERS:
             return True
         named = settings.stt_upstream_streaming_models
-        return "*" in named or entry.id.partition("/")[2] in named
+        return "*" in named or (entry.peer_name or entry.id.partition("/")[2]) in named
 
     rules = Rules(
         idle_s=settings.os_stream_idle_timeout_s,
@@ -103,6 +104,7 @@ class Gateway:
         share_log(self._settings)
         end_with_parent()
         seal()
+        debugger.listen(debugger.WYOMING, self._settings)
         self._engine: Engine | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._held = ExitStack()

@@ -122,3 +122,12 @@ def test_the_environment_of_wyoming_openai_is_taken(run: Run) -> None:
     assert result.exit_code == 2
     assert "STT_UPSTREAM_URL" in result.stderr
     assert "Unknown setting" not in result.stderr
+
+
+def test_models_of_openais_realtime_api_are_named_as_unused(run: Run) -> None:
+    result = run("wyoming", "--uri", "http://x", "--stt-realtime-models", "a", "b", TTS_REALTIME_MODELS="gpt-realtime")
+    notes = [line for line in result.stderr.splitlines() if "ignored" in line]
+    assert notes == [
+        "STT_REALTIME_MODELS is ignored (a, b): name models for REST calls in STT_MODELS or STT_STREAMING_MODELS.",
+        "TTS_REALTIME_MODELS is ignored (gpt-realtime): name models for REST calls in TTS_MODELS.",
+    ]

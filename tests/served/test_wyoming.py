@@ -58,12 +58,12 @@ async def described(uri: str) -> Info:
         return Info.from_event(event)
 
 
-async def round_trip(uri: str) -> str:
-    """Have a text spoken, and what was spoken transcribed."""
+async def round_trip(uri: str, model: str | None = None) -> str:
+    """Have a text spoken, and what was spoken transcribed, by a model if one is named."""
     async with AsyncClient.from_uri(uri) as client:
         await client.write_event(Synthesize(TEXT).event())
         spoken = await read_until(client, "audio-stop")
-        await client.write_event(Transcribe(language="en").event())
+        await client.write_event(Transcribe(name=model, language="en").event())
         for event in spoken:
             await client.write_event(event)
         return str((await read_until(client, "transcript"))[-1].data["text"])
@@ -111,13 +111,14 @@ def test_a_runner_that_is_killed_in_the_midst_of_an_utterance_costs_nothing(besi
 
 
 @contextmanager
-def alone(*arguments: str) -> Iterator[str]:
-    """Run `open-speech wyoming` with arguments as a shell would; gives where it listens."""
+def alone(*arguments: str, command: tuple[str, ...] = ("open_speech.cli", "wyoming")) -> Iterator[str]:
+    """Run `open-speech wyoming`, or another module, with arguments as a shell would; gives where it listens."""
     ours = ("OS_", "STT_", "TTS_", "WYOMING_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"STT_VAD_ENABLED": "false"}
     uri = f"tcp://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "open_speech.cli", "wyoming", "--uri", uri, *arguments]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:
+    environment["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(ROOT / "deploy/wyoming/package")))
+    line = [sys.executable, "-m", *command, "--uri", uri, *arguments]
+    with subprocess.Popen(line, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:
         try:
             yield uri
         finally:
@@ -129,7 +130,7 @@ def test_alone_it_stands_before_another_server_and_finds_out_what_that_has(besid
     served, _ = beside
     with alone("--upstream", served.base_url) as uri:
         info = wait_for(uri)
-        assert "upstream/tones/listen" in [program.models[0].name for program in info.asr]
+        assert "tones/listen" in [program.models[0].name for program in info.asr]
         assert "tone" in [voice.name for voice in info.tts[0].voices]
         assert asyncio.run(round_trip(uri)) == TEXT
 
@@ -165,9 +166,10 @@ def test_the_command_line_of_wyoming_openai_works(beside: tuple[Served, str]) ->
         f" --stt-backend OPENAI --tts-openai-key KEY --tts-openai-url {served.base_url} --tts-models tts-1"
         " --tts-voices alloy echo fable onyx nova shimmer --tts-backend OPENAI"
     )
-    with alone(*flags.split()) as uri:
+    with alone(*flags.split(), command=("wyoming_openai",)) as uri:
         info = wait_for(uri)
-        assert [(program.models[0].name, program.models[0].languages) for program in info.asr] == [("upstream/whisper-1", ["en"])]
+        assert [(program.models[0].name, program.models[0].languages) for program in info.asr] == [("whisper-1", ["en"])]
         assert [(voice.name, voice.languages) for voice in info.tts[0].voices][:2] == [("alloy", ["en"]), ("echo", ["en"])]
         assert len(info.tts[0].voices) == 6
-        assert asyncio.run(round_trip(uri)) == TEXT
+        for name in ("whisper-1", "openai", None):
+            assert asyncio.run(round_trip(uri, name)) == TEXT

@@ -151,3 +151,26 @@ def test_ten_thousand_words_are_found_in_one_pass(tmp_path: Path) -> None:
     assert small.rewrite(text, "en", phonemes=False) == "said 1 and word9999 and word10001"
     # One pass looks the words up in a set. A pass per word would take a hundred times as long.
     assert_costs_at_most(5, lambda: large.rewrite(text, "en", phonemes=False), lambda: small.rewrite(text, "en", phonemes=False))
+
+
+@pytest.mark.parametrize(
+    "text", ["SQL: sequel\nnginx: engine x\n911: nine one one", '{"SQL": "sequel", "nginx": "engine x", "911": "nine one one"}']
+)
+def test_a_file_may_hold_words_alone(tmp_path: Path, text: str) -> None:
+    rules = read(written(tmp_path / "words", text.replace("\n911", '\n"911"')))
+    assert rules.rewrite("NGINX or SQL, not sql: 911", "en", phonemes=False) == "engine x or sequel, not sql: nine one one"
+
+
+def test_words_of_a_flat_file_may_have_the_names_of_sections(tmp_path: Path) -> None:
+    rules = read(written(tmp_path / "words", "words: werdz\npatterns: patternz"))
+    assert rules.rewrite("words and patterns", "en", phonemes=False) == "werdz and patternz"
+
+
+def test_a_misspelled_section_is_no_flat_file(tmp_path: Path) -> None:
+    with pytest.raises(PronunciationError, match="wrods"):
+        read(written(tmp_path / "words", "wrods: {SQL: sequel}\nnginx: engine x"))
+
+
+def test_a_word_of_a_flat_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PronunciationError, match=r"words\.1"):
+        read(written(tmp_path / "words", "1: one\nSQL: sequel"))

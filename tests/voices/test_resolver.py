@@ -96,6 +96,14 @@ def test_a_recording_is_cloned_by_a_model_that_can(voice_resolver: VoiceResolver
     assert dora.text is None
 
 
+@pytest.mark.parametrize(("asked", "spoken"), [(None, "fr"), ("en", "en")])
+def test_a_recording_is_spoken_in_its_language_unless_the_request_names_one(
+    voice_resolver: VoiceResolver, asked: str | None, spoken: str
+) -> None:
+    assert resolve(voice_resolver, "parrot", "dora_fr", language=asked).language == spoken
+    assert resolve(voice_resolver, "parrot", "Eve", language=asked).language == asked
+
+
 @pytest.mark.parametrize(
     ("voice", "manner", "field"),
     [

@@ -14,6 +14,7 @@ from wyoming.info import AsrModel, AsrProgram, Attribution, Info, TtsProgram, Tt
 from wyoming.tts import SynthesizeVoice
 
 from open_speech import __version__
+from open_speech.api.wyoming.names import model_names, peer_name, shared_voices
 from open_speech.backends import ModelEntry, Task, Voice
 from open_speech.errors import BackendUnavailable, SpeechError, UnsupportedLanguage
 from open_speech.languages import LANGUAGES, language_code
@@ -23,6 +24,8 @@ from open_speech.voices import VoiceResolver
 
 PROGRAM = "open-speech"
 """Name of the ASR program with the default model, and of the TTS program."""
+THEIR_PROGRAM, THEIR_STREAMING_PROGRAM = "openai", "openai-streaming"
+"""Names of wyoming_openai's programs. They are not listed, but a client that was set up with wyoming_openai may select them."""
 OUR_PROJECT = "Open Speech"
 _ISO_CODES = {"jw": "jv"}
 """Whisper's language codes -> ISO-639-1, where they differ."""
@@ -48,6 +51,11 @@ class OfferedVoice:
     entry: ModelEntry
     label: str
     speakers: tuple[str, ...] = ()
+
+    def has(self, name: str) -> bool:
+        """Return whether a client's name, other than that of the list, means this voice: with its model's id before or after it."""
+        voice, model = self.chosen.voice, self.entry
+        return voice is not None and name in (f"{model.id}/{voice}", f"{voice} ({model.id})", f"{voice} ({model.peer_name})")
 
 
 class Offer:
@@ -75,19 +83,26 @@ class Offer:
         """Return all programs, the default model of each task first."""
         stt_models = self._models(Task.STT)
         tts_models = self._models(Task.TTS)
+        names = model_names(self._registry, stt_models)
         return Info(
-            asr=[self._asr_program(entry, first=at == 0) for at, entry in enumerate(stt_models)],
+            asr=[self._asr_program(entry, names[entry.id], first=at == 0) for at, entry in enumerate(stt_models)],
             tts=[self._tts_program(tts_models)] if tts_models else [],
         )
 
     def model(self, name: str | None) -> ModelEntry:
-        """Return the transcription model for the name of a program or model; None is the default.
+        """Return the transcription model for the name of a program or model, in the list or not; None is the default.
 
         Raises what `Registry.find` does, or BackendUnavailable.
         """
         if name is None or name == PROGRAM:
             return self._default(Task.STT)
-        return self._registry.find(name, Task.STT)
+        models = self._models(Task.STT)
+        names = model_names(self._registry, models)
+        listed = next((entry for entry in models if names[entry.id] == name), None)
+        if listed is None and name in (THEIR_PROGRAM, THEIR_STREAMING_PROGRAM):
+            streaming = name == THEIR_STREAMING_PROGRAM
+            return next((entry for entry in models if self._streams(entry) == streaming), None) or self._default(Task.STT)
+        return listed or self._registry.find(name, Task.STT)
 
     def streams(self, entry: ModelEntry) -> bool:
         """Return whether a model recognizes speech while it is spoken."""
@@ -102,7 +117,9 @@ class Offer:
         if requested is None or not (requested.name or requested.language):
             return VoiceChoice(default)
         if requested.name:
-            known = next((voice for voice in self._voices(self._models(Task.TTS)) if voice.name == requested.name), None)
+            voices = list(self._voices(self._models(Task.TTS)))
+            known = next((voice for voice in voices if voice.name == requested.name), None)
+            known = known or next((voice for voice in voices if voice.has(requested.name)), None)
             chosen = known.chosen if known else VoiceChoice(default, requested.name)
             return VoiceChoice(chosen.model, f"{chosen.voice}#{requested.speaker}") if requested.speaker and chosen.voice else chosen
         return self._voice_for_language(requested.language or "")
@@ -134,18 +151,18 @@ class Offer:
             raise BackendUnavailable(f"This server has no model for {task}, or does not know it yet.", retry_after_s=5)
         return models[0]
 
-    def _asr_program(self, entry: ModelEntry, *, first: bool) -> AsrProgram:
+    def _asr_program(self, entry: ModelEntry, name: str, *, first: bool) -> AsrProgram:
         languages = [_ISO_CODES.get(code, code) for code in entry.languages or self._languages]
         downloaded = first or self._is_downloaded(entry)
         model = AsrModel(
-            name=entry.id, attribution=_made_by(entry), installed=downloaded, description=entry.description or entry.id, version=None,
+            name=name, attribution=_made_by(entry), installed=downloaded, description=entry.description or entry.id, version=None,
             languages=languages,
         )  # fmt: skip
         return AsrProgram(
-            name=PROGRAM if first else entry.id,
+            name=PROGRAM if first else name,
             attribution=Attribution(OUR_PROJECT, ""),
             installed=downloaded,
-            description=f"{OUR_PROJECT}: {entry.id}",
+            description=f"{OUR_PROJECT}: {name}",
             version=__version__,
             models=[model],
             supports_transcript_streaming=self._streams(entry),
@@ -180,21 +197,22 @@ class Offer:
                 yield OfferedVoice(name, voice.chosen, voice.languages, voice.entry, voice.label, voice.speakers)
 
     def _model_voices(self, models: list[ModelEntry]) -> Iterator[OfferedVoice]:
+        names, shared = model_names(self._registry, models), shared_voices(self._registry, models)
         for entry in models:
             try:
                 default = self._registry.voice(entry, None)
             except SpeechError:
                 default = entry.default_voice
             if not entry.voices:
-                yield OfferedVoice(
-                    entry.id, VoiceChoice(entry.id), self._voice_languages(entry, None), entry, f"{entry.id} ({entry.backend})"
-                )
+                name = names[entry.id]
+                yield OfferedVoice(name, VoiceChoice(entry.id), self._voice_languages(entry, None), entry, f"{name} ({entry.backend})")
             usable = [voice for voice in entry.voices if not voice.needs]
             for voice in sorted(usable, key=lambda voice: voice.id != default):
                 label = f"{voice.name or voice.id} ({entry.backend})"
-                yield OfferedVoice(
-                    voice.id, VoiceChoice(entry.id, voice.id), self._voice_languages(entry, voice), entry, label, voice.speakers
-                )
+                name = voice.id
+                if voice.id in shared and (model := peer_name(self._registry, entry)):
+                    name = label = f"{voice.id} ({model})"
+                yield OfferedVoice(name, VoiceChoice(entry.id, voice.id), self._voice_languages(entry, voice), entry, label, voice.speakers)
 
     def _presets(self, models: list[ModelEntry]) -> Iterator[OfferedVoice]:
         for name, preset in self._voice_resolver.presets.voices.items():

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from wyoming.info import Info
+from wyoming.tts import SynthesizeVoice
 
 from open_speech.backends import ModelEntry, Task
 from open_speech.config import Settings, SettingsError
@@ -72,7 +73,7 @@ def test_a_model_of_another_server_is_asked_again_and_again_only_if_it_is_said_t
         }
     )  # fmt: skip
     programs = {program.models[0].name: program.supports_transcript_streaming for program in info_of(asked).asr}
-    assert programs == {"upstream/one": False, "upstream/two": True}
+    assert programs == {"one": False, "two": True}
 
 
 def test_a_server_that_does_not_answer_delays_the_door_and_no_more(tones_settings: Settings) -> None:
@@ -89,5 +90,25 @@ def test_what_a_server_learns_later_is_in_the_next_answer(tones_settings: Settin
     before = offer.info()
     learnt = ModelEntry("upstream/new", "upstream", Task.STT, "MIT", ("en",))
     engine.registry.learn("upstream", [learnt])
-    assert "upstream/new" in [program.models[0].name for program in offer.info().asr]
-    assert "upstream/new" not in [program.models[0].name for program in before.asr]
+    assert "new" in [program.models[0].name for program in offer.info().asr]
+    assert "new" not in [program.models[0].name for program in before.asr]
+
+
+def test_every_name_in_the_answer_finds_its_model_and_voice(tones_settings: Settings) -> None:
+    theirs = tones_settings.model_copy(
+        update={
+            "stt_backends": ("upstream",), "stt_upstream_models": ("whisper-1", "gpt-4o-transcribe", "org/deep/model:q4"),
+            "tts_backends": ("upstream-tts",), "tts_upstream_models": ("tts-1", "tts-1-hd"), "tts_upstream_voices": ("alloy", "echo"),
+        }
+    )  # fmt: skip
+    offer = wyoming.service_of(local_engine(theirs), theirs).offer
+    info = offer.info()
+    assert {program.models[0].name: offer.model(program.models[0].name).id for program in info.asr} == {
+        "whisper-1": "upstream/whisper-1", "gpt-4o-transcribe": "upstream/gpt-4o-transcribe",
+        "org/deep/model:q4": "upstream/deep/model-q4",
+    }  # fmt: skip
+    chosen = {voice.name: offer.voice(SynthesizeVoice(voice.name)) for voice in info.tts[0].voices}
+    assert {name: (choice.model, choice.voice) for name, choice in chosen.items()} == {
+        "alloy (tts-1)": ("upstream/tts-1", "alloy"), "echo (tts-1)": ("upstream/tts-1", "echo"),
+        "alloy (tts-1-hd)": ("upstream/tts-1-hd", "alloy"), "echo (tts-1-hd)": ("upstream/tts-1-hd", "echo"),
+    }  # fmt: skip
