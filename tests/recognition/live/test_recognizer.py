@@ -14,6 +14,7 @@ from open_speech.codecs import decode
 from open_speech.config import Settings
 from open_speech.dispatch.admission import Admission
 from open_speech.dispatch.client import RunnerClient
+from open_speech.dispatch.fallback import FallbackChain, FallbackModels
 from open_speech.dispatch.frames import END, LIVE, LIVE_PARTIAL, WindowCall, window_frame
 from open_speech.recognition.live.input_buffer import InputBuffer
 from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecognizers, SessionRecognizer
@@ -168,3 +169,23 @@ def test_a_short_phrase_of_real_speech_is_not_taken_for_another_language(
     heard = asyncio.run(session())
     assert [language for language, _ in heard] == ["en"] * len(heard)
     assert [text for _, text in heard][1:3] == ["it was the age of wisdom", "it was the age of foolishness"]
+
+
+def test_an_utterance_that_a_full_queue_refuses_is_for_the_fallback_model(reader: Any, say: Callable[..., Audio]) -> None:
+    backends = [BackendEntry(name, Task.STT, "x:X", (), "", "MIT", batch=4) for name in ("own", "other")]
+    models = [ModelEntry(f"{name}/one", name, Task.STT, "MIT", ("en",)) for name in ("own", "other")]
+    registry = Registry(backends, models, {"own": "process", "other": "process"}, Defaults("own/one", "", ""))
+    links: dict[str, Any] = {name: type(reader)() for name in ("own", "other")}
+    runners = {name: RunnerClient(name, link, deadline_s=5) for name, link in links.items()}
+    admission = Admission(runners, max_queue=1, patience_s=5)
+    chain = FallbackChain(registry, Task.STT, FallbackModels(("other/one",)))
+
+    async def run() -> str:
+        recognizers = LiveRecognizers(registry, runners, lambda: None, None, admission, chain=chain)  # type: ignore[arg-type, return-value]
+        recognizer = await recognizers.recognizer("own/one", TranscribeOptions())
+        with admission.ticket("own", live=True), recognizer.admitted() as admitted:
+            await recognizer.transcribe_final(say(1), model=admitted.model)
+            return admitted.model.id
+
+    assert asyncio.run(run()) == "other/one"
+    assert [bool(links[name].calls) for name in ("own", "other")] == [False, True]
