@@ -153,8 +153,8 @@ class Connection:
 
         return Utterance(self._recognizer, on_draft=draft, on_window=partial(self._part, number))
 
-    def _part(self, number: int, part: Transcript, is_last: bool) -> None:  # noqa: FBT001 - called by the utterance
-        self._report(Part(number, part, is_last))
+    def _part(self, number: int, part: Transcript, is_last: bool, until_s: float) -> None:  # noqa: FBT001 - called by the utterance
+        self._report(Part(number, part, is_last, until_s))
 
     async def _finish_utterance(self, number: int, utterance: Utterance) -> None:
         try:
