@@ -139,6 +139,7 @@ class Connection:
         events = self._input.take(from_pcm16(data, self._rate))
         self._perform(self._session.turn_events(events, self._input.seconds))
         self._input.advance(events)
+        self._perform(self._session.settled(self._input.settled_s))
         if self._input.has_failed:
             self._perform(self._session.utterance_failed())
 

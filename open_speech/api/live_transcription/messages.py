@@ -81,6 +81,7 @@ def session_begin(query: Query, *, session_id: str, model: str, vad: bool, endpo
     return {
         "type": "session.begin", "session_id": session_id, "model": model, "language": query.language, "sample_rate": query.sample_rate,
         "encoding": query.encoding, "interim_results": query.interim_results, "vad": vad, "endpointing": endpointing_ms,
+        **({"resumable": True} if query.resumable else {}),
     }  # fmt: skip
 
 

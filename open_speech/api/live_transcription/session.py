@@ -194,6 +194,12 @@ class Session:
                     pass
         return [*effects, *self._progress()]
 
+    def settled(self, seconds: float) -> list[Effect]:
+        """Take how many seconds of the utterance in progress are done: a long silence within it is reported, too."""
+        if self._closed or self._open is None or self._order[0].number != self._open:
+            return []
+        return self._report_progress(self._order[0].start_s + seconds)
+
     def utterance_failed(self) -> list[Effect]:
         """End the utterance in progress because it has failed; the error is reported when it is finished."""
         self._discarding = not self._vad
@@ -248,8 +254,10 @@ class Session:
 
     def _progress(self) -> list[Effect]:
         """Report that silence is done, once in a while; while speech is pending, its final text reports the time."""
-        until_s = max(self._final_s, self._processed_s - LOOKBACK_S)
-        if not self._resumable or self._order or until_s < self._progress_s + PROGRESS_EVERY_S:
+        return [] if self._order else self._report_progress(max(self._final_s, self._processed_s - LOOKBACK_S))
+
+    def _report_progress(self, until_s: float) -> list[Effect]:
+        if not self._resumable or until_s < self._progress_s + PROGRESS_EVERY_S:
             return []
         self._progress_s = until_s
         return [Send(messages.progress(until_s))]

@@ -90,6 +90,11 @@ class Utterance:
         """Whether the transcription failed before the end of the utterance; `finish` raises the error."""
         return self._work.done() and not self._ending
 
+    @property
+    def settled_s(self) -> float:
+        """Seconds of the utterance whose text is final: no later text is from audio before it."""
+        return self._windows[0][0].start if self._windows else self._segmenter.settled_s
+
     def feed(self, audio: Audio) -> None:
         """Take the next audio, at VAD_RATE; never waits."""
         if self._work.done():

@@ -305,3 +305,12 @@ def test_a_session_that_is_not_resumable_reports_no_progress() -> None:
     assert sent(session.turn_events([], 60)) == []
     session.turn_events([Started(61)], 62)
     assert "final_until" not in sent(session.report(Part(1, part("one"), is_last=False, until_s=1)))[0]
+
+
+def test_a_long_silence_within_an_utterance_is_reported() -> None:
+    session = Session(vad=False, interim_results=False, resumable=True)
+    session.append(b"\0\0")
+    assert sent(session.settled(0.9)) == []
+    assert sent(session.settled(7)) == [{"type": "progress", "final_until": 7}]
+    session.receive(Command.FINALIZE)
+    assert sent(session.settled(0)) == []
