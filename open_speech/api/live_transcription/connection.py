@@ -139,6 +139,7 @@ class Connection:
         events = self._input.take(from_pcm16(data, self._rate))
         self._perform(self._session.turn_events(events, self._input.seconds))
         self._input.advance(events)
+        self._perform(self._session.settled(self._input.settled_s))
         if self._input.has_failed:
             self._perform(self._session.utterance_failed())
 
@@ -153,8 +154,8 @@ class Connection:
 
         return Utterance(self._recognizer, on_draft=draft, on_window=partial(self._part, number))
 
-    def _part(self, number: int, part: Transcript, is_last: bool) -> None:  # noqa: FBT001 - called by the utterance
-        self._report(Part(number, part, is_last))
+    def _part(self, number: int, part: Transcript, is_last: bool, until_s: float) -> None:  # noqa: FBT001 - called by the utterance
+        self._report(Part(number, part, is_last, until_s))
 
     async def _finish_utterance(self, number: int, utterance: Utterance) -> None:
         try:

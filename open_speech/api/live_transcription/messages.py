@@ -38,6 +38,8 @@ class Query(BaseModel):
     """Whether utterances are detected by voice activity; None means the server's setting."""
     prompt: str | None = Field(None, max_length=2000)
     hotwords: str | None = Field(None, max_length=2000)
+    resumable: bool = False
+    """Whether the client is sent how much of its audio is final, so that it can send the rest again after a disconnect."""
 
 
 class Command(StrEnum):
@@ -79,6 +81,7 @@ def session_begin(query: Query, *, session_id: str, model: str, vad: bool, endpo
     return {
         "type": "session.begin", "session_id": session_id, "model": model, "language": query.language, "sample_rate": query.sample_rate,
         "encoding": query.encoding, "interim_results": query.interim_results, "vad": vad, "endpointing": endpointing_ms,
+        **({"resumable": True} if query.resumable else {}),
     }  # fmt: skip
 
 
@@ -97,6 +100,16 @@ def final(part: Transcript, offset_s: float, *, speech_final: bool) -> dict[str,
     start, end = (part.segments[0].start, part.segments[-1].end) if part.segments else (0.0, 0.0)
     message = _transcript(part.text, start + offset_s, end + offset_s, confidence(part), is_final=True, speech_final=speech_final)
     return {**message, "language": part.info.language or None}
+
+
+def progress(until_s: float) -> dict[str, Any]:
+    """Report that all text before `until_s` seconds of audio was sent and is final."""
+    return {"type": "progress", **final_until(until_s)}
+
+
+def final_until(until_s: float) -> dict[str, float]:
+    """Build the field of a resumable session; rounded down, so that no audio after it is left out."""
+    return {"final_until": math.floor(until_s * 10**DECIMALS) / 10**DECIMALS}
 
 
 def session_end(seconds: float) -> dict[str, Any]:

@@ -22,6 +22,10 @@ NOTHING = Transcript(TranscriptInfo("", 0.0, 0.0))
 """The transcript of silence."""
 TAIL_S = 0.3
 """Seconds of audio after the end of speech that the recognizer receives: the last phoneme of a word is faint."""
+LOOKBACK_S = 1.0
+"""Seconds before the newest audio in which the next utterance may begin: its speech is detected a moment late."""
+PROGRESS_EVERY_S = 1.0
+"""Seconds of silence after which a resumable session reports its progress again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class Part:
     number: int
     part: Transcript
     is_last: bool
+    until_s: float = 0.0
+    """The end of the part, in seconds of the utterance: later parts are from audio after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,9 @@ class _Utterance:
     number: int
     start_s: float
     done_s: float = 0.0
-    """The end of its last final part."""
+    """The end of the text of its last final part."""
+    end_s: float = 0.0
+    """The end of its audio, once it has ended."""
     is_reported: bool = False
     """A message about the utterance was sent, so its end must be sent."""
     final_sent: bool = False
@@ -108,9 +116,15 @@ class _Utterance:
 class Session:
     """One connection. Each method handles one event and returns the effects to perform, in order."""
 
-    def __init__(self, *, vad: bool, interim_results: bool) -> None:
-        """Without `vad`, all audio up to the next `finalize` or `stop` of the client is one utterance."""
+    def __init__(self, *, vad: bool, interim_results: bool, resumable: bool = False) -> None:
+        """Without `vad`, all audio up to the next `finalize` or `stop` of the client is one utterance.
+
+        With `resumable`, messages contain the time up to which all text is final, and a `progress` message reports it in silence.
+        """
         self._vad = vad
+        self._resumable = resumable
+        self._final_s = self._progress_s = 0.0
+        """The end of the last utterance whose text is final, and the last time that was reported."""
         self._interim = interim_results
         self._odd = b""
         """The first byte of a sample whose second byte has not arrived yet."""
@@ -175,10 +189,16 @@ class Session:
                 case Started(at_s):
                     effects += [Send(messages.vad("speech_start", at_s)), *self._begin(at_s)]
                 case Stopped(at_s):
-                    effects += [Send(messages.vad("speech_end", at_s)), *self._finish(at_s + TAIL_S)]
+                    effects += [Send(messages.vad("speech_end", at_s)), *self._finish(at_s + TAIL_S, at_s)]
                 case Paused() | Resumed():
                     pass
-        return effects
+        return [*effects, *self._progress()]
+
+    def settled(self, seconds: float) -> list[Effect]:
+        """Take how many seconds of the utterance in progress are done: a long silence within it is reported, too."""
+        if self._closed or self._open is None or self._order[0].number != self._open:
+            return []
+        return self._report_progress(self._order[0].start_s + seconds)
 
     def utterance_failed(self) -> list[Effect]:
         """End the utterance in progress because it has failed; the error is reported when it is finished."""
@@ -201,13 +221,13 @@ class Session:
                     utterance.is_reported = True
                     return [Send(messages.draft(text, max(utterance.start_s, utterance.done_s), end_s))]
                 return []
-            case Part(_, part, is_last):
-                _add_final(utterance, part, speech_final=is_last)
+            case Part(_, part, is_last, until_s):
+                self._add_final(utterance, part, utterance.start_s + until_s, speech_final=is_last)
             case Finished():
-                _add_final(utterance, NOTHING, speech_final=True)
+                self._add_final(utterance, NOTHING, utterance.end_s, speech_final=True)
                 utterance.is_done = True
             case Failed(_, error):
-                _add_final(utterance, NOTHING, speech_final=True)
+                self._add_final(utterance, NOTHING, utterance.end_s, speech_final=True)
                 utterance.waiting.append(messages.failure(error))
                 utterance.is_done = True
         return [*self._release(), *self._end()]
@@ -225,9 +245,22 @@ class Session:
         self._order.append(_Utterance(self._number, start_s))
         return [Begin(self._number, start_s)]
 
-    def _finish(self, end_s: float | None) -> list[Effect]:
+    def _finish(self, end_s: float | None, speech_end_s: float | None = None) -> list[Effect]:
         number, self._open = self._open, None
-        return [] if number is None else [Finish(number, end_s)]
+        if number is None:
+            return []
+        self._order[-1].end_s = self._processed_s if speech_end_s is None else speech_end_s
+        return [Finish(number, end_s)]
+
+    def _progress(self) -> list[Effect]:
+        """Report that silence is done, once in a while; while speech is pending, its final text reports the time."""
+        return [] if self._order else self._report_progress(max(self._final_s, self._processed_s - LOOKBACK_S))
+
+    def _report_progress(self, until_s: float) -> list[Effect]:
+        if not self._resumable or until_s < self._progress_s + PROGRESS_EVERY_S:
+            return []
+        self._progress_s = until_s
+        return [Send(messages.progress(until_s))]
 
     def _release(self) -> list[Effect]:
         """Return the waiting messages that are not behind an utterance whose text is pending."""
@@ -238,7 +271,7 @@ class Session:
             first.waiting.clear()
             if not first.is_done:
                 break
-            self._order.popleft()
+            self._final_s = self._order.popleft().end_s
         return effects
 
     def _end(self) -> list[Effect]:
@@ -247,16 +280,17 @@ class Session:
         self._closed = True
         return [Send(messages.session_end(self._processed_s)), Close()]
 
-
-def _add_final(utterance: _Utterance, part: Transcript, *, speech_final: bool) -> None:
-    """Add the message of a final part; a part without text only ends an utterance about which a message was sent."""
-    if utterance.final_sent or not (part.segments or (speech_final and utterance.is_reported)):
-        return
-    message = messages.final(part, utterance.start_s, speech_final=speech_final)
-    if not part.segments:
-        message["start"] = message["end"] = round(max(utterance.start_s, utterance.done_s), messages.DECIMALS)
-    utterance.waiting.append(message)
-    utterance.is_reported, utterance.final_sent, utterance.done_s = True, speech_final, message["end"]
+    def _add_final(self, utterance: _Utterance, part: Transcript, until_s: float, *, speech_final: bool) -> None:
+        """Add the message of a final part; a part without text only ends an utterance about which a message was sent."""
+        if utterance.final_sent or not (part.segments or (speech_final and utterance.is_reported)):
+            return
+        message = messages.final(part, utterance.start_s, speech_final=speech_final)
+        if not part.segments:
+            message["start"] = message["end"] = round(max(utterance.start_s, utterance.done_s), messages.DECIMALS)
+        if self._resumable:
+            message |= messages.final_until(utterance.end_s if speech_final else until_s)
+        utterance.waiting.append(message)
+        utterance.is_reported, utterance.final_sent, utterance.done_s = True, speech_final, message["end"]
 
 
 def _error(error: SpeechError) -> Send:

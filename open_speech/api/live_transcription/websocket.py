@@ -71,7 +71,7 @@ async def _serve(socket: WebSocket, settings: Settings, engine: Engine, query: m
     )
     turns = TurnDetector(settings.stream_vad_threshold, PREFIX_MS, endpointing_ms) if vad else None
     input = LiveInput(InputBuffer(await engine.recognition.detector() if vad else None, turns))
-    session = Session(vad=vad, interim_results=query.interim_results)
+    session = Session(vad=vad, interim_results=query.interim_results, resumable=query.resumable)
     greeting = messages.session_begin(
         query, session_id=f"stream_{uuid.uuid4().hex}", model=recognizer.model, vad=vad, endpointing_ms=endpointing_ms
     )

@@ -62,6 +62,11 @@ class LiveInput:
         """Whether the utterance in progress has failed; its `finish` raises the error."""
         return self._utterance is not None and self._utterance.has_failed
 
+    @property
+    def settled_s(self) -> float:
+        """Seconds of the utterance in progress whose text is final; 0 without one."""
+        return 0.0 if self._utterance is None else self._utterance.settled_s
+
     def tune(self, turns: TurnDetector | None) -> None:
         """Detect turns with another detector from now on, or not at all."""
         self._buffer.tune(turns)

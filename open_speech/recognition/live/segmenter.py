@@ -120,6 +120,11 @@ class Segmenter:
         """Seconds of audio so far."""
         return (self._first + len(self._samples)) / VAD_RATE
 
+    @property
+    def settled_s(self) -> float:
+        """Seconds from the start before which no future window begins."""
+        return min(self._windowing.settled_s, self.seconds)
+
     def feed(self, samples: NDArray[np.float32]) -> list[AudioWindow]:
         """Take the next samples; return the windows that are complete, with their audio."""
         self._samples = np.concatenate([self._samples, samples])

@@ -46,13 +46,13 @@ class Utterance:
         on_delta: Callable[[str], None] | None = None,
         *,
         on_draft: Callable[[str], None] | None = None,
-        on_window: Callable[[Transcript, bool], None] | None = None,
+        on_window: Callable[[Transcript, bool, float], None] | None = None,
     ) -> None:
         """Take the callbacks. `on_delta` receives each new piece of text; pieces never change, and joined are the text of `finish`.
 
         Clients that can replace text should use drafts, which do not restrict the final text: `on_draft` receives the whole text so far
-        that was not passed to `on_window` yet. `on_window` receives the final text, one window at a time for long utterances, and whether
-        it is the last window.
+        that was not passed to `on_window` yet. `on_window` receives the final text, one window at a time for long utterances, whether it
+        is the last window, and the end of the window in seconds: no later text is from audio before it.
         """
         self._recognizer = recognizer
         self._on_delta = on_delta
@@ -89,6 +89,11 @@ class Utterance:
     def has_failed(self) -> bool:
         """Whether the transcription failed before the end of the utterance; `finish` raises the error."""
         return self._work.done() and not self._ending
+
+    @property
+    def settled_s(self) -> float:
+        """Seconds of the utterance whose text is final: no later text is from audio before it."""
+        return self._windows[0][0].start if self._windows else self._segmenter.settled_s
 
     def feed(self, audio: Audio) -> None:
         """Take the next audio, at VAD_RATE; never waits."""
@@ -206,7 +211,7 @@ class Utterance:
             segments = [replace(segment, text=text) for segment, text in zip(segments, texts, strict=True)]
             self._segments += segments
             if self._on_window is not None:
-                self._on_window(Transcript(result.info, tuple(segments)), self._is_split and not self._windows)
+                self._on_window(Transcript(result.info, tuple(segments)), self._is_split and not self._windows, cut.end)
             self._before = self._text
             self._agreement = Agreement(self._before)
 

@@ -260,3 +260,57 @@ def test_with_turns_the_next_one_is_heard_after_one_that_failed() -> None:
     session.turn_events([Started(0.1)], 1)
     assert session.utterance_failed() == [Finish(1, None)]
     assert Begin(2, 3.0) in session.turn_events([Started(3.0)], 4)
+
+
+def resumable() -> Session:
+    return Session(vad=True, interim_results=True, resumable=True)
+
+
+def test_a_final_text_of_a_resumable_session_has_the_time_before_which_all_text_is_final() -> None:
+    session = resumable()
+    session.turn_events([Started(2)], 3)
+    (first,) = sent(session.report(Part(1, part("one", 0, 9), is_last=False, until_s=9.45678)))
+    assert (first["end"], first["final_until"]) == (11, 11.456)
+    session.turn_events([Stopped(20.5)], 21)
+    (last,) = sent(session.report(Part(1, part("two", 9.6, 18.2), is_last=True, until_s=18.9)))
+    assert (last["speech_final"], last["final_until"]) == (True, 20.5)
+
+
+def test_silence_of_a_resumable_session_is_reported_but_not_the_audio_in_which_speech_may_have_begun() -> None:
+    session = resumable()
+    assert sent(session.turn_events([], 1.9)) == []
+    assert sent(session.turn_events([], 2.5)) == [{"type": "progress", "final_until": 1.5}]
+    assert sent(session.turn_events([], 3.4)) == []
+    assert sent(session.turn_events([], 3.5)) == [{"type": "progress", "final_until": 2.5}]
+
+
+def test_no_progress_is_reported_while_the_text_of_speech_is_pending() -> None:
+    session = resumable()
+    session.turn_events([Started(3), Stopped(4)], 5)
+    assert sent(session.turn_events([], 9)) == []
+    session.report(Finished(1))  # a cough: no text reports the time
+    assert sent(session.turn_events([], 9.5)) == [{"type": "progress", "final_until": 8.5}]
+
+
+def test_progress_in_silence_never_goes_back_before_the_end_of_the_last_utterance() -> None:
+    session = resumable()
+    session.turn_events([Started(3), Stopped(9)], 9.4)
+    session.report(Part(1, part("one"), is_last=True, until_s=6))
+    session.report(Finished(1))
+    assert sent(session.turn_events([], 9.6)) == [{"type": "progress", "final_until": 9}]
+
+
+def test_a_session_that_is_not_resumable_reports_no_progress() -> None:
+    session = listening()
+    assert sent(session.turn_events([], 60)) == []
+    session.turn_events([Started(61)], 62)
+    assert "final_until" not in sent(session.report(Part(1, part("one"), is_last=False, until_s=1)))[0]
+
+
+def test_a_long_silence_within_an_utterance_is_reported() -> None:
+    session = Session(vad=False, interim_results=False, resumable=True)
+    session.append(b"\0\0")
+    assert sent(session.settled(0.9)) == []
+    assert sent(session.settled(7)) == [{"type": "progress", "final_until": 7}]
+    session.receive(Command.FINALIZE)
+    assert sent(session.settled(0)) == []

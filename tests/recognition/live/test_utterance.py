@@ -127,7 +127,7 @@ def test_long_speech_becomes_final_window_by_window(recognizers: LiveRecognizers
     deltas: list[str] = []
 
     async def test(recognizer: LiveRecognizer) -> Transcript:
-        utterance = Utterance(recognizer, deltas.append, on_window=lambda part, last: windows.append((part.text, last)))
+        utterance = Utterance(recognizer, deltas.append, on_window=lambda part, last, _until: windows.append((part.text, last)))
         for _ in range(6):
             await fed(utterance, say(1, 2, 3, 4, 5, 0))
         assert len(windows) >= 2
