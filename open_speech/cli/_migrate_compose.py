@@ -128,10 +128,11 @@ def convert(document: Document, services: Sequence[Service], header: str) -> Res
 
 def _settings(services: Sequence[Service], names: Collection[str]) -> Iterator[Line]:
     """Yield the settings of all services; of two values for one setting the first counts."""
-    hosts = names | {str(service.data.get("container_name")) for service in services}
+    hosts = {*names} | {str(service.data.get("container_name")) for service in services}
     seen: dict[str, str | None] = {}
     for service in services:
-        kept, dropped = [], []
+        kept: list[Variable] = []
+        dropped: list[Variable] = []
         environ = {canonical(variable.name): plain(variable) for variable in service.variables}
         for variable in service.variables:
             name = canonical(variable.name)

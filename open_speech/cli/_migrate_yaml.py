@@ -24,7 +24,7 @@ class Document:
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
             self._left = MOST_NODES
-            self.data = self._plain(root) if root is not None else None
+            self.data: Any = self._plain(root) if root is not None else None
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise UnreadableFile(f"line {line}: invalid YAML") from None

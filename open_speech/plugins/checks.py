@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from open_speech.backends import BackendEntry, ModelEntry, Task
-from open_speech.config import PREFIXES, Settings
+from open_speech.config import Settings
 from open_speech.config import names as setting_names
+from open_speech.config.old_names.values import PREFIXES
 from open_speech.model_files import ArchiveSource, HubSource, Source, UrlSource
 from open_speech.security.network import is_loopback
 

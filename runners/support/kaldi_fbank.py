@@ -40,12 +40,13 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
     spectrum = np.fft.rfft((frames - _PRE_EMPHASIS * before) * _window(), _FFT)[:, : _FFT // 2]
     energies = (spectrum.real**2 + spectrum.imag**2) @ _filters()
-    return np.log(np.maximum(energies, _FLOOR)).astype(np.float32)
+    return np.asarray(np.log(np.maximum(energies, _FLOOR)), np.float32)
 
 
 def centered(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Subtract from each feature its mean over the frames, as speaker models expect: it removes the frequency response of a microphone."""
-    return features - features.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    mean: NDArray[np.float32] = features.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    return features - mean
 
 
 @cache
