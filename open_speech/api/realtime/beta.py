@@ -62,7 +62,7 @@ def has_only_beta_fields(event: Mapping[str, Any]) -> bool:
         case "response.create":
             fields, own = event.get("response"), _RESPONSE_FIELDS
         case kind:
-            return kind == "transcription_session.update"
+            return bool(kind == "transcription_session.update")
     return isinstance(fields, Mapping) and bool(fields.keys() & own) and not fields.keys() & _GA_FIELDS
 
 
