@@ -74,6 +74,8 @@ class Utterance:
         self._early: dict[Cut, asyncio.Task[Transcript]] = {}
         """Windows that are complete if no speech follows, by `_without_tail` of their cut."""
         self._partial: asyncio.Task[None] | None = None
+        self._segmented_s = 0.0
+        """Seconds before which no later window begins. Read here and not from the segmenter, which may be at work in a thread."""
         self._checked_s = self._passed_s = 0.0
         """Seconds of audio at the last check for speech, and end of the speech in the last partial pass."""
         self._rested_at = 0.0
@@ -93,7 +95,7 @@ class Utterance:
     @property
     def settled_s(self) -> float:
         """Seconds of the utterance whose text is final: no later text is from audio before it."""
-        return self._windows[0][0].start if self._windows else self._segmenter.settled_s
+        return self._windows[0][0].start if self._windows else self._segmented_s
 
     def feed(self, audio: Audio) -> None:
         """Take the next audio, at VAD_RATE; never waits."""
@@ -181,6 +183,7 @@ class Utterance:
             is_large = self._waiting or len(block) > BLOCK // 4
             windows = await asyncio.to_thread(self._segmenter.feed, block) if is_large else self._segmenter.feed(block)
             self._samples -= len(block)
+            self._segmented_s = self._segmenter.settled_s
             if self._segmenter.seconds > self._recognizer.longest_s:
                 raise AudioTooLong(f"The audio is longer than the limit of {self._recognizer.longest_s:g} s.", param="audio")
             for window in windows:
