@@ -108,12 +108,14 @@ check: $(VENV)/.dev .venv-docs/.ready
 docs: .venv-docs/.ready
 	$(MKDOCS)
 
-# The fast tier first: it fails in seconds, without the network. In two processes; a file is one process's, with its fixtures.
+# The fast tier first: it fails in seconds, without the network. In two processes; a file is one process's, with its fixtures. The tests that start
+# servers run one after the other.
 test: $(VENV)/.dev
 	$(PYTEST) -n 2 --dist loadfile -m 'not weights and not served and not gpu'
 	$(BIN)/open-speech models pull
 	$(BIN)/open-speech models pull $(TESTED_TOO)
-	$(PYTEST) -m '(weights or served) and not gpu'
+	$(PYTEST) -n 2 --dist loadfile -m 'weights and not served and not gpu'
+	$(PYTEST) -m 'served and not gpu'
 
 bench: $(VENV)/.dev
 	$(BIN)/open-speech models pull

@@ -44,7 +44,7 @@ def test_other_bytes_are_corrupt_by_their_md5_too(tmp_path: Path, meter: Meter, 
     assert write_file([b"a", b"bc"], tmp_path / "f", WeightFile("f", md5=md5), meter) == WeightFile("f", hashed(b"abc"), 3)
     assert md5_of(tmp_path / "f") == md5
     with pytest.raises(WeightsCorrupt, match=f"MD5 is .*, expected {md5}"):
-        write_file([b"abd"], tmp_path / "g", WeightFile("g", None, 3, md5), meter)
+        write_file([b"xyz"], tmp_path / "g", WeightFile("g", None, 3, md5), meter)
     assert not (tmp_path / "g").exists()
 
 
