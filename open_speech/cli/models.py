@@ -8,7 +8,8 @@ from open_speech.backends import ModelEntry
 from open_speech.cli import _model_indexes as model_indexes
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
-from open_speech.errors import UnknownModel
+from open_speech.errors import SpeechError, UnknownModel
+from open_speech.registry import Registry
 from open_speech.weights import Store
 from runners import catalog
 from runners.wiring import factories as parts
@@ -33,12 +34,14 @@ def list_models(here: bool) -> None:
     listed = {model.id: model for model in registry.all_models()}
     # A hub repository that was pulled is not in the catalog.
     sizes = {model.id: model.size_bytes for model in store.installed()}
-    listed |= {name: registry.find(name) for name in sizes if name not in listed}
+    listed |= {name: model for name in sizes if name not in listed and (model := _found(registry, name))}
     rows = []
     for model in listed.values():
         size = terminal.megabytes(sizes.get(model.id, model.size_bytes))
         if not here or model.id in sizes:
             rows.append((model.id, str(model.task), model.backend, size, _state(store, model), model.licence))
+    # What is on disk and no longer known: the file of the speech detector, a model of a removed package or index.
+    rows += [(name, "-", "-", terminal.megabytes(size), "downloaded", "-") for name, size in sizes.items() if name not in listed]
     terminal.table(("Model", "Task", "Backend", "Size", "Weights", "Licence"), rows)
 
 
@@ -97,6 +100,13 @@ def show(model: str) -> None:
         ("in parts", " ".join(part.id for part in entry.parts)),
     ]
     terminal.table(("", ""), [(name, value) for name, value in rows if value])
+
+
+def _found(registry: Registry, name: str) -> ModelEntry | None:
+    try:
+        return registry.find(name)
+    except SpeechError:
+        return None
 
 
 def _state(store: Store, model: ModelEntry) -> str:

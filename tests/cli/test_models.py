@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from open_speech.model_files import WeightFile
+from open_speech.weights.manifest import Manifest
 from runners import catalog
 
 Run = Callable[..., Any]
@@ -101,3 +103,14 @@ def test_a_folder_put_there_by_hand_is_adopted_listed_and_removed(run: Run, own_
     assert run("models", "rm", own_whisper).exit_code == 0
     assert run("models", "list", "--here").stdout == ""
     assert not (tmp_path / "models" / own_whisper).exists()
+
+
+def test_a_model_on_disk_that_the_catalog_does_not_know_is_listed(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "gone-with-its-package"
+    folder.mkdir(parents=True)
+    (folder / "voice.onnx").write_bytes(b"abc")
+    digest = hashlib.sha256(b"abc").hexdigest()
+    Manifest("gone-with-its-package", (WeightFile("voice.onnx", digest, 3),), complete=True).write(folder)
+    listed = run("models", "list")
+    assert listed.exit_code == 0, listed.output
+    assert listed.stdout.splitlines()[-1].split("\t") == ["gone-with-its-package", "-", "-", "0.0 MB", "downloaded", "-"]
