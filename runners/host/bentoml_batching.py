@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, cast
 
+import aiohttp
+from bentoml.exceptions import BentoMLException  # noqa: TID251 - what its client raises
 from pydantic import BaseModel
 
 from open_speech.backends import BatchSynthesizer, Utterance, Window, WindowTranscriber
@@ -111,10 +113,20 @@ async def batched_call(client: Any, call: Call) -> AsyncGenerator[bytes, None]:
     waiting = asyncio.ensure_future(getattr(client, batch_api(type(call)))([call]))
     try:
         while not (await asyncio.wait({waiting}, timeout=HEARTBEAT_S))[0]:
-            progress = (await getattr(client, RunnerStatus.api)())["progress"]
-            if progress:  # of this model, of a part of it, or of one that is loaded before it
+            if progress := await _progress(client):  # of this model, of a part of it, or of one that is loaded before it
                 yield progress_frame(progress.get(call.model, {})).encode()
         (answer,) = waiting.result()
         yield answer.frames
     finally:
         waiting.cancel()
+
+
+async def _progress(client: Any) -> dict[str, Any]:
+    """Return the downloads and loads in progress; none if the question fails. If the runner is gone, the call fails as well.
+
+    An error here must not end the call: it would be repeated, and decoded twice.
+    """
+    with suppress(OSError, aiohttp.ClientError, BentoMLException):
+        progress: dict[str, Any] = (await getattr(client, RunnerStatus.api)())["progress"]
+        return progress
+    return {}

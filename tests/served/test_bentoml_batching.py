@@ -52,5 +52,5 @@ def test_concurrent_requests_share_batches_and_each_gets_its_own_answer(served: 
         if model == "whisper-1":
             assert word_errors(BECKETT, answer.json()["text"]) <= ALLOWED_ERRORS
     windows, count = batches(served)
-    assert windows == 2 * CALLERS
+    assert windows >= 2 * CALLERS  # one whose connection broke is sent again
     assert count < windows

@@ -8,11 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import bentoml
 import numpy as np
 import pytest
 from _bentoml_impl.server.app import ServiceAppFactory
-from bentoml.exceptions import NotFound
+from bentoml.exceptions import BentoMLException, NotFound
 
 from open_speech.audio import Audio
 from open_speech.backends import STT_RATE, BackendEntry, ModelEntry, Setup, SpeechOptions, Task, TranscribeOptions, Utterance, Window
@@ -130,8 +131,10 @@ def test_the_sizes_of_the_batches_are_counted(host: Host) -> None:
 class Client:
     """BentoML's client of a runner that loads a model before it answers."""
 
-    def __init__(self, answer: list[Answer] | Exception) -> None:
+    def __init__(self, answer: list[Answer] | Exception, trouble: Exception | None = None) -> None:
+        """`trouble` is what a question about the status raises."""
         self.answer = answer
+        self.trouble = trouble
         self.asked = asyncio.Event()
         self.sent: list[SpeakCall] = []
 
@@ -144,6 +147,8 @@ class Client:
 
     async def status(self) -> dict[str, Any]:
         self.asked.set()
+        if self.trouble is not None:
+            raise self.trouble
         return {"progress": {"toy": {"state": "loading"}}, "version": "0.2.0"}
 
 
@@ -152,11 +157,11 @@ async def all_of(chunks: AsyncGenerator[bytes, None]) -> list[Frame]:
     return [frame async for chunk in chunks for frame in decoder.feed(chunk)]
 
 
-def linked(answer: list[Answer] | Exception, monkeypatch: pytest.MonkeyPatch) -> list[Frame]:
+def linked(answer: list[Answer] | Exception, monkeypatch: pytest.MonkeyPatch, trouble: Exception | None = None) -> list[Frame]:
     monkeypatch.setattr(bentoml_batching, "HEARTBEAT_S", 0.01)
 
     async def scenario() -> list[Frame]:
-        client = Client(answer)
+        client = Client(answer, trouble)
         frames = await all_of(ServiceLink(SimpleNamespace(to_async=client), batching="bentoml").call(say("a")))
         assert client.sent == [say("a")]
         return frames
@@ -167,6 +172,12 @@ def linked(answer: list[Answer] | Exception, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_caller_hears_of_the_loading_of_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
     progress, end = linked([Answer(frames=Frame(Kind.END).encode())], monkeypatch)
     assert progress == Frame(Kind.PROGRESS, b'{"state": "loading"}')
+    assert end.kind is Kind.END
+
+
+@pytest.mark.parametrize("trouble", [aiohttp.ServerDisconnectedError(), BentoMLException("busy")])
+def test_a_call_is_sent_once_though_the_status_of_the_runner_cannot_be_had(trouble: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    (end,) = linked([Answer(frames=Frame(Kind.END).encode())], monkeypatch, trouble)
     assert end.kind is Kind.END
 
 
