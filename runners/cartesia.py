@@ -62,5 +62,5 @@ def written_of(answer: Any) -> Written:
     raise BackendFailed("Cartesia returned an invalid response (no transcript).")
 
 
-Listener = stt_service("cartesia", CartesiaTranscriber, Resources(threads=CALLS))
-Speaker = tts_service("cartesia-tts", CartesiaSynthesizer, Resources(threads=CALLS))
+Listener = stt_service("cartesia", CartesiaTranscriber, Resources(threads=CALLS, cpu=0.5, memory="256Mi"))
+Speaker = tts_service("cartesia-tts", CartesiaSynthesizer, Resources(threads=CALLS, cpu=0.5, memory="256Mi"))

@@ -68,5 +68,5 @@ def _word(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-Listener = stt_service("deepgram", DeepgramTranscriber, Resources(threads=CALLS))
-Speaker = tts_service("deepgram-tts", DeepgramSynthesizer, Resources(threads=CALLS))
+Listener = stt_service("deepgram", DeepgramTranscriber, Resources(threads=CALLS, cpu=0.5, memory="256Mi"))
+Speaker = tts_service("deepgram-tts", DeepgramSynthesizer, Resources(threads=CALLS, cpu=0.5, memory="256Mi"))

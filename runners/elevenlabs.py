@@ -69,5 +69,5 @@ def _word(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"word": row.get("text"), "start": row.get("start"), "end": row.get("end"), "probability": probability}
 
 
-Listener = stt_service("elevenlabs", ElevenLabsTranscriber, Resources(threads=CALLS))
-Speaker = tts_service("elevenlabs-tts", ElevenLabsSynthesizer, Resources(threads=CALLS))
+Listener = stt_service("elevenlabs", ElevenLabsTranscriber, Resources(threads=CALLS, cpu=0.5, memory="256Mi"))
+Speaker = tts_service("elevenlabs-tts", ElevenLabsSynthesizer, Resources(threads=CALLS, cpu=0.5, memory="256Mi"))

@@ -155,4 +155,4 @@ def _reader() -> Any:
     return Reader
 
 
-Runner = tts_service("xtts", Xtts, Resources(gpu=1.0))
+Runner = tts_service("xtts", Xtts, Resources(gpu=1.0, cpu=2, memory="6Gi"))

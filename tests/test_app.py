@@ -187,7 +187,7 @@ def test_the_document_describes_every_body(client: TestClient) -> None:
     assert "$defs" not in document.text  # a reference into one schema cannot be followed from the document's root
     paths = document.json()["paths"]
     form = paths["/v1/audio/transcriptions"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert form["required"] == ["file", "model"]
+    assert form["required"] == ["file"]
     assert {"language", "timestamp_granularities", "chunking_strategy", "stream"} <= form["properties"].keys()
     assert "audio/mpeg" in paths["/v1/audio/speech"]["post"]["responses"]["200"]["content"]
     assert all("422" not in operation["responses"] for path in paths.values() for operation in path.values())

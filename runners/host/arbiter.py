@@ -123,7 +123,7 @@ def tell_each_process_how_its_predecessor_ended() -> None:
     def init(self: Any, watchers: list[Any], *arguments: Any, **options: Any) -> None:
         original(self, watchers, *arguments, **options)
         for watcher in self.watchers:
-            watcher.hooks["after_reap"] = exits.note
+            exits.Exits(watcher)
 
     replace(arbiters.Arbiter, "__init__", init)
 

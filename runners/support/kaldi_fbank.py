@@ -45,8 +45,7 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def centered(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Subtract from each feature its mean over the frames, as speaker models expect: it removes the frequency response of a microphone."""
-    mean: NDArray[np.float32] = features.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
-    return features - mean
+    return np.asarray(features - features.mean(axis=0, keepdims=True, dtype=np.float64), np.float32)
 
 
 @cache

@@ -72,5 +72,6 @@ def test_a_call_that_kills_its_runner_is_given_up_by_the_name_of_the_signal(serv
     # Once the model is loaded again, the call may be tried again.
     loaded = httpx.post(served.url + "/api/models/acme/fatal/load", timeout=PATIENCE_S)
     assert loaded.status_code in (200, 202), loaded.text
-    assert speak(served, "An illegal instruction.").json()["error"]["code"] == "backend_crashed"
+    again = speak(served, "An illegal instruction.")
+    assert again.json()["error"]["code"] == "backend_crashed", again.text + served.log.read_text()[-2000:]
     assert runner_status(served)["pid"] != after["pid"]

@@ -14,7 +14,7 @@ from open_speech.audio import Audio, concat, to_pcm16
 from open_speech.backends import SpeechOptions
 from open_speech.codecs import encoder, isolation, wav_bytes
 from open_speech.codecs.wav import wav_header
-from open_speech.errors import BackendFailed, InvalidRequest, NothingToSpeak, UnknownVoice
+from open_speech.errors import BackendFailed, InvalidRequest, UnknownVoice
 from runners.support.upstream_discovery import Discovery
 from runners.upstream import UpstreamSynthesizer, language_of
 from tests.waiting import PATIENCE_S
@@ -45,12 +45,6 @@ def test_a_name_of_openais_is_a_voice_of_the_server_also_before_the_front_knows_
 def test_speed_is_the_servers_own_work(tones_upstream: str, speaker: Make) -> None:
     backend = speaker(tones_upstream, "tones/speak")
     assert say(backend, options=SpeechOptions("tone", speed=2.0)).seconds < 0.6 * say(backend).seconds
-
-
-@pytest.mark.parametrize("text", ["", " ", "😀", "…"])
-def test_a_text_that_says_nothing_is_refused_at_the_call(tones_upstream: str, text: str, speaker: Make) -> None:
-    with pytest.raises(NothingToSpeak):
-        speaker(tones_upstream, "tones/speak").synthesize(text, SpeechOptions("tone"))
 
 
 def test_speech_is_asked_for_with_all_that_was_said(upstream: Any, speaker: Make) -> None:
