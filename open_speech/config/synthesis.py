@@ -36,7 +36,7 @@ class SynthesisSettings(BaseModel):
         description=(
             "What happens to text in a script that the voice does not read, such as Chinese for an English voice. `skip`: it is left out,"
             " with a `Warning` header and a log line. `voice`: another voice reads it where there is one: of the same model,"
-            " or of another model whose files are here."
+            " or of another model that is downloaded."
         ),
     )
     tts_pronunciation_dict: OptionalPath = Field(

@@ -23,6 +23,7 @@ CALLERS = 12
 @pytest.fixture(scope="module")
 def served(default_weights: None) -> Iterator[Served]:
     settings = {"OS_OFFLINE": "true", "TTS_ENABLED": "false", "OS_BATCHING": "bentoml", "STT_BACKENDS": "faster-whisper"}
+    settings |= {"OS_QUEUE_TIMEOUT_S": "600"}  # a slow machine would refuse some of the requests
     with serve(settings) as served:
         yield served
 

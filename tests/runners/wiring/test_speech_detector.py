@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
         file.parent.mkdir(parents=True)
         file.write_bytes(content)
         (tmp_path / "site" / package / "__init__.py").write_text("raise ImportError('it must not be imported')\n", encoding="utf-8")
+        monkeypatch.delitem(sys.modules, package, raising=False)  # another test may have imported the installed one
         monkeypatch.syspath_prepend(str(tmp_path / "site"))
         return file
 

@@ -62,8 +62,8 @@ test("commands can be run as they are", () => {
     );
   assert.equal(
     of("POST", "/v1/audio/speech"),
-    `curl 'http://127.0.0.1:8100/v1/audio/speech' \\\n  -H "Authorization: Bearer $OS_API_KEY" \\\n  -H "Content-Type: application/json" \\\n  -d '{"model":"tts-1","input":"Hello there."}'`,
+    `curl 'http://127.0.0.1:8100/v1/audio/speech' \\\n  -H "Authorization: Bearer $OS_API_KEY" \\\n  -H "Content-Type: application/json" \\\n  -d '{"input":"Hello there."}'`,
   );
-  assert.match(of("POST", "/v1/audio/transcriptions"), /-F 'file=@speech.wav' \\\n {2}-F 'model=whisper-1'$/);
+  assert.match(of("POST", "/v1/audio/transcriptions"), /-F 'file=@speech.wav'$/);
   assert.equal(of("GET", "/v1/models"), `curl 'http://127.0.0.1:8100/v1/models' \\\n  -H "Authorization: Bearer $OS_API_KEY"`);
 });
