@@ -11,7 +11,9 @@ import pytest
 from open_speech import config
 from open_speech.codecs import decode
 from open_speech.recognition.vad import FRAME, VAD_RATE, SpeechModel, SpeechProbabilities
+from open_speech.weights import Store
 from runners.wiring.factories import speech_model
+from runners.wiring.speech_detector import detector_file
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +96,16 @@ def test_real_speech_is_found_where_it_is(model: SpeechModel, speech_clips: dict
 
 
 @pytest.mark.weights
+@pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("clip", ["beckett", "two_cities"])
 def test_its_makers_package_finds_the_same_in_each_frame(
     model: SpeechModel, speech_clips: dict[str, Path], clip: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """The package runs its own network, in torch, one frame after the other."""
+    """The package runs its network in torch, one frame after the other; we run it in onnxruntime, from the package's file."""
     theirs = pytest.importorskip("silero_vad", reason="needs silero-vad, which brings torch: the server uses neither")
     torch = pytest.importorskip("torch", reason="needs torch")
+    if "silero_vad" not in detector_file(Store(config.load().models_dir, offline=True)).parts:
+        pytest.skip("the installed release of silero-vad has another network than the catalog: 6.2.3 has the same")
     samples = decode(speech_clips[clip], VAD_RATE, max_seconds=60).samples
     found = model.stream().feed(samples, last=True)
     network = theirs.load_silero_vad()
@@ -110,7 +115,7 @@ def test_its_makers_package_finds_the_same_in_each_frame(
     difference = np.abs(found - expected)
     record_property("frames", len(frames))
     record_property("largest difference", f"{difference.max():.2e}")
-    assert difference.max() < 0.001
+    assert difference.max() < 1e-4  # measured: 2.5e-6
     assert ((found > 0.5) == (expected > 0.5)).all()
 
 

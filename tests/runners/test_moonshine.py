@@ -12,6 +12,7 @@ from open_speech.audio import Audio, concat, silence
 from open_speech.backends import STT_RATE, Setup, TranscribeOptions, Window, WindowResult
 from open_speech.codecs import decode
 from open_speech.errors import BackendFailed, SpeechError, UnsupportedLanguage, WeightsCorrupt, WeightsUnavailable
+from open_speech.testing.clips import TWO_CITIES
 from open_speech.testing.words import words as words_of
 from open_speech.transcript import Segment, TranscriptInfo
 from runners import catalog
@@ -160,12 +161,22 @@ def test_a_whole_file_is_heard_in_pieces_each_where_its_sound_is(moonshine: Moon
 def test_its_makers_own_package_recognizes_the_same_words(
     model_folder: Callable[[str], Path], beckett: Audio, reading: Audio, model_id: str
 ) -> None:
-    """The package decodes with our weights; its tokenizer is a file in the package."""
+    """The package decodes with our weights; its tokenizer is a file in the package.
+
+    The package ends a text whenever END is the most likely token, even the first one. We accept an empty text only from a probability on
+    that speech does not reach, so we recognize words in a clip for which the package returns nothing.
+    """
     theirs = pytest.importorskip("moonshine_onnx", reason="needs useful-moonshine-onnx, which this server does not use")
     folder = model_folder(model_id)
     model, ours = theirs.MoonshineOnnxModel(models_dir=folder, model_name=model_id, model_format="ort"), MoonshineModel(folder, 2)
+    nothing: list[list[str]] = []
     clips = [beckett, part(reading, 0.5, 12.9), part(reading, 12.9, 20.8), part(reading, 20.8, 28.7), part(reading, 28.7, 40.0)]
     for clip in clips:
         (said,) = ours.decode([clip.samples])
         (expected,) = theirs.load_tokenizer().decode_batch(model.generate(clip.samples[np.newaxis]))
-        assert words_of(ours.text(said.tokens)) == words_of(expected)
+        if expected.strip():
+            assert words_of(ours.text(said.tokens)) == words_of(expected)
+        else:
+            nothing.append(words_of(ours.text(said.tokens)))
+    assert len(nothing) <= 1
+    assert all(len(found) > 10 and set(found) <= set(words_of(TWO_CITIES)) for found in nothing), nothing
