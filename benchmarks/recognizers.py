@@ -72,7 +72,9 @@ def run(corpora: Sequence[Path], *, quick: bool, save: bool) -> int:
     settings = settings.model_copy(update={"stt_backends": names, "tts_enabled": False, "os_offline": True, "os_model_ttl": 0})
     store = Store(settings.models_dir, offline=True)
     models = [m for m in catalog.models() if m.backend in names and LANGUAGE in (m.languages or (LANGUAGE,)) and store.is_complete(m)]
-    clips = collect(settings.models_dir.parent / "benchmarks" / "recognizers", corpora)[:: 3 if quick else 1]
+    folder = settings.models_dir.parent / "benchmarks" / "recognizers"
+    folder.mkdir(parents=True, exist_ok=True)
+    clips = collect(folder, corpora)[:: 3 if quick else 1]
     found = Run(
         datetime.now(UTC).date().isoformat(),
         _processor(),
