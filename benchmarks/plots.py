@@ -16,7 +16,7 @@ WIDTH, HEIGHT, MARGIN = 680, 380, 64
 
 def plot(found: Run) -> str:
     """Draw word errors over CPU time per second of audio, one point per recognizer, as SVG for light and dark pages."""
-    points = [(row.model.rpartition("/")[2], row.cpu_s / found.audio_s, 100 * row.errors / row.words) for row in found.rows]
+    points = [(row.model.removeprefix("Systran/"), row.cpu_s / found.audio_s, 100 * row.errors / row.words) for row in found.rows]
     most_cpu, most_errors = max(cpu for _, cpu, _ in points) * 1.15, max(errors for _, _, errors in points) * 1.15 or 1.0
     right, bottom = WIDTH - MARGIN, HEIGHT - MARGIN
     parts = [

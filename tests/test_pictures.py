@@ -24,4 +24,4 @@ def test_every_recognizer_is_a_point_within_the_plot() -> None:
     places = [(int(x), int(y)) for x, y in re.findall(r'<circle cx="(\d+)" cy="(\d+)"', svg)]
     assert len(places) == 3
     assert all(0 < x < plots.WIDTH and 0 < y < plots.HEIGHT for x, y in places)
-    assert all(f">model-{row.errors}<" in svg for row in rows)
+    assert all(f">owner/model-{row.errors}<" in svg for row in rows)
