@@ -20,7 +20,7 @@ def cautions(settings: Settings) -> list[str]:
         )
     if settings.debugger_is_exposed:
         found.append(
-            f"DEBUGPY_HOST is {settings.debugpy_host}: whoever can connect to it runs any code as the server's user, without an API key. "
+            f"DEBUGPY_HOST is {settings.debugpy_host}: a program that can connect runs code as the server's user, without an API key. "
             "Set 127.0.0.1, and connect through an SSH tunnel."
         )
     return found

@@ -74,7 +74,7 @@ class Trial:
 class FatalCalls:
     """The calls of one runner during which its process ended. Only deaths with a known cause and no other call in progress count.
 
-    A call is compared by its content: the same text with the same voice is the same call, whoever sends it.
+    A call is compared by its content: the same text with the same voice is the same call, from any client.
     """
 
     def __init__(self, name: str, *, clock: Callable[[], float] = time.monotonic) -> None:

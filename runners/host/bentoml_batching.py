@@ -1,8 +1,8 @@
 """Batches that BentoML's adaptive batching forms, instead of our own queue (OS_BATCHING, docs/decisions/0002-batching-queue.md).
 
 BentoML collects the calls of an API that is marked `batchable`, and a runner decodes those of one batch in one call of its model. Each call
-has an answer of its own, so an error concerns one call only. BentoML does not tell a runner that a caller has left: the call is decoded
-nevertheless.
+has an answer of its own, so an error concerns one call only. BentoML does not tell a runner that a caller has disconnected: the call
+is still decoded.
 """
 
 from __future__ import annotations

@@ -14,8 +14,10 @@ import pytest
 from open_speech.audio import Audio
 from open_speech.backends import ModelEntry, SpeechOptions, Task, Voice
 from open_speech.dispatch.client import RunnerClient
-from open_speech.dispatch.frames import END, SpeakCall, audio_frame
+from open_speech.dispatch.fallback import FallbackModels
+from open_speech.dispatch.frames import END, SpeakCall, audio_frame, error_frame
 from open_speech.engine import Engine
+from open_speech.errors import BackendFailed
 from open_speech.model_files import WeightFile
 from open_speech.recognition.request import RecognitionDefaults
 from open_speech.registry import Defaults, Registry
@@ -124,3 +126,40 @@ def test_audio_in_chunks_is_resampled_without_a_click() -> None:
     found: Any = np.concatenate([audio.samples for audio in asyncio.run(run())])
     assert len(found) == pytest.approx(16_000, abs=2)
     assert np.abs(found[100:-100] - np.interp(np.arange(100, len(found) - 100) / 2, np.arange(8_000), wave)).max() < 0.01
+
+
+def test_a_fallback_model_takes_over_streamed_ssml_and_hands_its_other_script_on() -> None:
+    class Broken(Speaker):
+        async def synthesize(self, call: SpeakCall) -> AsyncGenerator[bytes, None]:
+            self.asked.append(("", call.text))
+            yield error_frame(BackendFailed("broken")).encode()
+
+    broken, latin, russian = Broken(24_000), Speaker(24_000), Speaker(8_000, "maw/ru")
+    bad = replace(ONE, id="bad/one", backend="bad")
+    registry = Registry(
+        [replace(LATIN, name="bad"), LATIN, RUSSIAN], [bad, ONE, RU], dict.fromkeys(("bad", "mouth", "maw"), "process"),
+        Defaults("", "bad/one", "ann"),
+    )  # fmt: skip
+    runners = {"bad": broken, "mouth": latin, "maw": russian}
+    three = Engine(
+        registry,
+        {name: RunnerClient(name, runner, deadline_s=5) for name, runner in runners.items()},
+        detector=no_detector,
+        recognition=RecognitionDefaults(60),
+        synthesis=SynthesisDefaults(1000, other_scripts="voice"),
+        max_queue=4,
+        tts_fallback=FallbackModels(("mouth/one",)),
+    )
+
+    async def fragments() -> AsyncGenerator[str | None, None]:
+        for piece in ("<spe", "ak>The word при", "вет means <emphasis>hello.</emphasis></speak>"):
+            yield piece
+
+    async def run() -> Audio:
+        return await hear(await three.synthesis.speak_stream(SynthesisRequest("tts-1"), fragments()))
+
+    sound = asyncio.run(run())
+    assert broken.asked
+    assert " ".join(text for _, text in latin.asked) == "The word means hello."
+    assert russian.asked == [("irina", "привет")]
+    assert (sound.rate, sound.seconds) == (24_000, pytest.approx(0.1 * (len(latin.asked) + 1), abs=0.01))

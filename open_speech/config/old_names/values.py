@@ -149,7 +149,7 @@ def log_level(value: str, environ: Environ) -> str | None:
 
 
 def seconds_to_keep(value: str, environ: Environ) -> str | None:
-    """Convert an idle time in seconds in which -1 means for ever and 0 at once; here 0 means for ever."""
+    """Convert an idle time in seconds in which -1 means no limit and 0 means at once; here 0 means no limit."""
     return {"-1": "0", "0": "1"}.get(value.strip(), value.strip())
 
 
