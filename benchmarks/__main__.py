@@ -9,15 +9,24 @@ from pathlib import Path
 
 from benchmarks import (
     batching,
+    conversations,
     decoding,
+    dialogue,
+    early_answers,
     first_byte,
+    first_sound,
+    gpu,
     growth,
+    kokoro_g2p,
+    llm,
     load,
     long_file,
     overhead,
     overload,
     realtime,
     recognizers,
+    speakers,
+    start,
     stt,
     tts,
     tts_sessions,
@@ -25,18 +34,38 @@ from benchmarks import (
     tts_voices,
     wer,
 )
+from benchmarks.capacity import command as capacity
 from benchmarks.fuzz import storm
 from benchmarks.served import MEASURED, serve
 
 RUNNERS = ("faster_whisper", "kokoro", "piper")
 NAMES = ("stt", "tts", "idle", "overhead", "first-byte", "film", "realtime", "load", "overload", "kill")
-MORE = ("wer", "recognizers", "tts-sessions", "tts-speeds", "voices", "fuzz", "growth", "decode", "batching")
+MORE = (
+    "llm",
+    "wer",
+    "recognizers",
+    "tts-sessions",
+    "tts-speeds",
+    "voices",
+    "kokoro-g2p",
+    "fuzz",
+    "growth",
+    "decode",
+    "batching",
+    "conversations",
+    "early-answers",
+    "first-sound",
+    "dialogue",
+    "speakers",
+    "gpu",
+    "start",
+)
 """Benchmarks that run only when named: each answers one question, and says little about the server's speed."""
 ALONE = {"stt", "tts", *MORE}
 """Benchmarks that start their own servers."""
 
 
-def main(names: Collection[str], options: stt.Options, minutes: float) -> int:
+def main(names: Collection[str], options: stt.Options, minutes: float, only: str = "") -> int:
     """Run the named benchmarks; return 1 if a call was lost, else 0."""
     if "overhead" in names:
         # For a fair comparison: the raw engine neither trims nor normalizes. The default server is measured further down.
@@ -53,27 +82,41 @@ def main(names: Collection[str], options: stt.Options, minutes: float) -> int:
         "tts-sessions": ("session options of the speech engines", lambda: tts_sessions.run(quick=options.quick)),
         "tts-speeds": ("speech at every speed, transcribed again", tts_speeds.main),
         "batching": ("batches by our queue and by BentoML", lambda: batching.run(quick=options.quick)),
+        "llm": ("language model runner against llama.cpp's server", lambda: llm.run(quick=options.quick)),
+        "first-sound": ("first sound of a spoken answer, after its first sentence", lambda: first_sound.run(quick=options.quick)),
+        "start": ("start of the server, idle memory, cheap routes", lambda: start.run(quick=options.quick)),
         "decode": ("decoding in a sandboxed process", decoding.run),
     }
     for name in [name for name in small if name in names]:
         print(f"\n{small[name][0]}")
         small[name][1]()
+    judged: dict[str, tuple[str, Callable[[], int]]] = {
+        "wer": (
+            "pauses, noise and hesitations against the library",
+            lambda: wer.run(options.corpora, quick=options.quick, fresh=options.fresh, save=options.save),
+        ),
+        "recognizers": (
+            "every recognizer on this machine", lambda: recognizers.run(options.corpora, quick=options.quick, save=options.save)
+        ),
+        "voices": ("every voice, transcribed again", tts_voices.run),
+        "kokoro-g2p": (
+            "Kokoro's English by espeak-ng and by hibari, transcribed again", lambda: kokoro_g2p.run(only=only, quick=options.quick)
+        ),
+        "fuzz": ("hostile input at every API", lambda: storm.run(minutes)),
+        "gpu": ("every GPU path on this machine", lambda: gpu.run(quick=options.quick)),
+        "speakers": ("speaker labels: live against whole recordings", speakers.run),
+        "growth": ("large request bodies: memory, and the latency of a probe", growth.run),
+        "dialogue": (
+            "turn-taking: cut-offs, delays, interruptions",
+            lambda: dialogue.run(options.corpora, only=only, quick=options.quick),
+        ),
+        "conversations": ("spoken conversations with the local language model", lambda: conversations.run(minutes=minutes)),
+        "early-answers": ("spoken turns, with and without early answers", early_answers.run),
+    }  # fmt: skip
     failed = 0
-    if "wer" in names:
-        print("\npauses, noise and hesitations against the library")
-        failed = wer.run(options.corpora, quick=options.quick, fresh=options.fresh, save=options.save)
-    if "recognizers" in names:
-        print("\nevery recognizer on this machine")
-        failed = max(failed, recognizers.run(options.corpora, quick=options.quick, save=options.save))
-    if "voices" in names:
-        print("\nevery voice, transcribed again")
-        failed = max(failed, tts_voices.run())
-    if "fuzz" in names:
-        print("\nhostile input at every API")
-        failed = max(failed, min(1, storm.run(minutes)))
-    if "growth" in names:
-        print("\nlarge request bodies: memory, and the latency of a probe")
-        failed = max(failed, min(1, growth.run()))
+    for name in [name for name in judged if name in names]:
+        print(f"\n{judged[name][0]}")
+        failed = max(failed, min(1, judged[name][1]()))
     on_our_server = set(names) - ALONE
     return max(failed, run_on_our_server(on_our_server, minutes) if on_our_server else 0)
 
@@ -113,20 +156,34 @@ def run_on_our_server(names: Collection[str], minutes: float) -> int:
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names_help = f"benchmarks to run: {', '.join(NAMES)}; all these by default; or {', '.join(MORE)}"
+    names_help = (
+        f"benchmarks to run: {', '.join(NAMES)}; all these by default; or {', '.join(MORE)}; or `capacity` alone, with options of its own"
+    )
     parser.add_argument("names", nargs="*", choices=[*NAMES, *MORE, []], metavar="NAME", help=names_help)
-    parser.add_argument("--quick", action="store_true", help="stt, tts, wer, batching: fewer rounds, levels or clips")
-    folder = "stt, wer: a folder of audio with a transcripts.tsv, or texts beside it; may be repeated"
+    parser.add_argument("--quick", action="store_true", help="stt, tts, wer, batching, dialogue, kokoro-g2p: fewer rounds, levels or clips")
+    folder = "stt, wer, dialogue: a folder of audio with a transcripts.tsv, or texts beside it; may be repeated"
     parser.add_argument("--corpus", type=Path, metavar="DIR", action="append", default=[], help=folder)
     parser.add_argument("--fresh", action="store_true", help="wer: measure the library again instead of reading its kept results")
     parser.add_argument(
         "--long", type=float, nargs="?", const=60.0, default=0.0, metavar="MINUTES", help="stt: one long recording instead (60 minutes)"
     )
-    parser.add_argument("--minutes", type=float, default=1.0, help="realtime, fuzz: duration in minutes (1)")
+    parser.add_argument("--minutes", type=float, default=1.0, help="realtime, conversations, fuzz: duration in minutes (1)")
+    parser.add_argument(
+        "--only", default="", metavar="PARTS", help="dialogue, kokoro-g2p: parts of the contenders' names, separated by commas"
+    )
     parser.add_argument("--save", action="store_true", help="stt, tts, wer: write the tables into benchmarks/results")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["capacity"]:  # answers a question instead of measuring a speed, and has options of its own
+        sys.exit(capacity.main(sys.argv[2:]))
     given = arguments()
-    sys.exit(main(given.names or NAMES, stt.Options(given.quick, tuple(given.corpus), given.long, given.save, given.fresh), given.minutes))
+    sys.exit(
+        main(
+            given.names or NAMES,
+            stt.Options(given.quick, tuple(given.corpus), given.long, given.save, given.fresh),
+            given.minutes,
+            given.only,
+        )
+    )

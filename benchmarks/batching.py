@@ -92,7 +92,7 @@ def _servers() -> Iterator[dict[str, Served]]:
 async def _round(served: Served, jobs: list[Clip], callers: int, into: Measured) -> None:
     """Transcribe clips by concurrent callers, each of which sends its next clip after its response."""
     async with _client(served) as client:
-        before = await _batches(client)
+        before = await batches(client)
         waiting = list(jobs)
 
         async def caller() -> None:
@@ -106,7 +106,7 @@ async def _round(served: Served, jobs: list[Clip], callers: int, into: Measured)
         into.wall_s += time.perf_counter() - started
         into.cpu_s += served.cpu_s() - used
         into.audio_s += sum(job.seconds for job in jobs)
-        after = await _batches(client)
+        after = await batches(client)
     into.windows += after[0] - before[0]
     into.batches += after[1] - before[1]
 
@@ -122,7 +122,7 @@ async def _transcribe(client: httpx.AsyncClient, clip: Clip) -> float:
     return time.perf_counter() - started
 
 
-async def _batches(client: httpx.AsyncClient) -> tuple[int, int]:
+async def batches(client: httpx.AsyncClient) -> tuple[int, int]:
     """Return the numbers of decoded windows and of batches so far."""
     text = (await client.get("/metrics")).raise_for_status().text
     found = [re.search(rf"^open_speech_batch_size_{part}{{.*}} (\S+)$", text, re.MULTILINE) for part in ("sum", "count")]

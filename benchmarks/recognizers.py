@@ -77,7 +77,7 @@ def run(corpora: Sequence[Path], *, quick: bool, save: bool) -> int:
     clips = collect(folder, corpora)[:: 3 if quick else 1]
     found = Run(
         datetime.now(UTC).date().isoformat(),
-        _processor(),
+        processor(),
         os.cpu_count() or 1,
         len(clips),
         round(sum(clip.seconds for clip in clips), 1),
@@ -121,7 +121,7 @@ def table(found: Run) -> str:
     return "\n".join(lines)
 
 
-def _processor() -> str:
+def processor() -> str:
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -35,6 +35,7 @@ WORDS = (len(SENTENCE.split()), len(PARAGRAPH.split()))
 VOICE = "af_heart"
 PIPER = "piper/en_US-joe-medium"
 PIPER_VOICE = "en_US-joe-medium"
+HIBARI = "hibari/heart"
 RAW = 1
 """Index of the raw library among the contenders."""
 ROUNDS, QUICK_ROUNDS = 8, 2
@@ -44,8 +45,8 @@ RESULTS = Path(__file__).parent / "results" / "tts.md"
 def run(*, quick: bool = False, save: bool = False) -> None:
     """Measure and print; with `save` the tables are written to benchmarks/results as well."""
     rounds = QUICK_ROUNDS if quick else ROUNDS
-    with serve({"OS_OFFLINE": "true", "OS_MODEL_TTL": "0", "STT_BACKENDS": "", "TTS_BACKENDS": "kokoro,piper"}) as served:
-        report = tables([kokoro(served, rounds), piper(served, rounds)], WORDS)
+    with serve({"OS_OFFLINE": "true", "OS_MODEL_TTL": "0", "STT_BACKENDS": "", "TTS_BACKENDS": "kokoro,piper,hibari"}) as served:
+        report = tables([kokoro(served, rounds), piper(served, rounds), hibari(served, rounds)], WORDS)
     print(report)
     if save:
         RESULTS.write_text(report + "\n", encoding="utf-8")
@@ -75,6 +76,16 @@ def piper(served: Served, rounds: int) -> Race:
         ]
         contenders += _if_available(stack, peers.wyoming_piper(folder, PIPER_VOICE))
         return race(f"Piper ({PIPER_VOICE})", "piper", contenders, rounds)
+
+
+def hibari(served: Served, rounds: int) -> Race:
+    """Measure the server and the library with hibari's default voice."""
+    with ExitStack() as stack:
+        contenders: list[Contender] = [
+            stack.enter_context(_ours(served, "hibari", {"model": HIBARI, "voice": "heart"})),
+            stack.enter_context(peers.raw_hibari(model_folder(HIBARI) / "hibari.onnx")),
+        ]
+        return race("hibari (heart)", "hibari", contenders, rounds)
 
 
 def race(title: str, engine: str, contenders: list[Contender], rounds: int) -> Race:

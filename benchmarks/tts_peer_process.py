@@ -1,7 +1,7 @@
 """Worker process of a text-to-speech peer: one text per line on standard input, one answer per line on standard output.
 
-`kokoro` and `piper` call the library in this process, so that its CPU time is theirs. `wyoming` only sends text to a wyoming-piper
-server. Run by path, in the environment that has the package: this project's packages are not imported.
+`kokoro`, `piper` and `hibari` call the library in this process, so that its CPU time is theirs. `wyoming` only sends text to a
+wyoming-piper server. Run by path, in the environment that has the package: this project's packages are not imported.
 """
 
 from __future__ import annotations
@@ -38,6 +38,19 @@ def piper(model: str) -> Speak:
     def speak(text: str) -> Iterator[float]:
         for chunk in voice.synthesize(text):
             yield len(chunk.audio_int16_bytes) / 2 / chunk.sample_rate
+
+    return speak
+
+
+def hibari(model: str) -> Speak:
+    """Return the library with its defaults, which returns the audio sentence by sentence."""
+    from hibari import Hibari
+
+    engine = Hibari(model=model)
+
+    def speak(text: str) -> Iterator[float]:
+        for samples in engine.stream(text):
+            yield len(samples) / engine.sample_rate
 
     return speak
 
@@ -89,4 +102,4 @@ def serve(speak: Speak) -> None:
 
 
 if __name__ == "__main__":
-    serve({"kokoro": kokoro, "piper": piper, "wyoming": wyoming}[sys.argv[1]](*sys.argv[2:]))
+    serve({"kokoro": kokoro, "piper": piper, "hibari": hibari, "wyoming": wyoming}[sys.argv[1]](*sys.argv[2:]))

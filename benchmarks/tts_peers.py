@@ -28,7 +28,7 @@ SCRIPT = Path(__file__).with_name("tts_peer_process.py")
 ANSWER_S = 300
 WAV_HEADER = 44
 """Bytes that this server sends before the audio."""
-BYTES_PER_S = {"kokoro": 48_000, "piper": 44_100}
+BYTES_PER_S = {"kokoro": 48_000, "piper": 44_100, "hibari": 48_000}
 """Bytes per second of 16-bit samples at the model's own rate."""
 
 
@@ -136,6 +136,13 @@ def raw_piper(model: Path) -> Iterator[Worker]:
     """Run piper-tts in a process of its own."""
     with _worker(sys.executable, "piper", str(model)) as worker:
         yield Worker(f"piper-tts {version('piper-tts')}", worker, psutil.Process(worker.pid))
+
+
+@contextmanager
+def raw_hibari(model: Path) -> Iterator[Worker]:
+    """Run hibari-tts in a process of its own."""
+    with _worker(sys.executable, "hibari", str(model)) as worker:
+        yield Worker(f"hibari-tts {version('hibari-tts')}", worker, psutil.Process(worker.pid))
 
 
 @contextmanager

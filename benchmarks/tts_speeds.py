@@ -29,7 +29,11 @@ TEXTS = (
     "Whoever wrote this letter did not want to be found. The paper is thin, the ink is pale, and every word was chosen with great care. "
     "I have read it seven times, and each time I notice something that I had missed before.",
 )
-VOICES = {"kokoro": (("af_heart", "am_michael"), ("bf_emma", "af_nicole")), "piper": (("en_US-joe-medium",), ("en_US-joe-medium",))}
+VOICES = {
+    "kokoro": (("af_heart", "am_michael"), ("bf_emma", "af_nicole")),
+    "piper": (("en_US-joe-medium",), ("en_US-joe-medium",)),
+    "hibari": (("heart",), ("heart",)),
+}
 
 REQUEST = RecognitionRequest("whisper-1", TranscribeOptions(language="en"))
 
@@ -74,9 +78,13 @@ async def compare(ranges: dict[str, tuple[float, float]], model: str, backend: s
 
 
 def main() -> None:
-    """Measure Kokoro and Piper with only their own speed, with the range in the catalog, and with stretching alone."""
+    """Measure Kokoro, Piper and hibari with only their own speed, with the range in the catalog, and with stretching alone."""
     print("| data | backend | model's own speed | asked for | word errors | real speed |\n|---|---|---|---|---|---|")
-    for backend, model, widest in (("kokoro", "kokoro", (0.5, 2.0)), ("piper", "piper/en_US-joe-medium", (0.25, 4.0))):
+    for backend, model, widest in (
+        ("kokoro", "kokoro", (0.5, 2.0)),
+        ("piper", "piper/en_US-joe-medium", (0.25, 4.0)),
+        ("hibari", "hibari/heart", (0.5, 2.0)),
+    ):
         chosen = local_engine(config.load()).registry.backends[backend].speed_range
         ranges = {f"{low} to {high}": (low, high) for low, high in dict.fromkeys((widest, chosen, (1.0, 1.0)))}
         asyncio.run(compare(ranges, model, backend))

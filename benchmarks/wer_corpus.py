@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -78,11 +78,15 @@ def cells() -> list[Cell]:
     ]
 
 
-def bases(corpora: Sequence[Path]) -> list[Base]:
-    """Synthesize or read every unmodified clip: the project's own recordings, those of `corpora`, and the texts."""
+KINDS = ("read", "paragraph", "hesitation", "command")
+"""Kinds of texts that are synthesized."""
+
+
+def bases(corpora: Sequence[Path], kinds: Collection[str] = KINDS) -> list[Base]:
+    """Synthesize or read every unmodified clip: the project's own recordings, those of `corpora`, and the texts of some kinds."""
     found = [*_recordings(corpora)]
-    for kind, lines in (("read", SENTENCES), ("paragraph", PARAGRAPHS), ("hesitation", HESITATIONS), ("command", COMMANDS)):
-        for number, line in enumerate(lines):
+    for kind, lines in zip(KINDS, (SENTENCES, PARAGRAPHS, HESITATIONS, COMMANDS), strict=True):
+        for number, line in enumerate(lines if kind in kinds else ()):
             found.append(Base(f"{kind} {number} {line.voice}", kind, synthesized(line), line.text, held_out=number % 2 == 1))
     return found
 

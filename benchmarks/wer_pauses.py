@@ -33,20 +33,25 @@ def with_pauses(audio: Audio, seconds: float, where: Where) -> Audio:
     `clause` uses the quietest points of the clip, which are mostly at commas; `word` uses evenly spaced ones, moved to the nearest
     quiet frame.
     """
+    return paused(audio, seconds, where)[0]
+
+
+def paused(audio: Audio, seconds: float, where: Where) -> tuple[Audio, list[tuple[float, float]]]:
+    """Do the same; return the clip and the start and end of each inserted pause in it, in seconds."""
     level = _levels(audio)
     count = max(1, round(audio.seconds / EVERY_S))
     places = _quietest(level, count) if where == "clause" else _spaced(level, count)
     fill = room(audio, seconds)
-    parts: list[Samples] = []
-    start = 0
+    joined, start = np.zeros(0, np.float32), 0
+    spans: list[tuple[float, float]] = []
     for place in sorted(places):
         at = round((place + 0.5) * FRAME_S * audio.rate)
-        parts += [audio.samples[start:at], fill]
+        joined = _blend(joined, audio.samples[start:at])
+        begun = len(joined)
+        joined = _blend(joined, fill)
+        spans.append((begun / audio.rate, len(joined) / audio.rate))
         start = at
-    joined = parts[0]
-    for part in (*parts[1:], audio.samples[start:]):
-        joined = _blend(joined, part)
-    return Audio(joined, audio.rate)
+    return Audio(_blend(joined, audio.samples[start:]), audio.rate), spans
 
 
 def room(audio: Audio, seconds: float) -> Samples:
