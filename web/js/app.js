@@ -1,4 +1,4 @@
-/** The page: four views, one of them shown, as the address says. */
+/** The page: five views, one of them shown, as the address says. */
 
 import { $, showOnly } from "./dom.js";
 import { ModelsView } from "./models.js";
@@ -6,9 +6,10 @@ import { complain } from "./notices.js";
 import { shell } from "./shell.js";
 import { SpeakView } from "./speak.js";
 import { StatusView } from "./status.js";
+import { TalkView } from "./talk.js";
 import { TranscribeView } from "./transcribe.js";
 
-const KINDS = { transcribe: TranscribeView, speak: SpeakView, models: ModelsView, status: StatusView };
+const KINDS = { transcribe: TranscribeView, speak: SpeakView, talk: TalkView, models: ModelsView, status: StatusView };
 const views = Object.fromEntries(Object.entries(KINDS).map(([name, View]) => [name, new View($(`#view-${name}`))]));
 let shown = "";
 

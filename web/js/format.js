@@ -53,3 +53,10 @@ export function language(code) {
  * @param {string} [many]
  */
 export const count = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
+
+/**
+ * A latency: `0.32 s`, `12 s`.
+ *
+ * @param {number} ms
+ */
+export const seconds = (ms) => `${(ms / 1000).toFixed(ms < 9995 ? 2 : 0)} s`;

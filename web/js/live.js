@@ -14,7 +14,7 @@ const LAST_WORDS_MS = 20_000;
 /**
  * @typedef {object} Listener
  * @property {(samples: Float32Array) => void} sound every block that was heard
- * @property {(segment: {text: string, start: number, end: number}) => void} final
+ * @property {(segment: {text: string, start: number, end: number, speaker?: string | null}) => void} final
  * @property {(text: string) => void} partial what is being said, as far as it is known; replaces the one before
  * @property {(speaking: boolean) => void} voice
  * @property {(error: Error | null) => void} end comes once
@@ -37,7 +37,7 @@ export class LiveTranscription {
     this.#listener = listener;
   }
 
-  /** @param {{model?: string, language?: string}} options */
+  /** @param {{model?: string, language?: string, diarize?: boolean}} options */
   async start(options) {
     this.#hangUp = await listen((samples) => this.#heard(samples));
     if (this.#ended) return this.#hangUp();
@@ -49,7 +49,7 @@ export class LiveTranscription {
     }
   }
 
-  /** @param {{model?: string, language?: string}} options */
+  /** @param {{model?: string, language?: string, diarize?: boolean}} options */
   #connect(options) {
     this.#socket = socket("v1/audio/stream", {
       ...options,

@@ -8,7 +8,7 @@ import { announce, complain, isAbort } from "./notices.js";
 /** Milliseconds between two looks at the list while it is shown. */
 const LOOK_MS = 4000;
 const STATES = { available: "not downloaded", downloading: "downloading", downloaded: "on disk", loading: "loading", loaded: "in memory" };
-const TASKS = { "speech-to-text": "Speech to text", "text-to-speech": "Text to speech", diarization: "Diarization" };
+const TASKS = { "speech-to-text": "Speech to text", "text-to-speech": "Text to speech", "text-generation": "Language model", diarization: "Diarization" };
 const NEAREST_FIRST = ["loaded", "loading", "downloading", "downloaded", "available"];
 const MOVING = ["downloading", "loading"];
 

@@ -107,6 +107,10 @@ export class TranscribeView {
     }
   }
 
+  get #labelsSpeakers() {
+    return this.#form.diarize.checked && !$(".diarize", this.#root).hidden;
+  }
+
   #request() {
     const form = new FormData();
     form.set("file", this.#file);
@@ -115,13 +119,13 @@ export class TranscribeView {
     form.append("timestamp_granularities[]", "segment");
     if (this.#form.language.value) form.set("language", this.#form.language.value);
     if (this.#form.words.checked && !$(".words", this.#root).hidden) form.append("timestamp_granularities[]", "word");
-    if (this.#form.diarize.checked && !$(".diarize", this.#root).hidden) form.set("diarize", "true");
+    if (this.#labelsSpeakers) form.set("diarize", "true");
     return form;
   }
 
   /** @param {Response} response */
   async #read(response) {
-    const speakers = this.#form.diarize.checked && !$(".diarize", this.#root).hidden;
+    const speakers = this.#labelsSpeakers;
     this.#busy("Transcribing …");
     for await (const event of events(response)) {
       if (event.type === "transcript.text.delta" && !speakers) this.#heard({ ...event, text: event.delta });
@@ -158,13 +162,15 @@ export class TranscribeView {
       partial: (text) => this.#transcript.partial(text),
       final: (segment) => {
         this.#transcript.partial("");
-        this.#transcript.add({ start: segment.start, end: segment.end, text: segment.text.trim() });
+        const { start, end, text, speaker } = segment;
+        this.#transcript.add({ start, end, text: text.trim(), ...(speaker ? { speaker } : {}) });
       },
       voice: (speaking) => $(".mic .lamp", this.#root).classList.toggle("on", speaking),
       end: (error) => this.#recorded(error),
     });
     try {
-      await this.#live.start({ model: this.#form.model.value, language: this.#form.language.value });
+      const speakers = this.#labelsSpeakers ? { diarize: true } : {};
+      await this.#live.start({ model: this.#form.model.value, language: this.#form.language.value, ...speakers });
     } catch (error) {
       this.#recorded(error);
     }

@@ -111,6 +111,18 @@ export interface Progress {
   source: string;
 }
 
+/** The state of a model at one replica of its backend. */
+export interface ModelReplica {
+  where: string;
+  ready: boolean;
+  reachable: boolean;
+  state: "available" | "downloading" | "downloaded" | "loading" | "loaded";
+  device: string | null;
+  memory_bytes: number | null;
+  last_use_s: number | null;
+  in_flight: number;
+}
+
 /** The state of a model on the server. */
 export interface Model {
   id: string;
@@ -132,6 +144,7 @@ export interface Model {
   in_flight: number;
   progress: Progress | null;
   error: ErrorDetail | null;
+  replicas: ModelReplica[];
 }
 
 /** A model whose files were deleted. */

@@ -114,6 +114,14 @@ export interface LiveOptions extends CallOptions {
   vad?: boolean;
   /** Milliseconds of silence that end an utterance, 100 to 10000. */
   endpointing?: number;
+  /** Whether an utterance ends after that silence, or when the speaker has finished by meaning; `timer` when omitted. */
+  turnDetection?: "timer" | "semantic";
+  /** How soon a semantic utterance ends that is not finished: after 8, 4, 2 or 4 seconds of silence. */
+  eagerness?: "low" | "medium" | "high" | "auto";
+  /** Whether each final transcript has its speaker. */
+  diarize?: boolean;
+  /** Maximum number of speakers that are told apart. */
+  maxSpeakers?: number;
   prompt?: string;
   hotwords?: string;
   /** Milliseconds for which a lost connection is opened again; 0: not at all. 60000 when omitted. */
