@@ -1,86 +1,53 @@
-"""The composition root: settings -> runners -> engine -> app, as one BentoML service. `bentoml serve service:OpenSpeech` runs it."""
+"""The composition root: settings -> runners -> engine -> app, as one BentoML service. `bentoml serve service:OpenSpeech` runs it.
+
+Every process of the server imports this module, but each needs another part of it: the supervisor the names of the services, a runner its
+own backend, the front everything. What only one of them needs is imported by `runners/wiring` when that process starts to serve.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import bentoml
-from fastapi import FastAPI
 
 from open_speech import config
-from open_speech.api.health import AppFirst
-from open_speech.app import create_app
-from open_speech.concurrency.graceful_shutdown import held_back
-from open_speech.concurrency.task_group import Tasks
-from open_speech.config.cautions import cautions
-from open_speech.dispatch.pool import RunnerPool
-from open_speech.engine import Engine
-from open_speech.errors import SpeechError
-from open_speech.http import tls
 from open_speech.sandbox import hide_memory
-from runners import catalog
 from runners.catalog.placement import plan
 from runners.host import debugger
 from runners.host.arbiter import seal
 from runners.host.bentoml_patches import RUNNER_CONNECTION, prepare_log, share_log
-from runners.host.memory import exempt_what_is_loaded, return_large_blocks
+from runners.host.environment import FRONT as FRONT_SERVICE
+from runners.host.environment import WYOMING
+from runners.host.memory import return_large_blocks
+from runners.host.own_service import own_service
 from runners.host.parent_watch import end_with_parent
-from runners.wiring import engine as topology
-from runners.wiring import factories as parts
-from runners.wiring import wyoming_service as wyoming
+from runners.wiring import supervisor_parts
+from runners.wiring import wyoming_gateway as wyoming
 from runners.wiring.bento_front import FrontService, settings_errors
-from runners.wiring.discovery import watch
 from runners.wiring.resources import FRONT
+from runners.wiring.services import dependencies
 
-log = logging.getLogger("open_speech")
+if TYPE_CHECKING:
+    from open_speech.engine import Engine
+
+own = own_service()
 with settings_errors():
     settings = config.load()
     if not settings.os_dumpable:  # every process of the server imports this, the supervisor and the runners, too
         hide_memory()
     placements = plan(settings)
-    # Only checked here: an invalid file must stop the start. In the worker it would stop one worker after the other.
-    parts.presets(settings)
-    needed = {**topology.dependencies(placements), **wyoming.dependency(settings, placements)}
-    debugger.check(settings)
-    address = parts.listening(settings)
+    if not own:
+        # Only checked here: an invalid file must stop the start. In the worker it would stop one worker after the other.
+        supervisor_parts.check_presets(settings)
+        supervisor_parts.check_shared_state(settings)
+        debugger.check(settings)
+        wyoming.check(settings)
+    # A runner needs no other runner's module.
+    near = [p for p in placements if own in ("", FRONT_SERVICE, WYOMING, p.backend.service)]
+    runners = dependencies(near)
+    needed = {**runners, **wyoming.dependency(settings, runners)}
+    address = supervisor_parts.listening(settings)
 prepare_log(settings)
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Build the engine of the app. The dependencies are connected here, but not yet in BentoML's own start-up hooks."""
-    front = bentoml.get_current_service()
-    app.state.engine = front.engine = topology.engine_of(front, settings, placements, app.state.meter)
-    app.state.scrape.sources |= wyoming.figures_of(front)
-    await asyncio.to_thread(parts.make_folders_private, settings)
-    for caution in cautions(settings):
-        log.warning("%s", caution)
-    joined = await asyncio.to_thread(parts.all_models, settings, front.engine.registry.served)
-    for report in (*catalog.plugin_reports(), *joined.reports):
-        log.warning("%s", report)
-    background = Tasks()
-    for work in (_preload(front.engine.pool), watch(front.engine.registry, settings), tls.renew_regularly(settings)):
-        background.begin(work)
-    try:
-        with parts.decoding(settings) as fork_server:
-            background.begin(parts.report_sandbox(fork_server))
-            async with app.state.jobs.working(front.engine):
-                exempt_what_is_loaded()
-                with held_back(until=lambda: front.engine.pool.admission.finish(settings.os_stop_timeout_s)):
-                    yield
-    finally:
-        await background.end()
-
-
-async def _preload(pool: RunnerPool) -> None:
-    for model in (*settings.stt_preload_models, *settings.tts_preload_models):
-        try:
-            await pool.load(model)
-        except SpeechError as error:
-            log.warning("preload of %s: %s", model, error)
 
 
 class Front:
@@ -100,18 +67,15 @@ class Front:
         return self.engine is not None and await self.engine.pool.is_ready()
 
 
-app = create_app(settings, lifespan=lifespan)
-OpenSpeech = bentoml.asgi_app(app, path="/")(
-    bentoml.service(
-        service_class=FrontService,
-        name="open_speech",
-        workers=1,
-        resources=FRONT.declared(),
-        **address,
-        runner_connection=RUNNER_CONNECTION,
-        runner_probe={"enabled": False},
-        logging={"access": {"enabled": False}},
-        metrics={"enabled": False},
-    )(type("OpenSpeech", (Front,), {"__module__": __name__, "__doc__": Front.__doc__, **needed}))
-)
-OpenSpeech.add_asgi_middleware(AppFirst, ours=app)
+OpenSpeech = bentoml.service(
+    service_class=FrontService,
+    name=FRONT_SERVICE,
+    workers=1,
+    resources=FRONT.declared(),
+    **address,
+    runner_connection=RUNNER_CONNECTION,
+    runner_probe={"enabled": False},
+    logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
+)(type("OpenSpeech", (Front,), {"__module__": __name__, "__doc__": Front.__doc__, **needed}))
+OpenSpeech.serves(settings, placements)

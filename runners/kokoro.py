@@ -1,12 +1,15 @@
-"""Kokoro: 82 million parameters, 54 voices in eight languages, and blends of voices. Requires espeak-ng, which is GPL-3.0."""
+"""Kokoro: 82 million parameters, 54 voices in eight languages, and blends of voices.
+
+English is converted to phonemes by espeak-ng (GPL-3.0) or hibari (Apache-2.0), whichever is installed; the other languages of Europe and
+Hindi need espeak-ng.
+"""
 
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +18,14 @@ from open_speech.audio import Audio
 from open_speech.backends import Setup, SpeechOptions
 from open_speech.errors import NothingToSpeak, UnknownVoice
 from runners import kokoro_torch
-from runners.support.g2p import language_for, phonemes
+from runners.support import espeak
+from runners.support.backend_options import KokoroOptions
+from runners.support.g2p import G2P, english_converter, language_for
+from runners.support.kokoro_config import known, vocabulary
 from runners.support.onnx import cpu_session
 from runners.support.pauses import pause_after, settle
+from runners.support.phoneme_pieces import phoneme_pieces
 from runners.wiring.bento_service import Resources, tts_service
-
-if TYPE_CHECKING:
-    import kokoro_onnx  # noqa: TID251 - for the type checker only
 
 RATE = 24_000
 VOICE_SHAPE = (510, 1, 256)
@@ -46,12 +50,8 @@ def parse_blend(voice: str) -> list[tuple[str, float]]:
 class Speaking(Protocol):
     """A model that synthesizes phonemes: the ONNX model in this module, or the same weights in another format."""
 
-    def known(self, text: str) -> str:
-        """Return the phonemes of `text` that the model supports."""
-        ...
-
-    def speak(self, text: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
-        """Synthesize at most 510 supported phonemes: samples of shape (n,) at RATE; `style` has VOICE_SHAPE."""
+    def speak(self, phonemes: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+        """Synthesize at most 510 phonemes of the vocabulary: samples of shape (n,) at RATE; `style` has VOICE_SHAPE."""
         ...
 
 
@@ -59,6 +59,7 @@ class Kokoro:
     """The `kokoro` model of the catalog."""
 
     _model: Speaking
+    _g2p: G2P
 
     def __init__(self, setup: Setup) -> None:
         """Store the setup; the folder contains the model's `.onnx` file and `voices/<name>.bin`."""
@@ -66,10 +67,14 @@ class Kokoro:
         self._styles: dict[str, NDArray[np.float32]] = {}
 
     def load(self) -> None:
-        """Open the model file; a voice is read at its first use. Raises WeightsUnavailable or WeightsCorrupt.
+        """Open the model file; a voice is read at its first use. Raises WeightsUnavailable, WeightsCorrupt or NotInstalled.
 
         Uses a GPU if there is one, the extra `kokoro-torch` is installed and the folder has the original weights; otherwise the CPU.
         """
+        english = english_converter(KokoroOptions.of(self._setup.settings).g2p)
+        if english == "espeak":
+            espeak.set_up()
+        self._g2p = G2P(english)
         gpu = kokoro_torch.gpu_for(self._setup.device, self._setup.folder)
         if gpu:
             self._model = kokoro_torch.TorchModel(self._setup.folder / kokoro_torch.WEIGHTS, gpu)
@@ -84,15 +89,13 @@ class Kokoro:
         """
         blend = parse_blend(options.voice)
         language = language_for(blend[0][0], options.language)
-        spoken = self._model.known(phonemes(text, language))
+        spoken = known(self._g2p.phonemes(text, language))
         if not any(sign.isalpha() for sign in spoken):
             raise NothingToSpeak("The text contains nothing that can be spoken.", param="input")
         return self._speak(spoken, self._style(blend), options.speed)
 
     def _speak(self, spoken: str, style: NDArray[np.float32], speed: float) -> Iterator[Audio]:
-        from kokoro_onnx.chunker import split_phonemes  # noqa: PLC0415, TID251 - every child process imports every runner module
-
-        for piece in split_phonemes(spoken):
+        for piece in phoneme_pieces(spoken):
             if any(sign.isalpha() for sign in piece):
                 yield settle(self._model.speak(piece, style, speed), RATE, pause_after(piece) / speed)
 
@@ -117,24 +120,18 @@ class OnnxModel:
 
     def __init__(self, path: Path, threads: int) -> None:
         """Open the model file with `threads` threads per call; 0: up to four of the cores."""
-        from kokoro_onnx import Kokoro  # noqa: PLC0415, TID251 - every child process imports every runner module
+        self._session = cpu_session(path, threads)
 
-        session = cpu_session(path, threads)
-        with tempfile.NamedTemporaryFile(suffix=".npz") as voices:
-            # The library requires an archive of all voices; ours are read one by one, so it gets an empty archive.
-            np.savez(voices)
-            voices.flush()
-            self._library: kokoro_onnx.Kokoro = Kokoro.from_session(session, voices.name)
-        self._library.voices.close()
-
-    def known(self, text: str) -> str:
-        """Return the phonemes of `text` that the model supports."""
-        return str(self._library.tokenizer.known(text))
-
-    def speak(self, text: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
-        """Synthesize at most 510 supported phonemes: samples of shape (n,)."""
-        samples, _ = self._library.create(text, style, speed, is_phonemes=True, trim=False)
-        return np.asarray(samples, np.float32)
+    def speak(self, phonemes: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+        """Synthesize at most 510 phonemes of the vocabulary: samples of shape (n,)."""
+        numbers = [vocabulary()[sign] for sign in " ".join(phonemes.split())]
+        # The model was trained with a pad at both ends, and with a style vector for each length.
+        given = {
+            "tokens": np.array([[0, *numbers, 0]], np.int64),
+            "style": style[len(numbers) - 1],
+            "speed": np.array([speed], np.float32),
+        }
+        return np.asarray(self._session.run(None, given)[0], np.float32).ravel()
 
 
 Runner = tts_service("kokoro", Kokoro, Resources(gpu=0.1, threads=2, cpu=2, memory="1Gi"))

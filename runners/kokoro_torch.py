@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from open_speech.errors import WeightsCorrupt
 from runners.host.device import has_cuda
+from runners.support.kokoro_config import config
 
 WEIGHTS = "kokoro-v1_0.pth"
 
@@ -32,25 +32,17 @@ class TorchModel:
         """Load the weights onto `device`, a device name of torch. Raises WeightsCorrupt."""
         import torch  # noqa: PLC0415, TID251 - every child process imports every runner module
         from kokoro import KModel  # noqa: PLC0415 - as above
-        from kokoro_onnx.tokenizer import Tokenizer  # noqa: PLC0415, TID251 - as above
 
         self._torch = torch
-        self._tokenizer = Tokenizer()
-        # With the configuration, which kokoro-onnx contains, the package sends no request to the hub.
-        config = resources.files("kokoro_onnx").joinpath("config.json")
         try:
-            with resources.as_file(config) as path:
-                model = KModel(repo_id="hexgrad/Kokoro-82M", config=str(path), model=str(weights))
+            # With the configuration the package sends no request to the hub.
+            model = KModel(repo_id="hexgrad/Kokoro-82M", config=config(), model=str(weights))
         except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, AssertionError) as broken:
             raise WeightsCorrupt(f"The file `{weights.name}` of the model cannot be read.") from broken
         self._model = model.to(device).eval()
 
-    def known(self, text: str) -> str:
-        """Return the phonemes of `text` that the model supports."""
-        return str(self._tokenizer.known(text))
-
-    def speak(self, text: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
-        """Synthesize at most 510 supported phonemes: samples of shape (n,); `style` has shape (510, 1, 256)."""
+    def speak(self, phonemes: str, style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+        """Synthesize at most 510 phonemes of the vocabulary: samples of shape (n,); `style` has shape (510, 1, 256)."""
         with self._torch.inference_mode():
-            samples = self._model(text, self._torch.from_numpy(style[len(text) - 1]), speed)
+            samples = self._model(phonemes, self._torch.from_numpy(style[len(phonemes) - 1]), speed)
         return np.asarray(samples.numpy(), np.float32).reshape(-1)

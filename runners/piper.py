@@ -14,7 +14,8 @@ from open_speech.audio import Audio
 from open_speech.backends import Setup, SpeechOptions
 from open_speech.errors import NothingToSpeak, UnknownVoice, WeightsCorrupt, WeightsUnavailable
 from open_speech.text.ipa import split
-from runners.support.g2p import with_letter_a, with_short_words
+from runners.support.english import with_letter_a
+from runners.support.espeak import with_short_words
 from runners.support.onnx import cpu_session
 from runners.support.pauses import pause_after, settle
 from runners.wiring.bento_service import Resources, tts_service

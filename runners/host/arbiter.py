@@ -23,9 +23,10 @@ from circus.sockets import CircusSocket
 from open_speech import config
 from open_speech.config import Settings, SettingsError
 from open_speech.sandbox import hide_memory
-from runners.host import exits
-from runners.host.environment import FRONT, handed_over
+from runners.host import exits, own_service
+from runners.host.environment import FRONT, WYOMING, handed_over
 from runners.host.front_socket import in_place_of
+from runners.host.on_demand import OnDemandWatcher
 
 LONGEST_SOCKET_PATH = 103
 """Maximum bytes in the path of a Unix socket on macOS; 107 on Linux."""
@@ -98,7 +99,8 @@ def give_each_process_its_own_secrets() -> None:
             log.warning("%s", message)
         stand_in = secrets.token_hex(32)
         for watcher in self.watchers:
-            watcher.env = handed_over(watcher.env, _service_name(watcher), settings, stand_in=stand_in)
+            name = _service_name(watcher)
+            watcher.env = {**handed_over(watcher.env, name, settings, stand_in=stand_in), own_service.VARIABLE: name}
         if not settings.os_dumpable:  # the supervisor of a runner that is served by itself does not import service.py
             hide_memory()
 
@@ -128,6 +130,25 @@ def tell_each_process_how_its_predecessor_ended() -> None:
     replace(arbiters.Arbiter, "__init__", init)
 
 
+def start_runners_at_first_use() -> None:
+    """Start the process of each runner when a client first connects to its socket, if OS_START_RUNNERS says so."""
+    original = arbiters.Arbiter.__init__
+
+    def init(self: Any, watchers: list[Any], *arguments: Any, **options: Any) -> None:
+        original(self, watchers, *arguments, **options)
+        services = {_service_name(watcher): watcher for watcher in self.watchers}
+        if FRONT not in services or config.load().os_start_runners == "eager":
+            return  # a runner that is served by itself is used from another machine, and has nobody who knows that it sleeps
+        for name, watcher in services.items():
+            is_runner = name not in ("", FRONT, WYOMING)
+            marker = f"{self.sockets[name].path}{own_service.AWAKE_SUFFIX}" if is_runner else "1"
+            watcher.env = {**(watcher.env or {}), own_service.ON_DEMAND: marker}
+            if is_runner:
+                OnDemandWatcher.make(watcher, name)
+
+    replace(arbiters.Arbiter, "__init__", init)
+
+
 def keep_runners_on_private_unix_sockets() -> None:
     """Make runners always listen on Unix sockets in BentoML's folder, which `tempfile.mkdtemp` creates with mode 0700."""
     replace(services, "_get_server_socket", private_socket)
@@ -151,6 +172,7 @@ PATCHES = (
     give_each_process_its_own_secrets,
     give_each_process_its_own_socket,
     tell_each_process_how_its_predecessor_ended,
+    start_runners_at_first_use,
     keep_runners_on_private_unix_sockets,
     make_the_metrics_folder_private,
 )

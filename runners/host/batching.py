@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from open_speech.audio import Audio
 from open_speech.backends import BatchSynthesizer, Utterance, Window, WindowResult, WindowTranscriber
+from open_speech.dispatch.choice import SECONDS_PER_CHAR as SECONDS_PER_CHAR
 from open_speech.errors import SpeechError
 from runners.host.call_queue import fail
 
@@ -23,8 +24,6 @@ R = TypeVar("R")
 
 MOST_UNLIKE = 1.5
 """Windows whose lengths differ by more than this factor do not share a batch: the short one would be decoded in the long one's context."""
-SECONDS_PER_CHAR = 0.06
-"""Estimated seconds of speech per character, for the comparison of the lengths of pieces of text."""
 
 
 @dataclass(frozen=True, slots=True)

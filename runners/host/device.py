@@ -6,6 +6,11 @@ import ctypes
 import functools
 
 
+def name_of(device: str) -> str:
+    """Return the device that a setting means on this machine: `auto` is `cuda` or `cpu`."""
+    return ("cuda" if has_cuda() else "cpu") if device == "auto" else device
+
+
 @functools.cache
 def has_cuda() -> bool:
     """Return whether the NVIDIA driver is installed and finds at least one device."""

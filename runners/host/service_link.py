@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
+from http import HTTPStatus
 from typing import Any, cast, get_args, get_type_hints
 
 import aiohttp
@@ -18,13 +19,15 @@ from pydantic import BaseModel
 
 from open_speech import __version__
 from open_speech.config.types import Batching
-from open_speech.dispatch.client import RunnerGone
 from open_speech.dispatch.frames import Call, Operation, Question, RunnerStatus, T
+from open_speech.dispatch.link import RunnerGone
 from open_speech.errors import BackendFailed
 from runners.host.bentoml_batching import BATCHABLE, batch_api, batched_call
 
 FIRST = "0.1.0 or earlier"
 """The assumed version of a runner whose status contains no version."""
+_LOST = (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
+"""What a proxy in front of runners responds when a runner dies or does not respond."""
 VERSION_S = 2.0
 """Seconds to wait for the version of a runner that does not support an operation."""
 
@@ -119,4 +122,6 @@ def _failures() -> Iterator[None]:
     except (OSError, aiohttp.ClientError, ServiceUnavailable) as gone:
         raise RunnerGone(type(gone).__name__) from gone
     except BentoMLException as broken:
+        if broken.error_code in _LOST:
+            raise RunnerGone(broken.error_code.name) from broken
         raise BackendFailed("The backend refused the call.") from broken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,15 @@ class BackendOptions:
         """Build the options from the values of `Setup.settings`. Raises TypeError if one without a default is missing."""
         names = {cls.prefix + field.name: field.name for field in fields(cls)}
         return cls(**{names[setting]: value for setting, value in settings.items() if setting in names})
+
+
+@dataclass(frozen=True)
+class KokoroOptions(BackendOptions):
+    """Options of Kokoro."""
+
+    prefix = "tts_kokoro_"
+    g2p: Literal["auto", "espeak", "hibari"] = "auto"
+    """What converts English text to phonemes."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,28 @@ class FishOptions(BackendOptions):
     top_p: float | None
     timeout_seconds: float
     max_retries: int
+
+
+@dataclass(frozen=True)
+class LlamaOptions(BackendOptions):
+    """Options of the local language model."""
+
+    prefix = "llm_"
+    model: str
+    """The model in the settings: for a path, the file."""
+    gpu_layers: int
+    context_size: int
+    threads: int
+    batch_size: int
+    parallel: int
+
+
+@dataclass(frozen=True)
+class EchoOptions(BackendOptions):
+    """Options of the language model without weights."""
+
+    prefix = "llm_"
+    context_size: int
 
 
 @dataclass(frozen=True)

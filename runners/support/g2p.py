@@ -1,15 +1,16 @@
-"""Text -> phonemes for Kokoro: espeak-ng for most languages, misaki for Japanese and Chinese. Piper contains its own espeak-ng."""
+"""Text -> phonemes for Kokoro: English by espeak-ng or hibari, Japanese and Chinese by misaki, other languages by espeak-ng."""
 
 from __future__ import annotations
 
 import functools
-import logging
-import re
 import threading
 from collections.abc import Callable
+from typing import Literal
 
 from open_speech.errors import NotInstalled, UnsupportedLanguage
 from open_speech.text.ipa import split
+from runners.support import espeak, hibari_g2p
+from runners.support.english import kokoro_signs
 
 VOICE_LANGUAGES = {
     "a": "en-us", "b": "en-gb", "e": "es", "f": "fr-fr", "h": "hi", "i": "it", "j": "ja", "p": "pt-br", "z": "zh",
@@ -18,31 +19,9 @@ VOICE_LANGUAGES = {
 
 _PRIMARY = {tag.partition("-")[0]: tag for tag in reversed(VOICE_LANGUAGES.values())} | {"cmn": "zh"}
 
-_ENGLISH = {"dʒ": "ʤ", "tʃ": "ʧ", "aɪ": "I", "aʊ": "W", "eɪ": "A", "oʊ": "O", "əʊ": "Q", "ɔɪ": "Y", "ɐ": "ə"}
-_AMERICAN = {"ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɝ": "ɜɹ", "ɚ": "əɹ", "ɾ": "T", "ʔ": "t", "ː": ""}
-"""espeak-ng's English -> the signs that Kokoro's English was trained on: one letter for each diphthong and affricate, and no length.
-
-Word errors of Whisper base in twenty sentences: 5.9 % with these signs, 7.1 % without.
-"""
-_SIGNS = {"en-us": _ENGLISH | _AMERICAN, "en-gb": _ENGLISH}
-
-_MARKS = re.compile(
-    r"((?:\s*(?:[;!?…—–\"“”«»„()।؟،؛]|[,:](?!\d)|(?<!\d)[,:]|(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bSt)(?<!\bMrs)(?<!\bProf)(?<!\b[A-Z])\.(?!\w)|\.$))+\s*)"
-)
-"""Punctuation, except the point in `3.5`, the comma in `1,000`, and the full stop of a title or an initial before a name."""
-_MARK_SIGNS = str.maketrans("–«»„।؟،؛", "—“”“.?,;")
-_LETTER_A = re.compile(
-    r"\bA(?= (?:and [A-Z]|[A-Z]|plus|minus|equals|squared|cubed|times|divided by|to the power|is (?:less|greater|equal|not equal|about))\b)"
-)
-"""A letter A that espeak-ng would read as the article, as it does except before a mark; it reads `eh` like the letter."""
-_LONGEST_WORD = re.compile(r"(\S{80})(?=\S)")
-_WORD, _DOT, _MOST_DOTS = re.compile(r"\S+"), re.compile(r"\.(?=[^\s.])"), 6
-
-_log = logging.getLogger(__name__ + ".phonemizer")
-_log.setLevel(logging.ERROR)  # the library logs a warning for every foreign word, and for every comma
-
-_ONE_AT_A_TIME = threading.Lock()
-"""espeak-ng has one state per process: two concurrent calls return each other's phonemes. MeCab's tagger has the same problem."""
+Converter = Literal["espeak", "hibari"]
+_EXTRAS: dict[Converter, str] = {"espeak": "kokoro", "hibari": "kokoro-en"}
+"""The extra of Open Speech that installs each converter of English."""
 
 
 def language_for(voice: str, asked: str | None) -> str:
@@ -62,17 +41,46 @@ def language_for(voice: str, asked: str | None) -> str:
     return own if own.partition("-")[0] == primary else _PRIMARY[primary]
 
 
-def phonemes(text: str, language: str) -> str:
-    """Convert text to phonemes with stress and punctuation; phonemes that the text already contains (text/ipa.py) are kept.
+def english_converter(asked: Literal["auto", "espeak", "hibari"]) -> Converter:
+    """Return what converts English: the requested converter; for `auto` espeak-ng if it is installed, otherwise hibari.
 
-    `language` is one of VOICE_LANGUAGES' values. espeak-ng's library must be set up. Raises NotInstalled with the name of the extra that
-    installs the packages of the language.
+    Raises NotInstalled if the requested one, or for `auto` both, are not installed.
     """
-    read = _misaki if language in ("ja", "zh") else _espeak
-    written = "".join(part if are_phonemes else _spaced(part, read(language, part)) for part, are_phonemes in split(text))
-    for theirs, ours in _SIGNS.get(language, {}).items():
-        written = written.replace(theirs, ours)
-    return " ".join(written.split())
+    installed: dict[Converter, bool] = {"espeak": espeak.is_installed(), "hibari": hibari_g2p.is_installed()}
+    wanted: tuple[Converter, ...] = ("espeak", "hibari") if asked == "auto" else (asked,)
+    found = next((name for name in wanted if installed[name]), None)
+    if found is None:
+        commands = " or ".join(f"`pip install 'open-speech[{_EXTRAS[name]}]'`" for name in wanted)
+        raise NotInstalled(f"Kokoro needs a converter of English text to phonemes (TTS_KOKORO_G2P={asked}): {commands}.")
+    return found
+
+
+class G2P:
+    """Converts texts to phonemes. Its calls may come from several threads."""
+
+    def __init__(self, english: Converter) -> None:
+        """Remember what converts English; each converter is loaded at its first use."""
+        self._english = english
+        self._lexicons: dict[str, hibari_g2p.HibariG2P] = {}
+        self._lock = threading.Lock()
+
+    def phonemes(self, text: str, language: str) -> str:
+        """Convert text to phonemes with stress and punctuation; phonemes that the text already contains (text/ipa.py) are kept.
+
+        `language` is one of VOICE_LANGUAGES' values. Raises NotInstalled with the name of the extra that installs the packages of the
+        language.
+        """
+        if self._english == "hibari" and language.startswith("en"):
+            return " ".join(self._by_hibari(text, language))
+        convert = _misaki if language in ("ja", "zh") else _espeak
+        written = "".join(part if are_phonemes else _spaced(part, convert(part, language)) for part, are_phonemes in split(text))
+        return " ".join(kokoro_signs(written, language).split())
+
+    def _by_hibari(self, text: str, language: str) -> list[str]:
+        with self._lock:
+            if language not in self._lexicons:
+                self._lexicons[language] = hibari_g2p.HibariG2P(british=language == "en-gb")
+            return self._lexicons[language].sentences(text)
 
 
 def _spaced(text: str, written: str) -> str:
@@ -80,37 +88,17 @@ def _spaced(text: str, written: str) -> str:
     return f"{' ' if text[:1].isspace() else ''}{written}{' ' if text[-1:].isspace() else ''}"
 
 
-def with_letter_a(text: str) -> str:
-    """Return English text with `eh` for each A that is a letter and not the article: `A T and T`, `A plus B`."""
-    return _LETTER_A.sub("eh", text)
+def _espeak(text: str, language: str) -> str:
+    if not espeak.is_installed():
+        raise NotInstalled(f"Kokoro needs espeak-ng for the language `{language}`: `pip install 'open-speech[kokoro]'`.", param="language")
+    return espeak.phonemes(text, language)
 
 
-def with_short_words(text: str) -> str:
-    """Insert spaces into words of more than 80 characters, because espeak-ng truncates a word after about 160 bytes.
-
-    espeak-ng treats letters with dots, as in `U.S.A.`, as one word of any length, and crashes on some: more than six dots become spaces.
-    """
-    calm = _WORD.sub(lambda word: word[0].replace(".", " ") if len(_DOT.findall(word[0])) > _MOST_DOTS else word[0], text)
-    return _LONGEST_WORD.sub(r"\1 ", calm)
+_ONE_AT_A_TIME = threading.Lock()
+"""MeCab's tagger has one state per process: two concurrent calls return each other's results."""
 
 
-def _espeak(language: str, text: str) -> str:
-    """Convert the text between punctuation marks, and keep the marks: espeak-ng drops them, and phonemizer's own method splits `3.5.`."""
-    import phonemizer  # noqa: PLC0415 - every child process imports every runner module
-
-    line = " ".join(text.split())
-    parts = _MARKS.split(with_short_words(with_letter_a(line) if language.startswith("en") else line))
-    with _ONE_AT_A_TIME:
-        # Flags such as `(en)` around a foreign word would be synthesized.
-        parts[::2] = [
-            phonemizer.phonemize(part, language, with_stress=True, language_switch="remove-flags", strip=True, logger=_log) if part else ""
-            for part in parts[::2]
-        ]
-    parts[1::2] = [mark.translate(_MARK_SIGNS) for mark in parts[1::2]]
-    return "".join(parts)
-
-
-def _misaki(language: str, text: str) -> str:
+def _misaki(text: str, language: str) -> str:
     with _ONE_AT_A_TIME:
         return str(_reader(language)(text)[0]) if text.strip() else ""
 

@@ -15,8 +15,8 @@ SPIN_US = "50"
 """Microseconds for which an idle thread spins before it sleeps."""
 
 
-def cpu_session(path: Path, threads: int) -> InferenceSession:
-    """Open a model file; `threads` 0 uses up to four of the machine's cores.
+def cpu_session(model: Path | bytes, threads: int) -> InferenceSession:
+    """Open a model file, or a model in memory; `threads` 0 uses up to four of the machine's cores.
 
     Raises WeightsUnavailable if the file is missing and WeightsCorrupt if it is not a valid model.
     """
@@ -30,9 +30,10 @@ def cpu_session(path: Path, threads: int) -> InferenceSession:
     # Idle threads that spin take the cores from other runners: Kokoro on two shared cores has a real-time factor of 0.33 with
     # onnxruntime's spinning, 0.16 without. But a thread that sleeps between two operators costs Piper 6 % of its time.
     options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_US)
+    name = f"The file `{model.name}` of the model" if isinstance(model, Path) else "The model"
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except state.NoSuchFile:
-        raise WeightsUnavailable(f"The file `{path.name}` of the model is missing.") from None
+        raise WeightsUnavailable(f"{name} is missing.") from None
     except (state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.Fail) as broken:
-        raise WeightsCorrupt(f"The file `{path.name}` of the model cannot be read.") from broken
+        raise WeightsCorrupt(f"{name} cannot be read.") from broken

@@ -1,8 +1,9 @@
 """Whisper on short windows: many in one batch, with no more context than their speech needs.
 
 Whisper's encoder was trained on 30 seconds, and other implementations pad to that. CTranslate2's accepts fewer frames, and a clip of four
-seconds then costs a fifth. Three measures prevent bad results in a short context: timestamp tokens, a token limit by duration, and a check
-of each result; a window with a bad result is decoded again as Whisper's authors do it: alone, in 30 seconds, at rising temperatures.
+seconds then costs a fifth. Windows with very little speech get all 30 seconds (BRIEF_S). For the others, three measures prevent bad results
+in a short context: timestamp tokens, a token limit by duration, and a check of each result. A window with a bad result is decoded again as
+Whisper's authors do it: alone, in 30 seconds, at rising temperatures.
 """
 
 from __future__ import annotations
@@ -312,6 +313,8 @@ class WindowDecoder:
 
 def _frames_for(jobs: Sequence[Job]) -> int:
     """Return the length of the context in which these jobs are decoded together, in frames."""
+    if any(job.is_brief for job in jobs):
+        return FULL_FRAMES
     frames = max(job.features.shape[1] for job in jobs) + round(SPARE_S * 100)
     return min(FULL_FRAMES, int(frames + frames % 2))
 

@@ -6,14 +6,14 @@ import inspect
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import bentoml  # noqa: TID251 - the home of the runner services
 
 from open_speech import config
-from open_speech.backends import Diarizer, Synthesizer, Task, Transcriber
+from open_speech.backends import Diarizer, Synthesizer, Task, TextGenerator, Transcriber, VoiceprintExtractor
 from open_speech.dispatch.frames import OPERATIONS, Operation, Question
 from open_speech.sandbox import hide_memory
 from runners.catalog import BACKENDS
@@ -22,11 +22,13 @@ from runners.host.arbiter import seal
 from runners.host.bentoml_batching import BATCHABLE, MAX_LATENCY_MS, Answer, answers, batch_api
 from runners.host.bentoml_patches import RUNNER_CONNECTION, quiet, share_log
 from runners.host.host import Host
+from runners.host.memory import bound_arenas
+from runners.host.own_service import fall_asleep
 from runners.host.parent_watch import end_with_parent
 from runners.host.request_ids import Receiver
 from runners.host.service_link import answer_type, parameters, rebuilt
-from runners.wiring.factories import decoding, host_options, registry, served_store
 from runners.wiring.resources import Resources as Resources
+from runners.wiring.runner_parts import host_options, isolate_decoding, registry, served_store
 
 CALL_TIMEOUT_S = 86_400
 """BentoML's limit on a whole response of a runner, in seconds; our own deadlines, from frame to frame, are far shorter."""
@@ -43,11 +45,11 @@ class _Runner:
         if not settings.os_dumpable:  # `bentoml serve runners.NAME:Runner` does not import service.py
             hide_memory()
         share_log(settings)
+        bound_arenas()
         end_with_parent()
         seal()
         debugger.listen(type(self).backend_name, settings)
-        self._held = ExitStack()
-        self._held.enter_context(decoding(settings, at_once=False))
+        isolate_decoding(settings)
         self.host = type(self).make_host()
 
 
@@ -61,9 +63,14 @@ def tts_service(name: str, backend: type[Synthesizer], resources: Resources) -> 
     return _service(name, backend, resources, Task.TTS)
 
 
-def diarize_service(name: str, backend: type[Diarizer], resources: Resources) -> Any:
-    """Make the BentoML service of a diarizer; `name` is its name in the catalog."""
+def diarize_service(name: str, backend: type[Diarizer] | type[VoiceprintExtractor], resources: Resources) -> Any:
+    """Make the BentoML service of a diarizer, or of a backend that only computes voiceprints; `name` is its name in the catalog."""
     return _service(name, backend, resources, Task.DIARIZE)
+
+
+def llm_service(name: str, backend: type[TextGenerator], resources: Resources) -> Any:
+    """Make the BentoML service of a language model; `name` is its name in the catalog."""
+    return _service(name, backend, resources, Task.LLM)
 
 
 def _api(operation: Operation) -> Any:
@@ -112,7 +119,8 @@ def _service(name: str, backend: type[Any], resources: Resources, task: Task) ->
         options = host_options(settings, name)
         if not resources.gpu:
             options = replace(options, device="cpu")
-        return Host(backend, served, served_store(settings, served), options, threads=resources.threads, batch=batch, leave=_leave)
+        threads = settings.llm_parallel if task is Task.LLM else resources.threads
+        return Host(backend, served, served_store(settings, served), options, threads=threads, batch=batch, leave=_leave)
 
     with quiet():
         apis = {operation.api: _api(operation) for operation in OPERATIONS[task]}
@@ -142,4 +150,5 @@ def _service(name: str, backend: type[Any], resources: Resources, task: Task) ->
 
 def _leave() -> None:
     """Shut this process down gracefully: calls in progress finish, and new calls wait for the next process on the same socket."""
+    fall_asleep()
     os.kill(os.getpid(), signal.SIGTERM)

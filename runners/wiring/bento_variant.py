@@ -1,4 +1,4 @@
-"""The variant of a Bento, `cpu` or `cuda`: the argument `variant` of bentofile.yaml, which BentoML stores in the Bento."""
+"""The variant of a Bento, `cpu`, `cuda` or `free`: the argument `variant` of bentofile.yaml, which BentoML stores in the Bento."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Literal
 import bentoml  # noqa: TID251 - BentoML holds the arguments of a Bento
 from pydantic import BaseModel
 
-Variant = Literal["cpu", "cuda"]
+Variant = Literal["cpu", "cuda", "free"]
 
 
 class BentoArguments(BaseModel):
     """The arguments of `bentoml build`; a server that is started from its source has none."""
 
     variant: Variant | None = None
-    """The packages of the image: without or with those for NVIDIA GPUs."""
+    """The packages of the image: `cpu`, `cuda` with those for NVIDIA GPUs, or `free` without those under the GPL."""
 
 
 def variant() -> Variant | None:

@@ -24,13 +24,13 @@ class Resources:
     """Main memory that a deployment should reserve with the default model, such as `512Mi`; empty leaves it to the deployment."""
 
     def declared(self) -> dict[str, Any]:
-        """Return `resources` of BentoML's service. A Bento without packages for GPUs (variant `cpu`) declares no GPU."""
+        """Return `resources` of BentoML's service. A Bento without packages for GPUs (`cpu`, `free`) declares no GPU."""
         found: dict[str, Any] = {}
         if self.cpu:
             found["cpu"] = self.cpu
         if self.memory:
             found["memory"] = self.memory
-        if self.gpu and variant() != "cpu":
+        if self.gpu and variant() not in ("cpu", "free"):
             found["gpu"] = self.gpu
         return found
 

@@ -107,6 +107,8 @@ def test_installed_is_found_out_without_importing() -> None:
     absent = BackendEntry("x", Task.TTS, "x:X", ("surely_no_such_module",), "x", "MIT")
     assert not installed(absent)
     assert not installed(replace(absent, requires=("surely_no_such_package.module",)))
+    assert not installed(replace(absent, requires=(), requires_any=("surely_no_such_module", "nor_this")))
+    assert installed(replace(absent, requires=(), requires_any=("surely_no_such_module", "json")))
     assert installed(replace(absent, requires=(), programs=("sh",)))
     assert not installed(replace(absent, requires=(), programs=("sh", "surely-no-such-program")))
 
@@ -125,7 +127,8 @@ def test_voices_whose_language_lacks_a_package_name_the_extra_that_brings_it() -
 
 def test_every_extra_for_a_language_exists() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = {f"{entry.extra}-{code}" for entry in BACKENDS for code in entry.language_modules}
+    assert all(entry.language_extras.keys() == entry.language_modules.keys() for entry in BACKENDS)
+    wanted = {extra for entry in BACKENDS for extra in entry.language_extras.values()}
     assert wanted and wanted <= project["optional-dependencies"].keys()
 
 

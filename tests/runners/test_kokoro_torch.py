@@ -7,6 +7,7 @@ from open_speech.errors import WeightsCorrupt
 from runners import kokoro_torch
 from runners.host.device import has_cuda
 from runners.kokoro import VOICE_SHAPE
+from runners.support import kokoro_config
 
 
 @pytest.fixture(scope="module")
@@ -14,12 +15,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of the real shape, written by the library's own class: what the hub's file is, but for its values."""
     torch = pytest.importorskip("torch", reason="needs open-speech[kokoro-torch]")
     kokoro = pytest.importorskip("kokoro.model", reason="needs open-speech[kokoro-torch]")
-    import json
-    from importlib import resources
-
     from transformers import AlbertConfig
 
-    config = json.loads(resources.files("kokoro_onnx").joinpath("config.json").read_text())
+    config = kokoro_config.config()
     torch.manual_seed(1)
     parts = {
         "bert": kokoro.CustomAlbert(AlbertConfig(vocab_size=config["n_token"], **config["plbert"])),
@@ -59,8 +57,7 @@ def test_the_cpu_is_used_where_it_is_asked_for(tmp_path: Path) -> None:
 def test_a_checkpoint_speaks_phonemes_as_samples(checkpoint: Path) -> None:
     model = kokoro_torch.TorchModel(checkpoint, "cpu")
     style = np.random.default_rng(1).normal(0, 0.1, VOICE_SHAPE).astype(np.float32)
-    spoken = model.known("həlˈO, wˈɜɹld. ☃")
-    assert spoken == "həlˈO, wˈɜɹld. "
+    spoken = "həlˈO, wˈɜɹld. "
     plain, fast = model.speak(spoken, style, 1.0), model.speak(spoken, style, 2.0)
     assert plain.dtype == np.float32
     assert plain.ndim == 1

@@ -31,6 +31,7 @@ from open_speech.errors import (
     WeightsCorrupt,
 )
 from runners import catalog
+from runners.host.device import has_cuda
 from runners.qwen import LANGUAGES, PROMPTS, Qwen, most_tokens
 from runners.wiring import factories as parts
 
@@ -186,15 +187,17 @@ def _write(folder: Path, shape: dict[str, Any]) -> None:
     (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Qwen]:
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Qwen]:
     """A loaded backend by kind; each is made once."""
+    if request.param == "cuda" and not has_cuda():
+        pytest.skip("needs a CUDA device")
     made: dict[str, Qwen] = {}
 
     def get(kind: str) -> Qwen:
         if kind not in made:
             folder = tiny(tmp_path_factory.mktemp(kind), kind)
-            made[kind] = Qwen(Setup(BIG.parts[KINDS.index(kind)], folder, device="cpu", threads=1))
+            made[kind] = Qwen(Setup(BIG.parts[KINDS.index(kind)], folder, device=request.param, threads=1))
             made[kind].load()
         return made[kind]
 

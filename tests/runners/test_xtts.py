@@ -29,6 +29,7 @@ from open_speech.errors import (
     WeightsCorrupt,
 )
 from runners import catalog
+from runners.host.device import has_cuda
 from runners.wiring import factories as parts
 from runners.xtts import CHARS, PROMPTS, Xtts
 
@@ -130,10 +131,12 @@ def _write_vocabulary(path: Path) -> None:
     tokenizer.save(str(path))
 
 
-@pytest.fixture(scope="module")
-def spoken_by(tmp_path_factory: pytest.TempPathFactory) -> Xtts:
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def spoken_by(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Xtts:
     """A loaded backend."""
-    backend = Xtts(Setup(MODEL, tiny(tmp_path_factory.mktemp("xtts")), device="cpu", threads=1))
+    if request.param == "cuda" and not has_cuda():
+        pytest.skip("needs a CUDA device")
+    backend = Xtts(Setup(MODEL, tiny(tmp_path_factory.mktemp("xtts")), device=request.param, threads=1))
     backend.load()
     return backend
 

@@ -10,6 +10,9 @@ from runners.host.environment import handed_over, is_secret, needs
 
 SECRETS = {
     "OS_API_KEY": "phone:one,two",
+    "OS_SIGNING_KEYS": "the-signing-key-of-this-test-number-fourteen",
+    "OS_REDIS_URL": "redis://:fifteen@cache:6379",
+    "OS_DATABASE_URL": "postgresql://jobs:sixteen@database/jobs",
     "OS_WEBHOOK_SECRET": "three",
     "LLM_API_KEY": "four",
     "STT_UPSTREAM_API_KEY": "five",
@@ -159,6 +162,6 @@ def test_what_a_process_needs_to_run_is_no_secret(name: str, value: str) -> None
 
 def test_every_secret_setting_is_one_that_is_never_shown() -> None:
     assert config.secrets() == set(SECRETS) - {"HF_TOKEN", "PIP_EXTRA_INDEX_URL"} | {
-        "API_KEYS", "STT_API_KEY", "STT_OPENAI_KEY", "TTS_OPENAI_KEY"
+        "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "API_KEYS", "STT_API_KEY", "STT_OPENAI_KEY", "TTS_OPENAI_KEY", "OS_WEBRTC_ICE_SERVERS"
     }  # fmt: skip
     assert needs("open_speech", config.load({})).settings == config.secrets()

@@ -225,10 +225,10 @@ class Knot:
 
 @pytest.mark.parametrize(
     ("seconds", "cut", "freed"),
-    [(70, True, True), (20, True, False), (70, False, False)],
-    ids=["much was cut", "little was cut", "it came to its end"],
+    [(70, True, True), (20, True, False), (70, False, True), (20, False, False)],
+    ids=["much was cut", "little was cut", "much came to its end before a pause", "little came to its end"],
 )
-def test_what_calls_that_were_cut_off_have_left_is_given_back(seconds: float, cut: bool, freed: bool, tmp_path: Path) -> None:
+def test_what_calls_have_left_is_given_back(seconds: float, cut: bool, freed: bool, tmp_path: Path) -> None:
     class Ear:
         def __init__(self, setup: Setup) -> None: ...
 

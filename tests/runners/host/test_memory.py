@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from runners.host import memory
-from runners.host.memory import Aftercare, Tidying, give_back, resident_bytes
-from tests.waiting import eventually
+from runners.host.memory import Aftercare, Tidying, collection_paused, give_back, resident_bytes
+from tests.waiting import PATIENCE_S, eventually
 
 MIB = 1 << 20
 
@@ -40,6 +40,37 @@ print(resident_bytes() - before)
 """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
     assert int(shown.stdout) < 5 * MIB
+
+
+ARENAS = """
+import ctypes, sys, threading
+from runners.host.memory import bound_arenas
+if sys.argv[1] == "bound":
+    bound_arenas()
+barrier = threading.Barrier(8)
+def work():
+    barrier.wait()
+    pieces = [bytearray(2000) for _ in range(2000)]
+    barrier.wait()
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+file = libc.fopen(sys.argv[2].encode(), b"w")
+libc.malloc_info(0, ctypes.c_void_p(file))
+libc.fclose(ctypes.c_void_p(file))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's arenas")
+def test_threads_share_a_bounded_number_of_arenas(tmp_path: Path) -> None:
+    def arenas(kind: str) -> int:
+        command = [sys.executable, "-c", ARENAS, kind, str(tmp_path / kind)]
+        subprocess.run(command, check=True, cwd=Path(__file__).parents[3], timeout=PATIENCE_S)
+        return (tmp_path / kind).read_text().count("<heap nr=")
+
+    assert arenas("bound") <= memory.ARENAS < arenas("free")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc trims")
@@ -114,12 +145,45 @@ def test_one_that_gave_everything_back_stays() -> None:
     assert after_a_model(Process(), 0) == 0
 
 
+def test_one_that_starts_again_at_its_next_use_ends_though_it_gave_everything_back() -> None:
+    async def scenario(process: Process) -> int:
+        care = Aftercare(lambda: process.empty, process.leave, rest_s=0.01)
+        care.soon()
+        await eventually(lambda: process.left)
+        return process.left
+
+    assert asyncio.run(scenario(Process())) == 1
+
+
+def test_one_that_starts_again_at_its_next_use_stays_while_it_has_a_model() -> None:
+    async def scenario(process: Process) -> int:
+        care = Aftercare(lambda: process.empty, process.leave, rest_s=0.01)
+        care.soon()
+        await eventually(care.is_done)
+        return process.left
+
+    assert asyncio.run(scenario(Process(empty=False))) == 0
+
+
 def test_one_with_another_model_stays() -> None:
     assert after_a_model(Process(empty=False), resident_bytes() // MIB // 2) == 0
 
 
 def test_one_that_shares_the_process_of_the_server_stays() -> None:
     assert after_a_model(Process(), resident_bytes() // MIB // 2, may_leave=False) == 0
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_collection_goes_on_afterwards_as_before(enabled: bool) -> None:
+    was_enabled = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(ImportError), collection_paused():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
 
 
 def test_what_is_loaded_is_exempt_from_garbage_collection_and_what_comes_later_is_not() -> None:

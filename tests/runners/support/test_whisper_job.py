@@ -3,10 +3,12 @@ from __future__ import annotations
 import math
 from typing import cast
 
+import numpy as np
 import pytest
 
+from open_speech.backends import STT_RATE, TranscribeOptions
 from open_speech.transcript import Segment, Word
-from runners.support.whisper_job import Tokens, moved, token_of, words_of
+from runners.support.whisper_job import BRIEF_S, Job, Tokens, moved, token_of, words_of
 
 
 class Letters:
@@ -35,3 +37,24 @@ def test_a_segment_moves_with_its_words() -> None:
 def test_a_token_has_its_text_and_its_log_probability(probability: float, logprob: float) -> None:
     token = token_of(cast(Tokens, Letters()), 2, probability)
     assert (token.text, token.logprob) == ("c", pytest.approx(logprob))
+
+
+def job(seconds: float, *spoken_s: float, draft: bool = False) -> Job:
+    samples = np.zeros(round(seconds * STT_RATE), np.float32)
+    speech = tuple((float(at), at + length) for at, length in enumerate(spoken_s))
+    return Job(0, samples, TranscribeOptions(draft=draft), "en", np.zeros((80, 10), np.float32), None, None, speech=speech)
+
+
+@pytest.mark.parametrize(
+    ("window", "brief"),
+    [
+        (job(5.0, 0.6, 0.9), True),
+        (job(5.0, 0.9, 0.8, 0.5), False),
+        (job(BRIEF_S - 0.1), True),
+        (job(BRIEF_S), False),
+        (job(5.0, 0.6, draft=True), False),
+    ],
+)
+def test_a_window_is_brief_by_its_speech_and_without_a_detector_by_its_length(window: Job, brief: bool) -> None:  # noqa: FBT001
+    assert window.is_brief is brief
+    assert window.group != job(20.0, 0.9, 0.9, 0.9).group or not brief

@@ -18,7 +18,7 @@ from runners.catalog.placement import plan
 from runners.host.bentoml_patches import quiet
 from runners.wiring import bento_front
 from runners.wiring.bento_front import FrontService, settings_errors
-from runners.wiring.engine import dependencies
+from runners.wiring.services import dependencies
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def test_a_server_that_is_started_from_its_source_has_no_variant() -> None:
     assert variant() is None
 
 
-@pytest.mark.parametrize(("file", "name"), [("bentofile.yaml", "cpu"), ("bentofile.cuda.yaml", "cuda")])
+@pytest.mark.parametrize(("file", "name"), [("bentofile.yaml", "cpu"), ("bentofile.cuda.yaml", "cuda"), ("bentofile.free.yaml", "free")])
 def test_each_bentofile_names_its_own(file: str, name: str) -> None:
     arguments = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))["args"]
     BentoMLContainer.bento_arguments.set(arguments)

@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml.exceptions import ServiceUnavailable
 
 from open_speech import config
 from open_speech.audio import concat
@@ -19,9 +22,12 @@ from open_speech.recognition.request import RecognitionRequest
 from open_speech.synthesis.plan import SynthesisRequest
 from runners import catalog
 from runners.catalog.placement import plan
+from runners.host import own_service
 from runners.wiring import engine as topology
 from runners.wiring import factories as parts
+from runners.wiring import supervisor_parts
 from runners.wiring.bento_service import Resources
+from runners.wiring.services import dependencies, service_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,10 +46,55 @@ def test_a_backend_on_another_machine_needs_nothing_installed_here() -> None:
     assert [p.where for p in placements] == ["http://gpu-box:3000"]
 
 
-@pytest.mark.parametrize("value", ["wishper", "kokoro", "tones-stt@mars", "tones-stt@ftp://x"])
+@pytest.mark.parametrize(
+    ("where", "addresses", "is_fleet"),
+    [
+        ("http://a:3000", ("http://a:3000",), False),
+        ("http://a:3000|http://b:3000", ("http://a:3000", "http://b:3000"), True),
+        ("dns+http://runners:3000", ("dns+http://runners:3000",), True),
+        ("https://a|dns+http://runners:3000", ("https://a", "dns+http://runners:3000"), True),
+        ("process", (), False),
+        ("inproc", (), False),
+    ],
+)
+def test_a_backend_may_have_replicas(where: str, addresses: tuple[str, ...], is_fleet: bool) -> None:
+    (placement,) = plan(settings(STT_BACKENDS=f"tones-stt@{where}", TTS_ENABLED="false"))
+    assert (placement.where, placement.addresses, placement.is_fleet) == (where, addresses, is_fleet)
+    assert placement.is_remote is bool(addresses)
+
+
+def test_replicas_are_no_dependency_of_the_front_and_a_single_address_is_one() -> None:
+    placements = plan(settings(STT_BACKENDS="tones-stt@http://a|http://b", TTS_BACKENDS="tones-tts@http://c"))
+    assert {name: found.url for name, found in dependencies(placements).items()} == {"runner_tones_tts": "http://c"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "wishper", "kokoro", "tones-stt@mars", "tones-stt@ftp://x", "tones-stt@http://", "tones-stt@http://a|mars", "tones-stt@http://a|",
+        "tones-stt@inproc|http://a", "tones-stt@http://a|http://a", "tones-stt@dns+https://a:3000", "tones-stt@dns+http://a",
+        "tones-stt@http://a:port",
+    ],
+)  # fmt: skip
 def test_a_wrong_placement_stops_the_start_and_is_named(value: str) -> None:
     with pytest.raises(SettingsError, match="STT_BACKENDS"):
         plan(settings(STT_BACKENDS=value))
+
+
+def test_a_server_with_redis_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    supervisor_parts.check_shared_state(settings())
+    with pytest.raises(SettingsError, match=r"^OS_REDIS_URL: .*install `open-speech\[redis\]`") as refused:
+        supervisor_parts.check_shared_state(settings(OS_REDIS_URL="redis://:sesame@cache:6379"))
+    assert "sesame" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["redis://:ses/ame@cache:6379", "redis://cache:port", "redis://cache?socket_timeout=soon"])
+def test_a_wrong_url_of_redis_is_refused_and_its_password_not_shown(url: str) -> None:
+    pytest.importorskip("redis", reason="needs open-speech[redis]")
+    with pytest.raises(SettingsError, match=r"^OS_REDIS_URL: the URL is invalid") as refused:
+        supervisor_parts.check_shared_state(settings(OS_REDIS_URL=url))
+    assert "ses" not in str(refused.value)
 
 
 def test_speech_can_be_switched_off() -> None:
@@ -52,8 +103,8 @@ def test_speech_can_be_switched_off() -> None:
 
 @pytest.mark.parametrize("entry", [b for b in catalog.BACKENDS if catalog.installed(b)], ids=lambda b: b.name)
 def test_every_backend_has_its_service_at_the_foot_of_its_file(entry: Any) -> None:
-    service = topology.service_of(entry)
-    method = "transcribe" if entry.task is Task.STT else "synthesize"
+    service = service_of(entry)
+    method = {Task.STT: "transcribe", Task.LLM: "generate", Task.DIARIZE: "voiceprints"}.get(entry.task, "synthesize")
     assert {method, "load_model", "unload_model", "status"} <= set(service.apis)
     assert service.config["runner_connection"]["max_requests"] > 1_000_000
     assert service.config["runner_probe"] == {"enabled": False}
@@ -86,6 +137,34 @@ def test_a_local_engine_speaks_and_hears_without_any_server() -> None:
         return (await engine.recognition.transcribe(wav_bytes(sound), RecognitionRequest("whisper-1"))).text
 
     assert asyncio.run(round_trip()) == "Hello from the engine."
+
+
+class Unreachable:
+    """What BentoML's dependencies give the front for runners that do not answer."""
+
+    @property
+    def to_async(self) -> Unreachable:
+        return self
+
+    async def status(self) -> dict[str, Any]:
+        raise ServiceUnavailable("nobody listens")
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "url", "sleeps"),
+    [("1", "file:///nowhere/runner.sock", True), ("1", "http://elsewhere:3000", False), ("", "file:///nowhere/runner.sock", False)],
+    ids=["on demand", "elsewhere", "eager"],
+)
+def test_a_runner_without_a_process_sleeps_only_if_the_supervisor_starts_it_on_demand(
+    supervisor: str, url: str, sleeps: bool, tones_settings: config.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(own_service.ON_DEMAND, supervisor)
+    placements = plan(tones_settings)
+    front = SimpleNamespace(**{placement.attribute: Unreachable() for placement in placements})
+    with BentoMLContainer.remote_runner_mapping.patch({placement.backend.service: url for placement in placements}):
+        engine = topology.engine_of(front, tones_settings, placements)
+    statuses = [asyncio.run(client.status()) for client in engine.pool.clients.values()]
+    assert [bool(status and status["asleep"]) for status in statuses] == [sleeps] * 2
 
 
 def test_recordings_jobs_and_kept_speech_are_made_private(tmp_path: Path) -> None:

@@ -2,60 +2,17 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from wyoming.info import Info
 from wyoming.tts import SynthesizeVoice
 
 from open_speech.backends import ModelEntry, Task
-from open_speech.config import Settings, SettingsError
-from runners.catalog.placement import plan
+from open_speech.config import Settings
 from runners.wiring import wyoming_service as wyoming
 from runners.wiring.engine import local_engine
 
 
 def info_of(settings: Settings) -> Info:
     return wyoming.service_of(local_engine(settings), settings).offer.info()
-
-
-def test_settings_say_where_it_listens(tones_settings: Settings) -> None:
-    def uri(**values: object) -> str:
-        return wyoming.server_of(tones_settings.model_copy(update=values)).uri
-
-    assert uri() == "tcp://127.0.0.1:10400"
-    assert uri(os_wyoming_host="::1", os_wyoming_port=10_300) == "tcp://[::1]:10300"
-    assert uri(os_wyoming_uri="unix:///run/speech.sock") == "unix:///run/speech.sock"
-
-
-def test_it_is_announced_when_settings_say_so(tones_settings: Settings) -> None:
-    named = tones_settings.model_copy(update={"os_wyoming_zeroconf": True, "os_wyoming_zeroconf_name": "kitchen"})
-    assert wyoming.server_of(tones_settings).announce is None
-    assert wyoming.server_of(named).announce == "kitchen"
-
-
-def test_without_the_setting_there_is_no_process(tones_settings: Settings) -> None:
-    assert wyoming.dependency(tones_settings, plan(tones_settings)) == {}
-
-
-def test_with_it_there_is_one_that_has_the_runners_of_the_front(tones_settings: Settings) -> None:
-    enabled = tones_settings.model_copy(update={"os_wyoming_enabled": True})
-    service = wyoming.dependency(enabled, plan(enabled))["wyoming_door"].on
-    assert service.name == "wyoming_door"
-    assert service.config["workers"] == 1
-    assert set(service.dependencies) == {"runner_tones_stt", "runner_tones_tts"}
-
-
-@pytest.mark.parametrize(
-    ("values", "named"),
-    [
-        ({"os_wyoming_uri": "stdio://"}, "OS_WYOMING_URI"),
-        ({"os_wyoming_uri": "http://x"}, "tcp://host:port"),
-        ({"os_wyoming_allowed_hosts": ("home",)}, "OS_WYOMING_ALLOWED_HOSTS"),
-    ],
-)
-def test_what_it_cannot_serve_stops_the_start_and_is_named(tones_settings: Settings, values: dict[str, object], named: str) -> None:
-    enabled = tones_settings.model_copy(update={"os_wyoming_enabled": True} | values)
-    with pytest.raises(SettingsError, match=named):
-        wyoming.dependency(enabled, plan(enabled))
 
 
 def test_models_without_weights_here_are_not_installed(tones_settings: Settings) -> None:
