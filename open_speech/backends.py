@@ -8,15 +8,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from open_speech.audio import Audio, from_pcm16, resample, to_pcm16
+import numpy as np
+from numpy.typing import NDArray
+
+from open_speech.audio import Audio
+from open_speech.backend_values import REFERENCE_RATE as REFERENCE_RATE
+from open_speech.backend_values import STT_RATE as STT_RATE
+from open_speech.backend_values import WHISPER_TEMPERATURES as WHISPER_TEMPERATURES
+from open_speech.backend_values import DiarizeOptions as DiarizeOptions
+from open_speech.backend_values import SpeechOptions as SpeechOptions
+from open_speech.backend_values import TranscribeOptions as TranscribeOptions
+from open_speech.backend_values import Turn as Turn
+from open_speech.backend_values import Vad as Vad
+from open_speech.backend_values import VoiceReference as VoiceReference
+from open_speech.backend_values import Window as Window
+from open_speech.backend_values import WindowResult as WindowResult
 from open_speech.errors import SpeechError
 from open_speech.model_files import Source, WeightFile
-from open_speech.transcript import Segment, SpeechTask, TranscriptInfo
-
-STT_RATE = 16_000
-"""Sample rate in hertz of the audio that every Transcriber accepts."""
-REFERENCE_RATE = 24_000
-"""Sample rate in hertz at which a recording of a voice to clone is stored and passed to a Synthesizer."""
+from open_speech.transcript import Segment, TranscriptInfo
 
 
 class Task(StrEnum):
@@ -25,12 +34,19 @@ class Task(StrEnum):
     STT = "speech-to-text"
     TTS = "text-to-speech"
     DIARIZE = "diarization"
+    LLM = "text-generation"
     VAD = "voice-activity-detection"
+    TURNS = "turn-detection"
 
     @property
     def setting(self) -> str:
         """The setting that lists the backends for this task."""
-        return {Task.STT: "STT_BACKENDS", Task.TTS: "TTS_BACKENDS", Task.DIARIZE: "STT_DIARIZE_BACKENDS"}[self]
+        return {
+            Task.STT: "STT_BACKENDS",
+            Task.TTS: "TTS_BACKENDS",
+            Task.DIARIZE: "STT_DIARIZE_BACKENDS",
+            Task.LLM: "LLM_BACKENDS",
+        }[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +93,10 @@ class ModelEntry:
     """No source has the files: they are copied into the models folder."""
     parts: tuple[ModelEntry, ...] = ()
     """Checkpoints for one kind of request each, for a model without a checkpoint for all; the first one serves all other requests."""
+    chat_template: str = ""
+    """Jinja template of a conversation, for a language model whose file has none: a base model that was not trained on conversations."""
+    stop: tuple[str, ...] = ()
+    """Texts at which a language model's answer ends, besides those of its own file; they belong to `chat_template`."""
     peer_name: str = ""
     """Name of the model on the other server that has it; empty for a model of this server, and while that server's name is unknown."""
 
@@ -127,8 +147,12 @@ class BackendEntry:
     """Maximum windows of speech, or pieces of text, in one call, from many requests; 0 for a backend that takes one request per call."""
     window_s: float = 15.0
     """The longest window, in seconds, that the backend receives when `batch` is not 0."""
+    requires_any: tuple[str, ...] = ()
+    """Importable modules of which the backend needs one, besides `requires`; empty: none."""
     language_modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Importable modules that some languages need besides `requires`, by ISO-639-1 code; the extra `{extra}-{code}` installs them."""
+    """Importable modules that some languages need besides `requires`, by ISO-639-1 code."""
+    language_extras: Mapping[str, str] = field(default_factory=dict)
+    """The extra that installs the modules of each language in `language_modules`."""
     phonemes: bool = False
     """Accepts phonemes within a text (text/ipa.py)."""
     openai_voices: Mapping[str, str] = field(default_factory=dict)
@@ -141,6 +165,10 @@ class BackendEntry:
     """Prefix of the model ids that all belong to this backend; an external server determines which models exist."""
     offers: str = ""
     """`module:function` that lists those models: the values of `settings`, and `ask` (whether to query the server) -> entries."""
+    diarizes: bool = True
+    """Whether a backend for diarization has `diarize`, for whole recordings."""
+    voiceprints: bool = False
+    """Whether a backend for diarization has `voiceprints`, for live sessions."""
     elsewhere: bool = False
     """Sends audio or text to a server that is not part of Open Speech. True for every backend with a `prefix`."""
     calls: int = 2
@@ -170,131 +198,6 @@ class BackendEntry:
     def module(self) -> str:
         """The module of the backend class."""
         return self.target.partition(":")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Vad:
-    """Voice activity detection for files: audio without speech is not passed to the recognizer."""
-
-    threshold: float = 0.5
-    """Speech probability in (0, 1) above which a 32 ms frame counts as speech."""
-    min_speech_ms: int = 250
-    min_silence_ms: int = 800
-    pad_ms: int = 200
-
-
-WHISPER_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""OpenAI's sequence of temperatures: a window is decoded again at the next one when its text fails the quality checks."""
-
-
-@dataclass(frozen=True, slots=True)
-class TranscribeOptions:
-    """Options of a transcription; an engine raises UnsupportedValue for an option that it does not support."""
-
-    task: SpeechTask = "transcribe"
-    language: str | None = None
-    """ISO-639-1 code of the speech; None detects it."""
-    prompt: str | None = None
-    """Preceding text, or text in the desired style."""
-    hotwords: str | None = None
-    """Words that are likely to occur, separated by spaces or commas."""
-    temperatures: tuple[float, ...] = WHISPER_TEMPERATURES
-    beam_size: int = 5
-    condition_on_previous_text: bool = False
-    word_times: bool = False
-    vad: Vad | None = None
-    languages: tuple[str, ...] = ()
-    """ISO-639-1 codes of the candidates for language detection; empty means all languages."""
-    expected: str | None = None
-    """ISO-639-1 code of the assumed language of a window, unless another one is detected with certainty; only without `language`."""
-    logprobs: bool = False
-    """Return the log-probability of every token."""
-    detect_only: bool = False
-    """Detect only the language: no text."""
-    draft: bool = False
-    """A quick transcription of incomplete audio: text that fails the quality checks is left out, and never decoded a second time."""
-    sequential: bool = False
-    """Process the whole file with the engine's own sequence of windows, without splitting it at silences first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A section of a longer audio, and the options of its transcription."""
-
-    audio: Audio
-    """At STT_RATE, no longer than the backend's `window_s`."""
-    options: TranscribeOptions
-    speech: tuple[tuple[float, float], ...] = ()
-    """Start and end of each speech segment, in seconds from the start of `audio`; empty without speech detection."""
-
-
-@dataclass(frozen=True, slots=True)
-class WindowResult:
-    """The transcript of one window; times are relative to the start of the window."""
-
-    language: str
-    language_probability: float
-    segments: tuple[Segment, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DiarizeOptions:
-    """Options of a diarization."""
-
-    min_speakers: int | None = None
-    max_speakers: int | None = None
-    references: tuple[tuple[str, Audio], ...] = ()
-    """Known speakers: a name, and 2 to 10 seconds of the voice at STT_RATE. Speakers that match none are named A, B, C and so on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A section of speech by one speaker."""
-
-    start: float
-    """Seconds."""
-    end: float
-    """Seconds."""
-    speaker: str
-    """The name of a known speaker; the other speakers are A, B, C and so on, in the order of their first turns."""
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceReference:
-    """A recording of the voice to clone. A value: two with the same audio and text are equal and have the same hash."""
-
-    pcm: bytes
-    """Little-endian 16-bit mono PCM at REFERENCE_RATE."""
-    text: str | None = None
-    """The words of the recording, if known."""
-
-    @classmethod
-    def of(cls, audio: Audio, text: str | None = None) -> VoiceReference:
-        """Build a reference from a recording of any sample rate."""
-        return cls(to_pcm16(resample(audio, REFERENCE_RATE)), text)
-
-    @property
-    def audio(self) -> Audio:
-        """The recording, at REFERENCE_RATE."""
-        return from_pcm16(self.pcm, REFERENCE_RATE)
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechOptions:
-    """Options for the synthesis of one piece of text."""
-
-    voice: str
-    """A voice id of the model, or a blend such as `af_bella(2)+af_sky(1)` for an engine that blends voices."""
-    speed: float = 1.0
-    """1.0 is the voice's own speed; within the backend's `speed_range`."""
-    language: str | None = None
-    """ISO-639-1 code or BCP-47 tag; None uses the voice's own language."""
-    reference: VoiceReference | None = None
-    """The voice to clone instead of `voice`; passed only to a model whose entry has `clones`."""
-    design: str | None = None
-    """Description of a voice to generate instead of `voice`; passed only to a model whose entry has `designs`."""
-    instructions: str | None = None
-    """Description of the speaking style; passed only to a model whose entry has `instructs`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,5 +290,46 @@ class Diarizer(Protocol):
         """Return the turns in order of time, without overlap; no turns for silence.
 
         `audio` is at STT_RATE. Raises subclasses of InvalidRequest that name `min_speakers`, `max_speakers` or `known_speaker_references`.
+        """
+        ...
+
+
+class VoiceprintExtractor(Protocol):
+    """The voices of short windows of speech, for speaker labels in live sessions; its catalog entry has `voiceprints`.
+
+    Blocking; loaded once; keeps no request state; safe to call from several threads after `load`.
+    """
+
+    def __init__(self, setup: Setup) -> None: ...
+
+    def load(self) -> None:
+        """Load the model into memory; slow, called once, before the first `voiceprints`."""
+        ...
+
+    def voiceprints(self, audio: Audio, windows: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
+        """Return the voiceprint of each window, shape (windows, n), in order.
+
+        `audio` is at STT_RATE; a window is (start, end) in seconds, at most 2 s long. The cosine similarity of two voiceprints is higher
+        for the same voice than for two: about 0.6 against 0.05 for windows of 1.5 s.
+        """
+        ...
+
+
+class TextGenerator(Protocol):
+    """A language model. Blocking; loaded once; keeps no request state that a caller can see; safe to call from several threads."""
+
+    def __init__(self, setup: Setup) -> None: ...
+
+    def load(self) -> None:
+        """Load the model into memory; slow, called once, before the first `generate`."""
+        ...
+
+    def generate(self, request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield the answer to a conversation as it is generated, in chunks as OpenAI's `/chat/completions` streams them.
+
+        `request` is a body of `/chat/completions`; a request with `prompt` instead of `messages` continues that text, and its chunks are
+        those of `/completions`. The last chunk has `usage`. An empty chunk means that the prompt is still being processed. Closing the
+        iterator stops the work within one token or one part of the prompt. Raises subclasses of InvalidRequest (ContextOverflow,
+        InvalidValue) before the first chunk that is not empty.
         """
         ...

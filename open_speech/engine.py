@@ -8,6 +8,7 @@ from open_speech.dispatch.client import RunnerClient
 from open_speech.dispatch.fallback import NO_FALLBACK, FallbackModels
 from open_speech.dispatch.pool import RunnerPool
 from open_speech.metrics.meter import Meter
+from open_speech.recognition.live.turn_decider import TurnDecider
 from open_speech.recognition.request import RecognitionDefaults
 from open_speech.recognition.service import Recognition
 from open_speech.recognition.vad import SpeechModel
@@ -38,8 +39,9 @@ class Engine:
         meter: Meter | None = None,
         stt_fallback: FallbackModels = NO_FALLBACK,
         tts_fallback: FallbackModels = NO_FALLBACK,
+        turns: TurnDecider | None = None,
     ) -> None:
-        """`detector` opens the speech detector. It blocks, and is called for the first audio.
+        """`detector` opens the speech detector. It blocks, and is called for the first audio. `turns` decides when a turn is complete.
 
         `voices` adds voices to those of the models. Without `cache`, all speech is synthesized anew. Raises UnknownModel, NotInstalled or
         WrongTask for a fallback model that this server cannot use.
@@ -49,7 +51,7 @@ class Engine:
         self.meter.learn(registry)
         self.voices = voices or VoiceResolver(registry)
         self.pool = RunnerPool(registry, clients, max_queue=max_queue, patience_s=patience_s)
-        self.recognition = Recognition(self.pool, recognition, detector=detector, meter=self.meter, fallback=stt_fallback)
+        self.recognition = Recognition(self.pool, recognition, detector=detector, meter=self.meter, fallback=stt_fallback, turns=turns)
         self.synthesis = Synthesis(
             self.pool,
             synthesis,

@@ -153,6 +153,10 @@ class Unauthorized(InvalidRequest):
     code = "invalid_api_key"
 
 
+class WrongKey(Unauthorized):
+    """The request carries an API key, but not a valid one."""
+
+
 class TooManyGuesses(Unauthorized):
     """Many different wrong API keys were sent from one address: keys from there are not checked for a while."""
 
@@ -193,6 +197,13 @@ class UnknownModel(InvalidRequest):
 
     status = 404
     code = "model_not_found"
+
+
+class UnknownReplica(InvalidRequest):
+    """No replica of the backend has the address."""
+
+    status = 404
+    code = "replica_not_found"
 
 
 class PullNotAllowed(InvalidRequest):
@@ -257,6 +268,13 @@ class BackendFailed(SpeechError):
     code = "backend_failed"
 
 
+class NotEnoughMemory(BackendFailed):
+    """A model needs more memory than is available."""
+
+    status = 503
+    code = "not_enough_memory"
+
+
 class BackendUnavailable(SpeechError):
     """The process of the backend has died or does not respond; it is restarted automatically."""
 
@@ -297,6 +315,12 @@ class LanguageModelBusy(LanguageModelFailed):
     code = "llm_overloaded"
 
 
+class ContextOverflow(InvalidRequest):
+    """A conversation is longer than the context of the language model."""
+
+    code = "context_length_exceeded"
+
+
 class LanguageModelUnavailable(LanguageModelFailed):
     """The language model server does not accept connections."""
 
@@ -311,10 +335,24 @@ class LanguageModelTimeout(LanguageModelFailed):
     code = "llm_timeout"
 
 
+class NotConfigured(SpeechError):
+    """The endpoint needs settings that this server does not have; the message names them."""
+
+    status = 503
+    code = "not_configured"
+
+
 class StorageFailed(SpeechError):
     """A file cannot be read or written: the disk is full, or the server has no permission."""
 
     code = "storage_failed"
+
+
+class DatabaseUnavailable(StorageFailed):
+    """The database of the jobs does not answer. Nothing is lost: the request may be repeated."""
+
+    status = 503
+    code = "database_unavailable"
 
 
 class StorageFull(StorageFailed):
@@ -322,6 +360,13 @@ class StorageFull(StorageFailed):
 
     status = 507
     code = "insufficient_storage"
+
+
+class SharedStateUnavailable(SpeechError):
+    """The Redis or Valkey server with the state that several servers share does not respond; try again after `retry_after_s` seconds."""
+
+    status = 503
+    code = "shared_state_unavailable"
 
 
 class WeightsUnavailable(SpeechError):
@@ -332,7 +377,7 @@ class WeightsUnavailable(SpeechError):
 
 
 class WeightsCorrupt(WeightsUnavailable):
-    """A downloaded file does not have the SHA-256 in the catalog; it was deleted."""
+    """A file is damaged: a downloaded one does not have the SHA-256 in the catalog, and was deleted; a file of the user is not complete."""
 
     code = "weights_corrupt"
 

@@ -26,7 +26,7 @@ def _model(row: dict[str, Any]) -> ModelEntry:
 
     The parts of a row inherit its values unless they override them. The files belong to the parts; the row has the abilities of all parts.
     """
-    aliases = tuple(row.pop("aliases", ()))
+    aliases, stop = tuple(row.pop("aliases", ())), tuple(row.pop("stop", ()))
     parts = tuple(_model({**row, **part}) for part in row.pop("part", ()))
     if parts:
         del row["file"]
@@ -36,7 +36,15 @@ def _model(row: dict[str, Any]) -> ModelEntry:
     voices = tuple(Voice(**{**voice, "speakers": tuple(voice.get("speakers", ()))}) for voice in row.pop("voice", ()))
     languages = (*row.pop("languages"), *row.pop("more_languages", ()))
     return ModelEntry(
-        task=Task(row.pop("task")), languages=languages, voices=voices, files=files, sources=sources, aliases=aliases, parts=parts, **row
+        task=Task(row.pop("task")),
+        languages=languages,
+        voices=voices,
+        files=files,
+        sources=sources,
+        aliases=aliases,
+        stop=stop,
+        parts=parts,
+        **row,
     )
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions, Task, Voice
 from open_speech.errors import NotInstalled, SpeechError, UnknownModel, UnknownVoice, WrongTask
-from open_speech.model_files import HubSource
+from open_speech.hub_names import gguf_file, gguf_id, is_repository
+from open_speech.model_files import HubSource, WeightFile
 
 OPENAI_STT = (
     "whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-4o-transcribe-diarize",
@@ -21,7 +22,6 @@ OPENAI_VOICES = (
 )  # fmt: skip
 UNHEARD_RATE = 24_000
 """Sample rate in Hz assumed for a model of another server before its first audio, which carries the actual rate."""
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+\Z", re.ASCII)
 _NAME = re.compile(r"(?<![\w.(-])[\w.-]{1,64}")
 _VOICE = r"[\w.-]{1,64}(?:\(\d{1,4}(?:\.\d{1,4})?\))?"
 _BLEND = re.compile(rf"(?=.*[+(]){_VOICE}(?:\+{_VOICE}){{0,15}}\Z")
@@ -60,6 +60,8 @@ class Registry:
         self._models = {entry.id: entry for entry in models}
         self._parts = {part.id: part for entry in self._models.values() for part in entry.parts}
         self._learned: dict[str, tuple[ModelEntry, ...]] = {}
+        self.revision = 0
+        """Number of changes so far: what is derived from the models is valid for one revision."""
         # An alias of several models selects that of a backend that is served, or else the first.
         preferred = sorted(self._models.values(), key=lambda entry: entry.backend not in self.served)
         self._other_names = {other.lower(): entry.id for entry in reversed(preferred) for other in entry.aliases}
@@ -79,7 +81,10 @@ class Registry:
 
     def learn(self, backend: str, models: Iterable[ModelEntry]) -> None:
         """Replace the models that the backend's own server offers. Thread-safe."""
-        self._learned = {**self._learned, backend: tuple(models)}
+        learned = tuple(models)
+        if self._learned.get(backend) != learned:
+            self._learned = {**self._learned, backend: learned}
+            self.revision += 1  # after the models: a reader of the new revision reads the new models
 
     def all_models(self) -> list[ModelEntry]:
         """List every model of the catalog, installed or not."""
@@ -213,7 +218,17 @@ class Registry:
         An id that begins with the name of a backend, such as `piper/de_DE-nobody-low`, is a model of that backend and no repository.
         """
         accepting = [b for b in self.backends.values() if b.open_ended and b.name in self.served and task in (None, b.task)]
-        if not accepting or not _HUB_ID.match(name) or ".." in name or name.partition("/")[0] in self.backends:
+        if name.partition("/")[0] in self.backends:
+            return None
+        if single := gguf_file(gguf_id(name)):
+            repo, file = single
+            generating = [b for b in accepting if b.task is Task.LLM]
+            return ModelEntry(
+                id=f"{repo}/{file}", backend=generating[0].name, task=Task.LLM, licence="see the repository", languages=(),
+                files=(WeightFile(file),), sources=(HubSource(repo),),
+            ) if generating else None  # fmt: skip
+        accepting = [b for b in accepting if b.task is not Task.LLM]
+        if not accepting or not is_repository(name):
             return None
         return ModelEntry(
             id=name, backend=accepting[0].name, task=accepting[0].task, licence="see the repository", languages=(),

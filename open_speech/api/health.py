@@ -12,7 +12,7 @@ from open_speech import __version__
 from open_speech.dispatch.readiness import is_enough
 from open_speech.engine import Engine
 from open_speech.http.caller import is_unauthenticated
-from open_speech.http.dependencies import PoolDep
+from open_speech.http.dependencies import EngineDep
 
 router = APIRouter(tags=["server"])
 
@@ -20,10 +20,15 @@ router = APIRouter(tags=["server"])
 @router.get("/health")
 @router.get("/healthz")
 @router.get("/healthcheck")
-async def health(request: Request, pool: PoolDep) -> dict[str, Any]:
-    """Report the health of the server and, to clients with a valid key, of its backends. Returns 503 during startup."""
+async def health(request: Request, engine: EngineDep) -> dict[str, Any]:
+    """Report the health of the server and, to clients with a valid key, of its backends. Returns 503 during startup.
+
+    `turn_detector` is what decides for `semantic_vad` whether a speaker has finished; `timer` is the length of the silence.
+    """
     body = {"status": "ok", "version": __version__}
-    return body if is_unauthenticated(request.scope) else {**body, "backends": await pool.status()}
+    if is_unauthenticated(request.scope):
+        return body
+    return {**body, "turn_detector": engine.recognition.turns.name, "backends": await engine.pool.status()}
 
 
 @router.get("/livez")

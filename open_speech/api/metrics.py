@@ -16,7 +16,7 @@ from starlette.responses import Response
 from open_speech import __version__
 from open_speech.engine import Engine
 from open_speech.metrics import exposition
-from open_speech.metrics.backends import of_cache, of_clients, of_lines, of_runners
+from open_speech.metrics.backends import of_cache, of_clients, of_lines, of_replicas, of_runners
 from open_speech.metrics.exposition import Dump
 from open_speech.metrics.meter import Meter
 
@@ -66,7 +66,7 @@ class Scrape:
     async def _collect(self, engine: Engine | None) -> list[Metric]:
         dumps = asyncio.gather(*(self._read(name, source) for name, source in self.sources.items()))
         states: Mapping[str, Mapping[str, Any]] = {} if engine is None else await engine.pool.status()
-        return [*of_runners(states), *(family for dump in await dumps for family in dump)]
+        return [*of_runners(states), *of_replicas(states), *(family for dump in await dumps for family in dump)]
 
     async def _read(self, name: str, source: Elsewhere) -> list[Metric]:
         try:

@@ -18,6 +18,7 @@ COMMANDS = {
     "models": "List, search, pull, show and remove models, and add indexes of models.",
     "transcribe": "Transcribe audio or video files, without a server.",
     "speak": "Synthesize a text into an audio file, without a server.",
+    "talk": "Talk with the language model of a server, by microphone or by files.",
     "doctor": "Check what is installed, what is missing, and whether the server can start.",
     "settings": "List every setting with its current value.",
     "migrate": "Convert the settings of another speech server: a compose file or a .env file.",

@@ -8,7 +8,8 @@ from open_speech.backends import ModelEntry
 from open_speech.cli import _terminal as terminal
 from open_speech.config import Settings
 from open_speech.languages import language_name
-from open_speech.model_indexes import Catalog, JoinedModels, ModelIndexes, Terms, add
+from open_speech.model_indexes import Catalog, JoinedModels, ModelIndexes
+from open_speech.model_indexes.adding import Terms, add
 from runners import catalog
 from runners.catalog.placement import plan
 from runners.wiring import factories as parts

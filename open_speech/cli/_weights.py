@@ -9,14 +9,18 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from open_speech import weights
-from open_speech.backends import ModelEntry
+from open_speech.backends import ModelEntry, Task
 from open_speech.cli._terminal import megabytes, note
 from open_speech.config import Settings, SettingsError
+from open_speech.config.language_model import DEFAULT_MODEL as DEFAULT
+from open_speech.config.live import AUTO_DETECTOR as AUTO
+from open_speech.config.live import SMART_TURN
 from open_speech.errors import UnknownModel
+from open_speech.hub_names import local_id
 from open_speech.registry import Registry
 from runners import catalog
 from runners.catalog.placement import Placement, plan
-from runners.wiring import factories as parts
+from runners.wiring import runner_parts as parts
 
 
 def whole_catalog(settings: Settings) -> Registry:
@@ -24,20 +28,29 @@ def whole_catalog(settings: Settings) -> Registry:
     return parts.registry(settings, {entry.name: "" for entry in catalog.backends()})
 
 
+def find(registry: Registry, name: str) -> ModelEntry:
+    """Return a model of the catalog, or the turn detector, which no request can name. Raises UnknownModel."""
+    return detector if name == (detector := catalog.turn_detector()).id else registry.find(name)
+
+
 def needed(settings: Settings) -> list[ModelEntry]:
     """List the models whose weights the server should have at start: the defaults, those to preload, and one for every other backend.
 
-    Models of backends on other machines are left out. Raises SettingsError when a setting names a model that does not exist.
+    A language model is among them only if LLM_MODEL names one that can be downloaded. Models of backends on other machines are left out.
+    The turn detector is the last of them, unless OS_TURN_DETECTOR names another one.
+    Raises SettingsError when a setting names a model that does not exist.
     """
     registry = whole_catalog(settings)
-    local = [placement for placement in plan(settings) if not placement.where.startswith("http")]
+    local = [placement for placement in plan(settings) if not placement.is_remote]
     chosen = {entry.id: entry for entry in _named(settings, registry, local)}
     for placement in local:
-        if not any(entry.backend == placement.backend.name for entry in chosen.values()):
+        is_optional = placement.backend.task is Task.LLM  # large, and only needed for conversations: one is pulled if it is named
+        if not is_optional and not any(entry.backend == placement.backend.name for entry in chosen.values()):
             first = next((m for m in registry.all_models() if m.backend == placement.backend.name), None)
             if first is not None:
                 chosen[first.id] = first
-    return list(chosen.values())
+    turns = [catalog.turn_detector()] if settings.os_turn_detector in (AUTO, SMART_TURN) else []
+    return [*chosen.values(), *turns]
 
 
 def _named(settings: Settings, registry: Registry, local: list[Placement]) -> Iterator[ModelEntry]:
@@ -45,6 +58,8 @@ def _named(settings: Settings, registry: Registry, local: list[Placement]) -> It
     named = [("STT_MODEL", registry.defaults.stt_model), ("TTS_MODEL", registry.defaults.tts_model)]
     named += [("STT_PRELOAD_MODELS", model) for model in settings.stt_preload_models]
     named += [("TTS_PRELOAD_MODELS", model) for model in settings.tts_preload_models]
+    if not settings.llm_base_url and settings.llm_model != DEFAULT and not local_id(settings.llm_model):
+        named.append(("LLM_MODEL", settings.llm_model))
     for variable, name in named:
         try:
             entry = registry.find(name)

@@ -31,7 +31,7 @@ def list_models(here: bool) -> None:
     settings = terminal.settings()
     store = parts.store(settings)
     registry = weights.whole_catalog(settings)
-    listed = {model.id: model for model in registry.all_models()}
+    listed = {model.id: model for model in (*registry.all_models(), catalog.turn_detector())}
     # A hub repository that was pulled is not in the catalog.
     sizes = {model.id: model.size_bytes for model in store.installed()}
     listed |= {name: model for name in sizes if name not in listed and (model := _found(registry, name))}
@@ -54,7 +54,7 @@ def pull(models: tuple[str, ...]) -> None:
     """
     settings = terminal.settings()
     registry = weights.whole_catalog(settings)
-    wanted = [part for name in models for part in registry.find(name).whole] if models else weights.needed(settings)
+    wanted = [part for name in models for part in weights.find(registry, name).whole] if models else weights.needed(settings)
     store = parts.store(settings)
     weights.pull(store, wanted)
     for model in wanted:
@@ -68,7 +68,7 @@ def rm(models: tuple[str, ...]) -> None:
     settings = terminal.settings()
     registry = weights.whole_catalog(settings)
     store = parts.store(settings)
-    for model in [registry.find(name) for name in models]:
+    for model in [weights.find(registry, name) for name in models]:
         freed = sum(store.remove(part) for part in model.whole)
         if not freed:
             raise UnknownModel(f"The weights of `{model.id}` are not downloaded.", param="model")
@@ -80,7 +80,7 @@ def rm(models: tuple[str, ...]) -> None:
 def show(model: str) -> None:
     """Show the details of one MODEL."""
     settings = terminal.settings()
-    entry = weights.whole_catalog(settings).find(model)
+    entry = weights.find(weights.whole_catalog(settings), model)
     store = parts.store(settings)
     rows = [
         ("id", entry.id),

@@ -1,13 +1,15 @@
-"""`open-speech serve`: pulls weights, then replaces this process by BentoML."""
+"""`open-speech serve`: pulls weights, then becomes BentoML's supervisor."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -22,7 +24,8 @@ from open_speech.weights import Store
 from runners import catalog
 from runners.catalog.placement import left_out, plan
 from runners.host import debugger
-from runners.wiring import factories as parts
+from runners.wiring import runner_parts as parts
+from runners.wiring import supervisor_parts
 
 GRACE_S = 10
 """Seconds that running requests have to finish at shutdown; BentoML alone would wait for them indefinitely."""
@@ -39,7 +42,7 @@ def command(host: str | None, port: str | None, unix_socket: str | None, no_pull
     if settings.unix_socket is not None and not (host is None and port is None):
         raise WrongUse(f"The server listens on the Unix socket {settings.unix_socket.path}: leave out --host and --port.")
     require_backends(settings)
-    parts.presets(settings)
+    supervisor_parts.check_presets(settings)
     debugger.check(settings)
     if busy := address_trouble(settings):
         raise click.ClickException(busy)
@@ -51,7 +54,22 @@ def command(host: str | None, port: str | None, unix_socket: str | None, no_pull
         _show_certificate(certificate)
     sys.stdout.flush()
     environ = os.environ  # noqa: TID251 - this process becomes the server, which builds its own settings from it
-    os.execve(sys.executable, arguments, serve_environment(environ, settings))
+    become_server(arguments, serve_environment(environ, settings))
+
+
+def become_server(arguments: list[str], environment: Mapping[str, str]) -> NoReturn:
+    """Run BentoML's command line in this process, with this environment; ends with its exit code.
+
+    A new interpreter would import half of the same modules again, which takes half a second.
+    """
+    environ = os.environ  # noqa: TID251 - as above
+    for name in set(environ) - set(environment):
+        del environ[name]
+    environ.update(environment)
+    sys.argv = ["bentoml", *arguments]
+    # Not imported above: BentoML reads its part of the environment at its import.
+    importlib.import_module("bentoml_cli.cli").cli(arguments, prog_name="bentoml")
+    raise SystemExit(0)
 
 
 def require_backends(settings: Settings) -> None:
@@ -98,8 +116,8 @@ def service_folder() -> Path:
 
 
 def serve_arguments(settings: Settings, folder: Path, certificate: tls.Certificate | None = None) -> list[str]:
-    """Return the command line that serves these settings, over HTTPS if there is a certificate."""
-    arguments = [sys.executable, "-m", "bentoml", "serve", "service:OpenSpeech", "--working-dir", str(folder)]
+    """Return the arguments of `bentoml` that serve these settings, over HTTPS if there is a certificate."""
+    arguments = ["serve", "service:OpenSpeech", "--working-dir", str(folder)]
     arguments += ["--host", settings.os_host, "--port", str(settings.os_port), "--timeout-graceful-shutdown", str(GRACE_S)]
     if certificate is not None:
         arguments += ["--ssl-certfile", str(certificate.certfile), "--ssl-keyfile", str(certificate.keyfile)]

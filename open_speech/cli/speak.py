@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Awaitable
+from contextlib import aclosing
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, get_args
@@ -19,6 +19,7 @@ from open_speech.backends import Task
 from open_speech.cli import WrongUse
 from open_speech.cli import _terminal as terminal
 from open_speech.cli import _weights as weights
+from open_speech.cli._files import whole
 from open_speech.codecs import encode_stream
 from open_speech.config import Settings
 from open_speech.config.types import AudioFormat
@@ -60,22 +61,6 @@ def command(text: str, output: Path, voice: str | None, model: str, speed: float
             sys.stdout.buffer.write(complete.getvalue())
         else:
             asyncio.run(_send(speech, sys.stdout.buffer, chosen))
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that appears under its name only when it is complete, so that failed synthesis leaves no partial file."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    except soundfile.LibsndfileError as error:
-        raise click.FileError(str(path), error.error_string) from error
-    except OSError as error:
-        raise click.FileError(str(path), error.strerror) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def format_of(output: Path, wanted: AudioFormat | None, settings: Settings) -> AudioFormat:

@@ -142,6 +142,19 @@ class ErrorDetail(TypedDict):
     code: str | None
 
 
+class ModelReplica(TypedDict):
+    """The state of a model at one replica of its backend."""
+
+    where: str
+    ready: bool
+    reachable: bool
+    state: Literal["available", "downloading", "downloaded", "loading", "loaded"]
+    device: str | None
+    memory_bytes: int | None
+    last_use_s: float | None
+    in_flight: int
+
+
 class Model(TypedDict):
     """The state of a model on the server."""
 
@@ -164,6 +177,7 @@ class Model(TypedDict):
     in_flight: int
     progress: Progress | None
     error: ErrorDetail | None
+    replicas: list[ModelReplica]
 
 
 class DeletedModel(TypedDict):

@@ -114,5 +114,13 @@ class LiveOptions(TypedDict, total=False):
     """Whether silence ends an utterance; the server's setting when omitted."""
     endpointing: int
     """Milliseconds of silence that end an utterance, 100 to 10000."""
+    turn_detection: Literal["timer", "semantic"]
+    """Whether an utterance ends after that silence, or when the speaker has finished by meaning; `timer` when omitted."""
+    eagerness: Literal["low", "medium", "high", "auto"]
+    """How soon a semantic utterance ends that is not finished: after 8, 4, 2 or 4 seconds of silence."""
+    diarize: bool
+    """Whether each final transcript has its speaker."""
+    max_speakers: int
+    """Maximum number of speakers that are told apart."""
     prompt: str
     hotwords: str

@@ -2,7 +2,7 @@
 
 from open_speech.codecs.blocks import collect
 from open_speech.codecs.decode import decode_pcm16
-from open_speech.codecs.encode import MEDIA_TYPES, PCM_RATE, Encoder, encoder
+from open_speech.codecs.encode import MEDIA_TYPES, PCM_RATE, Encoder, encoder, file_rate
 from open_speech.codecs.isolated import blocks, decode, isolation, stated_seconds, survey
 from open_speech.codecs.loudness import loudness
 from open_speech.codecs.stream import encode_stream
@@ -20,6 +20,7 @@ __all__ = [
     "decode_pcm16",
     "encode_stream",
     "encoder",
+    "file_rate",
     "isolation",
     "loudness",
     "stated_seconds",

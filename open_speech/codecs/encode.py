@@ -64,6 +64,13 @@ def encoder(format: AudioFormat, rate: int, *, pcm_rate: int = PCM_RATE) -> Enco
     return _Encoded(MEDIA_TYPES[format], rate, _RECIPES[format])
 
 
+def file_rate(format: AudioFormat, rate: int, *, pcm_rate: int = PCM_RATE) -> int:
+    """Return the sample rate in Hertz of the file that `encoder` makes from pieces at `rate` Hertz."""
+    if format == "pcm":
+        return pcm_rate
+    return rate if format == "wav" else _RECIPES[format].rate_for(rate)
+
+
 class _Plain:
     """Uncompressed 16-bit samples, after a header if there is one."""
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -33,6 +33,7 @@ from open_speech.codecs.survey import Survey
 from open_speech.dispatch.frames import Decoder, Frame, Kind, audio_of, error_of
 from open_speech.errors import BackendTimeout, BackendUnavailable, InvalidAudio
 from open_speech.sandbox import InForce
+from open_speech.sandbox.decoding import decoding_limits
 
 log = logging.getLogger("open_speech.decoding")
 
@@ -48,10 +49,14 @@ _WALL_PER_CPU = 10
 class ForkServer:
     """Client of the fork server, which forks a child for each file; started at first use, and restarted when it has ended."""
 
-    def __init__(self, *, memory_mb: int, quiet_s: float) -> None:
-        """Allow `memory_mb` MiB per file, and `quiet_s` seconds of CPU time until the next piece of its audio."""
+    def __init__(self, *, memory_mb: int, quiet_s: float, report: Callable[[InForce], None] | None = None) -> None:
+        """Allow `memory_mb` MiB per file, and `quiet_s` seconds of CPU time until the next piece of its audio.
+
+        `report` is called once, in some thread, with the restrictions of the first process that decodes a file.
+        """
         self._memory_mb = memory_mb
         self._quiet_s = quiet_s
+        self._report = report
         self._lock = threading.Lock()
         self._is_requested = False
         self._control: socket.socket | None = None
@@ -110,7 +115,10 @@ class ForkServer:
             with _file_of(source) as file:
                 socket.send_fds(child, [job.encode()], [file.fileno()])
             frames = _frames(child)
-            next(frames)  # the restrictions in force in the child
+            restrictions = next(frames)
+            if (report := self._report) is not None:
+                self._report = None
+                report(TypeAdapter(InForce).validate_json(restrictions.payload))
             for number, frame in enumerate(frames):
                 if number == 0:
                     self._request_child()  # not earlier: a simultaneous fork would compete for the processor and the memory's lock
@@ -157,16 +165,28 @@ class ForkServer:
 
 
 _fork_server: ForkServer | None = None
+_starting = threading.Lock()
+
+
+def _current() -> ForkServer | None:
+    """Return the fork server of this process; None if files are decoded in this process."""
+    global _fork_server  # noqa: PLW0603 - see above: a property of the process
+    with _starting:
+        if _fork_server is None and (limits := decoding_limits()) is not None:
+            _fork_server = ForkServer(memory_mb=limits.memory_mb, quiet_s=limits.quiet_s)
+        return _fork_server
 
 
 @contextmanager
-def isolation(*, memory_mb: int, quiet_s: float, at_once: bool = True) -> Iterator[ForkServer]:
-    """Decode files in another process until the block ends; the limits are per file.
+def isolation(
+    *, memory_mb: int, quiet_s: float, at_once: bool = True, report: Callable[[InForce], None] | None = None
+) -> Iterator[ForkServer]:
+    """Decode files in another process until the block ends; the limits are per file, and `report` is as in ForkServer.
 
     Without `at_once` the other process is started at the first file, for a process that may never decode one.
     """
     global _fork_server  # noqa: PLW0603 - see above: a property of the process
-    fork_server = _fork_server = ForkServer(memory_mb=memory_mb, quiet_s=quiet_s)
+    fork_server = _fork_server = ForkServer(memory_mb=memory_mb, quiet_s=quiet_s, report=report)
     try:
         if at_once:
             fork_server.start()
@@ -186,16 +206,18 @@ def blocks(
     formats: tuple[str, ...] = (),
 ) -> Iterator[Audio]:
     """Decode as `decode.blocks` does, in another process if isolation is enabled and the file needs a codec."""
-    if _fork_server is None or raw_rate is not None or not needs_codec(source):
+    fork_server = _current()
+    if fork_server is None or raw_rate is not None or not needs_codec(source):
         return blocks_here(source, rate, max_seconds=max_seconds, raw_rate=raw_rate, channel=channel, formats=formats)
-    return _fork_server.blocks(source, rate, max_seconds=max_seconds, channel=channel, formats=formats)
+    return fork_server.blocks(source, rate, max_seconds=max_seconds, channel=channel, formats=formats)
 
 
 def survey(source: bytes | Path, *, max_seconds: float) -> Survey:
     """Survey the channels of a file as `decode.survey` does, in another process under the same conditions as `blocks`."""
-    if _fork_server is None or not needs_codec(source):
+    fork_server = _current()
+    if fork_server is None or not needs_codec(source):
         return survey_here(source, max_seconds=max_seconds)
-    return _fork_server.survey(source, max_seconds=max_seconds)
+    return fork_server.survey(source, max_seconds=max_seconds)
 
 
 def decode(source: bytes | Path, rate: int, *, max_seconds: float, formats: tuple[str, ...] = ()) -> Audio:
@@ -208,7 +230,8 @@ def decode(source: bytes | Path, rate: int, *, max_seconds: float, formats: tupl
 
 def stated_seconds(path: Path) -> float | None:
     """Return the duration that a file states, as `probe.stated_seconds` does, in another process if isolation is enabled."""
-    return stated_seconds_here(path) if _fork_server is None else _fork_server.stated_seconds(path)
+    fork_server = _current()
+    return stated_seconds_here(path) if fork_server is None else fork_server.stated_seconds(path)
 
 
 def _frames(child: socket.socket) -> Iterator[Frame]:

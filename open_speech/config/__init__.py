@@ -1,7 +1,7 @@
 """Every setting: an environment variable with a type, a range and a description. Built once and passed on; read nowhere else.
 
 The field `os_port` is the variable `OS_PORT`. The names are public API (`OS_*`, `STT_*`, `TTS_*`, `OPENAUDIO_*`, `LLM_*`,
-`DEBUGPY_*`). Each group of settings is a class in a file of its own; a new setting is one field there.
+`LIVEKIT_*`, `DEBUGPY_*`). Each group of settings is a class in a file of its own; a new setting is one field there.
 """
 
 from __future__ import annotations
@@ -18,22 +18,30 @@ from pydantic import ConfigDict, ValidationError
 from open_speech.config import old_names
 from open_speech.config.cloud import CloudSettings
 from open_speech.config.debug import DebugSettings
+from open_speech.config.dialogue import DialogueSettings
 from open_speech.config.fallback import FallbackSettings
 from open_speech.config.fish import FishSettings
+from open_speech.config.interruptions import InterruptionSettings
 from open_speech.config.jobs import JobSettings
+from open_speech.config.language_model import LanguageModelSettings
 from open_speech.config.live import LiveSettings
+from open_speech.config.live_sessions import LiveSessionSettings
+from open_speech.config.livekit import LiveKitSettings
 from open_speech.config.old_names import Translation
 from open_speech.config.old_names.values import PREFIXES
 from open_speech.config.peers import PeerSettings
 from open_speech.config.realtime import RealtimeSettings
 from open_speech.config.recognition import RecognitionSettings
+from open_speech.config.replicas import ReplicaSettings
 from open_speech.config.server import ServerSettings
 from open_speech.config.synthesis import SynthesisSettings
+from open_speech.config.webrtc import WebRtcSettings
 from open_speech.config.weights import WeightSettings
 from open_speech.config.wyoming import WyomingSettings
+from open_speech.hub_names import gguf_id
 from open_speech.security.pull_policy import ANY, CATALOG, PullPolicy
 
-SHARED_PREFIXES = ("LLM_", "DEBUGPY_")
+SHARED_PREFIXES = ("LLM_", "LIVEKIT_", "DEBUGPY_")
 """Prefixes that other programs also use: only known names with them are read, and unknown names are not errors."""
 
 
@@ -43,8 +51,14 @@ class SettingsError(ValueError):
 
 class Settings(
     DebugSettings,
+    LiveKitSettings,
     WyomingSettings,
+    WebRtcSettings,
     RealtimeSettings,
+    InterruptionSettings,
+    LiveSessionSettings,
+    DialogueSettings,
+    LanguageModelSettings,
     CloudSettings,
     PeerSettings,
     FallbackSettings,
@@ -54,6 +68,7 @@ class Settings(
     JobSettings,
     LiveSettings,
     WeightSettings,
+    ReplicaSettings,
     ServerSettings,
 ):
     """All settings of one server, validated and frozen. The fields are listed in the order of the groups, the last base first."""
@@ -78,16 +93,27 @@ class Settings(
         return self.os_stream_vad_threshold if is_own else self.stt_vad_threshold
 
     @property
+    def language_backends(self) -> tuple[str, ...]:
+        """Backends of language models: LLM_BACKENDS, or for `auto` the one that a server with the default backends has."""
+        if self.llm_backends != ("auto",):
+            return self.llm_backends
+        chooses = not self.model_fields_set.isdisjoint({"stt_backends", "tts_backends"})
+        is_wanted = not self.llm_base_url and (self.llm_model != "default" or not chooses)
+        return ("llama",) if is_wanted else ()
+
+    @property
     def is_exposed(self) -> bool:
         """Whether other machines can reach the server: directly, by Wyoming, or through a reverse proxy (assumed for a Unix socket)."""
-        behind_proxy = bool(self.os_trust_proxy or self.os_trusted_proxies or self.os_root_path or self.os_unix_socket)
+        behind_proxy = bool(
+            self.os_trust_proxy or self.os_trusted_proxies or self.os_auth_proxies or self.os_root_path or self.os_unix_socket
+        )
         return behind_proxy or not self.is_local or self.wyoming_is_exposed
 
     @property
     def pulls(self) -> PullPolicy:
         """Policy for models outside the catalog that a request may cause to be downloaded."""
         usual = CATALOG if self.keys or self.is_exposed else ANY
-        named = {self.stt_model, self.tts_model, *self.stt_preload_models, *self.tts_preload_models}
+        named = {self.stt_model, self.tts_model, gguf_id(self.llm_model), *self.stt_preload_models, *self.tts_preload_models}
         return PullPolicy(self.os_pull_allowed or (usual,), frozenset(named))
 
 
@@ -160,11 +186,16 @@ def _unknown(name: str) -> str:
     return f"Unknown setting {name}.{hint} `open-speech settings` lists them all."
 
 
+def _cell(text: str | None) -> str:
+    """Escape the character that ends a cell of a Markdown table, also within code."""
+    return (text or "").replace("|", "\\|")
+
+
 def table() -> str:
     """Return the settings as a Markdown table, for docs/settings.md."""
     rows = ["| Variable | Default | What it does |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         shown = "" if default is None or default == "" else f"`{str(default).lower() if isinstance(default, bool) else default}`"
-        rows.append(f"| `{name.upper()}` | {shown} | {field.description} |")
+        rows.append(f"| `{name.upper()}` | {shown} | {_cell(field.description)} |")
     return "\n".join(rows)

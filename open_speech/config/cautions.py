@@ -23,4 +23,9 @@ def cautions(settings: Settings) -> list[str]:
             f"DEBUGPY_HOST is {settings.debugpy_host}: a program that can connect runs code as the server's user, without an API key. "
             "Set 127.0.0.1, and connect through an SSH tunnel."
         )
+    if settings.os_redis_url and settings.os_realtime_enabled and not settings.os_signing_keys:
+        found.append(
+            "OS_REDIS_URL is set and OS_SIGNING_KEYS is not: several servers share their rate limits, but an ephemeral key of the Realtime "
+            "API is valid only at the server that created it. Set the same OS_SIGNING_KEYS at every server."
+        )
     return found

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+AUTO_DETECTOR, SMART_TURN = "auto", "smart-turn"
+"""Values of OS_TURN_DETECTOR: the model if it is downloaded, and the model."""
+
 
 class LiveSettings(BaseModel):
     """WebSocket streams, and the library of uploaded voices."""
@@ -32,6 +35,16 @@ class LiveSettings(BaseModel):
         description=(
             "Speech probability above which a frame counts as speech at `/v1/audio/stream`."
             " When unset, `STT_VAD_THRESHOLD` applies if that is set."
+        ),
+    )
+    os_turn_detector: str = Field(
+        AUTO_DETECTOR,
+        min_length=1,
+        max_length=100,
+        description=(
+            "Decides for semantic turns (`semantic_vad`) whether the speaker has finished: `smart-turn` (a model, 8.7 MB), `timer`"
+            " (no model: the length of the silence decides) or the name of a plugin. `auto` is `smart-turn` if its weights are downloaded"
+            " when the server starts, else `timer`."
         ),
     )
     os_voice_library_path: Path = Field(Path("~/.local/share/open-speech/voices"), description="Folder of uploaded voices and consents.")

@@ -13,7 +13,8 @@ class RecognitionSettings(BaseModel):
 
     stt_backends: Names = Field(
         ("faster-whisper",),
-        description="Speech-to-text backends, separated by commas: `name`, `name@inproc` or `name@http://host:port`.",
+        description="Speech-to-text backends, separated by commas: `name`, `name@inproc` or `name@http://host:port`. Replicas: "
+        "`name@http://a:3000|http://b:3000`, or `name@dns+http://host:port` for a host name with several addresses.",
     )
     stt_model: str = Field("auto", description="Model used for `whisper-1` and OpenAI's other model names. `auto` chooses by device.")
     stt_device: Device = Field("auto", description="Device of speech-to-text backends: `auto`, `cpu`, `cuda` or `cuda:N`.")

@@ -8,10 +8,12 @@ from typing import Annotated, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
-from open_speech.config.types import Batching, LogFormat, LogLevel, Names, OptionalBool, OptionalPath, proxy_count
+from open_speech.config.types import Batching, LogFormat, LogLevel, Names, OptionalBool, OptionalPath, StartRunners, proxy_count
 from open_speech.security.api_keys import KeyRing
 from open_speech.security.network import Network, is_loopback, networks
 
+_HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+"""Source: RFC 9110, section 5.1."""
 UNIX_PEERS = "unix"
 """Value in OS_TRUSTED_PROXIES for the clients of the Unix socket, which have no address."""
 
@@ -51,6 +53,16 @@ class ServerSettings(BaseModel):
         description="API keys, each `key` or `name:key`, separated by commas. Every request must carry one (`Authorization: Bearer "
         "…`). Empty: no key is required.",
     )
+    os_api_key_header: str = Field(
+        "X-API-Key",
+        pattern=_HEADER_NAME,
+        description="Header in which an API key is accepted, besides `Authorization`, `X-API-Key` and `api-key`.",
+    )
+    os_request_id_header: str = Field(
+        "X-Request-ID",
+        pattern=_HEADER_NAME,
+        description="Header with the request id, in requests and in responses, besides `X-Request-ID`.",
+    )
     os_auth_required: bool = Field(False, description="Refuse to start without an API key.")
     os_public_lists: bool = Field(
         False,
@@ -70,7 +82,7 @@ class ServerSettings(BaseModel):
         ge=1,
         le=100,
         description="Share, in percent, that one API key may use of each limit that all keys have in common (WebSockets, Realtime "
-        "sessions, jobs and their disk space, ephemeral keys, streams of progress, downloads). Applies when several keys are configured.",
+        "sessions, jobs and their disk space, streams of progress, downloads). Applies when several keys are configured.",
     )
     os_trust_proxy: Annotated[int, BeforeValidator(proxy_count)] = Field(
         0,
@@ -84,6 +96,12 @@ class ServerSettings(BaseModel):
         description="Addresses and networks of the reverse proxies, separated by commas; `unix` for those that connect through "
         "`OS_UNIX_SOCKET`. `X-Forwarded-For` is believed only from these, read from the right up to the first other address. Empty: every "
         "client that connects is believed when `OS_TRUST_PROXY` is set.",
+    )
+    os_auth_proxies: Names = Field(
+        (),
+        description="Addresses and networks of reverse proxies that authenticate their users, such as Home Assistant's ingress "
+        "(`172.30.32.2`), separated by commas; `unix` as in `OS_TRUSTED_PROXIES`. Requests that connect from them need no API key, except "
+        "those of pages of other origins. No other program may be able to connect from such an address.",
     )
     os_cors_origins: Names = Field(
         (),
@@ -134,7 +152,9 @@ class ServerSettings(BaseModel):
     )
     os_max_audio_s: int = Field(14_400, ge=1, description="Maximum duration of the audio of one request, in seconds.")
     os_max_queue: int = Field(
-        64, ge=1, description="Maximum number of requests waiting for one backend. Further requests are answered 429."
+        64,
+        ge=1,
+        description="Maximum number of requests waiting for one backend, times its working replicas. Further requests are answered 429.",
     )
     os_queue_timeout_s: float = Field(
         30.0, gt=0, description="Maximum queueing time, in seconds. A request that is expected to wait longer is answered 429 at once."
@@ -149,7 +169,18 @@ class ServerSettings(BaseModel):
         25.0, ge=0, description="Time that accepted requests have to finish when the server stops, in seconds."
     )
     os_request_timeout_s: float = Field(600.0, gt=0, description="Maximum wait for the next part of a backend's response, in seconds.")
+    os_replica_refresh_s: float = Field(
+        5.0,
+        gt=0,
+        description="Interval, in seconds, at which the addresses of `dns+http://` backends are looked up again and the status of each "
+        "replica is queried.",
+    )
     os_model_ttl: int = Field(300, ge=0, description="Time after which an idle model is unloaded, in seconds. 0 keeps models loaded.")
+    os_start_runners: StartRunners = Field(
+        "lazy",
+        description="When the process of a backend starts: `lazy` at its first use, and it ends again when its models have been unloaded "
+        "(`OS_MODEL_TTL`); `eager` with the server, and it stays. `eager` saves a second or two at the first request after a pause.",
+    )
     os_max_loaded_models: int = Field(
         0,
         ge=0,
@@ -177,10 +208,12 @@ class ServerSettings(BaseModel):
                 raise ValueError(f"{item!r} is neither {' nor '.join(f'`{kind}`' for kind in kinds)}, nor a backend with one of them")
         return value
 
-    @field_validator("os_trusted_proxies")
+    @field_validator("os_trusted_proxies", "os_auth_proxies")
     @classmethod
-    def _validate_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        networks(name for name in value if name != UNIX_PEERS)
+    def _validate_proxies(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        found = networks(name for name in value if name != UNIX_PEERS)
+        if info.field_name == "os_auth_proxies" and any(network.prefixlen == 0 for network in found):
+            raise ValueError("a network of all addresses would let every client in without an API key")
         return value
 
     @field_validator("os_auth_required")
@@ -213,6 +246,11 @@ class ServerSettings(BaseModel):
     def trusts_unix_peers(self) -> bool:
         """Whether clients of the Unix socket are trusted reverse proxies."""
         return UNIX_PEERS in self.os_trusted_proxies
+
+    @property
+    def auth_proxies(self) -> tuple[Network, ...]:
+        """Networks of the reverse proxies that authenticate their users."""
+        return networks(name for name in self.os_auth_proxies if name != UNIX_PEERS)
 
     @property
     def is_local(self) -> bool:

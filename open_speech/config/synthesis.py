@@ -42,6 +42,14 @@ class SynthesisSettings(BaseModel):
     tts_pronunciation_dict: OptionalPath = Field(
         None, description="YAML file of words and their pronunciation. Read again when it changes."
     )
+    tts_kokoro_g2p: Literal["auto", "espeak", "hibari"] = Field(
+        "auto",
+        description=(
+            "What converts English text to phonemes for Kokoro. `espeak`: espeak-ng, which is under the GPL. `hibari`: the lexicon of"
+            " hibari-tts, which is under Apache-2.0. `auto`: espeak-ng if it is installed, otherwise hibari. Spanish, French, Hindi,"
+            " Italian and Portuguese always need espeak-ng."
+        ),
+    )
     tts_qwen3_size: Literal["0.6B", "1.7B"] = Field("1.7B", description="Size of the model that the name `qwen3-tts` stands for.")
     tts_qwen3_device: Device | Literal[""] = Field("", description="Device of Qwen3-TTS. Empty: as `TTS_DEVICE`.")
     tts_qwen3_flash_attn: bool = Field(False, description="Use FlashAttention 2 for Qwen3-TTS on a GPU. Requires the package `flash-attn`.")

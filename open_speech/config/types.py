@@ -36,6 +36,8 @@ LogFormat = Literal["text", "json"]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)]
 Batching = Literal["fair", "bentoml"]
 """What forms batches of a backend's waiting calls: our fair queue, or BentoML's adaptive batching."""
+StartRunners = Literal["lazy", "eager"]
+"""When the process of a backend starts: at its first use, or with the server."""
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 UpstreamDialect = Literal["auto", "openai", "speaches", "kokoro-fastapi", "localai"]
 OPENAI_URL = "https://api.openai.com/v1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field
@@ -29,6 +30,11 @@ class WyomingSettings(BaseModel):
     )
     os_wyoming_languages: Names = Field(
         (), description="Languages reported to Home Assistant for models and voices that name none, separated by commas."
+    )
+    os_wyoming_turn_detection: Literal["timer", "semantic"] = Field(
+        "timer",
+        description="What ends a turn for Wyoming clients, which are sent `voice-stopped`: a silence of the length that their sensitivity "
+        "chooses (`timer`), or the decision of `OS_TURN_DETECTOR` that the speaker has finished (`semantic`).",
     )
     os_wyoming_zeroconf: bool = Field(False, description="Announce the Wyoming server by mDNS, so that Home Assistant discovers it.")
     os_wyoming_zeroconf_name: str = Field("", description="Name to announce. Empty: derived from the network interface's address.")

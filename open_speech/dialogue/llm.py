@@ -1,9 +1,13 @@
-"""A streaming client of any server with OpenAI's `/chat/completions`. Every wait has a deadline; closing the generator ends the request."""
+"""The language model of another server: a streaming client of OpenAI's `/chat/completions`.
+
+Every wait has a deadline; closing the generator ends the request.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
@@ -11,13 +15,15 @@ from typing import Any
 
 import httpx
 
-from open_speech.dialogue.completions import CompletionParser, Piece, TextDelta
+from open_speech.dialogue.completions import ChunkParser, CompletionParser, Piece, TextDelta, has_output
 from open_speech.errors import (
+    ContextOverflow,
     LanguageModelBusy,
     LanguageModelFailed,
     LanguageModelRefused,
     LanguageModelTimeout,
     LanguageModelUnavailable,
+    SpeechError,
 )
 
 log = logging.getLogger("open_speech.realtime")
@@ -26,18 +32,21 @@ CONNECT_S = 5.0
 """Seconds in which the server must accept the connection."""
 ANSWER_CHARS = 200_000
 """Maximum characters of a response; a longer one is aborted, because no user listens that long."""
+_OVERFLOW = re.compile(rb"context_length_exceeded|exceed_context_size|maximum context length|context (size|window)", re.IGNORECASE)
+"""What servers write about a conversation that is too long: OpenAI, llama.cpp, vLLM and others."""
 NEW_LIMIT = "max_completion_tokens"
 BODY_BYTES = 4 << 20
 """Bytes that are read of a response that is one JSON body, or of an error response."""
-Chunk = tuple[bool, bytes]
+Part = tuple[bool, bytes]
 """Whether the bytes are part of an event stream (otherwise a body that is the whole response), and the bytes."""
 
 
-class LanguageModel:
-    """One model of one server. The connection is kept open between requests."""
+class RemoteLanguageModel:
+    """One model of another server. The connection is kept open between requests."""
 
     def __init__(self, base_url: str, *, model: str, key: str = "", timeout_s: float = 30.0) -> None:
         """`base_url` is the part of the URL before `/chat/completions`; `timeout_s` bounds the wait for each next part of the response."""
+        self.name = model
         self._url = base_url.rstrip("/") + "/chat/completions"
         self._model = model
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -47,22 +56,28 @@ class LanguageModel:
         """The server's name of the parameter for the maximum number of tokens in a response."""
 
     async def answer(self, request: Mapping[str, Any]) -> AsyncGenerator[Piece, None]:
-        """Send a request, and yield the response as it is generated: text and tool calls, then one Ended.
-
-        `request` is a body of `/chat/completions` without `model` and `stream`. Raises LanguageModelFailed and its subclasses.
-        """
-        body = {**request, "model": self._model, "stream": True, "stream_options": {"include_usage": True}}
-        answer, chars, wait_s = CompletionParser(), 0, self._timeout_s
-        async with aclosing(self._chunks(body)) as chunks:
-            while not answer.is_done and (chunk := await self._next(chunks, wait_s)) is not None:
-                is_event, data, wait_s = chunk
-                for piece in answer.feed(data) if is_event else answer.feed_body(data):
+        """Answer a conversation, as in LanguageModel. Raises LanguageModelFailed and its subclasses, and ContextOverflow."""
+        answer, chars = CompletionParser(), 0
+        async with aclosing(self.chunks(request)) as chunks:
+            async for chunk in chunks:
+                for piece in answer.feed(chunk):
                     chars += len(piece.text) if isinstance(piece, TextDelta) else 0
                     if chars > ANSWER_CHARS:
                         raise LanguageModelFailed(f"The response of the language model is longer than {ANSWER_CHARS} characters.")
                     yield piece
-                    wait_s = self._timeout_s
         yield answer.finish()
+
+    async def chunks(self, request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Answer a conversation in chunks, as in LanguageModel. Raises LanguageModelFailed and its subclasses."""
+        body = {**request, "model": self._model, "stream": True, "stream_options": {"include_usage": True}}
+        answer, wait_s = ChunkParser(), self._timeout_s
+        async with aclosing(self._parts(body)) as parts:
+            while not answer.is_done and (part := await self._next(parts, wait_s)) is not None:
+                is_event, data, wait_s = part
+                for chunk in answer.feed(data) if is_event else answer.feed_body(data):
+                    wait_s = self._timeout_s if has_output(chunk) else wait_s
+                    yield chunk
+        answer.finish()
 
     async def aclose(self) -> None:
         """Close the connection; safe to call again."""
@@ -70,12 +85,12 @@ class LanguageModel:
         if http is not None:
             await http.aclose()
 
-    async def _next(self, chunks: AsyncIterator[Chunk], wait_s: float) -> tuple[bool, bytes, float] | None:
+    async def _next(self, parts: AsyncIterator[Part], wait_s: float) -> tuple[bool, bytes, float] | None:
         """Wait for the next bytes; return them, and the seconds left of the wait for content, which a keep-alive does not extend."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(wait_s):
-                chunk = await anext(chunks, None)
+                part = await anext(parts, None)
         except (TimeoutError, httpx.TimeoutException) as late:
             raise LanguageModelTimeout(f"The language model server sent nothing for {self._timeout_s:g} s.") from late
         except httpx.ConnectError as gone:
@@ -84,9 +99,9 @@ class LanguageModel:
             raise LanguageModelFailed("The response of the language model server ended early.") from broken
         except httpx.InvalidURL as wrong:
             raise LanguageModelUnavailable("LLM_BASE_URL is not a valid URL.") from wrong
-        return None if chunk is None else (*chunk, wait_s - (time.monotonic() - began))
+        return None if part is None else (*part, wait_s - (time.monotonic() - began))
 
-    async def _chunks(self, body: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
+    async def _parts(self, body: Mapping[str, Any]) -> AsyncGenerator[Part, None]:
         """Send the request, and yield the bytes of the response. A request is repeated once with the other name of the token limit."""
         if self._http is None:
             # In a thread: loading the certificates takes longer than a spoken word.
@@ -115,7 +130,7 @@ class LanguageModel:
         return True
 
 
-async def _pieces(answer: httpx.Response) -> AsyncGenerator[Chunk, None]:
+async def _pieces(answer: httpx.Response) -> AsyncGenerator[Part, None]:
     if answer.headers.get("content-type", "").startswith("application/json"):
         yield False, await _body_start(answer)
         return
@@ -132,9 +147,11 @@ async def _body_start(answer: httpx.Response) -> bytes:
     return body[:BODY_BYTES]
 
 
-def _refusal(status: int, body: bytes) -> LanguageModelFailed:
+def _refusal(status: int, body: bytes) -> SpeechError:
     """Return the error for an HTTP status. The body may contain what a client must not see, so it is only logged."""
     log.warning("the language model server returned %d: %s", status, body[:500].decode(errors="replace"))
+    if status in (400, 413, 422) and _OVERFLOW.search(body):
+        return ContextOverflow("The conversation is longer than the context of the language model.", param="messages")
     if status == 429:
         return LanguageModelBusy("The language model server is overloaded.", retry_after_s=5)
     if status < 500:

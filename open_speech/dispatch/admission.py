@@ -27,7 +27,7 @@ STANDING_AFTER_S = 2.0
 STANDING_WAIT_S = 1.0
 """Maximum expected wait, in seconds, that is accepted after that."""
 LEAST = 16
-"""Requests that may wait whatever the throughput: a household, or a program with a pool of workers, is never refused."""
+"""Requests that may wait for each replica whatever the throughput: a household, or a program with a pool of workers, is never refused."""
 STOP_RETRY_S = 5.0
 """Seconds after which clients of a stopping server may retry: by then another server has replaced it, or it has restarted."""
 _POLL_S = 0.05
@@ -39,6 +39,11 @@ class Runner(Protocol):
     @property
     def beats(self) -> int:
         """Counter that increases while callers wait for a model that is being downloaded or loaded."""
+        ...
+
+    @property
+    def working(self) -> int:
+        """Number of its replicas that take calls; at least 1."""
         ...
 
 
@@ -116,9 +121,9 @@ class Admission:
         at_once: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Admit at most `max_queue` requests per backend, none of which is expected to wait longer than `patience_s` seconds.
+        """Admit at most `max_queue` requests per replica of a backend, none of which is expected to wait longer than `patience_s` seconds.
 
-        `at_once` maps backends that answer several requests at a time to their number.
+        `at_once` maps backends whose replicas answer several requests at a time to their number.
         """
         self._gates = {
             name: _Gate(name, runner, max_queue, patience_s, max(LEAST, (at_once or {}).get(name, 0)), clock)
@@ -206,12 +211,13 @@ class _Gate:
 
     def _is_full(self, *, live: bool) -> bool:
         """Return whether another request must be refused. For a live request only other live requests count, which are served first."""
-        queue = self.queue
+        queue, replicas = self.queue, self._runner.working
+        most, least = self._max_queue * replicas, self._least * replicas
         if live:
-            return queue.live >= self._max_queue or (queue.live >= self._least and self.wait_s(live=True) > self._patience_s)
-        if queue.under_way >= self._max_queue:
+            return queue.live >= most or (queue.live >= least and self.wait_s(live=True) > self._patience_s)
+        if queue.under_way >= most:
             return True
-        return queue.waiting >= self._least and self.wait_s(live=False) > self._longest_wait_s()
+        return queue.waiting >= least and self.wait_s(live=False) > self._longest_wait_s()
 
     def _longest_wait_s(self) -> float:
         if self._runner.beats != self._beats:

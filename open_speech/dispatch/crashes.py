@@ -8,7 +8,7 @@ import signal
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pydantic import BaseModel
@@ -56,19 +56,6 @@ class Exit:
         if number == signal.SIGKILL:
             meaning = "killed from outside, or by the kernel because memory was exhausted"
         return f"was killed by {name} ({meaning})"
-
-
-@dataclass(slots=True, eq=False)
-class Trial:
-    """The attempts of one call."""
-
-    call: Call
-    before: int | None = None
-    """Process id of the last ended process that was known at the start of the current attempt."""
-    is_shared: bool = False
-    """Whether other calls were in progress when the runner died in the current attempt: one of them may be the cause."""
-    exits: list[Exit] = field(default_factory=list)
-    """The known ends of the runner's process during the attempts."""
 
 
 class FatalCalls:

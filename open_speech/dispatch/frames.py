@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar, Generic, TypeVar
@@ -227,6 +227,48 @@ class DiarizeCall(BaseModel):
         return audio, DiarizeOptions(self.min_speakers, self.max_speakers, tuple(zip(self.names, voices, strict=True)))
 
 
+class VoiceprintsCall(BaseModel):
+    """The voiceprints of `windows` (start and end in seconds) of one audio; `pcm` and `urgency` are as in TranscribeCall."""
+
+    model_config = TranscribeCall.model_config
+    api: ClassVar[str] = "voiceprints"
+    model: str
+    pcm: bytes
+    windows: tuple[tuple[float, float], ...]
+    urgency: int = FILE
+
+    @classmethod
+    def of(cls, model: str, audio: Audio, windows: Sequence[tuple[float, float]], urgency: int = FILE) -> VoiceprintsCall:
+        """Pack a call."""
+        return cls(model=model, pcm=audio.samples.astype("<f4", copy=False).tobytes(), windows=tuple(windows), urgency=urgency)
+
+    def unpack(self) -> tuple[Audio, tuple[tuple[float, float], ...]]:
+        """Return the audio and the windows."""
+        return Audio(np.frombuffer(self.pcm, "<f4"), STT_RATE), self.windows
+
+
+class GenerateCall(BaseModel):
+    """One request to a language model, as sent to a runner; `request` is the body of `/chat/completions` or `/completions` as JSON."""
+
+    model_config = TranscribeCall.model_config
+    api: ClassVar[str] = "generate"
+    model: str
+    request: str
+    urgency: int = FILE
+    patience_s: float = 0.0
+    """`urgency` and `patience_s` are as in TranscribeCall."""
+
+    @classmethod
+    def of(cls, model: str, request: Mapping[str, Any], *, urgency: int = FILE, patience_s: float = 0.0) -> GenerateCall:
+        """Pack a call."""
+        return cls(model=model, request=json.dumps(request), urgency=urgency, patience_s=patience_s)
+
+    def unpack(self) -> dict[str, Any]:
+        """Return the request."""
+        unpacked: dict[str, Any] = json.loads(self.request)
+        return unpacked
+
+
 @dataclass(frozen=True)
 class LoadModel:
     """Download a model if necessary, and load it. The answer has no payload frames."""
@@ -251,7 +293,7 @@ class RemoveModel:
     model: str
 
 
-Call = TranscribeCall | WindowCall | SpeakCall | DiarizeCall | LoadModel | PullModel | RemoveModel
+Call = TranscribeCall | WindowCall | SpeakCall | DiarizeCall | VoiceprintsCall | GenerateCall | LoadModel | PullModel | RemoveModel
 """An operation of a runner that is answered by a stream of frames."""
 
 
@@ -291,10 +333,22 @@ _OF_EVERY_RUNNER: tuple[Operation, ...] = (LoadModel, UnloadModel, PullModel, Re
 OPERATIONS: Mapping[Task, tuple[Operation, ...]] = {
     Task.STT: (*_OF_EVERY_RUNNER, TranscribeCall, WindowCall),
     Task.TTS: (*_OF_EVERY_RUNNER, SpeakCall),
-    Task.DIARIZE: (*_OF_EVERY_RUNNER, DiarizeCall),
+    Task.DIARIZE: (*_OF_EVERY_RUNNER, DiarizeCall, VoiceprintsCall),
+    Task.LLM: (*_OF_EVERY_RUNNER, GenerateCall),
 }
 """The operations of a runner, by the task of its backend. The `api` of an operation is its URL path at a runner: it stays the same from
 version to version, as do the names of its fields, so that a server and a remote runner may have different versions."""
+
+
+def chunk_frame(chunk: Mapping[str, Any]) -> Frame:
+    """Pack one chunk of a generated answer; an empty one only shows that the model is at work."""
+    return Frame(Kind.JSON if chunk else Kind.PROGRESS, json.dumps(chunk).encode())
+
+
+def chunk_of(frame: Frame) -> dict[str, Any]:
+    """Unpack what `chunk_frame` packed."""
+    chunk: dict[str, Any] = json.loads(frame.payload)
+    return chunk
 
 
 def turns_frame(turns: list[Turn]) -> Frame:

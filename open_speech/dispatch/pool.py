@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,15 +57,19 @@ class RunnerPool:
         """Return the backend of a model."""
         return self.registry.backends[entry.backend]
 
-    async def load(self, model: str) -> None:
-        """Load a model, and download it first if necessary. Raises SpeechError's children."""
+    async def load(self, model: str, *, at: str | None = None) -> None:
+        """Load a model, and download it first if necessary. `at` is as in RunnerClient.load. Raises SpeechError's children."""
         entry = self.registry.find(model)
-        await self.client(entry).load(entry.id)
+        await self.client(entry).load(entry.id, at=at)
 
-    async def unload(self, model: str) -> bool:
-        """Unload a model; return False if it was not loaded. Raises SpeechError's children."""
+    async def unload(self, model: str, *, at: str | None = None) -> bool:
+        """Unload a model; return False if it was not loaded. `at` is as in RunnerClient.unload. Raises SpeechError's children."""
         entry = self.registry.find(model)
-        return await self.client(entry).unload(entry.id)
+        return await self.client(entry).unload(entry.id, at=at)
+
+    async def watch(self) -> None:
+        """Keep the replicas of all backends up to date, until cancelled."""
+        await asyncio.gather(*(client.replicas.watch() for client in self.clients.values()))
 
     async def status(self) -> dict[str, dict[str, Any]]:
         """Return the state of each backend (dispatch/readiness.py); takes 2 seconds at most."""

@@ -17,18 +17,20 @@ States = Mapping[str, Mapping[str, Any]]
 async def states(registry: Registry, runners: Mapping[str, RunnerClient], admission: Admission) -> dict[str, dict[str, Any]]:
     """Return for each backend where it runs, whether it is ready, its loaded models, the status of its runner and its queue metrics.
 
-    A backend is also `ready` if it answered a moment ago: it is being restarted, and calls wait for it. Takes at most 2 seconds.
+    A backend with replicas has the state of each in `replicas`, and `runner` is what they add up to. A backend is also `ready` if it
+    answered a moment ago: it is being restarted, and calls wait for it. Takes at most 2 seconds.
     """
-    answers = await asyncio.gather(*(runner.status() for runner in runners.values()))
+    reports = await asyncio.gather(*(runner.report() for runner in runners.values()))
     return {
         name: {
             "where": registry.served[name],
-            "ready": answer is not None or runner.is_coming_back,
-            "loaded": (answer or {}).get("loaded", {}),
-            "runner": answer,
+            "ready": report.status is not None or runner.is_coming_back,
+            "loaded": (report.status or {}).get("loaded", {}),
+            "runner": report.status,
             "line": asdict(admission.lines[name]),
+            **({"replicas": [asdict(replica) for replica in report.replicas]} if runner.replicas.is_fleet else {}),
         }
-        for (name, runner), answer in zip(runners.items(), answers, strict=True)
+        for (name, runner), report in zip(runners.items(), reports, strict=True)
     }
 
 

@@ -1,10 +1,13 @@
-"""SpeechError, validation and routing errors -> `{"error": {message, type, param, code}}`. This is the only place that maps them."""
+"""SpeechError, validation and routing errors -> `{"error": {message, type, param, code}}`. This is the only place that maps them.
+
+An API whose clients read another format has its own `ErrorFormat` (middleware/error_formats.py).
+"""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
@@ -12,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from open_speech import logs
 from open_speech.errors import InvalidRequest, InvalidValue, MethodNotAllowed, MissingField, OutOfRange, SpeechError, UnknownPath
@@ -19,19 +23,41 @@ from open_speech.errors import InvalidRequest, InvalidValue, MethodNotAllowed, M
 log = logging.getLogger("open_speech.http")
 M = TypeVar("M", bound=BaseModel)
 
+ErrorFormat = Callable[[SpeechError], tuple[int, Mapping[str, Any]]]
+"""An error -> the status and the JSON body of its response."""
+FORMAT = "open_speech.error_format"
+"""Key of the ASGI scope for the ErrorFormat of the request's path; absent for the format of `envelope`."""
 _RANGE_ERRORS = {"greater_than_equal", "less_than_equal", "greater_than", "less_than", "finite_number"}
 _WHOLE_BODY = "The request body must be a JSON object, sent with `Content-Type: application/json`."
 
 
 def envelope(error: SpeechError) -> dict[str, Any]:
     """Return an error in the format that OpenAI clients read; all four keys are always present."""
-    param = None if error.param is None else _encodable(error.param)
-    return {"error": {"message": _encodable(error.message), "type": error.type, "param": param, "code": error.code}}
+    param = None if error.param is None else encodable(error.param)
+    return {"error": {"message": encodable(error.message), "type": error.type, "param": param, "code": error.code}}
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Replace what JSON can contain but UTF-8 cannot encode: half a surrogate pair, as when a client cuts an emoji in two."""
     return text.encode("utf-8", "replace").decode()
+
+
+class ErrorResponse(JSONResponse):
+    """The response to a failed request, in the format of the API that its path belongs to."""
+
+    def __init__(self, error: SpeechError, headers: Mapping[str, str]) -> None:
+        super().__init__(envelope(error), error.status, headers)
+        self._error = error
+        self._extra = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        error_format: ErrorFormat | None = scope.get(FORMAT)
+        if error_format is None:
+            await super().__call__(scope, receive, send)
+        else:
+            status, body = error_format(self._error)
+            await JSONResponse(body, status, self._extra)(scope, receive, send)
 
 
 def error_response(error: SpeechError, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -40,7 +66,7 @@ def error_response(error: SpeechError, headers: Mapping[str, str] | None = None)
     extra = dict(headers or {})
     if error.retry_after_s is not None:
         extra["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
-    return JSONResponse(envelope(error), status_code=error.status, headers=extra)
+    return ErrorResponse(error, extra)
 
 
 def from_validation(problems: Sequence[Mapping[str, Any]]) -> SpeechError:
@@ -58,7 +84,8 @@ def from_validation(problems: Sequence[Mapping[str, Any]]) -> SpeechError:
     )
     if problem["type"] == "missing" and depth == 1:
         return MissingField(f"The required parameter `{param}` is missing.", param=param)
-    message = f"The value of `{param}` is not valid: {problem['msg'].removeprefix('Value error, ')}."
+    fault = f"`{problem['loc'][-1]}` is missing" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
+    message = f"The value of `{param}` is not valid: {fault}."
     if problem["type"] in _RANGE_ERRORS:
         return OutOfRange(message, param=param)
     return InvalidValue(message, param=param)

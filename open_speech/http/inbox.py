@@ -1,4 +1,4 @@
-"""A bounded buffer of messages received over one WebSocket that are not yet processed; long messages are in parts."""
+"""A bounded buffer of messages received over one connection that are not yet processed; long messages are in parts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from open_speech.http.message_socket import MessageSocket
 
 PARTS = "open_speech.parts"
 """An ASGI extension. A server that lists it in the scope delivers a long message as several `websocket.receive` events if the connection
@@ -41,8 +43,9 @@ async def accept(socket: WebSocket, subprotocol: str | None = None) -> None:
 class Inbox:
     """A buffer that one task fills and another empties."""
 
-    def __init__(self, socket: WebSocket) -> None:
-        """The connection must already be accepted."""
+    def __init__(self, socket: MessageSocket, *, ahead_bytes: int = AHEAD_BYTES) -> None:
+        """The connection must already be accepted. `ahead_bytes` are received ahead of the processing."""
+        self._ahead_bytes = ahead_bytes
         self._socket = socket
         self._parts: deque[Part] = deque()
         self._bytes = 0
@@ -74,13 +77,13 @@ class Inbox:
             return None
         part = self._parts.popleft()
         self._bytes -= part.size
-        if self._bytes < AHEAD_BYTES:
+        if self._bytes < self._ahead_bytes:
             self._room.set()
         return part
 
     def _put(self, part: Part) -> None:
         self._parts.append(part)
         self._bytes += part.size
-        if self._bytes >= AHEAD_BYTES:
+        if self._bytes >= self._ahead_bytes:
             self._room.clear()
         self._arrived.set()

@@ -18,8 +18,12 @@ AUDIO_TOKENS = 5000
 """Structure of a body with audio: a request has some thirty fields, and may list keywords."""
 JOB_CHARACTERS = MIB
 """Maximum length of the text of a job."""
+REFERENCES_BYTES = 14 * MIB
+"""The recordings of voices in a list of base64: one of SAMPLE_BYTES, or several that are shorter."""
 KNOWN_SPEAKERS_BYTES = 16 * MIB
 """Four data URLs of known speakers, each of at most 4 MiB as in a form."""
+CONVERSATION_BYTES = 8 * MIB
+"""A conversation: more text than the longest context of a language model, or some images for a model of another server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,13 @@ def bounds_by_path(settings: Settings) -> Mapping[str, JsonBounds]:
     text_bytes = settings.tts_max_input_length * CHARACTER_BYTES + OPTIONS_BYTES
     recording = AudioField(("input_audio", "data"), upload_bytes)
     speech = JsonBounds(text_bytes, voice, few)
+    references = JsonBounds(text_bytes + REFERENCES_BYTES, structure=few)
     job = JsonBounds(JOB_CHARACTERS * CHARACTER_BYTES + OPTIONS_BYTES, voice, few, strict=True)
     media = JsonBounds(KNOWN_SPEAKERS_BYTES, recording, few, most_bytes=upload_bytes)
-    transcription = ("/v1/audio/transcriptions", "/v1/audio/transcriptions/verbose", "/v1/audio/translations")
+    transcription = (
+        "/v1/audio/transcriptions", "/v1/audio/transcriptions/verbose", "/v1/audio/translations", "/v1/speech-to-text",
+    )  # fmt: skip
     subtitles = ("/asr", "/detect-language", "/bazarr/asr", "/bazarr/detect-language")
-    return {"/v1/audio/speech": speech, "/v1/audio/jobs": job, **dict.fromkeys((*transcription, *subtitles), media)}
+    spoken = {"/v1/audio/speech": speech, "/v1/text-to-speech": references, "/v1/audio/jobs": job}
+    written = dict.fromkeys(("/v1/chat/completions", "/v1/completions"), JsonBounds(CONVERSATION_BYTES))
+    return {**spoken, **written, **dict.fromkeys((*transcription, *subtitles), media)}

@@ -1,4 +1,4 @@
-"""A bounded queue of messages to send over one WebSocket, in order. Audio that is not yet sent can be removed again."""
+"""A bounded queue of messages to send over one connection, in order. Audio that is not yet sent can be removed again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocketDisconnect
 
 from open_speech import logs
+from open_speech.http.message_socket import MessageSocket
 from open_speech.http.ws_messages import Close, Send, SendAudio, written
 
 FRAMES = 8
@@ -21,6 +22,8 @@ LEAST_BYTES = 1024
 """Minimum size that a message counts as, because many small messages also take memory."""
 STALLED_S = 60.0
 """Seconds for which a client may stop reading."""
+ENDED = "after sending 'websocket.close'"
+"""Part of the error with which uvicorn refuses a message on a connection that it has ended."""
 
 Message = Mapping[str, Any]
 
@@ -81,6 +84,11 @@ class SendQueue:
             else:
                 self._items.append(item)
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether fewer than CALM_BYTES wait to be sent."""
+        return self._calm.is_set()
+
     async def room(self) -> None:
         """Wait until more may be produced for the client: there is room for one more chunk of audio."""
         await self._room.wait()
@@ -89,19 +97,25 @@ class SendQueue:
         """Wait until more may be read from the client: fewer than CALM_BYTES wait to be sent."""
         await self._calm.wait()
 
-    async def write(self, socket: WebSocket) -> None:
+    async def write(self, socket: MessageSocket) -> None:
         """Send effects as they are queued, until the connection is closed. Raises TimeoutError if the client stops reading."""
         while True:
             while not self._items:
                 self._changed.clear()
                 await self._changed.wait()
             item = self._items.popleft()
-            async with asyncio.timeout(self._stalled_s):
-                if isinstance(item, Close):
-                    await socket.close(item.code, item.reason)
-                    return
-                self._count(-(item.source is not None), -item.size)
-                await (socket.send_bytes(item.data) if isinstance(item.data, bytes) else socket.send_text(item.data))
+            try:
+                async with asyncio.timeout(self._stalled_s):
+                    if isinstance(item, Close):
+                        await socket.close(item.code, item.reason)
+                        return
+                    self._count(-(item.source is not None), -item.size)
+                    await (socket.send_bytes(item.data) if isinstance(item.data, bytes) else socket.send_text(item.data))
+            except RuntimeError as error:
+                # uvicorn has ended the connection itself, because its client did not respond to a ping; it reports what follows as misuse.
+                if ENDED in str(error):
+                    raise WebSocketDisconnect(1006) from error
+                raise
             self.sent += 1
 
     def _add(self, item: _Item) -> None:

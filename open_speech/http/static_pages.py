@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,28 +91,29 @@ def routes(root: Path) -> list[BaseRoute]:
     A path is looked up among the files that were read, never on disk, so it cannot lead out of the folder.
     """
     assets = read(root)
-    # The links of the documentation are relative to `/docs`, so it is served at no other path.
-    docs = {name: assets.pop(name) for name in ("docs.html",) if name in assets}
+    # The links of these pages are relative to `/docs` and `/docs/scalar`, so they are served at no other path.
+    docs: dict[str, Asset] = {name: assets.pop(name) for name in ("docs.html", "scalar.html") if name in assets}
 
     async def home(_request: Request) -> Response:
         """Redirect a browser to the page. The location is relative, so a prefix of a proxy is preserved."""
         return RedirectResponse("web/", headers={"Cache-Control": "no-cache"})
 
     async def page(request: Request) -> Response:
-        return _response(assets, request.path_params["path"] or "index.html", request)
+        return respond(assets, request.path_params["path"] or "index.html", request)
 
     async def documentation(request: Request) -> Response:
-        return _response(docs, "docs.html", request)
+        return respond(docs, "docs.html", request)
 
     endpoints = {"/": home, "/web": home, "/web/{path:path}": page, "/docs": documentation}
     return [Route(path, endpoint, methods=["GET"], include_in_schema=False) for path, endpoint in endpoints.items()]
 
 
-def _response(assets: dict[str, Asset], name: str, request: Request) -> Response:
+def respond(assets: Mapping[str, Asset], name: str, request: Request, more: Mapping[str, str] | None = None) -> Response:
+    """Return the file with this name, or 304 if the client has it; `more` headers replace those of HEADERS. Raises UnknownItem."""
     asset = assets.get(name)
     if asset is None:
         raise UnknownItem(f"The page has no file `{name[:64]}`.")
-    headers = {**HEADERS, "ETag": asset.etag}
+    headers = {**HEADERS, **(more or {}), "ETag": asset.etag}
     if asset.etag in _etags(request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     if asset.gzipped is not None and _accepts_gzip(request.headers.getlist("accept-encoding")):

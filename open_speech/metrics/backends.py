@@ -64,6 +64,31 @@ def of_runners(states: States) -> list[Metric]:
     return [*_runners(states), *_models(states), _batches(states)]
 
 
+def of_replicas(states: States) -> list[Metric]:
+    """Return the state of each replica of the backends that have several."""
+    labels = ("backend", "replica")
+    up = GaugeMetricFamily("open_speech_replica_up", "Whether a replica gets calls.", labels=labels)
+    outstanding = GaugeMetricFamily(
+        "open_speech_replica_outstanding_seconds", "Audio of the calls in progress at a replica.", labels=labels
+    )
+    memory = GaugeMetricFamily("open_speech_replica_memory_bytes", "Memory of a replica's process.", labels=labels)
+    calls = CounterMetricFamily("open_speech_replica_calls", "Calls sent to a replica.", labels=labels)
+    lost = CounterMetricFamily("open_speech_replica_lost_calls", "Calls whose replica died while it handled them.", labels=labels)
+    loaded = GaugeMetricFamily("open_speech_replica_model_loaded", "Models that a replica has loaded.", labels=(*labels, "model"))
+    for backend, replica in ((backend, replica) for backend, state in states.items() for replica in state.get("replicas", ())):
+        names = (backend, replica["where"])
+        up.add_metric(names, float(replica["ready"]))
+        outstanding.add_metric(names, replica["outstanding_s"])
+        calls.add_metric(names, replica["calls"])
+        lost.add_metric(names, replica["lost"])
+        status = replica["runner"] or {}
+        if "memory_bytes" in status:
+            memory.add_metric(names, status["memory_bytes"])
+        for model in status.get("loaded", {}):
+            loaded.add_metric((*names, model), 1)
+    return [up, outstanding, memory, calls, lost, loaded]
+
+
 def _runners(states: States) -> Iterable[Metric]:
     up = {backend: state["runner"] is not None for backend, state in states.items()}
     yield _family("gauge", "open_speech_runner_up", "Whether a runner answered within two seconds.", up)

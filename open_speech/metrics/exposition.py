@@ -21,6 +21,10 @@ GREATEST = frozenset({"open_speech_queue_pace_seconds"})
 ALIASES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "open_speech_http_requests": ("app_http_requests", {"method": "method", "route": "path", "status": "status_code"}),
     "open_speech_http_request_duration_seconds": ("app_http_request_duration_seconds", {"route": "path"}),
+    "open_speech_dialogue_duration_seconds": ("app_pipeline_duration_seconds", {"kind": "pipeline"}),
+    "open_speech_dialogue_errors": ("app_pipeline_errors", {"kind": "pipeline"}),
+    "open_speech_dialogue_stage_seconds": ("app_external_call_duration_seconds", {"stage": "service"}),
+    "open_speech_dialogue_stage_errors": ("app_external_call_errors", {"stage": "service"}),
 }
 """Metric of this server -> GemmaVoice's name for it, and label of this server -> GemmaVoice's label."""
 

@@ -15,6 +15,9 @@ SESSION_S = (1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0)
 FACTORS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0)
 """Buckets for seconds of processing per second of audio; above 1, processing is slower than real time."""
 
+TOKEN_RATES = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 75.0, 100.0, 150.0, 200.0, 500.0)
+"""Buckets for the tokens per second of one answer; people speak and listen at 3 to 5."""
+
 
 class Figures:
     """The metrics of one process, in a registry of their own."""
@@ -55,6 +58,13 @@ class Figures:
             ("task", "model", "fallback", "code"),
             registry=registry,
         )  # fmt: skip
+        self.turn_decisions = Histogram(
+            "open_speech_turn_decision_seconds",
+            "Decisions whether a turn is complete, by outcome; after `late` and `failed`, the length of the silence decides.",
+            ("outcome",),
+            buckets=WAITS_S,
+            registry=registry,
+        )
         self.audio_in = Counter("open_speech_audio_in_seconds", "Duration of transcribed audio.", ("model",), registry=registry)
         self.audio_out = Counter("open_speech_audio_out_seconds", "Duration of synthesized audio.", ("model",), registry=registry)
         self.characters = Counter(
@@ -69,5 +79,44 @@ class Figures:
         )
         self.first_audio_times = Histogram(
             "open_speech_first_sound_seconds", "Time until the first audio of a synthesis.", ("model",), buckets=WAITS_S,
+            registry=registry,
+        )  # fmt: skip
+        self.tokens_in = Counter(
+            "open_speech_llm_tokens_in", "Tokens of the conversations that local language models have answered.", ("model",),
+            registry=registry,
+        )  # fmt: skip
+        self.tokens_out = Counter(
+            "open_speech_llm_tokens_out", "Tokens that local language models have generated.", ("model",), registry=registry
+        )
+        self.first_token_times = Histogram(
+            "open_speech_llm_first_token_seconds", "Time until the first token of a local language model's answer.", ("model",),
+            buckets=WAITS_S, registry=registry,
+        )  # fmt: skip
+        self.token_rates = Histogram(
+            "open_speech_llm_tokens_per_second", "Tokens per second of an answer of a local language model, after the first one.",
+            ("model",), buckets=TOKEN_RATES, registry=registry,
+        )  # fmt: skip
+        self.early_answers = Counter(
+            "open_speech_early_answers",
+            "Answers that were begun in a pause of the user: started, and then released at the end of the turn, or dropped.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.dialogues = Histogram(
+            "open_speech_dialogue_duration_seconds", "Duration of dialogue turns and of generated texts.", ("kind",), buckets=WORK_S,
+            registry=registry,
+        )  # fmt: skip
+        self.dialogue_errors = Counter(
+            "open_speech_dialogue_errors", "Dialogue turns and generated texts that failed.", ("kind",), registry=registry
+        )
+        self.stages = Histogram(
+            "open_speech_dialogue_stage_seconds",
+            "Stages of a dialogue turn: stt (the transcription), llm (the language model), tts (from its first token to the first audio).",
+            ("stage",),
+            buckets=WAITS_S,
+            registry=registry,
+        )
+        self.stage_errors = Counter(
+            "open_speech_dialogue_stage_errors", "Stages of dialogue turns that failed; after a failed tts, the text is sent.", ("stage",),
             registry=registry,
         )  # fmt: skip

@@ -27,7 +27,7 @@ def backend_faults(entry: BackendEntry) -> Iterator[str]:
     """Yield the faults of the entry of a backend from another package."""
     if not _NAME.fullmatch(entry.name) or entry.service in RESERVED:
         yield f"`{entry.name}` is not a valid name: use lower-case letters, digits and single hyphens"
-    if entry.task not in (Task.STT, Task.TTS, Task.DIARIZE):
+    if entry.task not in (Task.STT, Task.TTS, Task.DIARIZE, Task.LLM):
         yield f"a backend cannot do the task `{entry.task}`"
     if not _TARGET.fullmatch(entry.target):
         yield f"`target` must be `module:Class`, not `{entry.target}`"

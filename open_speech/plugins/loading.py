@@ -79,7 +79,7 @@ def _imported(module: str) -> ModuleType | str:
     try:
         return importlib.import_module(module)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the code of another package; a server that stopped here would never start
-        return f"`{module}` cannot be imported: {_told(error)}"
+        return import_error(module, error)
 
 
 def _load(point: importlib.metadata.EntryPoint) -> Offer | PluginReport:
@@ -87,12 +87,13 @@ def _load(point: importlib.metadata.EntryPoint) -> Offer | PluginReport:
     try:
         plugin = point.load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `_imported`
-        return PluginReport(point.name, package, Problem.IMPORT, f"`{point.value}` cannot be imported: {_told(error)}")
+        return PluginReport(point.name, package, Problem.IMPORT, import_error(point.value, error))
     if not isinstance(plugin, Plugin):
         return PluginReport(point.name, package, Problem.INVALID, f"`{point.value}` is not an open_speech.plugins.Plugin")
     return Offer(point.name, package, plugin)
 
 
-def _told(error: BaseException) -> str:
-    """Return the type and message of an exception as one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def import_error(target: str, error: BaseException) -> str:
+    """Describe the failed import of a module, or of an object in it, in one line."""
+    told = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"`{target}` cannot be imported: {told}"

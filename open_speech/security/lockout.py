@@ -34,11 +34,20 @@ def sender_of(network: str, headers: Mapping[str, str], origins: Collection[str]
     server's page at its user's address. A program can claim any of the three, and so has three times the guesses. `origins` are other
     sites that the operator allows.
     """
+    if is_foreign_page(headers, origins):
+        return f"{network} other pages"
+    return network if headers.get("origin") is None else f"{network} own pages"
+
+
+def is_foreign_page(headers: Mapping[str, str], origins: Collection[str] = ()) -> bool:
+    """Return whether the page of another site has caused a request. Programs send neither header that shows it.
+
+    `origins` are other sites that the operator allows.
+    """
     origin = headers.get("origin")
     if origin is None:
-        return f"{network} other pages" if headers.get("sec-fetch-site") == "cross-site" else network
-    is_ours = origin in origins or origin.partition("://")[2] == headers.get("host")
-    return f"{network} own pages" if is_ours else f"{network} other pages"
+        return headers.get("sec-fetch-site") == "cross-site"
+    return origin not in origins and origin.partition("://")[2] != headers.get("host")
 
 
 @dataclass(slots=True)

@@ -34,6 +34,10 @@ class SynthesisRequest:
     """Accept a text of up to a million characters."""
     rate: int | None = None
     """Sample rate of the audio in Hertz; None uses that of the model."""
+    gain_db: float = 0.0
+    """Change of the volume in dB, after loudness normalization. Peaks are limited, so that a positive gain does not clip."""
+    normalize: bool | None = None
+    """Whether loudness is normalized."""
     cache: bool = True
     """False bypasses the cache: the speech is synthesized and not stored."""
     is_live: bool = False

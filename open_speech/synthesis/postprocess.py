@@ -1,4 +1,4 @@
-"""Postprocessing of speech: loudness normalization, trimming of silence at both ends, limiting of peaks, resampling.
+"""Postprocessing of speech: loudness normalization, trimming of silence at both ends, gain, limiting of peaks, resampling.
 
 A piece is levelled as a whole. Pieces arrive complete, so the first audio is not delayed.
 """
@@ -59,6 +59,8 @@ class Finish:
     """Bring each voice to TARGET_LUFS, and limit peaks below full scale."""
     rate: int | None = None
     """Sample rate of the output in Hertz; None uses that of the model."""
+    gain_db: float = 0.0
+    """Gain in dB after normalization. Peaks are limited below full scale if it is positive."""
 
 
 class Leveller:
@@ -221,12 +223,13 @@ class PiecePostprocessor:
 
 
 class SpeechPostprocessor:
-    """The postprocessing of a whole speech before it is encoded: end trimming, peaks and rate."""
+    """The postprocessing of a whole speech before it is encoded: end trimming, gain, peaks and rate."""
 
     def __init__(self, rate: int, finish: Finish) -> None:
         """Take pieces at `rate` Hertz; return them at the rate of `finish`."""
         self._tail = TailTrimmer(rate) if finish.trim else None
-        self._limiter = Limiter(rate) if finish.normalize else None
+        self._gain = np.float32(_factor(finish.gain_db))
+        self._limiter = Limiter(rate) if finish.normalize or finish.gain_db > 0 else None
         self._resampler = StreamResampler(rate, finish.rate or rate)
         self.is_quick = finish.rate in (None, rate)
         """Whether no resampling is needed, which takes longer than all other steps together."""
@@ -235,6 +238,8 @@ class SpeechPostprocessor:
         """Take the next piece; return the audio that is ready, with `last` all the rest. Raises ValueError for another rate."""
         if self._tail is not None:
             audio = self._tail.feed(audio)
+        if self._gain != 1:
+            audio = Audio(audio.samples * self._gain, audio.rate)
         if self._limiter is not None:
             audio = self._limiter.feed(audio, last=last)
         return self._resampler.feed(audio, last=last)
@@ -260,7 +265,7 @@ def prepared(synthesize: Synthesize, finish: Finish) -> Synthesize:
 
 
 async def postprocessed(speech: AsyncGenerator[Audio, None], finish: Finish) -> AsyncGenerator[Audio, None]:
-    """Trim the end, limit the peaks and resample a speech as it is synthesized, off the event loop. Empty pieces are left out."""
+    """Trim the end, apply the gain, limit the peaks and resample a speech as it arrives, off the event loop, without empty pieces."""
     postprocessor: SpeechPostprocessor | None = None
     rate = 0
     async with aclosing(speech):

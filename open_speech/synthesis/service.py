@@ -203,7 +203,7 @@ class Synthesis:
         for warning in voice.warnings:
             legibility.warnings.append(warning)
             log.warning("%s", warning)
-        finish = self._finish(request.rate)
+        finish = self._finish(request)
         plan = SpeechPlan(voice, prosody, (), finish, request.cache, request.is_live, legibility.warnings, able, request)
         return plan, legibility
 
@@ -235,10 +235,12 @@ class Synthesis:
 
         return resolver(voice.model, options)
 
-    def _finish(self, rate: int | None) -> Finish:
+    def _finish(self, request: SynthesisRequest) -> Finish:
+        rate, default = request.rate, self._defaults.finish
         if rate is not None and not MIN_RATE <= rate <= MAX_RATE:
             raise OutOfRange(f"sample_rate must be between {MIN_RATE} and {MAX_RATE}.", param="sample_rate")
-        return replace(self._defaults.finish, rate=rate)
+        normalize = default.normalize if request.normalize is None else request.normalize
+        return replace(default, rate=rate, normalize=normalize, gain_db=request.gain_db)
 
     async def _cache_entry(self, plan: SpeechPlan, form: AudioFormat) -> CacheEntry | None:
         """Return the cache entry of the whole speech in a format; None if the speech is not cached."""

@@ -6,15 +6,17 @@ Speech run the same classes over every row of its catalog.
 
 import pytest
 
-pytest.register_assert_rewrite(
-    *(f"open_speech.testing.{name}" for name in ("row", "synthesizer", "batches", "transcriber", "windows", "diarizer"))
-)
+_MODULES = ("row", "synthesizer", "batches", "transcriber", "windows", "diarizer", "text_generator", "voiceprints")
+pytest.register_assert_rewrite(*(f"open_speech.testing.{name}" for name in _MODULES))
+
 
 from open_speech.testing.batches import BatchSynthesizerConformance  # noqa: E402 - its assertions are rewritten from here on
 from open_speech.testing.diarizer import DiarizerConformance  # noqa: E402
 from open_speech.testing.row import CatalogRow, PluginConformance, Row  # noqa: E402
 from open_speech.testing.synthesizer import SynthesizerConformance  # noqa: E402
+from open_speech.testing.text_generator import TextGeneratorConformance  # noqa: E402
 from open_speech.testing.transcriber import Spoken, TranscriberConformance  # noqa: E402
+from open_speech.testing.voiceprints import VoiceprintConformance  # noqa: E402
 from open_speech.testing.windows import WindowTranscriberConformance  # noqa: E402
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "Row",
     "Spoken",
     "SynthesizerConformance",
+    "TextGeneratorConformance",
     "TranscriberConformance",
+    "VoiceprintConformance",
     "WindowTranscriberConformance",
 ]

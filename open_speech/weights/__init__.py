@@ -3,10 +3,8 @@
 `Store` is the entry point: `Store(folder).pull(model)` blocks until the model is downloaded.
 """
 
-from open_speech.weights.hub import Hub
-from open_speech.weights.index import PackageIndex
 from open_speech.weights.progress import OnProgress, Progress
 from open_speech.weights.reach import Reach
 from open_speech.weights.store import Installed, Store
 
-__all__ = ["Hub", "Installed", "OnProgress", "PackageIndex", "Progress", "Reach", "Store"]
+__all__ = ["Installed", "OnProgress", "Progress", "Reach", "Store"]

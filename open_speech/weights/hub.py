@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,13 +16,10 @@ from huggingface_hub import constants, get_token, hf_hub_url, try_to_load_from_c
 
 from open_speech.errors import UnknownModel
 from open_speech.model_files import HubSource, WeightFile
+from open_speech.weights.by_hand import WHISPER_CORE, whisper_files
 from open_speech.weights.reach import Reach, SourceFailed
 from open_speech.weights.web import FileUnavailable, Web
 
-WHISPER_FILES = ("*.bin", "*.json", "*.txt")
-"""Patterns of the files of a CTranslate2 Whisper model; a repository's other files (README, images) are not downloaded."""
-WHISPER_CORE = ("model.bin", "config.json")
-"""Files that every CTranslate2 Whisper model has."""
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
@@ -33,14 +29,6 @@ class Listing:
 
     commit: str
     paths: tuple[str, ...]
-
-
-def whisper_files(names: list[str]) -> tuple[str, ...]:
-    """Return the files of a CTranslate2 Whisper model among a folder's or repository's names; empty if it is not one."""
-    if not set(WHISPER_CORE) <= set(names):
-        return ()
-    chosen = [name for name in names if "/" not in name and any(fnmatchcase(name, pattern) for pattern in WHISPER_FILES)]
-    return tuple(sorted(name for name in chosen if not name.startswith(".")))
 
 
 class Hub:

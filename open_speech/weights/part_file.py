@@ -24,6 +24,11 @@ SPARE_BYTES = 64 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def discard(folder: Path) -> None:
+    """Delete a folder of downloaded archives."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def sha256_of(path: Path) -> str:
     """Return the hash of a file's content, as 64 hexadecimal digits."""
     with path.open("rb") as file:

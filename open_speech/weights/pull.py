@@ -9,7 +9,8 @@ from open_speech.backends import ModelEntry
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
 from open_speech.model_files import HubSource, WeightFile
 from open_speech.weights import manifest
-from open_speech.weights.hub import Hub, Listing, whisper_files
+from open_speech.weights.by_hand import whisper_files
+from open_speech.weights.hub import Hub, Listing
 from open_speech.weights.manifest import Manifest
 from open_speech.weights.part_file import md5_of, sha256_of
 from open_speech.weights.progress import Meter
@@ -18,11 +19,6 @@ from open_speech.weights.sources import CACHE, HUB, LOCAL, Downloader, name_of
 
 _NAMED = 3
 """Number of missing files that an error names; it counts the others."""
-
-
-def is_by_hand(folder: Path) -> bool:
-    """Return whether a folder contains a whole model that was copied by hand: no pull ever started in it."""
-    return folder.is_dir() and manifest.read(folder) is None and bool(whisper_files([path.name for path in folder.iterdir()]))
 
 
 class Pull:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,7 +13,7 @@ from open_speech.security.public_address import require_public_url
 from open_speech.weights.archive import OpenArchive
 from open_speech.weights.hub import Hub
 from open_speech.weights.index import PackageIndex
-from open_speech.weights.part_file import CHUNK, require_space, sha256_of, write_file
+from open_speech.weights.part_file import CHUNK, discard, require_space, sha256_of, write_file
 from open_speech.weights.progress import Meter
 from open_speech.weights.reach import Reach, SourceFailed
 from open_speech.weights.web import FileUnavailable, Web
@@ -133,11 +132,6 @@ class Downloader:
         if not found.is_file() or sha256_of(found) != archive.sha256:
             raise SourceFailed(f"the local {archive.filename} has a different SHA-256")
         return found
-
-
-def discard(folder: Path) -> None:
-    """Delete a folder of downloaded archives."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

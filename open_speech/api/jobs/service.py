@@ -20,7 +20,7 @@ from open_speech.api.jobs.webhooks import WebhookSender, key_of
 from open_speech.api.jobs.work import Work
 from open_speech.api.jobs.workers import Workers
 from open_speech.concurrency.slots import Slots
-from open_speech.config import Settings
+from open_speech.config import Settings, SettingsError
 from open_speech.engine import Engine
 from open_speech.errors import InvalidValue, NotNow, UnknownItem
 from open_speech.metrics.exposition import Dump, dumped
@@ -50,11 +50,11 @@ class Jobs:
     """Stored jobs, which are processed while `working`."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raise SettingsError for an invalid webhook secret."""
+        """Raise SettingsError for an invalid webhook secret, and for a database without the package for it."""
         bounds = Bounds(
             settings.os_batch_max_pending, settings.os_jobs_max_mb * _MIB, settings.os_jobs_retain_h * 3600, per_key=settings.per_key
         )
-        self.store = JobStore(settings.os_jobs_dir.expanduser(), bounds)
+        self.store = store_of(settings, bounds)
         self.guard = Guard(allow_private=settings.os_webhook_allow_private)
         self.view = View(bounds.retain_s, settings.os_root_path)
         self._settings = settings
@@ -73,6 +73,7 @@ class Jobs:
                 yield
         finally:
             self._workers = None
+            await asyncio.to_thread(self.store.close)
 
     async def accept(self, new: Sequence[NewJob]) -> list[Job]:
         """Store the jobs of one request. Raises the errors of JobStore.accept."""
@@ -150,6 +151,18 @@ class Jobs:
         output = await asyncio.to_thread(webhook_result, self.store, job) if job.webhook.with_result else None
         message = message_of(job, self.view, output)
         await self._webhooks.send(job.webhook.url, f"msg_{job.id.removeprefix('job_')}", message, self.store.now())
+
+
+def store_of(settings: Settings, bounds: Bounds) -> JobStore:
+    """Return the store of the settings: the jobs folder, or a database with it. Raises SettingsError if a package is missing."""
+    folder = settings.os_jobs_dir.expanduser()
+    if not settings.os_database_url:
+        return JobStore(folder, bounds)
+    try:
+        from open_speech.api.jobs.postgres_store import PostgresJobStore  # noqa: PLC0415 - an optional package
+    except ImportError as missing:
+        raise SettingsError("OS_DATABASE_URL needs a package: pip install 'open-speech[postgres]'") from missing
+    return PostgresJobStore(settings.os_database_url, folder, bounds)
 
 
 async def _jobs(request: Request) -> Jobs:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from pydantic import ValidationError
 
@@ -37,7 +37,7 @@ RETRY_S = 30.0
 """Seconds after which clients should retry when too many jobs wait."""
 _STALE_S = 3600
 """Seconds after which incomplete folders that a crash left are deleted."""
-_ID = re.compile(r"job_[0-9a-f]{32}\Z")
+JOB_ID = re.compile(r"job_[0-9a-f]{32}\Z")
 _INPUT, _STATE, _LOCK, _UPLOAD = "order.json", "job.json", "lock", "upload"
 
 
@@ -63,8 +63,23 @@ class NewJob:
     source: bytes | Path | None = None
 
 
-class Claim:
-    """The lock of one job, held until `close`."""
+class Claim(Protocol):
+    """The exclusive right to process one job, held until `close`."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another process may hold it now, so that the work must stop."""
+        ...
+
+    def close(self) -> None:
+        """Give it back; never raises."""
+        ...
+
+
+class FileClaim:
+    """A claim by a lock of the kernel, which no other process takes away."""
+
+    is_lost = False
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
@@ -90,11 +105,14 @@ class JobStore:
         """Return the time in Unix seconds."""
         return self._clock()
 
+    def close(self) -> None:
+        """Give back what the store holds open, which is nothing here."""
+
     def all(self) -> list[Job]:
         """Read all jobs, newest first; damaged ones are left out. Raises StorageFailed if the folder cannot be read."""
         with disk.storing():
             try:
-                names = sorted((name for name in os.listdir(self._folder) if _ID.match(name)), reverse=True)
+                names = sorted((name for name in os.listdir(self._folder) if JOB_ID.match(name)), reverse=True)
             except FileNotFoundError:
                 return []
         jobs = [job for name in names if (job := self.get(name)) is not None]
@@ -104,7 +122,7 @@ class JobStore:
 
     def get(self, name: str) -> Job | None:
         """Read the job with an id; None if there is none or the id is invalid."""
-        if not _ID.match(name):
+        if not JOB_ID.match(name):
             return None
         for file in (_STATE, _INPUT):
             try:
@@ -134,7 +152,7 @@ class JobStore:
 
     def path(self, name: str, file: str) -> Path:
         """Return the path of a file of a job."""
-        assert _ID.match(name)
+        assert JOB_ID.match(name)
         return self._folder / name / file
 
     def accept(self, new: Sequence[NewJob]) -> list[Job]:
@@ -158,9 +176,7 @@ class JobStore:
                         self._check_room(new)
                     existing = {job.batch_index for job in before}
                     missing = [job_input for job_input in staged if job_input.job.batch_index not in existing]
-                    for job_input in missing:
-                        self._staging_path(job_input.job.id).rename(self._folder / job_input.job.id)
-                    sync(self._folder)
+                    self._publish(missing)
         finally:
             for job_input in staged:
                 shutil.rmtree(self._staging_path(job_input.job.id), ignore_errors=True)
@@ -205,7 +221,7 @@ class JobStore:
         except BlockingIOError:
             os.close(handle)
             return None
-        return Claim(handle)
+        return FileClaim(handle)
 
     def sweep(self) -> None:
         """Delete expired jobs, and incomplete folders that a crash left."""
@@ -219,7 +235,7 @@ class JobStore:
             path = self._folder / name
             with suppress(FileNotFoundError):  # another process sweeps as well
                 half_done = name.startswith(".job_") and path.stat().st_mtime < now - _STALE_S
-                beyond_repair = bool(_ID.match(name)) and path.stat().st_mtime < now - self.bounds.retain_s and self.get(name) is None
+                beyond_repair = bool(JOB_ID.match(name)) and path.stat().st_mtime < now - self.bounds.retain_s and self.get(name) is None
                 if half_done or beyond_repair:
                     shutil.rmtree(path, ignore_errors=True)
 
@@ -246,6 +262,12 @@ class JobStore:
             shutil.rmtree(part, ignore_errors=True)
             raise
         return job_input
+
+    def _publish(self, staged: Sequence[JobInput]) -> None:
+        """Make staged jobs visible, under the lock."""
+        for job_input in staged:
+            self._staging_path(job_input.job.id).rename(self._folder / job_input.job.id)
+        sync(self._folder)
 
     def _of_key(self, staged: Sequence[JobInput], idempotency: str | None) -> list[Job]:
         """Find the jobs that were created with the same key before; some may be missing after a crash."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from io import SEEK_END
@@ -89,12 +89,23 @@ class Work:
         )
         path, size = self._store.path(stored.job.id, f"result.{form}"), 0
         async with aclosing(rendition.audio) as audio:
-            with disk.storing(), await asyncio.to_thread(open_private, path, "w+b") as file:
+            with disk.storing(), await opened(path) as file:
                 async for chunk in audio:
                     size += await asyncio.to_thread(file.write, chunk)
                 await asyncio.to_thread(_complete_header, file, size)
                 await asyncio.to_thread(settle, file)
         return Result(file=path.name, size=size, audio_s=rendition.monitor.seconds, warnings=tuple(rendition.plan.warnings))
+
+
+async def opened(path: Path) -> BinaryIO:
+    """Open a result for writing. A job that is stopped while its file is being opened leaves no open file."""
+    opening = asyncio.ensure_future(asyncio.to_thread(open_private, path, "w+b"))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(OSError):
+            (await opening).close()
+        raise
 
 
 def _complete_header(file: BinaryIO, size: int) -> None:

@@ -17,6 +17,7 @@ from open_speech.errors import (
     BackendFailed,
     BackendTimeout,
     BackendUnavailable,
+    DatabaseUnavailable,
     Overloaded,
     SpeechError,
     Stopping,
@@ -71,6 +72,8 @@ class Workers:
         self._wake = asyncio.Event()
         self._work: dict[str, asyncio.Task[Result]] = {}
         """The work of the engine, by job id."""
+        self._claims: dict[str, Claim] = {}
+        """The claims of that work."""
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._deliveries: dict[str, asyncio.Task[None]] = {}
         self._skipped_until: dict[str, float] = {}
@@ -160,15 +163,28 @@ class Workers:
                 await asyncio.to_thread(self._store.change, name, lambda job: job.put_back(self._clock(), counts=False))
                 return
             work = self._work[name] = asyncio.ensure_future(self._run(job, self._progress_reporter(name)))
+            self._claims[name] = claim
             try:
                 await asyncio.wait({work})
             finally:
-                del self._work[name]
-            after = await asyncio.to_thread(self._store.change, name, self._outcome(work))
+                del self._work[name], self._claims[name]
+            after = await self._recorded(name, claim, self._outcome(work))
             if after is not None:
                 log.info("%s %s: %s, %.1f s of audio", after.type, name, after.status, after.audio_s)
         finally:
-            claim.close()
+            await asyncio.to_thread(claim.close)
+
+    async def _recorded(self, name: str, claim: Claim, how: Callable[[Job], Job]) -> Job | None:
+        """Store the outcome of a job, and wait for a database that does not answer; None if another process has the job meanwhile."""
+        while not claim.is_lost:
+            try:
+                return await asyncio.to_thread(self._store.change, name, how)
+            except DatabaseUnavailable:
+                if self._stopping:
+                    raise
+                await asyncio.sleep(PULSE_S)
+        log.warning("job %s: the claim was lost, and another server continues it", name)
+        return None
 
     def _outcome(self, work: asyncio.Task[Result]) -> Callable[[Job], Job]:
         """Return the change of the state of a job whose work has ended."""
@@ -204,9 +220,9 @@ class Workers:
                 log.warning("the webhook of %s was not delivered: %s", name, note)
                 await asyncio.to_thread(self._store.change, name, lambda job: job.undelivered(self._clock(), note, again=again))
             else:
-                await asyncio.to_thread(self._store.change, name, lambda job: job.delivered())
+                await self._recorded(name, claim, lambda job: job.delivered())
         finally:
-            claim.close()
+            await asyncio.to_thread(claim.close)
 
     async def _claimed(self, name: str) -> Claim | None:
         claim = await asyncio.to_thread(self._store.claim, name)
@@ -229,6 +245,9 @@ class Workers:
         return report
 
     async def _stop_the_cancelled(self) -> None:
+        for name, claim in self._claims.items():
+            if claim.is_lost:
+                self._work[name].cancel()
         if not self._work:
             return
         names = list(self._work)

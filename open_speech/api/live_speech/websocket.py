@@ -9,11 +9,10 @@ from open_speech.api.live_speech import messages
 from open_speech.api.live_speech.connection import Connection
 from open_speech.concurrency.slots import Slots
 from open_speech.config import Settings
-from open_speech.engine import Engine
-from open_speech.errors import BackendUnavailable, SpeechError
+from open_speech.errors import SpeechError
 from open_speech.http.caller import holder_of
 from open_speech.http.inbox import accept
-from open_speech.http.websockets import check_origin, chosen_subprotocol, turn_away
+from open_speech.http.websockets import chosen_subprotocol, engine_for, turn_away
 
 router = APIRouter()
 
@@ -26,12 +25,9 @@ async def speech_stream(socket: WebSocket) -> None:
     """
     await accept(socket, chosen_subprotocol(socket.headers))
     settings: Settings = socket.app.state.settings
-    engine: Engine | None = socket.app.state.engine
     slots: Slots = socket.app.state.slots
     try:
-        check_origin(socket.headers, settings.socket_origins)
-        if engine is None:
-            raise BackendUnavailable("The server is still starting.", retry_after_s=1)
+        engine = engine_for(socket)
         with slots.taken(holder_of(socket.scope)):
             await Connection(socket, engine, idle_s=settings.os_stream_idle_timeout_s).run()
     except SpeechError as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
+from itertools import groupby
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +15,8 @@ from open_speech.errors import InvalidRequest, InvalidValue, MissingField, Speec
 from open_speech.http import json_screen
 from open_speech.http.errors import envelope, validated
 from open_speech.languages import requested_language
+from open_speech.recognition.live.speakers import MOST_SPEAKERS
+from open_speech.recognition.live.turn_detection import Eagerness
 from open_speech.transcript import Transcript
 
 MESSAGE_BYTES = 4096
@@ -36,8 +40,16 @@ class Query(BaseModel):
     """Milliseconds of silence that end an utterance; None means the server's setting."""
     vad: bool | None = None
     """Whether utterances are detected by voice activity; None means the server's setting."""
+    turn_detection: Literal["timer", "semantic"] | None = None
+    """Whether utterances end after a silence, or when the speaker has finished by meaning; None means the silence."""
+    eagerness: Eagerness = "auto"
+    """How soon a semantic utterance ends that is not complete."""
     prompt: str | None = Field(None, max_length=2000)
     hotwords: str | None = Field(None, max_length=2000)
+    diarize: bool = False
+    """Whether each final transcript has its speaker."""
+    max_speakers: int | None = Field(None, ge=1, le=MOST_SPEAKERS)
+    """Maximum number of speakers; None means MOST_SPEAKERS."""
     resumable: bool = False
     """Whether the client is sent how much of its audio is final, so that it can send the rest again after a disconnect."""
 
@@ -76,12 +88,19 @@ def parse(data: str) -> Command:
     return Command(kind.lower())
 
 
-def session_begin(query: Query, *, session_id: str, model: str, vad: bool, endpointing_ms: int) -> dict[str, Any]:
-    """Build the first message: the session accepts audio. It contains the options with names resolved and defaults filled in."""
+def session_begin(  # noqa: PLR0913 - the options that are resolved or filled in
+    query: Query, *, session_id: str, model: str, vad: bool, endpointing_ms: int, is_semantic: bool = False
+) -> dict[str, Any]:
+    """Build the first message: the session accepts audio. It contains the options with names resolved and defaults filled in.
+
+    `is_semantic`: turns are detected by meaning. A client that has asked for it learns whether the server can.
+    """
+    turns = {"turn_detection": "semantic", "eagerness": query.eagerness} if is_semantic else {"turn_detection": "timer"}
     return {
         "type": "session.begin", "session_id": session_id, "model": model, "language": query.language, "sample_rate": query.sample_rate,
         "encoding": query.encoding, "interim_results": query.interim_results, "vad": vad, "endpointing": endpointing_ms,
-        **({"resumable": True} if query.resumable else {}),
+        **({"resumable": True} if query.resumable else {}), **({"diarize": True} if query.diarize else {}),
+        **(turns if query.turn_detection else {}),
     }  # fmt: skip
 
 
@@ -100,6 +119,17 @@ def final(part: Transcript, offset_s: float, *, speech_final: bool) -> dict[str,
     start, end = (part.segments[0].start, part.segments[-1].end) if part.segments else (0.0, 0.0)
     message = _transcript(part.text, start + offset_s, end + offset_s, confidence(part), is_final=True, speech_final=speech_final)
     return {**message, "language": part.info.language or None}
+
+
+def by_speaker(part: Transcript) -> list[Transcript]:
+    """Split a final transcript where its speaker changes; one part if it is empty."""
+    runs = [tuple(run) for _, run in groupby(part.segments, key=lambda segment: segment.speaker)]
+    return [replace(part, segments=run) for run in runs] or [part]
+
+
+def speaker(part: Transcript) -> dict[str, str | None]:
+    """Build the field of a session with `diarize`: the speaker of the first segment, None if it is not known."""
+    return {"speaker": part.segments[0].speaker if part.segments else None}
 
 
 def progress(until_s: float) -> dict[str, Any]:

@@ -116,11 +116,13 @@ class _Utterance:
 class Session:
     """One connection. Each method handles one event and returns the effects to perform, in order."""
 
-    def __init__(self, *, vad: bool, interim_results: bool, resumable: bool = False) -> None:
+    def __init__(self, *, vad: bool, interim_results: bool, resumable: bool = False, diarize: bool = False) -> None:
         """Without `vad`, all audio up to the next `finalize` or `stop` of the client is one utterance.
 
         With `resumable`, messages contain the time up to which all text is final, and a `progress` message reports it in silence.
+        With `diarize`, a final transcript has its speaker, and is sent in parts if the speaker changes.
         """
+        self._diarize = diarize
         self._vad = vad
         self._resumable = resumable
         self._final_s = self._progress_s = 0.0
@@ -284,9 +286,17 @@ class Session:
         """Add the message of a final part; a part without text only ends an utterance about which a message was sent."""
         if utterance.final_sent or not (part.segments or (speech_final and utterance.is_reported)):
             return
+        *parts, part = messages.by_speaker(part) if self._diarize else [part]
+        for before in parts:
+            self._add_message(utterance, before, utterance.start_s + before.segments[-1].end, speech_final=False)
+        self._add_message(utterance, part, until_s, speech_final=speech_final)
+
+    def _add_message(self, utterance: _Utterance, part: Transcript, until_s: float, *, speech_final: bool) -> None:
         message = messages.final(part, utterance.start_s, speech_final=speech_final)
         if not part.segments:
             message["start"] = message["end"] = round(max(utterance.start_s, utterance.done_s), messages.DECIMALS)
+        if self._diarize:
+            message |= messages.speaker(part)
         if self._resumable:
             message |= messages.final_until(utterance.end_s if speech_final else until_s)
         utterance.waiting.append(message)

@@ -13,31 +13,23 @@ from starlette.websockets import WebSocket
 
 from open_speech.api.live_transcription import messages
 from open_speech.api.live_transcription.connection import Connection
-from open_speech.api.live_transcription.session import Session
-from open_speech.backends import TranscribeOptions
+from open_speech.api.live_transcription.opening import opened
 from open_speech.concurrency.slots import Slots
 from open_speech.config import Settings
 from open_speech.engine import Engine
-from open_speech.errors import BackendUnavailable, SpeechError, UpgradeRequired
+from open_speech.errors import SpeechError
 from open_speech.http.caller import holder_of
-from open_speech.http.errors import error_response
 from open_speech.http.inbox import accept
-from open_speech.http.websockets import check_origin, chosen_subprotocol, turn_away
-from open_speech.recognition.live.input_buffer import InputBuffer
-from open_speech.recognition.live.live_input import LiveInput
-from open_speech.recognition.live.turn_detection import TurnDetector
+from open_speech.http.websockets import chosen_subprotocol, engine_for, turn_away, upgrade_required
 
 router = APIRouter()
-
-PREFIX_MS = 300
-"""Milliseconds before the detected start of an utterance that belong to it: a first consonant is faint."""
 
 
 @router.get("/v1/audio/stream", include_in_schema=False)
 @router.get("/v1/audio/transcriptions/stream", include_in_schema=False)
 async def not_a_websocket() -> Response:
     """Return the error for a client that uses plain HTTP."""
-    return error_response(UpgradeRequired("This is a WebSocket: connect with ws:// or wss://."), {"Upgrade": "websocket"})
+    return upgrade_required()
 
 
 @router.websocket("/v1/audio/stream")
@@ -49,13 +41,10 @@ async def audio_stream(socket: WebSocket) -> None:
     """
     await accept(socket, chosen_subprotocol(socket.headers))
     settings: Settings = socket.app.state.settings
-    engine: Engine | None = socket.app.state.engine
     slots: Slots = socket.app.state.slots
     try:
-        check_origin(socket.headers, settings.socket_origins)
+        engine = engine_for(socket)
         query = messages.query(socket.query_params)
-        if engine is None:
-            raise BackendUnavailable("The server is still starting.", retry_after_s=1)
         with slots.taken(holder_of(socket.scope)):
             await _serve(socket, settings, engine, query)
     except SpeechError as error:
@@ -64,18 +53,24 @@ async def audio_stream(socket: WebSocket) -> None:
 
 async def _serve(socket: WebSocket, settings: Settings, engine: Engine, query: messages.Query) -> None:
     """Serve one connection. Raises subclasses of SpeechError if the model or the options are not valid."""
-    vad = settings.stt_vad_enabled if query.vad is None else query.vad
-    endpointing_ms = settings.stream_endpointing_ms if query.endpointing is None else query.endpointing
-    recognizer = await engine.recognition.recognizer(
-        query.model, TranscribeOptions(language=query.language, prompt=query.prompt, hotwords=query.hotwords)
-    )
-    turns = TurnDetector(settings.stream_vad_threshold, PREFIX_MS, endpointing_ms) if vad else None
-    input = LiveInput(InputBuffer(await engine.recognition.detector() if vad else None, turns))
-    session = Session(vad=vad, interim_results=query.interim_results, resumable=query.resumable)
+    stream = await opened(query, engine, settings)
     greeting = messages.session_begin(
-        query, session_id=f"stream_{uuid.uuid4().hex}", model=recognizer.model, vad=vad, endpointing_ms=endpointing_ms
+        query,
+        session_id=f"stream_{uuid.uuid4().hex}",
+        model=stream.recognizer.model,
+        vad=stream.vad,
+        endpointing_ms=stream.endpointing_ms,
+        is_semantic=stream.is_semantic,
     )
+    idle_s = settings.os_stream_idle_timeout_s
     connection = Connection(
-        socket, engine.pool, session, recognizer, input, rate=query.sample_rate, idle_s=settings.os_stream_idle_timeout_s
+        socket,
+        engine.pool,
+        stream.session,
+        stream.recognizer,
+        stream.input,
+        rate=query.sample_rate,
+        idle_s=idle_s,
+        tracker=stream.tracker,
     )
     await connection.run(greeting)

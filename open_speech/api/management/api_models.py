@@ -9,16 +9,20 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from open_speech.api.management.operations import Action
+from open_speech.api.management.operations import Operation
 from open_speech.api.management.service import ManagementDep, ModelManagement
-from open_speech.api.management.states import ModelState, ModelStates
+from open_speech.api.management.states import ModelState, ModelStates, answering_model
 from open_speech.api.openai.schemas import ERRORS
+from open_speech.dialogue.language_models import language_models
+from open_speech.dispatch.client import ALL
 from open_speech.http import sse
+from open_speech.http.dependencies import SettingsDep
 from open_speech.http.disconnect import LiveResponse, resumed
 
 router = APIRouter(prefix="/api/models", tags=["model management"], responses=ERRORS)
 
 Stream = Annotated[bool, Query(description="Return server-sent events, as with `Accept: text/event-stream`.")]
+Replica = Annotated[str, Query(description="Address of one replica of the backend, as `replicas` lists it; `all`: every replica.")]
 Wait = Annotated[bool, Query(description="`false` returns 202 at once; `/status` reports the progress.")]
 
 
@@ -33,9 +37,13 @@ class DeletedModel(BaseModel):
 
 
 @router.get("")
-async def list_models(management: ManagementDep) -> ModelStates:
-    """List every model of the backends of this server, with its files on disk, its loaded state and its download progress."""
-    return ModelStates(models=tuple(await management.states()))
+async def list_models(management: ManagementDep, request: Request, settings: SettingsDep) -> ModelStates:
+    """List every model of the backends of this server, with its files on disk, its loaded state and its download progress.
+
+    `language_model` is the one that answers in conversations.
+    """
+    answering = await answering_model(language_models(request.app), settings.llm_model)
+    return ModelStates(models=tuple(await management.states()), language_model=answering)
 
 
 @router.get("/{name:path}/status", response_model=ModelState)
@@ -54,15 +62,17 @@ async def get_status(
 
 
 @router.post("/{name:path}/load", response_model=ModelState)
-async def load(name: str, management: ManagementDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
+async def load(
+    name: str, management: ManagementDep, request: Request, wait: Wait = True, stream: Stream = False, replica: Replica = ALL
+) -> Response:
     """Load a model. Missing files are downloaded first. The work continues if the client disconnects."""
-    return await _start("load", name, management, wait=wait, stream=_as_events(request, stream))
+    return await _start(management.start("load", name, replica), management, wait=wait, stream=_as_events(request, stream))
 
 
 @router.post("/{name:path}/download", response_model=ModelState)
 async def download(name: str, management: ManagementDep, request: Request, wait: Wait = True, stream: Stream = False) -> Response:
     """Download a model's files. A second request joins the first. The work continues if the client disconnects."""
-    return await _start("download", name, management, wait=wait, stream=_as_events(request, stream))
+    return await _start(management.start("download", name), management, wait=wait, stream=_as_events(request, stream))
 
 
 @router.delete("/{name:path}/download")
@@ -72,9 +82,9 @@ async def cancel_download(name: str, management: ManagementDep) -> ModelState:
 
 
 @router.post("/{name:path}/unload")
-async def unload(name: str, management: ManagementDep) -> ModelState:
+async def unload(name: str, management: ManagementDep, replica: Replica = ALL) -> ModelState:
     """Unload a model after the requests that use it have finished. A model that is not loaded is left as it is."""
-    return await management.unload(name)
+    return await management.unload(name, replica)
 
 
 @router.delete("/{name:path}/artifacts")
@@ -85,9 +95,9 @@ async def delete_files(name: str, management: ManagementDep) -> DeletedModel:
 
 
 @router.delete("/{name:path}")
-async def unload_by_delete(name: str, management: ManagementDep) -> ModelState:
+async def unload_by_delete(name: str, management: ManagementDep, replica: Replica = ALL) -> ModelState:
     """Unload a model, as `/unload` does. Its files stay."""
-    return await management.unload(name)
+    return await management.unload(name, replica)
 
 
 @router.get("/{name:path}")
@@ -96,10 +106,9 @@ async def get_model(name: str, management: ManagementDep) -> ModelState:
     return await management.state(name)
 
 
-async def _start(action: Action, name: str, management: ModelManagement, *, wait: bool, stream: bool) -> Response:
-    operation = management.start(action, name)
+async def _start(operation: Operation, management: ModelManagement, *, wait: bool, stream: bool) -> Response:
     if stream:
-        return await _events(management.follow(name, operation))
+        return await _events(management.follow(operation.model, operation))
     if wait:
         await operation.done()
     state = await management.state(operation.model)

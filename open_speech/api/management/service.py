@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -13,13 +14,15 @@ from open_speech.api.management.operations import Action, Operation, Operations
 from open_speech.api.management.states import ModelState, all_states, find_model, state_of
 from open_speech.backends import ModelEntry
 from open_speech.concurrency.slots import Slots
+from open_speech.dispatch.client import ALL
 from open_speech.dispatch.pool import RunnerPool
 from open_speech.http.caller import holder_of
 from open_speech.http.dependencies import PoolDep
 
 POLL_S = 0.3
 """Interval in seconds at which the state of a followed model is checked."""
-_VOLATILE = {"last_use_s", "memory_bytes"}
+_CHANGING = {"last_use_s", "memory_bytes"}
+_VOLATILE: dict[str, Any] = {**dict.fromkeys(_CHANGING, True), "replicas": {"__all__": _CHANGING}}
 
 
 class ModelManagement:
@@ -40,18 +43,24 @@ class ModelManagement:
         """Return the state of one model. Raises UnknownModel or NotInstalled."""
         return await state_of(self._pool, self._operations, await find_model(self._pool, self._operations, name))
 
-    def start(self, action: Action, name: str) -> Operation:
-        """Download, or download and load, a model, or join the operation in progress. Raises UnknownModel, NotInstalled or Overloaded."""
+    def start(self, action: Action, name: str, at: str = ALL) -> Operation:
+        """Download, or download and load, a model, or join the operation in progress. A load is at one replica, or at all.
+
+        Raises UnknownModel, UnknownReplica, NotInstalled or Overloaded.
+        """
         entry = self._pool.registry.find(name)
         runner = self._pool.client(entry)
-        work = runner.load if action == "load" else runner.pull
-        return self._operations.start(action, entry.id, lambda: work(entry.id), self._holder)
+        if at != ALL:
+            runner.replicas.at(at)
+        work = partial(runner.load, entry.id, at=at) if action == "load" else partial(runner.pull, entry.id)
+        return self._operations.start(action, entry.id, work, self._holder, at=at)
 
-    async def unload(self, name: str) -> ModelState:
-        """Unload a model after the requests that use it. Raises the errors of `state`."""
+    async def unload(self, name: str, at: str = ALL) -> ModelState:
+        """Unload a model at one replica, or at all, after the requests that use it. Raises the errors of `state`, or UnknownReplica."""
         entry = await find_model(self._pool, self._operations, name)
-        await self._operations.cancel("load", entry.id)
-        await self._pool.unload(entry.id)
+        if at == ALL:
+            await self._operations.cancel("load", entry.id)
+        await self._pool.unload(entry.id, at=at)
         return await state_of(self._pool, self._operations, entry)
 
     async def cancel(self, name: str) -> ModelState:

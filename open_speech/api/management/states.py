@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from open_speech.api.management.operations import Action, Operations
 from open_speech.backends import ModelEntry, Task
+from open_speech.dialogue.language_models import LanguageModels
+from open_speech.dispatch.merged_status import ReplicaState
 from open_speech.dispatch.pool import RunnerPool
 from open_speech.errors import UnknownModel
 from open_speech.http.errors import envelope
@@ -33,6 +35,22 @@ class ProgressBody(BaseModel):
     """Human-readable: `hub`, `package index` and so on."""
 
 
+class ReplicaBody(BaseModel):
+    """The current state of one model at one replica of its backend."""
+
+    where: str
+    """URL of the replica."""
+    ready: bool
+    """Whether the replica gets calls."""
+    reachable: bool
+    state: State
+    device: str | None
+    memory_bytes: int | None
+    last_use_s: float | None
+    in_flight: int
+    """The other fields are as in ModelState."""
+
+
 class ModelState(BaseModel):
     """The current state of one model."""
 
@@ -41,7 +59,7 @@ class ModelState(BaseModel):
     task: Task
     backend: str
     where: str
-    """`process`, `inproc`, or the URL of the machine on which its backend runs."""
+    """`process`, `inproc`, or the URL of the machine on which its backend runs; of replicas, all URLs of the settings."""
     reachable: bool
     """Whether its backend responds; if not, `state` is derived without it."""
     state: State
@@ -55,7 +73,7 @@ class ModelState(BaseModel):
     disk_bytes: int
     device: str | None
     memory_bytes: int | None
-    """Resident memory of its backend's process, with all models in it; None unless loaded."""
+    """Resident memory of its backend's processes, with all models in them; None unless loaded."""
     last_use_s: float | None
     """Seconds since its last use; None unless loaded."""
     in_flight: int
@@ -63,6 +81,18 @@ class ModelState(BaseModel):
     progress: ProgressBody | None
     error: dict[str, Any] | None
     """Error of the last requested download or load; None if it did not fail."""
+    replicas: tuple[ReplicaBody, ...] = ()
+    """Its state at each replica; empty for a backend that can only have one runner."""
+
+
+class AnsweringModel(BaseModel):
+    """The language model of conversations whose client names none."""
+
+    name: str
+    where: Literal["local", "remote"]
+    """Whether it is a model of this server, or of the one at LLM_BASE_URL."""
+    fault: str = ""
+    """Why it is not used; empty if it is."""
 
 
 class ModelStates(BaseModel):
@@ -70,6 +100,8 @@ class ModelStates(BaseModel):
 
     object: Literal["list"] = "list"
     models: tuple[ModelState, ...]
+    language_model: AnsweringModel | None
+    """The default of conversations; None if no language model is downloaded or configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +112,8 @@ class RunnerReport:
     """The result of Host.status; None if the runner does not respond."""
     disk_bytes: Mapping[str, int]
     """Bytes on disk by model."""
+    replicas: tuple[tuple[ReplicaState, Mapping[str, int]], ...] = ()
+    """The state of each replica and the models on its disk; empty for a backend that can only have one runner."""
 
 
 async def state_of(pool: RunnerPool, operations: Operations, entry: ModelEntry) -> ModelState:
@@ -96,6 +130,14 @@ async def all_states(pool: RunnerPool, operations: Operations) -> list[ModelStat
         if name not in entries:
             entries[name] = pool.registry.find(name)
     return [describe(entry, pool.registry, reports[entry.backend], operations) for entry in entries.values()]
+
+
+async def answering_model(models: LanguageModels, configured: str) -> AnsweringModel | None:
+    """Return the default language model; `configured` is LLM_MODEL, which a fault names."""
+    if name := await models.default_name():
+        return AnsweringModel(name=name, where="remote" if models.is_remote else "local")
+    fault = models.fault()
+    return AnsweringModel(name=configured, where="local", fault=fault) if fault else None
 
 
 async def find_model(pool: RunnerPool, operations: Operations, name: str) -> ModelEntry:
@@ -142,6 +184,23 @@ def describe(entry: ModelEntry, registry: Registry, report: RunnerReport, operat
         in_flight=sum(users for name, users in status.get("in_flight", {}).items() if name in parts),
         progress=progress,
         error=envelope(failure)["error"] if failure else None,
+        replicas=tuple(_at_replica(replica, parts, is_kept=entry.id in kept) for replica, kept in report.replicas),
+    )
+
+
+def _at_replica(replica: ReplicaState, parts: list[str], *, is_kept: bool) -> ReplicaBody:
+    status = replica.runner or {}
+    idle = [seconds for name, seconds in status.get("loaded", {}).items() if name in parts]
+    reported = next((progress for name, progress in status.get("progress", {}).items() if name in parts), None)
+    return ReplicaBody(
+        where=replica.where,
+        ready=replica.ready,
+        reachable=replica.runner is not None,
+        state=_state(_progress(reported, None), loaded=bool(idle), downloaded=is_kept),
+        device=status.get("device"),
+        memory_bytes=status.get("memory_bytes") if idle else None,
+        last_use_s=round(min(idle), 1) if idle else None,
+        in_flight=sum(users for name, users in status.get("in_flight", {}).items() if name in parts),
     )
 
 
@@ -167,5 +226,6 @@ def _state(progress: ProgressBody | None, *, loaded: bool, downloaded: bool) -> 
 
 async def _report_of(pool: RunnerPool, backend: str) -> RunnerReport:
     runner = pool.clients[backend]
-    status, disk_bytes = await asyncio.gather(runner.status(), runner.kept())
-    return RunnerReport(status, disk_bytes)
+    report, disk_bytes = await asyncio.gather(runner.report(), runner.kept())
+    kept = {replica.address: replica.kept for replica in runner.replicas.members}
+    return RunnerReport(report.status, disk_bytes, tuple((replica, kept.get(replica.where, {})) for replica in report.replicas))

@@ -298,11 +298,21 @@ class ModelBody(BaseModel):
     instructs: bool | None = None
 
 
+class NamedModel(BaseModel):
+    """One model, in the short form that clients of GemmaVoice read."""
+
+    id: str
+    name: str
+    description: str
+
+
 class ModelList(BaseModel):
     """Response of `GET /v1/models`."""
 
     object: Literal["list"] = "list"
     data: list[ModelBody]
+    models: list[NamedModel]
+    """The same models for clients of GemmaVoice."""
 
 
 class ErrorDetail(BaseModel):

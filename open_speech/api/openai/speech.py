@@ -21,7 +21,6 @@ from open_speech.http import sse
 from open_speech.http.dependencies import EngineDep, SettingsDep
 from open_speech.http.disconnect import NO_STORE, LiveResponse, resumed, while_connected
 from open_speech.http.json_bodies import JsonRoute, audio_of
-from open_speech.synthesis.rendering import Rendition
 from open_speech.voices import ResolvedVoice, VoiceOptions
 
 router = APIRouter(prefix="/v1/audio", tags=["speak"], responses=ERRORS, route_class=JsonRoute)
@@ -57,10 +56,10 @@ async def synthesize(body: SpeechRequest, voice_options: VoiceOptions, request: 
     )
     headers = {**({"X-Cache": rendition.cache} if rendition.cache else {}), **warned(rendition.plan.warnings)}
     if body.stream_format in ("sse", "json"):
-        return _with_events(rendition.monitor, await _started(rendition, request), form, headers)
+        return _with_events(rendition.monitor, await started(rendition.audio, request), form, headers)
     if rendition.stored is not None:
         return Response(rendition.stored, media_type=MEDIA_TYPES[form], headers={**NO_STORE, **headers})
-    return LiveResponse(await _started(rendition, request), MEDIA_TYPES[form], headers)
+    return LiveResponse(await started(rendition.audio, request), MEDIA_TYPES[form], headers)
 
 
 def warned(warnings: Sequence[str]) -> dict[str, str]:
@@ -69,12 +68,12 @@ def warned(warnings: Sequence[str]) -> dict[str, str]:
     return {"Warning": f'299 open-speech "{text}"'} if warnings else {}
 
 
-async def _started(rendition: Rendition[SpeechMonitor], request: Request) -> AsyncGenerator[bytes, None]:
+async def started(audio: AsyncGenerator[bytes, None], request: Request) -> AsyncGenerator[bytes, None]:
     """Wait for the first chunk of the audio: an error before it has its own status. Raises the errors of the synthesis."""
-    first = await while_connected(request.receive, anext(rendition.audio, None))
+    first = await while_connected(request.receive, anext(audio, None))
     if first is None:
         raise BackendFailed("The backend returned no audio.")
-    return resumed(first, rendition.audio)
+    return resumed(first, audio)
 
 
 def _with_events(monitor: SpeechMonitor, audio: AsyncGenerator[bytes, None], form: AudioFormat, headers: Mapping[str, str]) -> Response:

@@ -34,7 +34,7 @@ BATCH_FILES = 32
 """Maximum number of files in one batch."""
 BATCH_AT_ONCE = 4
 """Files of one batch that are transcribed at the same time, so that other clients are served as well."""
-_LONG_S = 300.0
+LONG_S = 300.0
 """Seconds of audio from which the response is formatted in a thread: for an hour of audio, that takes too long for live sessions."""
 _BINARY = {"type": "string", "format": "binary"}
 
@@ -140,7 +140,7 @@ async def _streamed(request: Request, events: AsyncGenerator[dict[str, Any], Non
 
 async def _formatted(transcript: Transcript, body: TranscriptionRequest | TranslationRequest) -> Response:
     granularities = body.timestamp_granularities if isinstance(body, TranscriptionRequest) else ("segment",)
-    if transcript.info.duration < _LONG_S:
+    if transcript.info.duration < LONG_S:
         return responses.answer(transcript, body.response_format, granularities, extras_of(body))
     return await asyncio.to_thread(responses.answer, transcript, body.response_format, granularities, extras_of(body))
 

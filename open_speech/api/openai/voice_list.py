@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
 from open_speech.api.openai.schemas import VoiceBody
@@ -16,8 +16,14 @@ PATH = "/v1/audio/voices"
 _FIRST_OF_BLEND = re.compile(r"[^(+#]*")
 
 
-def listed(voice_resolver: VoiceResolver, model: str | None = None, *, root: str = "") -> Iterator[VoiceBody]:
-    """Describe every voice of all served models or of one model. Blocking: recordings are looked up on disk.
+def listed(
+    voice_resolver: VoiceResolver,
+    model: str | None = None,
+    *,
+    root: str = "",
+    recordings: Iterable[StoredVoice | FolderVoice] | None = None,
+) -> Iterator[VoiceBody]:
+    """Describe every voice of all served models or of one model. Blocking: recordings are looked up on disk, unless they are given.
 
     `root` is a prefix of the paths that clients request, as in `OS_ROOT_PATH`.
 
@@ -32,7 +38,7 @@ def listed(voice_resolver: VoiceResolver, model: str | None = None, *, root: str
     for name in voice_resolver.presets.voices:
         yield from _named(voice_resolver, requested, name, entries, root)
     if model is None or entries[0].clones:
-        for stored in voice_resolver.recordings():
+        for stored in voice_resolver.recordings() if recordings is None else recordings:
             yield recording_voice(voice_resolver, stored, entries, root=root)
     for name in OPENAI_VOICES:
         yield from _named(voice_resolver, requested, name, entries, root)

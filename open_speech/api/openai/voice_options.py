@@ -22,26 +22,31 @@ async def voice_options_of(body: SpeechRequest, file: bytes | Path | None = None
     """
     reference = None
     if file is not None or body.reference_audio:
-        reference = await asyncio.to_thread(_reference, file, body.reference_audio or "", body.reference_text)
+        source = (body.reference_audio or "") if file is None else file
+        reference = await asyncio.to_thread(reference_of, source, body.reference_text)
     elif body.reference_text:
         raise MissingField("`reference_text` requires `reference_audio`.", param=_FIELD)
     return VoiceOptions(reference, body.voice_design or None, body.instructions or None, lenient=body.ignore_unsupported)
 
 
-def _reference(file: bytes | Path | None, encoded: str, text: str | None) -> VoiceReference:
-    return VoiceReference.of(sample_of(_bytes_of(encoded) if file is None else file, _FIELD), text or None)
+def reference_of(source: bytes | Path | str, text: str | None = None, field: str = _FIELD) -> VoiceReference:
+    """Return the voice of a recording, which may be base64, bare or in a data URL. Blocking.
+
+    Raises InvalidValue or UploadTooLarge naming `field`.
+    """
+    data = _bytes_of(source, field) if isinstance(source, str) else source
+    return VoiceReference.of(sample_of(data, field), text or None)
 
 
-def _bytes_of(encoded: str) -> bytes:
-    """Decode base64, bare or in a data URL."""
+def _bytes_of(encoded: str, field: str) -> bytes:
     data = encoded
     if encoded[:5].lower() == "data:":
         head, _, data = encoded.partition(",")
         if not head.lower().endswith(";base64"):
-            raise InvalidValue("`reference_audio` must be base64 or a data URL: `data:audio/wav;base64,…`.", param=_FIELD)
+            raise InvalidValue(f"`{field}` must be base64 or a data URL: `data:audio/wav;base64,…`.", param=field)
     if len(data) * 3 // 4 > SAMPLE_BYTES + 2:
-        raise UploadTooLarge(f"`reference_audio` is larger than the limit of {SAMPLE_BYTES} bytes.", param=_FIELD)
+        raise UploadTooLarge(f"`{field}` is larger than the limit of {SAMPLE_BYTES} bytes.", param=field)
     try:
         return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidValue("`reference_audio` is not base64.", param=_FIELD) from None
+        raise InvalidValue(f"`{field}` is not base64.", param=field) from None

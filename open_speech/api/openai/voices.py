@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 from starlette.responses import FileResponse, Response
 
 from open_speech.api.openai import speech
@@ -16,6 +17,7 @@ from open_speech.config.types import AudioFormat
 from open_speech.errors import InvalidRequest, InvalidValue, LibraryFull, MissingField, UnknownItem
 from open_speech.http.dependencies import EngineDep, SettingsDep, VoicesDep
 from open_speech.http.errors import validated
+from open_speech.http.rendered import Rendered
 from open_speech.http.uploads import form_schema, read_sample
 from open_speech.voices import SAMPLE_BYTES, Library, NewVoice, StoredVoice, VoiceOptions, VoiceResolver, greeting, sample_of
 
@@ -32,14 +34,23 @@ class NewVoiceRequest(BaseModel):
     transcript: str | None = Field(None, max_length=4096, description="Extension: transcript of the recording.")
 
 
-@router.get(PATH)
-async def list_voices(resolver: VoicesDep, settings: SettingsDep, model: str | None = None, legacy: bool = False) -> dict[str, Any]:
+@router.get(PATH, response_model=dict[str, Any])
+async def list_voices(
+    request: Request, resolver: VoicesDep, settings: SettingsDep, model: str | None = None, legacy: bool = False
+) -> Response:
     """List the voices of all models or of one; `legacy` returns bare names, for older clients of Kokoro servers."""
-    voices = await asyncio.to_thread(lambda: list(listed(resolver, model, root=settings.os_root_path)))
-    if legacy:
-        return {"voices": list(dict.fromkeys(voice.id for voice in voices if voice.kind != "alias"))}
-    data = [voice.model_dump(exclude_none=True) for voice in voices]
-    return {"object": "list", "data": data, "voices": data}
+    rendered: Rendered = request.app.state.rendered
+    revision = resolver.registry.revision
+    recordings = await asyncio.to_thread(lambda: tuple(resolver.recordings()))
+
+    def render() -> bytes:
+        voices = list(listed(resolver, model, root=settings.os_root_path, recordings=recordings))
+        if legacy:
+            return to_json({"voices": list(dict.fromkeys(voice.id for voice in voices if voice.kind != "alias"))})
+        data = [voice.model_dump(exclude_none=True) for voice in voices]
+        return to_json({"object": "list", "data": data, "voices": data})
+
+    return await rendered.json(("voices", revision, recordings, model, legacy), render)
 
 
 @router.post(PATH, openapi_extra=form_schema(NewVoiceRequest, "audio_sample"), response_model_exclude_none=True)

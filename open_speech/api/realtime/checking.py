@@ -21,6 +21,12 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
+class StrictValue(Value):
+    """A part of a client's message that may have no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
 class UnknownParameter(InvalidRequest):
     """A field that does not exist in this version of the protocol."""
 
@@ -40,6 +46,8 @@ def checked(kind: type[V], data: object, path: str = "") -> V:
     param = _joined(path, (*problem["loc"], *tag), data)
     if problem["type"] in ("missing", "union_tag_not_found"):
         raise MissingField(f"The required parameter `{param}` is missing.", param=param)
+    if problem["type"] == "extra_forbidden":
+        raise UnknownParameter(f"Unknown parameter: `{param}`.", param=param)
     raise InvalidValue(f"The value of `{param}` is not valid: {problem['msg'].removeprefix('Value error, ')}.", param=param)
 
 

@@ -34,6 +34,8 @@ class TurnRules:
     threshold: float = 0.5
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
+    longest_silence_ms: int | None = None
+    """Milliseconds of silence that end a turn which is not complete by its meaning; None: turns end by `silence_duration_ms` alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class TranscriptionSettings:
     prompt: str | None = None
     keywords: tuple[str, ...] = ()
     logprobs: bool = False
+    diarize: bool = False
 
 
 SILENCE_KEPT_MS = 10_000
@@ -123,6 +126,8 @@ class GenerateText:
     """Generate a text with the language model: `request` is a body of `/chat/completions` without `model` and `stream`."""
 
     request: Mapping[str, Any]
+    may_truncate: bool = True
+    """Whether the oldest turns are left out if the conversation is longer than the context of the model; otherwise the response fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +145,40 @@ class Respond:
     speed: float
     language: str | None = None
     """The language of a voice that has several; None: the voice's default."""
+    is_held: bool = False
+    """Whether the response is begun before the user's turn has ended: its driver produces its first seconds, then waits for Release."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """Stop a response at once and drop its audio that is not sent yet; further reports about it are ignored."""
+class Release:
+    """Go on with a held response: the turn has ended with the text that it answers."""
 
     response_id: str
 
 
-Effect = Send | ConfigureInput | AppendAudio | Begin | Commit | TranscribeItem | Clear | Respond | Stop | Close
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop a response at once and drop its audio that is not sent, or not played yet; further reports about it are ignored."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseOutput:
+    """Hold the playback of a response: the user may be interrupting it. Only where the server controls the playback."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeOutput:
+    """Go on with the playback of a response where it was held: the user did not interrupt it."""
+
+    response_id: str
+
+
+Playback = PauseOutput | ResumeOutput
+Effect = Send | ConfigureInput | AppendAudio | Begin | Commit | TranscribeItem | Clear | Respond | Release | Stop | Playback | Close
 
 
 # Reports, driver -> state machine
@@ -170,11 +199,44 @@ class SpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechPaused:
+    """Speech paused at `at_ms`; the turn may have ended there."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechResumed:
+    """Speech continued at `at_ms`: the pause did not end the turn."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextReady:
+    """The transcript of an item in a pause, as it will be if the turn ends with this pause. Not reported after SpeechResumed."""
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """The next final part of an item's transcript."""
 
     item_id: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenSegment:
+    """A part of a transcript by one speaker; times are seconds from the start of the item's audio."""
+
+    text: str
+    speaker: str | None
+    """A label or a name; None if the speaker is not known."""
+    start: float
+    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +248,8 @@ class Transcribed:
     seconds: float
     language: str = ""
     logprobs: Sequence[Mapping[str, Any]] | None = None
+    segments: tuple[SpokenSegment, ...] = ()
+    """The segments with their speakers, if the session requested them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +290,14 @@ class ResponseTool:
 
 
 @dataclass(frozen=True, slots=True)
+class Played:
+    """How much of the audio of a response was played, in milliseconds from its start. Only where the server controls the playback."""
+
+    response_id: str
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseDone:
     """The end of a response; `reason` is set if it was cut short."""
 
@@ -246,12 +318,16 @@ class ResponseFailed:
 Report = (
     SpeechStarted
     | SpeechStopped
+    | SpeechPaused
+    | SpeechResumed
+    | TextReady
     | Delta
     | Transcribed
     | NotTranscribed
     | ResponseText
     | ResponseAudio
     | ResponseTool
+    | Played
     | ResponseDone
     | ResponseFailed
 )

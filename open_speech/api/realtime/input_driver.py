@@ -7,6 +7,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from open_speech.api.openai import responses
@@ -21,8 +22,12 @@ from open_speech.api.realtime.effects import (
     Delta,
     NotTranscribed,
     Report,
+    SpeechPaused,
+    SpeechResumed,
     SpeechStarted,
     SpeechStopped,
+    SpokenSegment,
+    TextReady,
     Transcribed,
     TranscribeItem,
     TranscriptionSettings,
@@ -30,12 +35,13 @@ from open_speech.api.realtime.effects import (
 )
 from open_speech.api.realtime.wire_audio import decoded
 from open_speech.audio import resample
-from open_speech.backends import TranscribeOptions
+from open_speech.backends import DiarizeOptions, TranscribeOptions
 from open_speech.errors import BackendFailed, SpeechError
 from open_speech.recognition.live.input_buffer import InputBuffer
 from open_speech.recognition.live.live_input import HISTORY_S, LiveInput, steps
 from open_speech.recognition.live.recognizer import SessionRecognizer
-from open_speech.recognition.live.turn_detection import Paused, Resumed, Started, Stopped, TurnDetector, TurnEvent
+from open_speech.recognition.live.speaker_tracker import SpeakerTracker
+from open_speech.recognition.live.turn_detection import Endpointer, Paused, Resumed, Started, Stopped, TurnEvent
 from open_speech.recognition.live.utterance import Utterance
 from open_speech.recognition.service import Recognition
 from open_speech.recognition.vad import VAD_RATE
@@ -67,12 +73,16 @@ class InputDriver:
         self._settled.set()
         self._format = AudioFormat()
         self._rules: TurnRules | None = None
-        self._turns: TurnDetector | None = None
+        self._turns: Endpointer | None = None
         self._input: LiveInput | None = None
         self._item_id: str | None = None
         """The item that is transcribed while its audio arrives."""
         self._failed: tuple[str, SpeechError] | None = None
         """The item whose transcription could not start, and the error."""
+        self._tracker: SpeakerTracker | None = None
+        """The speakers of the session, from the first item on whose speakers are labelled."""
+        self._labelled: set[str] = set()
+        """Items in progress whose speakers are labelled."""
         self._finishing: dict[asyncio.Task[None], float] = {}
         """Transcriptions of committed items, and the seconds of each."""
 
@@ -125,21 +135,35 @@ class InputDriver:
     def _configure(self, rules: TurnRules | None) -> None:
         if rules != self._rules:
             self._rules = rules
-            self._turns = TurnDetector(rules.threshold, rules.prefix_padding_ms, rules.silence_duration_ms) if rules else None
+            self._turns = self._endpointer(rules) if rules else None
             if self._input is not None:
                 self._input.tune(self._turns)
+
+    def _endpointer(self, rules: TurnRules) -> Endpointer:
+        longest_ms = rules.longest_silence_ms if self._recognition.turns.is_semantic else None
+        if longest_ms is not None:
+            self._recognition.turns.prepare()
+        return Endpointer(rules.threshold, rules.prefix_padding_ms, rules.silence_duration_ms, longest_silence_ms=longest_ms)
 
     async def _process_audio(self, data: bytes) -> None:
         """Process audio step by step; the effects of its turns are performed before the next step."""
         live = await self._live_input()
         for part in steps(data, self._format.rate, STEP_S, width=self._format.width):
             events = live.take(decoded(part, self._format))
-            for event in events:
-                for effect in self._report_turn(event):
-                    await self._perform(effect)
+            await self._perform_turns(events)
+            while live.is_asking:
+                live.advance(events, keep_s=self._keep_s())
+                events = await live.decide()
+                await self._perform_turns(events)
             await live.room()
             live.advance(events, keep_s=self._keep_s())
             await asyncio.sleep(0)
+
+    async def _perform_turns(self, events: Sequence[TurnEvent]) -> None:
+        """Report turn events, and perform the effects that follow from each before the next."""
+        for event in events:
+            for effect in self._report_turn(event):
+                await self._perform(effect)
 
     def _report_turn(self, event: TurnEvent) -> Sequence[InputEffect]:
         """Report a turn event; return the effects that follow from it. They precede those in the queue, as the audio of the turn does."""
@@ -148,8 +172,12 @@ class InputDriver:
                 return self._report(SpeechStarted(round(at_s * 1000)))
             case Stopped(at_s):
                 return self._report(SpeechStopped(round(at_s * 1000)))
-            case Paused() | Resumed():
-                return ()
+            case Paused(at_s):
+                return self._report(SpeechPaused(round(at_s * 1000)))
+            case Resumed(at_s):
+                if self._input is not None:
+                    self._input.resume()
+                return self._report(SpeechResumed(round(at_s * 1000)))
 
     def _report_text(self, report: Report) -> None:
         """Report a text; the effects that follow from it are performed after those in the queue."""
@@ -217,13 +245,16 @@ class InputDriver:
         """Report the transcript, or the error of the transcription."""
         try:
             transcript = await transcribing
+            segments = _segments(transcript) if item_id in self._labelled else ()
         except SpeechError as error:
             self._report_text(NotTranscribed(item_id, error))
         except Exception:  # noqa: BLE001 - the boundary of this connection: a committed item always gets a transcript or an error
             log.exception("a transcription failed")
             self._report_text(NotTranscribed(item_id, BackendFailed("The audio could not be transcribed.")))
         else:
-            self._report_text(Transcribed(item_id, transcript.text, seconds, transcript.info.language, _logprobs(transcript)))
+            self._report_text(Transcribed(item_id, transcript.text, seconds, transcript.info.language, _logprobs(transcript), segments))
+        finally:
+            self._labelled.discard(item_id)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         del self._finishing[task]
@@ -236,7 +267,7 @@ class InputDriver:
 
     async def _live_input(self) -> LiveInput:
         if self._input is None:
-            self._input = LiveInput(InputBuffer(await self._recognition.detector(), self._turns))
+            self._input = LiveInput(InputBuffer(await self._recognition.detector(), self._turns), decider=self._recognition.turns)
         return self._input
 
     async def _open_utterance(self, item_id: str, transcription: TranscriptionSettings) -> Utterance:
@@ -247,8 +278,23 @@ class InputDriver:
             hotwords=", ".join(transcription.keywords) or None,
             logprobs=transcription.logprobs,
         )
-        recognizer = await self._recognizer.recognizer(transcription.model or self._default_model, options)
-        return Utterance(recognizer, lambda text: self._report_text(Delta(item_id, text)))
+        model = transcription.model or self._default_model
+        tracker = await self._speakers() if transcription.diarize else None
+        if tracker is not None:
+            self._labelled.add(item_id)
+            options = replace(options, word_times=self._recognition.times_words(model))
+        recognizer = await self._recognizer.recognizer(model, options)
+        return Utterance(
+            recognizer,
+            lambda text: self._report_text(Delta(item_id, text)),
+            on_early=lambda text: self._report_text(TextReady(item_id, text)),
+            tracker=tracker,
+        )
+
+    async def _speakers(self) -> SpeakerTracker:
+        if self._tracker is None:
+            self._tracker = await self._recognition.trackers.tracker(DiarizeOptions())
+        return self._tracker
 
     def _keep_s(self) -> float:
         """Return how many of the last seconds are still needed: those that can be committed, unless an item has received them already."""
@@ -264,6 +310,7 @@ class InputDriver:
             self._input.forget(self._input.seconds)
 
     def _drop(self) -> None:
+        self._labelled.discard(self._item_id or "")
         self._item_id = None
         if self._input is not None:
             self._input.drop()
@@ -275,6 +322,10 @@ async def _finish(utterance: Utterance) -> Transcript:
     except asyncio.CancelledError:
         utterance.cancel()
         raise
+
+
+def _segments(transcript: Transcript) -> tuple[SpokenSegment, ...]:
+    return tuple(SpokenSegment(one.text.strip(), one.speaker, one.start, one.end) for one in transcript.segments if one.text.strip())
 
 
 def _logprobs(transcript: Transcript) -> Sequence[Mapping[str, Any]] | None:

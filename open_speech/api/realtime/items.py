@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from open_speech.api.realtime.checking import Value, checked
-from open_speech.api.realtime.events import NAME_CHARS
+from open_speech.api.realtime.client_messages import NAME_CHARS
 from open_speech.errors import InvalidRequest, InvalidValue, MissingField, TextTooLong, UnknownItem
 
 ITEM_CHARS = 262_144

@@ -13,9 +13,11 @@ from starlette.datastructures import Headers, QueryParams
 from open_speech.api.realtime.secrets import Grant
 from open_speech.api.realtime.session import Session
 from open_speech.api.realtime.settings import Defaults, Kind, Limits
+from open_speech.api.realtime.state import TurnTaking
 from open_speech.backends import Task
 from open_speech.config import Settings
-from open_speech.dialogue.llm import LanguageModel
+from open_speech.dialogue.interruption import InterruptionRules
+from open_speech.dialogue.language_models import LanguageModels
 from open_speech.engine import Engine
 from open_speech.errors import SpeechError, UnsupportedValue
 
@@ -24,7 +26,7 @@ FRAME_BYTES = 21 << 20
 SESSION_S = 3600.0
 """Maximum seconds of a session: an hour, as at OpenAI."""
 _BETA_PROTOCOL = "openai-beta.realtime-v1"
-_TASKS: Mapping[Task, Literal["stt", "tts"]] = {Task.STT: "stt", Task.TTS: "tts"}
+_TASKS: Mapping[Task, Literal["stt", "tts", "llm"]] = {Task.STT: "stt", Task.TTS: "tts", Task.LLM: "llm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,9 @@ class SessionRequest:
 def session_request(query: QueryParams, headers: Headers, grant: Grant | None, task_of: Callable[[str], str | None]) -> SessionRequest:
     """Parse the request of a connection; `grant` is that of its ephemeral key, and `task_of` returns the task of a model.
 
-    Some clients send both `intent` and `model`; the intent takes precedence. Raises UnsupportedValue for parameters of WebRTC, and for
-    another kind of session, or another model, than the ephemeral key is for.
+    Some clients send both `intent` and `model`; the intent takes precedence. Raises UnsupportedValue for another kind of session, or
+    another model, than the ephemeral key is for.
     """
-    if "call_id" in query:
-        raise UnsupportedValue("This server does not support WebRTC calls: connect without `call_id`.", param="call_id")
     model = query.get("model") or (grant.model if grant else "")
     is_transcription = query.get("intent") == "transcription" or task_of(model) == "stt" or (grant and grant.kind == "transcription")
     kind: Kind = "transcription" if is_transcription else "realtime"
@@ -67,10 +67,15 @@ def is_beta(headers: Headers) -> bool:
     return any(part.strip() in ("realtime=v1", _BETA_PROTOCOL) for part in request.split(","))
 
 
-def session_of(request: SessionRequest, settings: Settings, engine: Engine) -> Session:
-    """Create the requested session, which has not begun. Raises SpeechError for an invalid configuration."""
-    defaults = defaults_of(settings, engine, request.model)
-    default = settings.llm_model if defaults.has_llm else defaults.tts_model
+def session_of(request: SessionRequest, settings: Settings, engine: Engine, llm: str, *, can_pause: bool = False) -> Session:
+    """Create the requested session, which has not begun; `llm` is the name of its language model, empty without one.
+
+    With `can_pause` the transport controls the playback: it performs PauseOutput and ResumeOutput, and reports Played.
+
+    Raises SpeechError for an invalid configuration.
+    """
+    defaults = defaults_of(settings, engine, request.model, llm)
+    default = llm or defaults.tts_model
     return Session(
         request.kind,
         model=request.model or (defaults.stt_model if request.kind == "transcription" else default),
@@ -80,17 +85,30 @@ def session_of(request: SessionRequest, settings: Settings, engine: Engine) -> S
             frame_bytes=FRAME_BYTES,
             session_s=SESSION_S,
             idle_s=settings.os_realtime_idle_timeout_s,
+            tool_rounds=settings.os_realtime_max_tool_rounds,
         ),
         new_id=new_id,
         now=time.time(),
         beta=request.beta,
         configured=request.configured,
         is_kind_open=request.is_kind_open and not defaults.has_llm,
+        turn_taking=turn_taking_of(settings, can_pause=can_pause),
     )
 
 
-def defaults_of(settings: Settings, engine: Engine, model: str = "") -> Defaults:
-    """Return the defaults of a session. If `model` is a speech model, it is the default, with its own default voice."""
+def turn_taking_of(settings: Settings, *, can_pause: bool = False) -> TurnTaking:
+    """Return how turns are taken; with `can_pause` the transport of the session controls the playback."""
+    rules = InterruptionRules(
+        after_s=settings.os_interrupt_after_ms / 1000,
+        min_words=settings.os_interrupt_min_words,
+        echo_guard_s=settings.os_echo_guard_ms / 1000,
+        resume_after_s=settings.os_false_interruption_ms / 1000,
+    )
+    return TurnTaking(settings.os_early_answers, rules, settings.os_backchannels, can_pause)
+
+
+def defaults_of(settings: Settings, engine: Engine, model: str, llm: str) -> Defaults:
+    """Return the defaults of a session with the language model `llm`. If `model` is a speech model, it is the default."""
     known = engine.registry.defaults
     tts_model = model if task_of(settings, engine, model) == "tts" else known.tts_model
     try:
@@ -101,18 +119,17 @@ def defaults_of(settings: Settings, engine: Engine, model: str = "") -> Defaults
         stt_model=known.stt_model,
         tts_model=tts_model,
         voice=voice,
-        has_llm=bool(settings.llm_base_url),
+        has_llm=bool(llm),
         knows_voice=lambda name: knows_voice(engine, name),
         knows_model=lambda name: task_of(settings, engine, name),
         languages_of=lambda name: languages_of(engine, name),
+        can_diarize=engine.recognition.trackers.is_available,
     )
 
 
-def language_model(settings: Settings) -> LanguageModel | None:
-    """Create the client of the language model, if one is configured."""
-    if not settings.llm_base_url:
-        return None
-    return LanguageModel(settings.llm_base_url, model=settings.llm_model, key=settings.llm_api_key, timeout_s=settings.llm_timeout_s)
+async def language_model(models: LanguageModels, request: SessionRequest) -> str:
+    """Return the name of the language model of a session: the requested model if it is one, or else the default; empty if there is none."""
+    return request.model if models.knows(request.model) else await models.default_name()
 
 
 def knows_voice(engine: Engine, name: str) -> bool:

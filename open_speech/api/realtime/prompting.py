@@ -17,8 +17,13 @@ READ_ALOUD = re.compile(
 
 
 def messages(instructions: str, items: Iterable[Item]) -> list[dict[str, Any]]:
-    """Convert a conversation to chat messages; an item without text is omitted."""
+    """Convert a conversation to chat messages; an item without text is omitted.
+
+    What the user said in several items without an answer in between is one message: the user went on before the answer was heard.
+    """
     chat: list[dict[str, Any]] = [{"role": "system", "content": instructions}] if instructions else []
+    spoken: dict[str, Any] | None = None
+    """The last message, if the user spoke it."""
     for item in items:
         match item.type:
             case "function_call":
@@ -34,8 +39,12 @@ def messages(instructions: str, items: Iterable[Item]) -> list[dict[str, Any]]:
                 chat.append({"role": "tool", "tool_call_id": item.call_id, "content": item.output})
             case "message":
                 content = _content(item)
-                if content:
+                is_spoken = item.role == "user" and item.is_audio and isinstance(content, str)
+                if content and is_spoken and spoken is not None and chat[-1] is spoken:
+                    spoken["content"] = f"{spoken['content']} {content}"
+                elif content:
                     chat.append({"role": item.role, "content": content})
+                    spoken = chat[-1] if is_spoken else None
     return chat
 
 

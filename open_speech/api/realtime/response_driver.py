@@ -1,12 +1,15 @@
-"""The driver of Realtime responses: speaks a given text, or the output of a language model while it is generated."""
+"""The driver of Realtime responses: speaks a given text, or the output of a language model while it is generated.
+
+One counter numbers all that is started here. A report whose number is not that of its response any more is late, and is dropped: a stopped
+response may be started again with the same id.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from open_speech.api.realtime.effects import (
@@ -21,17 +24,23 @@ from open_speech.api.realtime.effects import (
     SpeakText,
 )
 from open_speech.api.realtime.wire_audio import encoded
-from open_speech.dialogue.completions import Ended, TextDelta, ToolCallDelta
-from open_speech.dialogue.llm import LanguageModel
-from open_speech.dialogue.verbatim import Verbatim
-from open_speech.errors import BackendFailed, LanguageModelUnavailable, NothingToSpeak, SpeechError
-from open_speech.synthesis.cues import narrated
+from open_speech.audio import Audio
+from open_speech.dialogue.answer import Answered, Answers
+from open_speech.dialogue.completions import ToolCallDelta
+from open_speech.dialogue.language_models import HOW
+from open_speech.dialogue.model import LanguageModel
+from open_speech.dialogue.within_context import WithinContext
+from open_speech.errors import BackendFailed, LanguageModelUnavailable, SpeechError
+from open_speech.metrics.meter import Meter
 from open_speech.synthesis.plan import SynthesisRequest
 from open_speech.synthesis.service import Synthesis
-from open_speech.synthesis.stream import Cue, SpeechStream
-from open_speech.text.fragments import Fragments
 
 log = logging.getLogger("open_speech.realtime")
+
+HELD_S = 2.0
+"""Seconds of audio of a held response that are produced before it is released: enough to play while the next sentence is synthesized."""
+HELD_CHARS = 2000
+"""Characters of a held response without audio."""
 
 
 class ResponseDriver:
@@ -45,122 +54,101 @@ class ResponseDriver:
         *,
         report: Callable[[Report], None],
         room: Callable[[], Awaitable[None]],
+        meter: Meter | None = None,
     ) -> None:
         """`report` receives the progress of the responses; `room` waits until the client has read enough of the audio that is queued."""
-        self._synthesis = synthesis
+        self._answers = Answers(synthesis)
         self._default_model = default_model
         self._llm = llm
         self._report = report
         self._room = room
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._meter = meter or Meter()
+        self._generations = itertools.count(1)
+        self._running: dict[str, _Running] = {}
+        """What is in progress for each response, and each response that is held."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def respond(self, effect: Respond) -> None:
-        """Start a response; ignored after `aclose`."""
+        """Start a response; ignored after `aclose`. What is in progress with the same id must have been stopped."""
         if self._closed:
             return
-        task = asyncio.create_task(self._make(effect))
-        self._tasks[effect.response_id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(effect.response_id, None))
+        running = _Running(next(self._generations), effect.is_held)
+        self._running[effect.response_id] = running
+        if effect.is_held:
+            self._meter.early_answer("started")
+        running.task = asyncio.create_task(self._make(effect, running))
+        self._tasks.add(running.task)
+        running.task.add_done_callback(lambda task: self._ended(effect.response_id, running, task))
+
+    def release(self, response_id: str) -> None:
+        """Let a held response go on: the client receives it from now on."""
+        running = self._running.get(response_id)
+        if running is None or running.is_released.is_set():
+            return
+        self._meter.early_answer("released")
+        running.is_released.set()
+        if running.task is not None and running.task.done():
+            del self._running[response_id]
 
     def stop(self, response_id: str) -> None:
-        """Stop a response: nothing more is reported about it, and its synthesis ends."""
-        task = self._tasks.get(response_id)
-        if task is not None:
-            task.cancel()
+        """Stop a response: nothing more is reported about it, and its synthesis and the request to the language model end."""
+        running = self._running.pop(response_id, None)
+        if running is None:
+            return
+        if not running.is_released.is_set():
+            self._meter.early_answer("dropped")
+        if running.task is not None:
+            running.task.cancel()
 
     async def aclose(self) -> None:
         """Stop every response, and wait until they have ended."""
         self._closed = True
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
+        tasks = list(self._tasks)
+        for response_id in list(self._running):
+            self.stop(response_id)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _make(self, effect: Respond) -> None:
+    def _ended(self, response_id: str, running: _Running, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # A held response that is complete still waits for its release.
+        if self._running.get(response_id) is running and running.is_released.is_set():
+            del self._running[response_id]
+
+    def _report_of(self, response_id: str, running: _Running) -> Callable[[Report], None]:
+        """Return what reports the progress of a response while that is the current generation of it."""
+
+        def report(report: Report) -> None:
+            current = self._running.get(response_id)
+            if current is not None and current.generation == running.generation:
+                self._report(report)
+
+        return report
+
+    async def _make(self, effect: Respond, running: _Running) -> None:
+        report = self._report_of(effect.response_id, running)
         try:
-            match effect.plan:
-                case SpeakText(text):
-                    await self._speak_text(effect, text)
-                    ended = Ended()
-                case GenerateText():
-                    ended = await self._generate(effect, effect.plan)
-            self._report(ResponseDone(effect.response_id, ended.reason, ended.usage))
+            ended = (await self._answer(effect, _Reporting(effect, report, self._room, running))).ended
+            report(ResponseDone(effect.response_id, ended.reason, ended.usage))
         except SpeechError as error:
-            self._report(ResponseFailed(effect.response_id, error))
+            report(ResponseFailed(effect.response_id, error))
         except Exception:  # noqa: BLE001 - the boundary of this connection: nothing but an event may reach the client
             log.exception("a response failed")
-            self._report(ResponseFailed(effect.response_id, BackendFailed("The response could not be completed.")))
+            report(ResponseFailed(effect.response_id, BackendFailed("The response could not be completed.")))
 
-    async def _speak_text(self, effect: Respond, text: str) -> None:
-        """Speak a text word for word."""
-        if not effect.has_audio:
-            self._report(ResponseText(effect.response_id, text))
-            return
-        speech = await self._synthesis.speak(replace(self._request(effect), text=text, is_live=True))
-        await self._send_speech(effect, speech, Verbatim(text))
-
-    async def _generate(self, effect: Respond, plan: GenerateText) -> Ended:
-        """Generate a text with the language model, and speak it sentence by sentence meanwhile."""
-        if self._llm is None:
-            raise LanguageModelUnavailable("This server has no language model: set LLM_BASE_URL.")
-        generated = _GeneratedText()
-        reading = asyncio.create_task(self._receive(effect, plan, self._llm, generated))
-        try:
-            if effect.has_audio:
-                await generated.has_text.wait()
-                if generated.is_speakable:
-                    await self._speak_generated(effect, generated)
-            return await reading
-        finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
-
-    async def _receive(self, effect: Respond, plan: GenerateText, llm: LanguageModel, generated: _GeneratedText) -> Ended:
-        """Read the output of the model: text for the synthesis, or for the client if the response has no audio, and tool calls."""
-        ended, calls = Ended(), _Calls()
-        try:
-            async with aclosing(llm.answer(plan.request)) as pieces:
-                async for piece in pieces:
-                    match piece:
-                        case TextDelta(text) if effect.has_audio:
-                            generated.put(text)
-                        case TextDelta(text):
-                            await self._room()
-                            self._report(ResponseText(effect.response_id, text))
-                        case ToolCallDelta():
-                            self._report(calls.with_id(effect.response_id, piece))
-                        case Ended():
-                            ended = piece
-        finally:
-            generated.end()
-        return ended
-
-    async def _speak_generated(self, effect: Respond, generated: _GeneratedText) -> None:
-        try:
-            speech = await self._synthesis.speak_stream(self._request(effect), generated.fragments)
-        except NothingToSpeak:  # for example an emoji: the client receives it as text
-            self._report_text(effect, generated.text.rest(), 0.0)
-            return
-        await self._send_speech(effect, speech, generated.text)
-
-    async def _send_speech(self, effect: Respond, speech: SpeechStream, text: Verbatim) -> None:
-        """Report speech while it is synthesized, each sentence before its audio, no faster than the client reads it."""
-        seconds = 0.0
-        async with aclosing(speech):
-            async for item in narrated(speech):
-                if isinstance(item, Cue):
-                    self._report_text(effect, "" if item.is_mark else text.take(item.text), item.at_s)
-                    continue
-                for data, length in encoded(item, effect.format):
-                    await self._room()
-                    seconds += length
-                    self._report(ResponseAudio(effect.response_id, data, length))
-        self._report_text(effect, text.rest(), seconds)
-
-    def _report_text(self, effect: Respond, text: str, at_s: float) -> None:
-        if text:
-            self._report(ResponseText(effect.response_id, text, at_s))
+    async def _answer(self, effect: Respond, sink: _Reporting) -> Answered:
+        """Speak a text word for word, or the output of the language model."""
+        match effect.plan:
+            case SpeakText(text) if effect.has_audio:
+                return await self._answers.read(text, self._request(effect), sink)
+            case SpeakText(text):
+                await sink.text(text, 0.0)
+                return Answered()
+            case GenerateText(request, may_truncate):
+                if self._llm is None:
+                    raise LanguageModelUnavailable(f"This server has no language model: {HOW}.")
+                llm = WithinContext(self._llm) if may_truncate else self._llm
+                return await self._answers.generate(llm, request, self._request(effect) if effect.has_audio else None, sink)
 
     def _request(self, effect: Respond) -> SynthesisRequest:
         """Return the synthesis request of a response, without its text."""
@@ -173,36 +161,50 @@ class ResponseDriver:
         )
 
 
-@dataclass(slots=True)
-class _GeneratedText:
-    """The output of a language model so far, for the synthesis."""
+class _Running:
+    """A response in progress, or one that is held."""
 
-    fragments: Fragments = field(default_factory=Fragments)
-    text: Verbatim = field(default_factory=Verbatim)
-    has_text: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when there is text to speak, or when the output has ended."""
-    is_speakable: bool = False
-
-    def put(self, text: str) -> None:
-        self.fragments.put(text)
-        self.text.put(text)
-        if text.strip():
-            self.is_speakable = True
-            self.has_text.set()
-
-    def end(self) -> None:
-        self.fragments.end()
-        self.has_text.set()
+    def __init__(self, generation: int, is_held: bool) -> None:
+        self.generation = generation
+        self.is_released = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        if not is_held:
+            self.is_released.set()
 
 
-class _Calls:
-    """Adds ids to the tool calls of a model that sends none."""
+class _Reporting:
+    """The AnswerSink of one response: reports what it receives, no faster than the client reads it, and little while it is held."""
 
-    def __init__(self) -> None:
-        self._known: set[int] = set()
+    def __init__(self, effect: Respond, report: Callable[[Report], None], room: Callable[[], Awaitable[None]], running: _Running) -> None:
+        self._effect = effect
+        self._report = report
+        self._room = room
+        self._is_released = running.is_released
+        self._seconds = 0.0
+        self._chars = 0
+        self._known_calls: set[int] = set()
 
-    def with_id(self, response_id: str, piece: ToolCallDelta) -> ResponseTool:
-        is_first = piece.index not in self._known
-        self._known.add(piece.index)
-        call_id = piece.call_id or (f"call_{uuid4().hex[:24]}" if is_first else "")
-        return ResponseTool(response_id, piece.index, call_id, piece.name, piece.arguments)
+    async def text(self, text: str, at_s: float) -> None:
+        """Report text; without audio, nothing else slows the output of the model down."""
+        if not self._effect.has_audio:
+            self._chars += len(text)
+            if self._chars > HELD_CHARS:
+                await self._is_released.wait()
+            await self._room()
+        self._report(ResponseText(self._effect.response_id, text, at_s))
+
+    async def audio(self, audio: Audio) -> None:
+        """Report audio, encoded for the client."""
+        for data, length in encoded(audio, self._effect.format):
+            if self._seconds >= HELD_S:
+                await self._is_released.wait()
+            self._seconds += length
+            await self._room()
+            self._report(ResponseAudio(self._effect.response_id, data, length))
+
+    def tool(self, call: ToolCallDelta) -> None:
+        """Report a part of a tool call, with an id if the model sends none."""
+        is_first = call.index not in self._known_calls
+        self._known_calls.add(call.index)
+        call_id = call.call_id or (f"call_{uuid4().hex[:24]}" if is_first else "")
+        self._report(ResponseTool(self._effect.response_id, call.index, call_id, call.name, call.arguments))

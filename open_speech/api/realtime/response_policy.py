@@ -8,9 +8,13 @@ from typing import Any, Literal
 
 from open_speech.api.realtime import prompting
 from open_speech.api.realtime.checking import checked
+from open_speech.api.realtime.client_messages import InvalidEvent, decoded
+from open_speech.api.realtime.early_answers import EarlyAnswer
 from open_speech.api.realtime.effects import (
     Effect,
     GenerateText,
+    Played,
+    Release,
     Respond,
     ResponseAudio,
     ResponseDone,
@@ -21,12 +25,15 @@ from open_speech.api.realtime.effects import (
     Stop,
     TranscribeItem,
 )
-from open_speech.api.realtime.events import InvalidEvent, ResponseParams, decoded
+from open_speech.api.realtime.events import ResponseParams
 from open_speech.api.realtime.items import Item, build_item
-from open_speech.api.realtime.responses import Event, OutputOptions, Response
-from open_speech.api.realtime.settings import audio_format, check_voice
+from open_speech.api.realtime.response_requests import generation, output_options, respond
+from open_speech.api.realtime.responses import Event, Response
+from open_speech.api.realtime.settings import check_voice
 from open_speech.api.realtime.state import State
 from open_speech.api.realtime.transcripts import Transcripts
+from open_speech.dialogue.comparable_text import comparable
+from open_speech.dialogue.language_models import HOW
 from open_speech.errors import InvalidRequest, InvalidValue, NothingToSpeak, Overloaded, SpeechError
 from open_speech.http.ws_messages import Send
 
@@ -74,7 +81,16 @@ class ResponsePolicy:
         self._state = state
         self._transcripts = transcripts
         self._answers: dict[str, _Answer] = {}
+        self._early = EarlyAnswer()
+        self._spoken: Response | None = None
+        """The last response of the conversation that was spoken."""
         self._last_id = ""
+        self._tool_rounds = 0
+        """Responses in a row that had tool calls only, since the user has said something."""
+        self._answered: Item | None = None
+        """The user message that they answer."""
+        self._is_unanswered = False
+        """Whether the user spoke again before the first audio of the last answer, which was cancelled."""
         self._turn_pending = False
         """Whether a turn ended while a response that may not be interrupted was in progress."""
         self.silent_since: float | None = None
@@ -89,11 +105,43 @@ class ResponsePolicy:
     def _current(self) -> _Answer | None:
         return next((answer for answer in self._answers.values() if answer.response.is_in_conversation), None)
 
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` must be called, in seconds since 1970."""
+        return self._early.deadline
+
+    def tick(self, now: float) -> list[Effect]:
+        """Drop an answer that was begun early if its turn has not ended in time."""
+        deadline = self._early.deadline
+        return self._early.drop() if deadline is not None and now >= deadline else []
+
+    def audible(self, now: float) -> Response | None:
+        """Return the response that the user hears: its audio is being sent, or was not played to its end."""
+        spoken = self._spoken
+        if spoken is None or not (spoken.id in self._answers or spoken.is_playing(now)):
+            return None
+        return spoken
+
+    def text_ready(self, item_id: str, text: str, now: float) -> list[Effect]:
+        """Begin the answer to a turn that may have ended, and hold it; `text` is its transcript so far."""
+        if not self._state.turn_taking.answers_early or not self._early.may_begin(item_id):
+            return []
+        start = self._early_start(item_id, text, self._state.new_id("resp"))
+        return [] if start is None else self._early.begin(item_id, text, start, now)
+
+    def check_early(self, item_id: str | None) -> list[Effect]:
+        """Drop the answer that was begun early, unless it would still be begun in the same way, for the turn with this item."""
+        early = self._early
+        if early.item_id is None or early.response_id in self._answers:
+            return []
+        start = self._early_start(early.item_id, early.text, "") if item_id == early.item_id else None
+        return [] if start is not None and early.matches(start) else early.drop()
+
     def turn(self, *, always: bool = False) -> list[Effect]:
         """Respond to a turn, now or after the response in progress; with `always` even if its transcript is empty."""
         if self._current is not None:
             self._turn_pending = True
-            return []
+            return self.check_early(None)
         return self._create(ResponseParams(), [*self._state.items], is_turn=not always)
 
     def create(self, raw: Mapping[str, Any] | None) -> list[Effect]:
@@ -120,6 +168,8 @@ class ResponsePolicy:
         if answer is None:
             raise NoActiveResponse("Cancellation failed: no active response found.", param="response_id" if response_id else None)
         stopped = self._stop(answer, "client_cancelled")
+        if answer.response.is_in_conversation:
+            stopped += self._truncate()
         if answer.response.is_in_conversation and self._turn_pending:
             self._turn_pending = False
             return [*stopped, *self.turn()]
@@ -127,22 +177,30 @@ class ResponsePolicy:
 
     def clear_output(self) -> list[Effect]:
         """Confirm that the output buffer is empty. With WebSocket the server has none; clients of WebRTC expect one."""
-        return [Send({"type": "output_audio_buffer.cleared", "response_id": self._last_id})]
+        return [*self._truncate(), Send({"type": "output_audio_buffer.cleared", "response_id": self._last_id})]
 
     def drop(self) -> list[Effect]:
         """Stop all responses without events, because the session ends."""
         started = [answer.response.id for answer in self._answers.values() if answer.is_started]
         self._answers.clear()
-        return [Stop(response_id) for response_id in started]
+        return [*self._early.drop(), *(Stop(response_id) for response_id in started)]
 
     def interrupt(self) -> list[Effect]:
         """Stop the response of the conversation because the user speaks."""
         self._turn_pending = False
         answer = self._current
-        return self._stop(answer, "turn_detected") if answer else []
+        return [*(self._stop(answer, "turn_detected") if answer else ()), *self._truncate()]
+
+    def played(self, report: Played) -> None:
+        """Note how much of a response was played, where the server controls the playback."""
+        if self._spoken is not None and self._spoken.id == report.response_id:
+            self._spoken.played_s = report.ms / 1000
 
     def report(self, report: ResponseReport, now: float) -> list[Effect]:
         """Handle a report about a response; reports about a stopped one are ignored."""
+        held = self._early.hold(report)
+        if held is not None:
+            return held
         answer = self._answers.get(report.response_id)
         if answer is None:
             return []
@@ -152,6 +210,8 @@ class ResponsePolicy:
                 events = response.text(text, at_s) if text else []
             case ResponseAudio(_, data, seconds):
                 self._state.has_sent_audio = True
+                if response.is_in_conversation:
+                    self._spoken = response
                 events = response.audio(data, seconds, now) if data else []
             case ResponseTool():
                 events = response.tool(report)
@@ -180,28 +240,22 @@ class ResponsePolicy:
         state = self._state
         outside = params.conversation == "none"
         conversation_id = None if outside else state.conversation_id
-        response = Response(state.new_id("resp"), self._output(params), conversation_id, new_id=state.new_id, place=state.items.add)
-        answer = _Answer(response, params, context, is_turn)
-        answer.newest = next((item for item in reversed(context) if item.type == "message" and item.role == "user"), None)
+        newest = next((item for item in reversed(context) if item.type == "message" and item.role == "user"), None)
+        # The answer to this turn may have begun already; only its transcript, which is not known yet, shows whether it is the right one.
+        has_begun = is_turn and newest is not None and newest.id == self._early.item_id
+        dropped = [] if has_begun or outside else self._early.drop()
+        response_id = (has_begun and self._early.response_id) or state.new_id("resp")
+        response = Response(response_id, output_options(self._state, params), conversation_id, new_id=state.new_id, place=state.items.add)
+        answer = _Answer(response, params, context, is_turn, newest=newest)
         self._answers[response.id] = answer
         self._last_id = response.id
         if not outside:
             self.silent_since = None
-        began = _sends(response.begin())
+        began = [*dropped, *_sends(response.begin())]
         if self._reads_aloud(answer):
             return [*began, *self._read_aloud(answer)]
         response.waits_for = {item.id for item in context if item.transcription_status == "pending"}
         return began if response.waits_for else [*began, *self._generate(answer, 0.0)]
-
-    def _output(self, params: ResponseParams) -> OutputOptions:
-        config = self._state.config
-        output = params.audio.output if params.audio else None
-        format = (output.format if output else None) or config.audio.output.format
-        voice = (output.voice if output else None) or config.audio.output.voice
-        return OutputOptions(
-            tuple(params.output_modalities or config.output_modalities), format,
-            voice if isinstance(voice, str) else voice.id, params.max_output_tokens or config.max_output_tokens, params.metadata,
-        )  # fmt: skip
 
     def _resolved(self, raw_items: Sequence[Mapping[str, Any]]) -> tuple[list[Item], list[Effect]]:
         """Build the items of a client's `response.input`; those with audio are transcribed first, for the model."""
@@ -248,48 +302,77 @@ class ResponsePolicy:
         if not text.strip():
             if self._state.defaults.has_llm:
                 return self._fail(answer, NothingToSpeak("There is no new text to speak.", param="response.input"))
-            return self._fail(answer, NoLanguageModel("This server has no language model: set LLM_BASE_URL, or send text to speak."))
+            return self._fail(answer, NoLanguageModel(f"This server has no language model: {HOW}, or send text to speak."))
         for item in answer.context:
             item.was_read_aloud = True
-        return self._start(answer, SpeakText(text))
+        return self._start(answer, SpeakText(text), 0.0)
 
     def _generate(self, answer: _Answer, now: float) -> list[Effect]:
         newest = answer.newest
-        if answer.is_turn and newest is not None and newest.is_audio and newest.text == "" and newest.transcription_status == "":
-            # The detected turn contained no speech: there is nothing to answer.
+        is_empty = newest is not None and newest.is_audio and newest.text == "" and newest.transcription_status == ""
+        if answer.is_turn and is_empty and not self._is_unanswered:
+            # The detected turn contained no speech: there is nothing to answer, unless it was a noise before the answer to the turn before.
             return self._finish(answer, answer.response.end("completed"), now)
-        return self._start(answer, GenerateText(self._request(answer)))
+        if newest is not self._answered:
+            self._answered, self._tool_rounds = newest, 0
+        plan = generation(self._state, answer.params, answer.response.output, answer.context, tool_rounds=self._tool_rounds)
+        return self._start(answer, plan, now)
 
-    def _request(self, answer: _Answer) -> dict[str, Any]:
-        config, params, output = self._state.config, answer.params, answer.response.output
-        instructions = config.instructions if params.instructions is None else params.instructions
-        request: dict[str, Any] = {"messages": prompting.messages(instructions, answer.context)}
-        offered = prompting.tools(config.tools if params.tools is None else params.tools)
-        if offered:
-            request["tools"] = offered
-            choice = prompting.tool_choice(config.tool_choice if params.tool_choice is None else params.tool_choice)
-            parallel = config.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls
-            request |= {} if choice in (None, "auto") else {"tool_choice": choice}
-            request |= {} if parallel is None else {"parallel_tool_calls": parallel}
-        if output.max_output_tokens != "inf":
-            request["max_tokens"] = output.max_output_tokens
-        temperature = config.temperature if params.temperature is None else params.temperature
-        return request if temperature is None else {**request, "temperature": temperature}
+    def _early_start(self, item_id: str, text: str, response_id: str) -> Respond | None:
+        """Return the start of the answer to a turn that would end now; None if there would be none, or if it would have to wait."""
+        state = self._state
+        if not state.uses_llm or self._current is not None or not comparable(text):
+            return None
+        if any(item.transcription_status == "pending" for item in state.items):
+            return None
+        params = ResponseParams()
+        context = [*state.items, Item(item_id, content=[{"type": "input_audio", "transcript": text}])]
+        output = output_options(self._state, params)
+        return respond(state, response_id, output, generation(state, params, output, context, tool_rounds=0))
 
-    def _start(self, answer: _Answer, plan: SpeakText | GenerateText) -> list[Effect]:
+    def _start(self, answer: _Answer, plan: SpeakText | GenerateText, now: float) -> list[Effect]:
         answer.is_started = True
-        state, output = self._state, answer.response.output
-        format = audio_format(output.format)
-        model = state.model if state.defaults.knows_model(state.model) == "tts" else None
-        output_config = state.config.audio.output
-        return [
-            Respond(answer.response.id, plan, output.has_audio, format, output.voice, model, output_config.speed, output_config.language)
-        ]
+        response = answer.response
+        self._is_unanswered = self._is_unanswered and not response.is_in_conversation
+        start = respond(self._state, response.id, response.output, plan)
+        held = self._early.take(start)
+        if held is None:
+            return [*self._early.drop(response.id), start]
+        effects: list[Effect] = [Release(response.id)]
+        for report in held:
+            effects += self.report(report, now)
+        return effects
 
     def _stop(self, answer: _Answer, reason: Literal["client_cancelled", "turn_detected"]) -> list[Effect]:
-        stop: list[Effect] = [Stop(answer.response.id)] if answer.is_started else []
-        del self._answers[answer.response.id]
-        return [*stop, *_sends(answer.response.end("cancelled", reason))]
+        response = answer.response
+        stop: list[Effect] = [Stop(response.id)] if answer.is_started else self._early.drop(response.id)
+        del self._answers[response.id]
+        ended = _sends(response.end("cancelled", reason))
+        if reason == "turn_detected" and response.output.has_audio and not response.seconds:
+            self._is_unanswered = self._is_unanswered or answer.is_turn
+            ended += self._remove_unheard(response)
+        return [*stop, *ended]
+
+    def _truncate(self) -> list[Effect]:
+        """Drop what was not played of the last spoken response, where the server controls the playback."""
+        response, self._spoken = self._spoken, None
+        if response is None or response.played_s is None or response.played_s >= response.seconds:
+            return []
+        item = response.message
+        end_ms = int(response.played_s * 1000)
+        if item is None or self._state.items.get(item.id) is not item or item.seconds * 1000 <= end_ms:
+            return [Stop(response.id)]
+        item.truncate(0, end_ms)
+        event = {"type": "conversation.item.truncated", "item_id": item.id, "content_index": 0, "audio_end_ms": end_ms}
+        return [Stop(response.id), Send(event), *self._remove_unheard(response)]
+
+    def _remove_unheard(self, response: Response) -> list[Effect]:
+        """Remove the message of a response that ended before the user heard anything of it: an empty answer confuses the language model."""
+        item = response.message
+        if item is None or item.seconds or item.text or self._state.items.get(item.id) is not item:
+            return []
+        self._state.items.remove(item.id)
+        return [Send({"type": "conversation.item.deleted", "item_id": item.id})]
 
     def _fail(self, answer: _Answer, error: SpeechError) -> list[Effect]:
         del self._answers[answer.response.id]
@@ -298,12 +381,15 @@ class ResponsePolicy:
     def _finish(self, answer: _Answer, events: Sequence[Event], now: float) -> list[Effect]:
         del self._answers[answer.response.id]
         response = answer.response
+        dropped = self._early.drop(response.id)
+        if response.is_in_conversation:
+            self._tool_rounds = self._tool_rounds + 1 if response.has_calls_only else 0
         if response.is_in_conversation and response.seconds:
             self.silent_since = max(now, response.playing_until)
         if response.is_in_conversation and self._turn_pending:
             self._turn_pending = False
-            return [*_sends(events), *self.turn()]
-        return _sends(events)
+            return [*dropped, *_sends(events), *self.turn()]
+        return [*dropped, *_sends(events)]
 
 
 def _sends(events: Sequence[Event]) -> list[Effect]:

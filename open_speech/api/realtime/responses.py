@@ -68,6 +68,10 @@ class Response:
         self.seconds = 0.0
         self.playing_until = 0.0
         """When a client that plays the audio at once has played all of it, in seconds since 1970."""
+        self.began_at = 0.0
+        """When its first audio was sent, in seconds since 1970."""
+        self.played_s: float | None = None
+        """Seconds of its audio that were played; None: the client plays it, and does not report that."""
         self._new_id = new_id
         self._place = place
         self._parts: list[_Part] = []
@@ -82,6 +86,20 @@ class Response:
     def is_in_conversation(self) -> bool:
         """Whether the response belongs to the default conversation."""
         return self.conversation_id is not None
+
+    @property
+    def message(self) -> Item | None:
+        """The message with its text; None if it has none yet."""
+        return self._message.item if self._message else None
+
+    def is_playing(self, now: float) -> bool:
+        """Return whether audio that was sent was not played yet, as reported, or by a client that plays it at once."""
+        return self.playing_until > now if self.played_s is None else self.played_s < self.seconds
+
+    @property
+    def has_calls_only(self) -> bool:
+        """Whether the output so far is tool calls and nothing else."""
+        return bool(self._parts) and all(part.item.type == "function_call" for part in self._parts)
 
     @property
     def is_too_long(self) -> bool:
@@ -108,6 +126,7 @@ class Response:
         """Add audio of `seconds`; `now` is in seconds since 1970."""
         events = self._open_message()
         assert self._message is not None
+        self.began_at = self.began_at or now
         self.seconds += seconds
         self._message.item.seconds += seconds
         self.playing_until = max(self.playing_until, now) + seconds

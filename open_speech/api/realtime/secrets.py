@@ -1,23 +1,31 @@
-"""Ephemeral keys, with which a browser may open Realtime sessions for a limited time and nothing else."""
+"""Ephemeral keys, with which a browser may open Realtime sessions for a limited time and nothing else.
+
+The server stores none of them. A key contains the session that it is for, and is signed (`ephemeral_format.py`). Every server with the same
+signing keys and API keys therefore accepts it.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from open_speech.api.realtime.ephemeral_format import NONCE_BYTES, TAG_BYTES, Record, decoded, encoded
 from open_speech.api.realtime.settings import Kind
-from open_speech.concurrency.slots import SHARE
-from open_speech.errors import Overloaded
+from open_speech.security.api_keys import Key, KeyRing
+from open_speech.security.signing import SigningKeys
 
-PREFIX = "ek_"
-PATHS = frozenset({"/v1/realtime"})
-"""The paths that an ephemeral key gives access to."""
-LIMIT = 1000
-"""Maximum keys that are valid at once; each stores a session's configuration."""
+_SESSIONS = frozenset({"/v1/realtime", "/v1/realtime/calls"})
+PATHS: Mapping[str, frozenset[str]] = {
+    "realtime": _SESSIONS,
+    "transcription": _SESSIONS,
+    "translation": frozenset({"/v1/realtime/translations"}),
+}
+"""Kind of a session -> the paths that an ephemeral key for it gives access to."""
+_ALL_PATHS = frozenset().union(*PATHS.values())
 SECONDS, MIN_SECONDS, MAX_SECONDS = 600, 10, 7200
 
 
@@ -25,56 +33,61 @@ SECONDS, MIN_SECONDS, MAX_SECONDS = 600, 10, 7200
 class Grant:
     """The configuration of the sessions that a key opens."""
 
-    kind: Kind
+    kind: Kind | Literal["translation"]
     model: str
     configured: Mapping[str, Any]
     """The session as the creator of the key sent it, in the GA protocol."""
-    holder: str = ""
-    """Name of the API key that created it; its sessions count as that key's."""
+    parent: Key | None = None
+    """The API key that created it; None on a server without API keys."""
+    is_local_only: bool = False
+    """Whether the API key was one of OS_LOCAL_ONLY_KEYS when it created this key, which keeps the restriction."""
+
+    @property
+    def holder(self) -> str:
+        """Name of the API key that created it; its sessions count as that key's. Empty on a server without API keys."""
+        return self.parent.name if self.parent else ""
 
 
 class Secrets:
-    """The valid keys, stored as digests: the time of a comparison does not reveal how much of a key is right, and no key can leak."""
+    """Creates and verifies ephemeral keys. A key is valid until it expires, as long as the API key that created it is configured."""
 
-    def __init__(self, *, limit: int = LIMIT, each: int | None = None, clock: Callable[[], float] = time.time) -> None:
-        """`each` is the maximum number of keys, of `limit`, that one API key may create. `clock` returns seconds since 1970."""
-        self._limit = limit
-        self._each = limit if each is None else each
+    def __init__(self, signing: SigningKeys, api_keys: KeyRing, *, clock: Callable[[], float] = time.time) -> None:
+        """`clock` returns seconds since 1970."""
+        self._signing = signing.for_purpose("open-speech ephemeral key")
+        self._parents = signing.for_purpose("open-speech parent of an ephemeral key")
         self._clock = clock
-        self._grants: dict[bytes, tuple[float, Grant]] = {}
+        self._tags: list[tuple[bytes, Key | None]] = [(tag, key) for key in api_keys.keys or (None,) for tag in self._tags_of(key)]
 
     def issue(self, grant: Grant, seconds: int = SECONDS) -> tuple[str, int]:
         """Create a key that is valid for `seconds`; return it and its expiry, in seconds since 1970.
 
-        Raises Overloaded when too many are valid already.
+        Raises TextTooLong, with the field, if the session is too long for a key.
         """
-        now = self._clock()
-        self._grants = {digest: entry for digest, entry in self._grants.items() if entry[0] > now}
-        if len(self._grants) >= self._limit:
-            raise Overloaded("Too many ephemeral keys are valid at the moment.", retry_after_s=60)
-        if sum(entry[1].holder == grant.holder for entry in self._grants.values()) >= self._each:
-            raise Overloaded(f"Your API key has {self._each} valid ephemeral keys; {SHARE} limits them.", retry_after_s=60)
-        key, expires_at = PREFIX + secrets.token_urlsafe(32), int(now) + seconds
-        self._grants[_digest(key)] = expires_at, grant
-        return key, expires_at
+        expires_at = int(self._clock()) + seconds
+        body = {"kind": grant.kind, "model": grant.model, "session": grant.configured, "local": grant.is_local_only}
+        record = Record(expires_at, secrets.token_bytes(NONCE_BYTES), self._tags_of(grant.parent)[0], body)
+        return encoded(record, self._signing), expires_at
 
     def find(self, keys: Iterable[str]) -> Grant | None:
         """Return the grant of the first of these keys that is valid; None if none is."""
         for key in keys:
-            expires_at, grant = self._grants.get(_digest(key), (0.0, None))
-            if grant is not None and expires_at > self._clock():
-                return grant
+            record = decoded(key, self._signing)
+            if record is None or record.expires_at <= self._clock():
+                continue
+            # All are compared, so that the time does not depend on which one it is.
+            parents = [parent for tag, parent in self._tags if hmac.compare_digest(tag, record.parent)]
+            if parents:
+                body = record.body
+                return Grant(body["kind"], body["model"], body["session"], parents[0], body["local"])
         return None
 
     def opens(self, path: str, key: str) -> bool:
         """Return whether a key gives access to a path."""
-        return path in PATHS and self.find([key]) is not None
+        if path not in _ALL_PATHS:
+            return False
+        grant = self.find([key])
+        return grant is not None and path in PATHS[grant.kind]
 
-
-def is_ephemeral(key: str) -> bool:
-    """Return whether a key has the form of an ephemeral key, valid or not."""
-    return key.startswith(PREFIX)
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()
+    def _tags_of(self, parent: Key | None) -> list[bytes]:
+        """Return what identifies an API key, by each signing key. Only its signature is public: a digest would let a client try guesses."""
+        return [tag[:TAG_BYTES] for tag in self._parents.signatures(parent.digest if parent else b"")]

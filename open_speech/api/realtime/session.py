@@ -9,18 +9,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, assert_never
 
 from open_speech.api.realtime import beta as beta_dialect
+from open_speech.api.realtime.client_messages import Message, client_event_id, decoded, parse_message
 from open_speech.api.realtime.effects import (
     Delta,
     Effect,
     NotTranscribed,
+    Played,
     Report,
     ResponseAudio,
     ResponseDone,
     ResponseFailed,
     ResponseText,
     ResponseTool,
+    SpeechPaused,
+    SpeechResumed,
     SpeechStarted,
     SpeechStopped,
+    TextReady,
     Transcribed,
     TranscribeItem,
 )
@@ -34,15 +39,11 @@ from open_speech.api.realtime.events import (
     CreateItem,
     CreateResponse,
     DeleteItem,
-    Message,
     RetrieveItem,
     SessionUpdate,
     TruncateItem,
-    client_event_id,
-    decoded,
     failure,
     parse,
-    parse_message,
 )
 from open_speech.api.realtime.input_buffer import BufferFull, InputAudioBuffer, too_long
 from open_speech.api.realtime.items import (
@@ -56,8 +57,9 @@ from open_speech.api.realtime.items import (
 )
 from open_speech.api.realtime.response_policy import ResponsePolicy
 from open_speech.api.realtime.settings import Config, Defaults, Kind, Limits, ServerVad, initial_config, session_body, updated
-from open_speech.api.realtime.state import State, item_events, send
+from open_speech.api.realtime.state import State, TurnTaking, item_events, send
 from open_speech.api.realtime.transcripts import Transcripts
+from open_speech.api.realtime.user_turns import UserTurns
 from open_speech.errors import InvalidRequest, InvalidValue, SpeechError
 from open_speech.http.ws_messages import Close, Send
 
@@ -91,11 +93,13 @@ class Session:
     def __init__(  # noqa: PLR0913 - all of it is named, and each is one thing
         self, kind: Kind, *, model: str, defaults: Defaults, limits: Limits, new_id: Callable[[str], str], now: float,
         beta: bool = False, configured: Mapping[str, Any] | None = None, is_kind_open: bool = False,
+        turn_taking: TurnTaking | None = None,
     ) -> None:  # fmt: skip
         """Raises subclasses of InvalidRequest if `configured`, a `session` in the GA protocol, is invalid."""
         config = initial_config(kind, model=model, defaults=defaults, configured=configured)
         items = Items(limits.items)
         self._state = State(kind, model, defaults, limits, new_id, config, items, new_id("conv"), is_kind_open)
+        self._state.turn_taking = turn_taking or TurnTaking()
         self._id = new_id("sess")
         self._beta = beta
         self._expires_at = now + limits.session_s
@@ -104,6 +108,7 @@ class Session:
         self._transcripts = Transcripts()
         self._input_buffer = InputAudioBuffer(self._state, self._transcripts)
         self._responses = ResponsePolicy(self._state, self._transcripts)
+        self._turns = UserTurns(self._state, self._input_buffer, self._transcripts, self._responses)
 
     @property
     def config(self) -> Config:
@@ -132,6 +137,7 @@ class Session:
             return []
         self._active_at = now
         body: Mapping[str, Any] = {}
+        event: ClientEvent | None = None
         try:
             if isinstance(text, str):
                 if len(text) > self._state.limits.frame_bytes:
@@ -141,26 +147,32 @@ class Session:
             self._beta = self._beta or (not self._state.defaults.has_llm and beta_dialect.has_only_beta_fields(body))
             if text.error is not None:
                 raise text.error
-            effects = self._handle(parse(beta_dialect.to_ga(body) if self._beta else body))
+            event = parse(beta_dialect.to_ga(body) if self._beta else body)
+            effects = self._handle(event)
+            effects = [*self._turns.settle_changed(is_cleared=isinstance(event, ClearBuffer)), *effects]
         except SpeechError as error:
             effects = [Send(failure(error, client_event_id(body)))]
-        return self._outgoing(effects)
+        return self._outgoing([*effects, *self._turns.check_early(is_cancelled=isinstance(event, CancelResponse))])
 
     def report(self, report: Report, now: float) -> list[Effect]:
         """Handle a report of the driver."""
         if self._closed:
             return []
         match report:
-            case SpeechStarted(at_ms):
-                effects = self._speech_started(at_ms)
-            case SpeechStopped(at_ms):
-                effects = self._turn(self._input_buffer.speech_stopped(at_ms))
-            case Delta():
-                effects = [*self._transcripts.delta(report)]
-            case Transcribed(item_id):
-                effects = [*self._transcripts.done(report), *self._responses.transcript_ready(item_id, now)]
-            case NotTranscribed(item_id, error):
-                effects = [*self._transcripts.failed(report), *self._responses.transcript_ready(item_id, now, error)]
+            case (
+                SpeechStarted()
+                | SpeechStopped()
+                | SpeechPaused()
+                | SpeechResumed()
+                | TextReady()
+                | Delta()
+                | Transcribed()
+                | NotTranscribed()
+            ):
+                effects = self._turns.report(report, now)
+            case Played():
+                self._responses.played(report)
+                effects = []
             case ResponseText() | ResponseAudio() | ResponseTool() | ResponseDone() | ResponseFailed():
                 self._active_at = now
                 effects = self._responses.report(report, now)
@@ -177,16 +189,18 @@ class Session:
         timeout_at, idle_at = self._timeout_at, self._idle_at
         if idle_at is not None and now >= idle_at:
             return self._end(SessionIdle("The connection was idle for too long."), POLICY)
+        effects = [*self._responses.tick(now), *self._turns.tick(now)]
         if timeout_at is not None and now >= timeout_at:
             self._responses.silent_since = None
-            return self._outgoing([*self._input_buffer.timed_out(), *self._responses.turn(always=True)])
-        return []
+            effects += [*self._input_buffer.timed_out(), *self._responses.turn(always=True)]
+        return self._outgoing(effects)
 
     def deadline(self) -> float | None:
         """Return when `tick` must be called, in seconds since 1970; None: never."""
         if self._closed:
             return None
-        return min(at for at in (self._expires_at, self._timeout_at, self._idle_at) if at is not None)
+        times = (self._expires_at, self._timeout_at, self._idle_at, self._responses.deadline, self._turns.deadline)
+        return min(at for at in times if at is not None)
 
     @property
     def _timeout_at(self) -> float | None:
@@ -282,22 +296,6 @@ class Session:
                 return [send("conversation.item.truncated", **event.model_dump())]
             case _:
                 assert_never(event)
-
-    def _speech_started(self, at_ms: int) -> list[Effect]:
-        effects = self._input_buffer.speech_started(at_ms)
-        vad = self.config.audio.input.turn_detection
-        if not effects or vad is None:
-            return effects
-        self._responses.silent_since = None
-        return [*effects, *(self._responses.interrupt() if vad.interrupt_response else ())]
-
-    def _turn(self, effects: list[Effect]) -> list[Effect]:
-        """Respond to a turn that ended, if the session is configured to."""
-        if effects:
-            self._responses.silent_since = None
-        vad = self.config.audio.input.turn_detection
-        answers = effects and self._state.kind == "realtime" and vad is not None and vad.create_response
-        return [*effects, *(self._responses.turn() if answers else ())]
 
     def _end(self, error: SpeechError, code: int) -> list[Effect]:
         effects = self._outgoing([*self._responses.drop(), Send(failure(error, None)), Close(code, error.code or "")])

@@ -15,8 +15,10 @@ from pydantic import Field, field_validator
 
 from open_speech.api.realtime.checking import UnknownParameter, Value, checked
 from open_speech.api.realtime.effects import AudioFormat, TranscriptionSettings, TurnRules
-from open_speech.errors import InvalidValue, TextTooLong, UnknownModel, UnknownVoice, UnsupportedLanguage, WrongTask
+from open_speech.errors import InvalidValue, TextTooLong, UnknownModel, UnknownVoice, UnsupportedLanguage, UnsupportedValue, WrongTask
 from open_speech.languages import requested_language, requested_languages
+from open_speech.recognition.live.speakers import NO_BACKEND
+from open_speech.recognition.live.turn_detection import LONGEST_SILENCE_MS, SILENCE_MS, Eagerness
 
 Kind = Literal["realtime", "transcription"]
 
@@ -24,8 +26,8 @@ CONFIG_CHARS = 262_144
 """Maximum characters of a session as JSON: every event must stay under 512 KiB."""
 PCM_RATES = (8000, 48_000)
 """Hertz, lowest and highest."""
-SILENCE_MS = {"low": 1200, "medium": 700, "auto": 700, "high": 350}
-"""Milliseconds of silence that end a turn with `semantic_vad`: it does not use the meaning here, so eagerness is a duration."""
+DIARIZING = "gpt-4o-transcribe-diarize"
+"""OpenAI's model that labels speakers."""
 LOGPROBS = "item.input_audio_transcription.logprobs"
 
 
@@ -41,6 +43,8 @@ class Defaults:
     knows_model: Callable[[str], Literal["stt", "tts", "llm", None]]
     languages_of: Callable[[str], Collection[str]] = lambda _: ()
     """The language codes that a transcription model supports; empty if it supports any, or if they are unknown."""
+    can_diarize: bool = False
+    """Whether a backend of this server labels speakers in live sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Limits:
     """Seconds without a message of the client after which the session is closed; 0: never."""
     items: int = 1000
     """Maximum items of a conversation; the oldest are removed first."""
+    tool_rounds: int = 16
+    """Responses in a row that may have tool calls only; after them, the model is offered no tools until the user says something."""
 
 
 class Pcm(Value):
@@ -83,6 +89,13 @@ class Transcription(Value):
     keywords: list[str] | None = Field(None, max_length=1000)
     prompt: str | None = Field(None, max_length=32_768)
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+    diarize: bool | None = None
+    """An extension of this server: whether speakers are labelled; None: with the model DIARIZING."""
+
+    @property
+    def labels_speakers(self) -> bool:
+        """Whether the segments of the transcript are sent, with their speakers."""
+        return (self.model or "").removeprefix("openai/") == DIARIZING if self.diarize is None else self.diarize
 
     def language_codes(self, path: str) -> tuple[str | None, tuple[str, ...]]:
         """Return the code of the language, and the codes of the candidates; `path` is that of this object.
@@ -105,10 +118,10 @@ class ServerVad(Value):
 
 
 class SemanticVad(Value):
-    """Turns end after a silence whose length depends on the eagerness."""
+    """Turns end when the speaker has finished by meaning, or after a silence whose length depends on the eagerness."""
 
     type: Literal["semantic_vad"]
-    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    eagerness: Eagerness = "auto"
     create_response: bool = True
     interrupt_response: bool = True
 
@@ -205,7 +218,7 @@ class Config(Value):
             case None:
                 return None
             case SemanticVad(eagerness=eagerness):
-                return TurnRules(silence_duration_ms=SILENCE_MS[eagerness])
+                return TurnRules(silence_duration_ms=SILENCE_MS[eagerness], longest_silence_ms=LONGEST_SILENCE_MS[eagerness])
             case vad:
                 return TurnRules(vad.threshold, vad.prefix_padding_ms, vad.silence_duration_ms)
 
@@ -215,7 +228,7 @@ class Config(Value):
         chosen = self.audio.input.transcription or Transcription()
         return TranscriptionSettings(
             chosen.model, *chosen.language_codes("transcription"), chosen.prompt, tuple(chosen.keywords or ()),
-            LOGPROBS in (self.include or ()),
+            LOGPROBS in (self.include or ()), chosen.labels_speakers,
         )  # fmt: skip
 
 
@@ -227,7 +240,7 @@ def audio_format(format: Pcm | Law) -> AudioFormat:
 _WHOLE = {"format", "tools", "tool_choice", "tracing", "truncation", "prompt", "include", "reasoning", "noise_reduction", "voice"}
 """Fields that are replaced as a whole."""
 _CLEARABLE = {"turn_detection", "transcription", "noise_reduction", "tracing", "prompt", "include", "temperature"} | {
-    "idle_timeout_ms", "language", "languages", "keywords", "delay", "parallel_tool_calls", "reasoning", "model",
+    "idle_timeout_ms", "language", "languages", "keywords", "delay", "parallel_tool_calls", "reasoning", "model", "diarize",
 }  # fmt: skip
 _FLAT = {
     "modalities": "output_modalities", "voice": "audio.output.voice", "speed": "audio.output.speed",
@@ -247,6 +260,8 @@ def initial_config(kind: Kind, *, model: str, defaults: Defaults, configured: Ma
     is_transcription = kind == "transcription"
     stt = model if is_transcription and defaults.knows_model(model) == "stt" else defaults.stt_model
     transcription = Transcription(model=stt) if is_transcription or not defaults.has_llm else None
+    if transcription is not None:
+        _check_speakers(transcription, defaults, "session.audio.input.transcription.model")
     config = Config(audio=AudioConfig(input=Input(transcription=transcription), output=Output(voice=defaults.voice)))
     return updated(config, configured, defaults) if configured else config
 
@@ -275,6 +290,8 @@ def _check_names(new: Config, old: Config, defaults: Defaults) -> None:
     chosen, was = new.audio.input.transcription, old.audio.input.transcription
     if chosen is not None and chosen != was:
         _check_languages(chosen, defaults)
+        name = "model" if chosen.diarize is None else "diarize"
+        _check_speakers(chosen, defaults, f"session.audio.input.transcription.{name}")
     if chosen is not None and chosen.model is not None and chosen.model != (was and was.model):
         param = "session.audio.input.transcription.model"
         task = defaults.knows_model(chosen.model)
@@ -282,6 +299,12 @@ def _check_names(new: Config, old: Config, defaults: Defaults) -> None:
             raise UnknownModel("No such transcription model.", param=param)
         if task != "stt":
             raise WrongTask("This model does not transcribe.", param=param)
+
+
+def _check_speakers(chosen: Transcription, defaults: Defaults, param: str) -> None:
+    """Raise UnsupportedValue naming the field if speakers are requested, and no backend labels them."""
+    if chosen.labels_speakers and not defaults.can_diarize:
+        raise UnsupportedValue(NO_BACKEND, param=param)
 
 
 def _check_languages(chosen: Transcription, defaults: Defaults) -> None:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from open_speech.api.realtime.items import Item, Items
 from open_speech.api.realtime.settings import Config, Defaults, Kind, Limits
+from open_speech.dialogue.interruption import InterruptionRules
 from open_speech.http.ws_messages import Send
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaking:
+    """How the user and the server take turns, beyond what the client configures."""
+
+    answers_early: bool = False
+    """Whether the answer is begun, and held, in the pause that may end the user's turn."""
+    interruption: InterruptionRules = InterruptionRules()
+    """When speech interrupts an answer, without the backchannels."""
+    backchannels: tuple[str, ...] = ()
+    """Words that do not interrupt an answer; `auto` stands for those of the session's language."""
+    can_pause: bool = False
+    """Whether the server controls the playback: its driver performs PauseOutput and ResumeOutput, and reports Played."""
 
 
 @dataclass(slots=True)
@@ -25,6 +40,7 @@ class State:
     conversation_id: str
     is_kind_open: bool = False
     """Whether the client named a speech-to-text model but no kind of session: it may then request responses as well."""
+    turn_taking: TurnTaking = field(default_factory=TurnTaking)
     has_sent_audio: bool = False
     """Whether audio was sent: from then on the voice cannot change."""
 

@@ -48,6 +48,11 @@ class Transcripts:
         """Remove the transcription of an item that was never committed."""
         self._transcriptions.pop(item_id, None)
 
+    def hide(self, item_id: str) -> None:
+        """Send nothing more about the transcription of an item."""
+        if (transcription := self._transcriptions.get(item_id)) is not None:
+            transcription.is_shown = False
+
     def awaits(self, item_id: str) -> bool:
         """Return whether the transcription of an item is pending."""
         return item_id in self._transcriptions
@@ -73,8 +78,15 @@ class Transcripts:
         if report.language:
             extra["languages"] = [{"code": report.language}]
         usage = {"type": "duration", "seconds": round(report.seconds, 3)}
+        segments = [
+            send(
+                f"{KIND}.segment", item_id=report.item_id, content_index=0, id=f"seg_{report.item_id.removeprefix('item_')}_{number}",
+                text=one.text, speaker=one.speaker, start=round(one.start, 3), end=round(one.end, 3),
+            )
+            for number, one in enumerate(report.segments)
+        ]  # fmt: skip
         done = send(f"{KIND}.completed", item_id=report.item_id, content_index=0, transcript=report.text, usage=usage, **extra)
-        return self._completed(transcription, [*([_delta(report.item_id, rest)] if rest else []), done])
+        return self._completed(transcription, [*([_delta(report.item_id, rest)] if rest else []), *segments, done])
 
     def failed(self, report: NotTranscribed) -> list[Send]:
         """End a transcription with an error; return the events to send now, as `done` does."""

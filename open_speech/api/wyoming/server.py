@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,37 +13,17 @@ from wyoming.event import async_get_stdin, async_get_stdout
 from wyoming.server import AsyncServer
 
 from open_speech.api.wyoming.access import ConnectionLimit
+from open_speech.api.wyoming.address import PIPE as PIPE
+from open_speech.api.wyoming.address import WyomingServer as WyomingServer
 from open_speech.api.wyoming.announcing import announced
 from open_speech.api.wyoming.connection import Connection
 from open_speech.api.wyoming.service import Service
-from open_speech.config import SettingsError
 from open_speech.http import unix_sockets
 
 log = logging.getLogger("open_speech.wyoming")
 
-PIPE = "stdio://"
 STOP_S = 3.0
 """Seconds in which connections may end at shutdown."""
-
-
-@dataclass(frozen=True, slots=True)
-class WyomingServer:
-    """The address of the server, and its announcement."""
-
-    uri: str
-    """`tcp://host:port`, `unix:///path` or `stdio://`."""
-    announce: str | None = None
-    """The name that mDNS announces, empty for the machine's own; None disables the announcement."""
-
-    def __post_init__(self) -> None:
-        """Raises SettingsError for an invalid address."""
-        try:
-            parts = urlsplit(self.uri)
-            known = bool(parts.hostname and parts.port) if parts.scheme == "tcp" else parts.scheme == "unix" and bool(parts.path)
-        except ValueError:  # an invalid port
-            known = False
-        if not known and self.uri != PIPE:
-            raise SettingsError(f"{self.uri!r} is not the address of a Wyoming server: use tcp://host:port, unix:///path or {PIPE}")
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,7 +18,7 @@ from open_speech.engine import Engine
 from open_speech.errors import InvalidValue, NothingToSpeak
 from open_speech.languages import requested_language
 from open_speech.recognition.live.recognizer import SessionRecognizer
-from open_speech.recognition.live.turn_detection import TurnDetector
+from open_speech.recognition.live.turn_detection import LONGEST_SILENCE_MS, Eagerness, Endpointer
 from open_speech.synthesis.plan import SynthesisRequest
 from open_speech.synthesis.stream import SpeechStream
 from open_speech.text.fragments import Fragments
@@ -28,6 +28,9 @@ HOTWORDS_CHARS = 4000
 """Maximum characters of names and terms that are passed on; a recognizer uses fewer still."""
 SENSITIVITY_MS = {"aggressive": 300, "default": 500, "relaxed": 1000}
 """Milliseconds of silence that end a turn, by the protocol's name of the sensitivity."""
+
+EAGERNESS: Mapping[str, Eagerness] = {"aggressive": "high", "default": "auto", "relaxed": "low"}
+"""How soon semantic turns end, by the protocol's name of the sensitivity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Rules:
     """Maximum seconds of audio in one request."""
     vad_threshold: float | None
     """Speech probability above which audio is speech; None also transcribes silence."""
+    semantic: bool = False
+    """Whether turns end when the speaker has finished by meaning, if the server has a turn detector."""
     silence_ms: int | None = None
     """Milliseconds of silence that end a turn if the client names no sensitivity; None: those of the default sensitivity."""
     options: TranscribeOptions = TranscribeOptions()
@@ -63,12 +68,17 @@ class Service:
         entry = await asyncio.to_thread(self.offer.model, event.name)
         recognizer = await recognizers.recognizer(entry.id, transcribe_options(event, self.rules.options))
         threshold = self.rules.vad_threshold
-        turns = None if threshold is None else TurnDetector(threshold, silence_duration_ms=silence_ms(event, self.rules.silence_ms))
+        decider = self.engine.recognition.turns
+        longest_ms = LONGEST_SILENCE_MS[eagerness(event)] if self.rules.semantic and decider.is_semantic else None
+        if longest_ms is not None:
+            decider.prepare()
+        silence = silence_ms(event, self.rules.silence_ms)
+        turns = None if threshold is None else Endpointer(threshold, silence_duration_ms=silence, longest_silence_ms=longest_ms)
         detector = await self.engine.recognition.detector()
         # A recognizer that decodes windows receives none of silence.
         gated = turns is not None and self.engine.registry.backends[entry.backend].batch == 0
         live = self.offer.streams(entry)
-        return Transcription(recognizer, detector, turns, report, gated=gated, live=live, longest_s=self.rules.longest_s)
+        return Transcription(recognizer, detector, turns, report, gated=gated, live=live, longest_s=self.rules.longest_s, decider=decider)
 
     async def speech(self, event: Synthesize | SynthesizeStart, fragments: Fragments) -> SpeechStream:
         """Start to speak the text of the event, or that of `fragments`. Raises subclasses of SpeechError."""
@@ -96,6 +106,11 @@ def silence_ms(event: Transcribe, configured: int | None = None) -> int:
     """Return the milliseconds of silence that end a turn; without a known sensitivity the configured ones, or else the default."""
     default = SENSITIVITY_MS["default"] if configured is None else configured
     return SENSITIVITY_MS.get(event.vad_sensitivity or "", default)
+
+
+def eagerness(event: Transcribe) -> Eagerness:
+    """Return how soon a semantic turn ends, by the sensitivity of the request."""
+    return EAGERNESS.get(event.vad_sensitivity or "", "auto")
 
 
 def text_format(name: str | None) -> Literal["text", "ssml"] | None:

@@ -10,14 +10,17 @@ from open_speech.errors import AudioTooLong
 from open_speech.recognition.live.input_buffer import InputBuffer
 from open_speech.recognition.live.live_input import LiveInput, steps
 from open_speech.recognition.live.recognizer import LiveRecognizer
-from open_speech.recognition.live.turn_detection import Started, Stopped, TurnDetector, TurnEvent
+from open_speech.recognition.live.turn_decider import TurnDecider
+from open_speech.recognition.live.turn_detection import Endpointer, Paused, Resumed, Started, Stopped, TurnEvent
 from open_speech.recognition.live.utterance import Utterance
 from open_speech.recognition.vad import SpeechProbabilities
 
 STEP_S = 1.0
 """Seconds of audio that are searched for speech at a time: a few milliseconds of work, then other tasks run."""
 AFTER_S = 0.3
-"""Seconds of silence that are kept after speech; the turn detector keeps as much before it."""
+"""Seconds of silence that are kept after speech; the endpointer keeps as much before it."""
+BEFORE_S = 0.3
+"""Seconds of silence that are kept before speech continues after a long pause."""
 
 
 class Transcription:
@@ -27,22 +30,27 @@ class Transcription:
         self,
         recognizer: LiveRecognizer,
         detector: SpeechProbabilities,
-        turns: TurnDetector | None,
+        turns: Endpointer | None,
         report: Callable[[VoiceActivity | Delta], None],
         *,
         gated: bool,
         live: bool,
         longest_s: float,
+        decider: TurnDecider | None = None,
     ) -> None:
         """With `gated`, only what `turns` detects as speech is recognized, for a recognizer that may find words in silence.
 
-        With `live`, words are reported while the client still sends. `longest_s` is the maximum number of seconds of audio.
+        With `live`, words are reported while the client still sends. `longest_s` is the maximum number of seconds of audio. `decider`
+        answers the questions of semantic turns.
         """
-        self._input = LiveInput(InputBuffer(detector, turns), looks_ahead=live)
+        self._input = LiveInput(InputBuffer(detector, turns), looks_ahead=live, decider=decider)
         self._utterance = Utterance(recognizer, (lambda text: report(Delta(text))) if live else None)
         self._report = report
         self._longest_s = longest_s
         self._gated = gated
+        self._live = live
+        self._skips_pauses = gated and turns is not None and turns.is_semantic
+        """Whether the audio of pauses is not recognized: before a semantic turn ends, they may be long."""
         if not gated:
             self._input.begin(self._utterance, 0.0)
 
@@ -53,6 +61,8 @@ class Transcription:
         """
         for samples in steps(audio.samples, audio.rate, STEP_S):
             self._advance(self._input.take(Audio(samples, audio.rate)))
+            while self._input.is_asking:
+                self._advance(await self._input.decide())
             if self._input.seconds > self._longest_s:
                 raise AudioTooLong(f"The audio is longer than the limit of {self._longest_s:g} s.", param="audio")
             await self._utterance.room()
@@ -78,8 +88,14 @@ class Transcription:
                         # A turn that follows at once overlaps the silence that was kept after the last one.
                         self._input.begin(self._utterance, max(self._input.fed_s, at_s))
                     self._report(VoiceActivity(True, at_s))
+                case Paused() if self._skips_pauses:
+                    self._input.leave()
+                    if self._live:
+                        self._utterance.pause()
+                case Resumed(at_s) if self._skips_pauses:
+                    self._input.begin(self._utterance, max(self._input.fed_s, at_s - BEFORE_S))
                 case Stopped(at_s):
-                    if self._gated:
+                    if self._gated and self._input.is_open:
                         self._input.leave(at_s + AFTER_S)
                     self._report(VoiceActivity(False, at_s))
         self._input.advance(events)

@@ -14,6 +14,7 @@ from open_speech.config.old_names.values import (
     burst,
     device,
     engine_model,
+    gguf_model,
     if_on,
     items,
     log_level,
@@ -22,6 +23,7 @@ from open_speech.config.old_names.values import (
     seconds_to_keep,
     stt_models,
     switch,
+    threads,
     tts_models,
     whisper,
 )
@@ -34,9 +36,8 @@ STUDIO = "This server has no studio, history or conversation files."
 CHUNKS = "The server splits text into sentences by itself. TTS_MAX_INPUT_LENGTH limits a whole request."
 LIVE_CHUNKS = "Live audio is processed as it arrives, in whatever pieces the client sends."
 IN_REQUEST = "Each request may set it"
-LOCAL_LLM = "The language model runs on a server of its own: set LLM_BASE_URL and LLM_MODEL."
+GGUF_FILE = "A language model is a GGUF file on the hub: set LLM_MODEL to `owner/repository/file.gguf`."
 AND_UPSTREAM = "It needs STT_BACKENDS=upstream."
-LIVEKIT = "Agents connect to this server through LiveKit's plugin for OpenAI, with the server's address as `base_url`."
 UPSTREAM_STT = also(STT_BACKENDS="upstream")
 UPSTREAM_TTS = also(TTS_BACKENDS="upstream-tts")
 STT_LIST = also(STT_BACKENDS="upstream", STT_UPSTREAM_MODELS="{value}", STT_MODEL="upstream/{first}")
@@ -173,21 +174,17 @@ _GEMMAVOICE = (
         "API_KEY_ENABLED", GEMMAVOICE, "OS_AUTH_REQUIRED", "It is `true` or `false`.", if_on("true"), same=("", "false", "0", "no", "off")
     ),
     OldName("API_KEYS", GEMMAVOICE, "OS_API_KEY", when=("API_KEY_ENABLED", ON | {""})),
-    OldName(
-        "API_KEY_HEADER_NAME", GEMMAVOICE, note="Keys are accepted in `Authorization: Bearer`, `X-API-Key` and `api-key`.",
-        same=("", "x-api-key", "api-key", "authorization"),
-    ),
-    OldName("REQUEST_ID_HEADER", GEMMAVOICE, note="The request id is in the header `X-Request-ID`.", same=("", "x-request-id")),
+    OldName("API_KEY_HEADER_NAME", GEMMAVOICE, "OS_API_KEY_HEADER", same=("", "x-api-key", "api-key", "authorization")),
+    OldName("REQUEST_ID_HEADER", GEMMAVOICE, "OS_REQUEST_ID_HEADER", same=("", "x-request-id")),
     OldName("RATE_LIMIT_REQUESTS", GEMMAVOICE, "OS_RATE_LIMIT", convert=per_minute, shared=True, when=("RATE_LIMIT_ENABLED", ON)),
     OldName("RATE_LIMIT_BURST_MULTIPLIER", GEMMAVOICE, "OS_RATE_LIMIT_BURST", convert=burst, shared=True, when=("RATE_LIMIT_ENABLED", ON)),
     OldName("RATE_LIMIT_WINDOW_SECONDS", GEMMAVOICE, note="OS_RATE_LIMIT is a number per minute, and is converted.", shared=True),
     OldName("RATE_LIMIT_ENABLED", GEMMAVOICE, note="OS_RATE_LIMIT=0 disables the limit.", shared=True, same=(*ON, *OFF)),
-    *(
-        OldName(f"LLM_{name}", GEMMAVOICE, note=LOCAL_LLM, shared=True)
-        for name in "REPO_ID MODEL_FILENAME GPU_LAYERS BATCH_SIZE N_THREADS CONTEXT_SIZE TIMEOUT".split()
-    ),
-    *(OldName(f"LIVEKIT_{name}", GEMMAVOICE, note=LIVEKIT, shared=True) for name in ("URL", "API_KEY", "API_SECRET")),
-    OldName("USE_SCALAR_DOCS", GEMMAVOICE, note="The API documentation is at `/docs`.", shared=True),
+    OldName("LLM_REPO_ID", GEMMAVOICE, "LLM_MODEL", GGUF_FILE, gguf_model, shared=True),
+    OldName("LLM_MODEL_FILENAME", GEMMAVOICE, note="LLM_MODEL names it together with its repository, LLM_REPO_ID.", shared=True),
+    OldName("LLM_N_THREADS", GEMMAVOICE, "LLM_THREADS", "It is a number of threads, or 0.", threads, shared=True),
+    OldName("LLM_TIMEOUT", GEMMAVOICE, "LLM_TIMEOUT_S", shared=True),
+    OldName("USE_SCALAR_DOCS", GEMMAVOICE, note="Scalar's page is at `/docs/scalar`, with the extra `scalar`.", shared=True),
     OldName("DOCS_URL", GEMMAVOICE, note="The API documentation is at `/docs`.", shared=True, same=("/docs",)),
     OldName("OPENAPI_URL", GEMMAVOICE, note="The OpenAPI document is at `/openapi.json`.", shared=True, same=("/openapi.json",)),
     OldName("REPO_URL", GEMMAVOICE, note="It is of the fish-speech container.", shared=True),

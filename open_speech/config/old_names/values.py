@@ -206,3 +206,19 @@ def burst(value: str, environ: Environ) -> str | None:
         return str(max(1, round(float(value) * int(environ.get("RATE_LIMIT_REQUESTS") or 120))))
     except (ValueError, OverflowError):
         return None
+
+
+def gguf_model(value: str, environ: Environ) -> str | None:
+    """Convert a repository to the model in it: the file in LLM_MODEL_FILENAME, or the usual file of a repository of GGUF files."""
+    repository, file = value.strip(), environ.get("LLM_MODEL_FILENAME", "").strip()
+    if file.endswith(".gguf"):
+        return f"{repository}/{file}"
+    return repository if repository.lower().endswith("-gguf") else None
+
+
+def threads(value: str, environ: Environ) -> str | None:
+    """Convert a number of threads; a negative one lets the engine choose, which is 0 here."""
+    number = value.strip()
+    if number.removeprefix("-").isdecimal():
+        return number if number[0] != "-" else "0"
+    return None

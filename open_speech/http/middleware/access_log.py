@@ -9,6 +9,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -27,6 +28,8 @@ from open_speech.metrics.meter import Meter
 access = logging.getLogger("open_speech.access")
 log = logging.getLogger("open_speech.http")
 
+REQUEST_ID = "x-request-id"
+"""Header with the request id."""
 _SANE_ID = re.compile(rb"[\w.:-]{1,128}")
 _CLIENT_CLOSED = 499
 """nginx's status for a client that disconnected; it is only logged and counted."""
@@ -40,10 +43,11 @@ CATCH_ALL = "/{path:path}"
 """The route of requests that match no other route."""
 
 
-def _id_of(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
-            return str(value.decode("latin-1"))
+def _id_of(scope: Scope, names: Sequence[bytes]) -> str:
+    """Return the id that the request sends in one of the headers `names`, in their order, or else a new id."""
+    sent = [(name, value) for name, value in scope["headers"] if name in names and _SANE_ID.fullmatch(value)]
+    if sent:
+        return str(min(sent, key=lambda header: names.index(header[0]))[1].decode("latin-1"))
     return f"req_{uuid.uuid4().hex}"
 
 
@@ -56,9 +60,11 @@ def _route_of(scope: Scope) -> str:
 class Trace:
     """Outermost ASGI middleware. Plain ASGI, because Starlette's base class buffers streams and hides disconnects."""
 
-    def __init__(self, app: ASGIApp, meter: Meter | None = None) -> None:
+    def __init__(self, app: ASGIApp, meter: Meter | None = None, id_header: str = REQUEST_ID) -> None:
+        """`id_header` is the name of one more header with the request id, in requests and in responses."""
         self._app = app
         self._meter = meter or Meter()
+        self._id_headers = tuple(dict.fromkeys(name.lower().encode("ascii") for name in (id_header, REQUEST_ID)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; the time in `openai-processing-ms` ends with the beginning of the response."""
@@ -66,11 +72,11 @@ class Trace:
             await self._app(scope, receive, send)
             return
         door = door_of(scope["path"])
-        with logs.on(logs.RequestContext(_id_of(scope), door, failed=partial(self._meter.failed, door))) as context:
+        with logs.on(logs.RequestContext(_id_of(scope, self._id_headers), door, failed=partial(self._meter.failed, door))) as context:
             if scope["type"] == "websocket":
-                await self._hold(_Connection(scope, receive, send, context, self._meter))
+                await self._hold(_Connection(scope, receive, send, context, self._meter, self._id_headers))
                 return
-            exchange = _Exchange(scope, receive, send, context)
+            exchange = _Exchange(scope, receive, send, context, self._id_headers)
             in_progress = self._meter.figures.under_way.labels(door)
             in_progress.inc()
             try:
@@ -114,9 +120,10 @@ class Trace:
 class _Exchange:
     """One request and its response, as seen by the client."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, context: logs.RequestContext) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, context: logs.RequestContext, id_headers: Sequence[bytes]) -> None:
         self.scope = scope
         self.id = context.id
+        self._id_headers = id_headers
         self.status = 0
         self.disconnected = False
         self._context = context
@@ -146,7 +153,7 @@ class _Exchange:
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         headers = [
-            (b"x-request-id", self.id.encode("latin-1")),
+            *((name, self.id.encode("latin-1")) for name in self._id_headers),
             (b"openai-processing-ms", str(self._milliseconds()).encode()),
             (b"openai-version", b"2020-10-01"),
         ]
@@ -185,9 +192,12 @@ class _Exchange:
 class _Connection:
     """One WebSocket, as seen by the client."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, context: logs.RequestContext, meter: Meter) -> None:
+    def __init__(  # noqa: PLR0913 - the three parts of ASGI, and what is written about them
+        self, scope: Scope, receive: Receive, send: Send, context: logs.RequestContext, meter: Meter, id_headers: Sequence[bytes]
+    ) -> None:
         self.scope = scope
         self.context = context
+        self._id_headers = id_headers
         self.open_ = ExitStack()
         """Clean-up to run when the connection is closed."""
         self._code = _ABNORMAL
@@ -206,8 +216,8 @@ class _Connection:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "websocket.accept":
-            name = (b"x-request-id", self.context.id.encode("latin-1"))
-            message = {**message, "headers": [*message.get("headers", ()), name]}
+            ids = [(name, self.context.id.encode("latin-1")) for name in self._id_headers]
+            message = {**message, "headers": [*message.get("headers", ()), *ids]}
             self.open_.enter_context(self._meter.session(self.context.door))
         elif message["type"] == "websocket.close":
             self._code = message.get("code") or 1000

@@ -10,14 +10,18 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from open_speech import logs
-from open_speech.errors import TooManyGuesses, TooManyKeys, Unauthorized
+from open_speech.errors import TooManyGuesses, TooManyKeys, Unauthorized, WrongKey
 from open_speech.http.caller import KEY_NAME, NO_PROXIES, Proxies, address_of, is_unauthenticated, turn_away
 from open_speech.security import egress
 from open_speech.security.api_keys import KeyRing, digest_of
-from open_speech.security.lockout import Guesses, sender_of
+from open_speech.security.lockout import Guesses, is_foreign_page, sender_of
 from open_speech.security.network import network_of
 
-OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/docs", "/openapi.json", "/web"})
+OPEN_PATHS = frozenset(
+    {"/", "/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/docs", "/openapi.json", "/web", "/scalar"}
+    | {"/docs/scalar", "/docs/scalar/api-reference.js"}
+    | {f"/health/{part}" for part in ("llm", "stt", "tts", "ready", "live")}
+)
 """Paths for probes and for the documentation that need no key."""
 OPEN_FOLDER = "/web/"
 """The files of the web page, which asks the user for the key and shows no data of the server without one."""
@@ -26,23 +30,27 @@ PUBLIC_LISTS = frozenset({"/v1/models", "/v1/audio/models", "/v1/audio/voices", 
 MODEL_PREFIX = "/v1/models/"
 """A single model of that list; clients such as wyoming-openai get a model before they use it."""
 MOST_KEYS = 4
-"""Maximum number of different keys in one request: one in each of the four ways to send a key."""
+"""Maximum number of different keys in one request: one in each of the four ways to send a key. OS_API_KEY_HEADER is a fifth."""
+KEY_HEADERS = ("x-api-key", "api-key")
+"""Headers that always contain a key; the first is the default of OS_API_KEY_HEADER."""
 BROWSER_PROTOCOL = "openai-insecure-api-key."
 """Prefix of the WebSocket subprotocol that contains the key of a browser, which cannot set headers of a WebSocket."""
 
 
-def presented_keys(headers: Headers) -> list[str]:
+def presented_keys(headers: Headers, key_header: str = KEY_HEADERS[0]) -> list[str]:
     """Return the different keys of a request: bearer or basic authorization, `X-API-Key`, Azure's `api-key`, or a browser's subprotocol.
 
-    A key in the URL is not accepted, because proxies log URLs.
+    `key_header` is the name of one more header with a key, in any case. A key in the URL is not accepted, because proxies log URLs.
+    Starlette reads header bytes as Latin-1; the keys returned are the text that was sent.
     """
     scheme, _, token = headers.get("authorization", "").partition(" ")
     keys = [token.strip()] if scheme.lower() == "bearer" else []
     keys += [_password(token.strip())] if scheme.lower() == "basic" else []
-    keys += [headers[name] for name in ("x-api-key", "api-key") if name in headers]
+    own = () if key_header.lower() == "authorization" else (key_header.lower(),)
+    keys += [headers[name] for name in dict.fromkeys((*KEY_HEADERS, *own)) if name in headers]
     protocols = (name.strip() for name in headers.get("sec-websocket-protocol", "").split(","))
     keys += [name.removeprefix(BROWSER_PROTOCOL) for name in protocols if name.startswith(BROWSER_PROTOCOL)]
-    return list(dict.fromkeys(key for key in keys if key))
+    return [key.encode("latin-1").decode(errors="surrogateescape") for key in dict.fromkeys(keys) if key]
 
 
 def is_open(method: str, path: str, *, lists: bool) -> bool:
@@ -74,12 +82,18 @@ class ApiKey:
         open_paths: Collection[str] = (),
         origins: Collection[str] = (),
         local_only: Collection[str] = (),
+        key_header: str = KEY_HEADERS[0],
+        signed_in: Proxies = NO_PROXIES,
     ) -> None:
         """`opens` returns whether another key is valid for a path. `proxies` are the reverse proxies in front of the server.
 
         `open_paths` need no key either. Wrong keys from pages of `origins` are counted together with those from the server's own page. Data
-        of requests with a key named in `local_only` is not sent to other servers.
+        of requests with a key named in `local_only` is not sent to other servers. `key_header` may contain the key, too. Requests without a
+        key that connect from `signed_in`, proxies that authenticate their users, pass with an empty name.
         """
+        self._signed_in = signed_in
+        self._key_header = key_header
+        self._most_keys = MOST_KEYS + (key_header.lower() not in (*KEY_HEADERS, "authorization"))
         self._origins = frozenset(origins)
         self._local_only = frozenset(local_only)
         self._open_paths = frozenset(open_paths)
@@ -96,18 +110,19 @@ class ApiKey:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        # Starlette reads header bytes as Latin-1; this restores the text that was sent.
-        sent = [key.encode("latin-1").decode(errors="surrogateescape") for key in presented_keys(headers)]
+        sent = presented_keys(headers, self._key_header)
         sender = sender_of(network_of(address_of(scope, self._proxies)), headers, self._origins)
-        if len(sent) > MOST_KEYS:
+        if len(sent) > self._most_keys:
             # No key is checked, so this counts as one guess. It must count, because each such request has to be parsed.
             self._guesses.wrong(sender, [digest_of(" ".join(sent))])
             scope[KEY_NAME] = None
-            many = TooManyKeys(f"The request carries {len(sent)} different API keys; at most {MOST_KEYS} are accepted.")
+            many = TooManyKeys(f"The request carries {len(sent)} different API keys; at most {self._most_keys} are accepted.")
             await turn_away(many, scope, receive, send)
             return
         wait_s = self._guesses.wait_s(sender) if sent else 0.0
         scope[KEY_NAME] = self._holder(scope["path"], sent, sender, is_locked=wait_s > 0)
+        if not sent and self._is_signed_in(scope, headers):
+            scope[KEY_NAME] = ""
         if sent and not wait_s and is_unauthenticated(scope):
             # Also on open paths: their responses differ for a valid key, which would confirm a guess.
             self._guesses.wrong(sender, map(digest_of, sent))
@@ -116,17 +131,27 @@ class ApiKey:
             with egress.keeping(local_only=scope[KEY_NAME] in self._local_only):
                 await self._app(scope, receive, send)
         elif wait_s:
-            error = TooManyGuesses("Too many different wrong API keys were sent from your address.", retry_after_s=wait_s)
-            await turn_away(error, scope, receive, send)
+            locked = TooManyGuesses("Too many different wrong API keys were sent from your address.", retry_after_s=wait_s)
+            await turn_away(locked, scope, receive, send)
         else:
-            problem = "The API key is wrong." if sent else "No API key was sent; send `Authorization: Bearer …`."
+            error = WrongKey("The API key is wrong.") if sent else Unauthorized("No API key was sent; send `Authorization: Bearer …`.")
             # Basic is accepted but not offered, because a browser would then ask its user for a name and a password.
-            await turn_away(Unauthorized(problem), scope, receive, send, headers={"WWW-Authenticate": "Bearer"})
+            await turn_away(error, scope, receive, send, headers={"WWW-Authenticate": "Bearer"})
 
     def _is_open(self, scope: Scope, sent: Collection[str]) -> bool:
         """Return whether the path needs no key. With a wrong key, lists are not open: clients use them to test their key."""
         path = scope["path"]
         return path in self._open_paths or is_open(scope.get("method", ""), path, lists=self._public_lists and not sent)
+
+    def _is_signed_in(self, scope: Scope, headers: Headers) -> bool:
+        """Return whether a proxy that authenticates its users has sent the request, and a page of this server has caused it.
+
+        The address is that of the connection: `X-Forwarded-For` is the client's claim. The browser identifies its user to the proxy by a
+        cookie, which it may also send for pages of other origins.
+        """
+        if not self._signed_in or not self._signed_in.include(str((scope.get("client") or ("",))[0])):
+            return False
+        return not is_foreign_page(headers, self._origins)
 
     def _holder(self, path: str, keys: list[str], sender: str, *, is_locked: bool) -> str | None:
         """Return the name of the holder of the first valid key; empty for a key that is valid for this path only.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from open_speech.audio import Audio, StreamResampler
 from open_speech.recognition.live.segmenter import Detector
-from open_speech.recognition.live.turn_detection import TurnDetector, TurnEvent
+from open_speech.recognition.live.turn_detection import Endpointer, Question, TurnEvent
 from open_speech.recognition.vad import VAD_RATE
 
 LONGEST_S = 1800.0
@@ -17,10 +18,13 @@ LONGEST_S = 1800.0
 
 
 class InputBuffer:
-    """The audio of one connection. Blocking: about a millisecond for a second of audio."""
+    """The audio of one connection. Blocking: about a millisecond for a second of audio.
 
-    def __init__(self, detector: Detector | None, turns: TurnDetector | None, *, longest_s: float = LONGEST_S) -> None:
-        """Take a speech detector and a turn detector; no turns are detected if either is None.
+    While a question about a turn is open, the audio after its position waits and counts as not received. `answer` releases it.
+    """
+
+    def __init__(self, detector: Detector | None, turns: Endpointer | None, *, longest_s: float = LONGEST_S) -> None:
+        """Take a speech detector and an endpointer; no turns are detected if either is None.
 
         `longest_s` is the maximum length of the buffer in seconds.
         """
@@ -36,6 +40,8 @@ class InputBuffer:
         """Samples received so far, at VAD_RATE."""
         self._frames = 0
         """Frames that the detector has processed."""
+        self._arrived: deque[NDArray[np.float32]] = deque()
+        """Audio after an open question."""
 
     @property
     def seconds(self) -> float:
@@ -47,11 +53,30 @@ class InputBuffer:
         """Time, in seconds, at which the buffered audio begins."""
         return self._start / VAD_RATE
 
-    def tune(self, turns: TurnDetector | None) -> None:
-        """Detect turns with another detector from now on, or not at all; a turn in progress is dropped."""
-        self._turns = turns
-        if turns is not None:
+    @property
+    def question(self) -> Question | None:
+        """The open question about the turn in progress; its `answer` is due before the next audio."""
+        return self._turns.question if self._turns is not None else None
+
+    @property
+    def needed_s(self) -> float:
+        """Time, in seconds, from which on a later question may contain the audio; infinity without one."""
+        return self._turns.needed_s if self._turns is not None else math.inf
+
+    def tune(self, turns: Endpointer | None) -> None:
+        """Detect turns with another endpointer from now on, or not at all; a turn in progress continues."""
+        before, self._turns = self._turns, turns
+        if turns is not None and before is not None:
+            turns.follow(before)
+        elif turns is not None:
             turns.skip(self._frames)
+        self._release()
+
+    def answer(self, is_complete: bool | None) -> list[TurnEvent]:
+        """Answer the open question, as `Endpointer.answer` does; return the turn events in the audio that has waited for it."""
+        events = self._turns.answer(is_complete) if self._turns is not None else []
+        self._release()
+        return events
 
     def feed(self, audio: Audio) -> list[TurnEvent]:
         """Take the next audio, at any rate; return the turn events in it."""
@@ -64,12 +89,16 @@ class InputBuffer:
         return self._take(self._resampler.feed(audio).samples)
 
     def flush(self) -> list[TurnEvent]:
-        """Take the few milliseconds that the resampler still holds; return the turn events in them. The next audio starts a new signal."""
+        """Take the few milliseconds that the resampler still holds; return the turn events in them. The next audio starts a new signal.
+
+        No question stays open: nobody may be there to answer it.
+        """
+        events = self._unasked([])
         if self._resampler is None:
-            return []
+            return events
         rest = self._resampler.feed(Audio(np.zeros(0, np.float32), self._source_rate), last=True)
         self._resampler, self._source_rate = None, 0
-        return self._take(rest.samples)
+        return self._unasked([*events, *self._take(rest.samples)])
 
     def cut(self, start_s: float, end_s: float) -> Audio:
         """Return the audio between two times, at VAD_RATE, without parts that were dropped or have not arrived yet."""
@@ -88,14 +117,32 @@ class InputBuffer:
     def _take(self, samples: NDArray[np.float32]) -> list[TurnEvent]:
         if not len(samples):
             return []
-        self._blocks.append(samples)
-        self._total += len(samples)
+        self._arrived.append(samples)
+        events: list[TurnEvent] = []
+        if self._detector is not None:
+            probabilities = self._detector.feed(samples)
+            self._frames += len(probabilities)
+            events = self._turns.feed(probabilities) if self._turns is not None else []
+        self._release()
+        return events
+
+    def _unasked(self, events: list[TurnEvent]) -> list[TurnEvent]:
+        """Leave the open question, and those after it, to the silence; return all events."""
+        while self.question is not None:
+            events = [*events, *self.answer(None)]
+        return events
+
+    def _release(self) -> None:
+        """Add the audio that has arrived to the buffer, up to the position of an open question."""
+        until = self._total + sum(map(len, self._arrived)) if self.question is None else round(self.question.end_s * VAD_RATE)
+        while self._arrived and self._total < until:
+            block = self._arrived.popleft()
+            if len(block) > until - self._total:
+                self._arrived.appendleft(block[until - self._total :])
+                block = block[: until - self._total]
+            self._blocks.append(block)
+            self._total += len(block)
         self._drop(self._total - self._longest)
-        if self._detector is None:
-            return []
-        probabilities = self._detector.feed(samples)
-        self._frames += len(probabilities)
-        return self._turns.feed(probabilities) if self._turns is not None else []
 
     def _drop(self, before: int) -> None:
         while self._blocks and self._start < before:

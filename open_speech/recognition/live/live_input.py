@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from open_speech.audio import Audio
 from open_speech.recognition.live.input_buffer import InputBuffer
-from open_speech.recognition.live.turn_detection import Paused, TurnDetector, TurnEvent
+from open_speech.recognition.live.turn_decider import TurnDecider
+from open_speech.recognition.live.turn_detection import Endpointer, Paused, TurnEvent
 from open_speech.recognition.live.utterance import Utterance
 
 HISTORY_S = 2.0
@@ -32,12 +33,18 @@ class LiveInput:
     """The audio of one live stream. Times are seconds since its start.
 
     A caller handles one step of audio as follows. `take` adds it and returns the turn events in it. The caller decides what they mean, and
-    calls `begin`, `leave` or `end`. `advance` then feeds the utterance in progress. Only `room` waits. There are no callbacks.
+    calls `begin`, `leave` or `end`. `advance` then feeds the utterance in progress. While `is_asking`, the rest of the step waits for
+    `decide`, which returns the next events, and the caller handles them in the same way. Only `room` and `decide` wait. There are no
+    callbacks.
     """
 
-    def __init__(self, buffer: InputBuffer, *, looks_ahead: bool = True) -> None:
-        """With `looks_ahead`, a pause starts the final pass early, so that the text is ready if the pause is the end of the turn."""
+    def __init__(self, buffer: InputBuffer, *, looks_ahead: bool = True, decider: TurnDecider | None = None) -> None:
+        """With `looks_ahead`, a pause starts the final pass early, so that the text is ready if the pause is the end of the turn.
+
+        `decider` answers the questions of semantic turns; without one, the silence alone decides.
+        """
         self._buffer = buffer
+        self._decider = decider
         self._looks_ahead = looks_ahead
         self._utterance: Utterance | None = None
         self._fed_s = 0.0
@@ -67,13 +74,31 @@ class LiveInput:
         """Seconds of the utterance in progress whose text is final; 0 without one."""
         return 0.0 if self._utterance is None else self._utterance.settled_s
 
-    def tune(self, turns: TurnDetector | None) -> None:
-        """Detect turns with another detector from now on, or not at all."""
+    @property
+    def is_asking(self) -> bool:
+        """Whether audio waits for the decision whether a turn is complete."""
+        return self._buffer.question is not None
+
+    def tune(self, turns: Endpointer | None) -> None:
+        """Detect turns with another endpointer from now on, or not at all."""
         self._buffer.tune(turns)
 
     def take(self, audio: Audio) -> list[TurnEvent]:
         """Take the next audio, at any rate; return the turn events in it."""
         return self._buffer.feed(audio)
+
+    async def decide(self) -> list[TurnEvent]:
+        """Ask whether the turn in progress is complete; return the turn events in the audio that has waited for the answer."""
+        question = self._buffer.question
+        if question is None:
+            return []
+        audio = self._buffer.cut(question.start_s, question.end_s)
+        is_complete = None if self._decider is None else await self._decider.is_complete(audio)
+        # The turn may have been dropped in the meantime.
+        events = self._buffer.answer(is_complete) if self._buffer.question is question else []
+        if not events and self._buffer.question is None:
+            self._look_ahead()
+        return events
 
     def flush(self) -> list[TurnEvent]:
         """Take the milliseconds that the resampler still holds; return the turn events in them."""
@@ -93,14 +118,24 @@ class LiveInput:
     def advance(self, events: Sequence[TurnEvent], *, keep_s: float = HISTORY_S) -> None:
         """Complete a step whose turn events were handled: feed all of it to the utterance in progress, and drop older audio.
 
-        `keep_s` is the number of seconds that stay in the buffer; infinity keeps everything.
+        `keep_s` is the number of seconds that stay in the buffer; infinity keeps everything. Audio of a later question stays as well.
         """
         now = self.seconds
         self.feed(now)
-        # A pause that ended within the step is ignored.
-        if self._utterance is not None and self._looks_ahead and events and isinstance(events[-1], Paused):
+        # A pause that ended within the step is ignored. At a question, the final pass would take the processor from the decision, which on
+        # two busy cores was then late: it starts after the answer.
+        if events and isinstance(events[-1], Paused) and not self.is_asking:
+            self._look_ahead()
+        self.forget(max(0.0, min(now - keep_s, self._buffer.needed_s)))
+
+    def resume(self) -> None:
+        """Report that speech continues after a pause: the text of that pause is not reported early any more."""
+        if self._utterance is not None:
+            self._utterance.resume()
+
+    def _look_ahead(self) -> None:
+        if self._utterance is not None and self._looks_ahead:
             self._utterance.pause()
-        self.forget(max(0.0, now - keep_s))
 
     def leave(self, until_s: float | None = None) -> Utterance:
         """Feed the utterance in progress up to a time, or with all audio, then detach it. It has not ended: `begin` may continue it."""

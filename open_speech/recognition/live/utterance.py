@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from open_speech.errors import AudioTooLong, SpeechError
 from open_speech.recognition.live.local_agreement import Agreement, joined, shared_out
 from open_speech.recognition.live.recognizer import SURE, LiveRecognizer
 from open_speech.recognition.live.segmenter import AudioWindow
+from open_speech.recognition.live.speaker_tracker import Decoded, SpeakerTracker, decoded, labelled
 from open_speech.recognition.vad import VAD_RATE
 from open_speech.recognition.windows import Cut, placed
 from open_speech.transcript import Segment, Transcript, TranscriptInfo
@@ -47,17 +49,24 @@ class Utterance:
         *,
         on_draft: Callable[[str], None] | None = None,
         on_window: Callable[[Transcript, bool, float], None] | None = None,
+        on_early: Callable[[str], None] | None = None,
+        tracker: SpeakerTracker | None = None,
     ) -> None:
         """Take the callbacks. `on_delta` receives each new piece of text; pieces never change, and joined are the text of `finish`.
 
         Clients that can replace text should use drafts, which do not restrict the final text: `on_draft` receives the whole text so far
         that was not passed to `on_window` yet. `on_window` receives the final text, one window at a time for long utterances, whether it
         is the last window, and the end of the window in seconds: no later text is from audio before it.
+
+        `on_early` receives the whole text after a `pause`, as it will be if no speech follows; not after `resume`. `tracker` labels the
+        speakers of the final text.
         """
         self._recognizer = recognizer
+        self._tracker = tracker
         self._on_delta = on_delta
         self._on_draft = on_draft
         self._on_window = on_window
+        self._on_early = on_early
         self._segmenter = recognizer.segmenter()
         self._waiting: deque[NDArray[np.float32]] = deque()
         self._samples = 0
@@ -69,9 +78,9 @@ class Utterance:
         self._agreement = Agreement()
         self._info = TranscriptInfo("", 0.0, 0.0, recognizer.task)
         self._segments: list[Segment] = []
-        self._windows: deque[tuple[Cut, asyncio.Task[Transcript]]] = deque()
+        self._windows: deque[tuple[Cut, asyncio.Task[Decoded]]] = deque()
         """Complete windows that are being decoded."""
-        self._early: dict[Cut, asyncio.Task[Transcript]] = {}
+        self._early: dict[Cut, asyncio.Task[Decoded]] = {}
         """Windows that are complete if no speech follows, by `_without_tail` of their cut."""
         self._partial: asyncio.Task[None] | None = None
         self._segmented_s = 0.0
@@ -85,6 +94,8 @@ class Utterance:
         self._room = asyncio.Event()
         self._room.set()
         self._pausing = self._ending = self._is_split = False
+        self._generation = 0
+        """The number of pauses and resumptions so far: the text of an earlier pause is not reported."""
         self._work = asyncio.create_task(self._run())
 
     @property
@@ -118,7 +129,13 @@ class Utterance:
     def pause(self) -> None:
         """Report the start of a pause: the audio so far is decoded as if it were complete, so that the text is ready if it is."""
         self._pausing = True
+        self._generation += 1
         self._changed.set()
+
+    def resume(self) -> None:
+        """Report that speech continues after a pause: `on_early` is not called for that pause any more."""
+        self._pausing = False
+        self._generation += 1
 
     def end(self) -> None:
         """Report the end of the audio. Call this together with the last piece: a partial pass started in between would delay the text."""
@@ -133,7 +150,7 @@ class Utterance:
 
     def cancel(self) -> None:
         """Stop; no callback is called any more."""
-        self._on_delta = self._on_draft = self._on_window = None
+        self._on_delta = self._on_draft = self._on_window = self._on_early = None
         self._waiting.clear()
         self._work.cancel()
         self._work.add_done_callback(_retrieve_exception)
@@ -203,7 +220,7 @@ class Utterance:
         """Send the text of the windows that are done, in their order."""
         while self._windows and self._windows[0][1].done():
             cut, decoding = self._windows.popleft()
-            result = decoding.result()
+            result = labelled(self._tracker, decoding.result())
             self._recognizer.remember(result)
             self._update_info(result.info)
             self._send(self._agreement.final(result.text))
@@ -228,6 +245,23 @@ class Utterance:
         for cut, audio in windows.items():
             if cut not in self._early:
                 self._early[cut] = self._begin(self._transcribe_ahead(cut, audio, self._agreement))
+        if self._on_early is not None and self._early:
+            passes = [*(decoding for _, decoding in self._windows), *self._early.values()]
+            self._begin(self._report_early(self._generation, passes))
+
+    async def _report_early(self, generation: int, passes: Iterable[asyncio.Task[Decoded]]) -> None:
+        """Report the text as it is if the audio ends here, once its passes are done. A failed pass is not reported before the end."""
+        await asyncio.wait(passes)
+        if generation != self._generation or self._on_early is None:
+            return
+        text, agreement = self._before, copy.copy(self._agreement)
+        for decoding in [*(decoding for _, decoding in self._windows), *self._early.values()]:
+            if not decoding.done() or decoding.cancelled() or decoding.exception() is not None:
+                return
+            agreement.final(decoding.result().transcript.text)
+            text += agreement.sent_text
+            agreement = Agreement(text)
+        self._on_early(text)
 
     def _start_partial_pass(self) -> None:
         """Start a partial pass if there is enough new speech and no more urgent work."""
@@ -263,15 +297,19 @@ class Utterance:
             self._send_partial(result)
         self._changed.set()
 
-    async def _transcribe_final(self, cut: Cut, audio: Audio) -> Transcript:
-        with self._admitted.ticket.waiting():
-            return await self._recognizer.transcribe_final(audio, language=self._language, speech=cut.speech(), model=self._admitted.model)
+    async def _transcribe_final(self, cut: Cut, audio: Audio) -> Decoded:
+        speech = cut.speech()
+        return await decoded(self._tracker, audio, speech, self._text_of(audio, speech))
 
-    async def _transcribe_ahead(self, cut: Cut, audio: Audio, agreement: Agreement) -> Transcript:
+    async def _text_of(self, audio: Audio, speech: tuple[tuple[float, float], ...]) -> Transcript:
+        with self._admitted.ticket.waiting():
+            return await self._recognizer.transcribe_final(audio, language=self._language, speech=speech, model=self._admitted.model)
+
+    async def _transcribe_ahead(self, cut: Cut, audio: Audio, agreement: Agreement) -> Decoded:
         result = await self._transcribe_final(cut, audio)
         # If speech continues, this serves as a partial pass.
         if agreement is self._agreement and not self._windows:
-            self._send_partial(result)
+            self._send_partial(result.transcript)
         return result
 
     def _drop_partial(self) -> None:

@@ -1,0 +1,1 @@
+"""OpenAI's Live API: one full-duplex session on one clock, over WebSocket or WebRTC."""

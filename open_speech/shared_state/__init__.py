@@ -1,0 +1,1 @@
+"""State that several servers behind one address share through a Redis or Valkey server; in memory without one."""
