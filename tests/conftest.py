@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 with warnings.catch_warnings():
     # BentoML's import uses what pathspec and pydantic have deprecated; every warning of our own stays an error.
@@ -30,6 +32,12 @@ from runners import catalog
 from runners.wiring.engine import local_engine
 from tests.language_model import LanguageModelServer, serve_language_model
 from tests.waiting import PATIENCE_S
+
+# The same examples in every run, and none is too slow: a test that fails does so on every machine.
+# `--hypothesis-profile=random` looks for others.
+hypothesis_settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("same", hypothesis_settings.get_profile("random"), derandomize=True)
+hypothesis_settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")
