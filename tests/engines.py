@@ -10,9 +10,11 @@ import numpy as np
 from open_speech.audio import Audio, concat
 from open_speech.backends import BackendEntry, ModelEntry, SpeechOptions, Task, TranscribeOptions, Voice
 from open_speech.codecs import wav_bytes
-from open_speech.dispatch.client import RunnerClient, RunnerGone
+from open_speech.dispatch.client import RunnerClient
 from open_speech.dispatch.frames import END, DiarizeCall, SpeakCall, TranscribeCall, WindowCall, audio_frame, transcript_frame
+from open_speech.dispatch.link import RunnerGone
 from open_speech.engine import Engine
+from open_speech.recognition.live.turn_decider import TurnDecider
 from open_speech.recognition.request import RecognitionDefaults, RecognitionRequest
 from open_speech.recognition.vad import SpeechModel
 from open_speech.registry import Defaults, Registry
@@ -47,6 +49,7 @@ def engine_over(
     max_queue: int = 8,
     voices: VoiceResolver | None = None,
     pronunciation: Pronunciation | None = None,
+    turns: TurnDecider | None = None,
 ) -> Engine:
     """Build an engine without a cache and without speech detection by default."""
     return Engine(
@@ -58,6 +61,7 @@ def engine_over(
         max_queue=max_queue,
         voices=voices,
         pronunciation=pronunciation,
+        turns=turns,
     )
 
 

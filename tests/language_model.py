@@ -55,6 +55,9 @@ def app_of(server: LanguageModelServer) -> FastAPI:
             return JSONResponse({"error": {"message": message, "code": "unsupported_parameter"}}, 400)
         if said.startswith("status "):
             return JSONResponse({"error": {"message": "as you wish"}}, int(said.split()[1]))
+        if said.startswith("forget") and sum(message["role"] == "user" for message in body["messages"]) > 1:
+            message = "This model's maximum context length is 10 tokens."
+            return JSONResponse({"error": {"message": message, "code": "context_length_exceeded"}}, 400)
         if said == "whole":
             choice = {"message": {"role": "assistant", "content": server.answer}, "finish_reason": "stop"}
             return JSONResponse({"choices": [choice], "usage": USAGE})

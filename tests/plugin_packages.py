@@ -46,8 +46,8 @@ Runner = tts_service("{name}", Speaker, Resources())
 """
 
 
-def install(folder: Path, package: str, entry_points: Mapping[str, str], modules: Mapping[str, str]) -> None:
-    """Write a package of version 1.0: its entry points (name -> value), and its modules (path -> code)."""
+def install(folder: Path, package: str, entry_points: Mapping[str, str], modules: Mapping[str, str], *, group: str = GROUP) -> None:
+    """Write a package of version 1.0: its entry points (name -> value) of a group, and its modules (path -> code)."""
     for path, code in modules.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def install(folder: Path, package: str, entry_points: Mapping[str, str], modules
     info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", encoding="utf-8")
-    lines = [f"[{GROUP}]", *(f"{name} = {value}" for name, value in entry_points.items())]
+    lines = [f"[{group}]", *(f"{name} = {value}" for name, value in entry_points.items())]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from open_speech import config
 from open_speech.config import Settings
 from runners import catalog
 from runners.catalog.placement import plan
-from runners.wiring.wyoming_service import dependency
+from runners.wiring.wyoming_gateway import check
 from tests.manifests import K8S, container, environment, front, manifests, pod, read, runners, selected_by
 from tests.waiting import PATIENCE_S
 
@@ -26,52 +25,6 @@ DEPLOY = ROOT / "deploy"
 CONTAINERFILE = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 USER = 1034
-
-
-# -- images
-
-
-def test_the_image_for_gpus_differs_from_the_one_for_cpus_in_its_packages_only() -> None:
-    cpu, cuda = read(ROOT / "bentofile.yaml"), read(ROOT / "bentofile.cuda.yaml")
-    del cpu["python"]["requirements_txt"], cuda["python"]["packages"]
-    assert (cpu.pop("name"), cuda.pop("name")) == ("open-speech", "open-speech-cuda")
-    assert (cpu.pop("args"), cuda.pop("args")) == ({"variant": "cpu"}, {"variant": "cuda"})
-    assert cpu == cuda
-
-
-def test_one_python_is_named_everywhere() -> None:
-    version = read(ROOT / "bentofile.yaml")["docker"]["python_version"]
-    assert f"ARG BASE=python:{version}-slim" in CONTAINERFILE
-    assert f"python:{version}-slim" in (DEPLOY / "test/image_test.sh").read_text(encoding="utf-8")
-    assert set(re.findall(r"python(3\.\d+)/site-packages", CONTAINERFILE)) == {version}
-
-
-def test_every_setting_of_the_images_is_one() -> None:
-    bento = {env["name"] for env in read(ROOT / "bentofile.yaml")["envs"]}
-    image = set(re.findall(r"^(?:ENV|   ) +([A-Z_]+)=", CONTAINERFILE, re.MULTILINE))
-    assert "OS_HOST" in bento & image
-    assert {name for name in bento | image if name.startswith(config.PREFIXES)} <= set(config.names())
-
-
-def test_the_image_holds_what_it_copies_and_opens_the_ports_of_the_server() -> None:
-    ours = [line.split()[1:-1] for line in CONTAINERFILE.splitlines() if line.startswith("COPY") and "--from" not in line]
-    assert [name for names in ours for name in names if not (DEPLOY / name).stat().st_mode & 0o111] == []
-    settings = Settings()
-    assert f"EXPOSE {settings.os_port} {settings.os_wyoming_port}" in CONTAINERFILE
-    assert f"USER {USER}:{USER}" in CONTAINERFILE
-
-
-def test_a_healthcheck_says_yes_of_a_server_that_is_ready_and_no_of_none(tones_upstream: str) -> None:
-    assert healthcheck(OS_PORT=str(urlsplit(tones_upstream).port), OS_SSL_ENABLED="false") == 0
-    assert healthcheck(OS_PORT=str(urlsplit(tones_upstream).port)) == 0
-    assert healthcheck(tones_upstream) == 0
-    assert healthcheck(OS_PORT="1") == 1
-    assert healthcheck("tcp://127.0.0.1:1") == 1
-
-
-def healthcheck(*arguments: str, **environ: str) -> int:
-    command = [sys.executable, "-I", str(DEPLOY / "healthcheck"), *arguments]
-    return subprocess.run(command, env=environ, timeout=PATIENCE_S, check=False, stderr=subprocess.DEVNULL).returncode
 
 
 # -- compose
@@ -114,6 +67,42 @@ def test_compose_for_a_gpu_changes_the_image_and_reserves_one() -> None:
     assert set(server["environment"]) <= set(config.names())
     (device,) = server["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_compose_for_an_amd_gpu_changes_the_image_and_opens_the_devices_of_rocm() -> None:
+    server = read(DEPLOY / "compose.rocm.yaml")["services"]["server"]
+    assert set(server) == {"image", "environment", "devices", "group_add"}
+    assert config.load(server["environment"]).stt_device == "cuda"  # CTranslate2 calls AMD's GPUs so
+    assert [device.partition(":")[0] for device in server["devices"]] == ["/dev/kfd", "/dev/dri"]
+
+
+def test_the_image_for_amd_gpus_is_the_cpu_image_with_the_tested_ctranslate2() -> None:
+    recipe = (DEPLOY / "rocm/Containerfile").read_text(encoding="utf-8")
+    assert "ARG IMAGE=open-speech:latest\nFROM ${IMAGE}" in recipe
+    assert recipe.rstrip().endswith(f"USER {USER}:{USER}")
+    assert set(re.findall(r"python(3\.\d+)/site-packages", recipe)) == set(re.findall(r"python(3\.\d+)/site-packages", CONTAINERFILE))
+    planned = image("VARIANT=rocm")
+    (tested,) = re.findall(r"^ctranslate2==(.*)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert f"--build-arg CTRANSLATE2={tested}" in planned
+    assert f"/v{tested}/rocm-python-wheels-Linux.zip" in planned
+    assert planned.index("-f deploy/Containerfile -t open-speech:latest") < planned.index(
+        "-f deploy/rocm/Containerfile -t open-speech-rocm:latest"
+    )
+
+
+@pytest.mark.parametrize(("variant", "name"), [("cpu", "open-speech"), ("cuda", "open-speech-cuda")])
+def test_each_variant_has_an_image_of_its_own_for_the_platform_that_is_named(variant: str, name: str) -> None:
+    planned = image(f"VARIANT={variant}", "PLATFORM=linux/arm64")
+    assert f"containerize {name}:latest --backend podman -t {name}-bento:latest --opt platform=linux/arm64" in planned
+    assert f"podman build --platform linux/arm64 -f deploy/Containerfile -t {name}:latest" in planned
+    assert "platform" not in image(f"VARIANT={variant}")
+
+
+def image(*variables: str) -> str:
+    """What `make image` would run, each command on one line."""
+    command = ["make", "--dry-run", "--always-make", "image", "ENGINE=podman", *variables]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout
+    return re.sub(r" *\\\n\s*", " ", planned)
 
 
 # -- Kubernetes
@@ -196,10 +185,10 @@ def test_wyoming_gets_nobody_past_the_key_by_mistake(environ: dict[str, str], st
     base = {"OS_API_KEY": "a-key", "OS_WYOMING_ENABLED": "true", "STT_BACKENDS": "tones-stt", "TTS_BACKENDS": ""}
     settings = config.load(base | environ)
     if starts:
-        assert "wyoming_door" in dependency(settings, ())
+        check(settings)
     else:
         with pytest.raises(config.SettingsError, match="OS_WYOMING_ALLOWED_HOSTS"):
-            dependency(settings, ())
+            check(settings)
 
 
 def test_only_the_front_may_reach_the_runners() -> None:
@@ -238,11 +227,20 @@ def test_the_settings_in_the_manifests_are_valid_and_lead_to_the_runners_of_the_
     asked = {}
     for placement in placements:
         url = urlsplit(placement.where)
+        assert (url.scheme, placement.is_fleet) == ("dns+http", True)
         assert url.hostname is not None
         one = manifests("Service")[url.hostname]
+        assert one["spec"]["clusterIP"] == "None"  # the name stands for every pod
+        assert all(port["port"] == port_of(one, port["targetPort"]) for port in one["spec"]["ports"]), "such a service translates no ports"
         assert url.port in [port["port"] for port in one["spec"]["ports"]]
         (asked[placement.backend.module],) = selected_by(one["spec"]["selector"])
     assert asked == {module_of(deployment): name for name, deployment in runners().items()}
+
+
+def port_of(service: dict[str, Any], name: str) -> int:
+    """The number of a named port of the pods behind a service."""
+    (deployment,) = selected_by(service["spec"]["selector"])
+    return next(int(port["containerPort"]) for port in container(manifests("Deployment")[deployment])["ports"] if port["name"] == name)
 
 
 def module_of(deployment: dict[str, Any]) -> str:

@@ -14,8 +14,9 @@ import pytest
 
 from open_speech.audio import Audio, silence
 from open_speech.backends import STT_RATE, BackendEntry, DiarizeOptions, ModelEntry, Setup, Task, Turn
-from open_speech.dispatch.client import RunnerClient, RunnerGone
+from open_speech.dispatch.client import RunnerClient
 from open_speech.dispatch.frames import END, DiarizeCall, turns_frame
+from open_speech.dispatch.link import RunnerGone
 from open_speech.errors import BackendFailed, OutOfRange
 from open_speech.registry import Defaults, Registry
 from open_speech.weights import Store

@@ -33,8 +33,9 @@ VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 THEIRS = {
     *(f"AUDIO_{task}_{name}" for task in ("STT", "TTS") for name in ("ENGINE", "OPENAI_API_BASE_URL", "OPENAI_API_KEY", "MODEL")),
     "AUDIO_TTS_VOICE", "OPENAI_BASE_URL", "OPENAI_API_KEY", "NODE_EXTRA_CA_CERTS", "BENTOML_DO_NOT_TRACK", "OS_BIND",
+    "RENDER_GID", "VIDEO_GID", "ROCM_WHEELS_SHA256", "HSA_OVERRIDE_GFX_VERSION", "GGML_VULKAN",
 }  # fmt: skip
-"""Variables of other programs (Open WebUI, OpenAI's SDKs, Node.js, BentoML) and of deploy/compose.yaml."""
+"""Variables of other programs (Open WebUI, OpenAI's SDKs, Node.js, BentoML, ROCm, whisper.cpp), of the Makefile and of compose files."""
 
 
 def read(page: Path) -> str:

@@ -1,4 +1,4 @@
-"""Speech with pauses, repeated sentences and changing languages, through the file path and the live path on real weights."""
+"""Speech with pauses, repeated sentences, lone words and changing languages, through the file path and the live path on real weights."""
 
 from __future__ import annotations
 
@@ -70,6 +70,23 @@ def live(engine: Engine, audio: Audio, options: TranscribeOptions = ENGLISH) -> 
         return (await utterance.finish()).text
 
     return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("voice", "text"),
+    [
+        ("am_michael", "Play music."),
+        ("am_michael", "Volume up."),
+        ("bf_emma", "Yes, yes, yes."),
+        ("af_heart", "Yes, yes, yes."),
+        ("af_sky", "Thank you."),
+        ("am_adam", "Bye."),
+    ],
+)
+def test_a_command_of_a_few_words_is_written_as_often_as_it_is_spoken(engine: Engine, say: Say, voice: str, text: str) -> None:
+    audio = say(voice, text)
+    assert plain(transcribe(engine, audio).text) == plain(text)
+    assert plain(live(engine, audio)) == plain(text)
 
 
 PAUSED = {

@@ -236,3 +236,12 @@ def test_a_repository_is_unlisted_unless_the_catalog_has_it_under_some_name() ->
     listed = ("acme/listen", "acme/turbo", "other/turbo", "whisper-1", "openai/whisper-1", "tts-1", "speak")
     assert [name for name in listed if registry.is_unlisted(name)] == []
     assert all(registry.is_unlisted(name) for name in ("acme/whisper", "acme/Listen-2", "evil/turbo"))
+
+
+def test_a_revision_ends_when_a_server_offers_other_models_and_not_when_it_offers_the_same(registry: Registry) -> None:
+    offered = ModelEntry("acme/more", "ears", Task.STT, "MIT", ("en",))
+    revisions = [registry.revision]
+    for models in ([offered], [offered], [], []):
+        registry.learn("ears", models)
+        revisions.append(registry.revision)
+    assert revisions == [0, 1, 1, 2, 2]

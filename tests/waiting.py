@@ -44,6 +44,22 @@ def deadline(seconds: float = PATIENCE_S) -> float:
     return time.monotonic() + seconds
 
 
+class Pace:
+    """Real time since this was created: audio is sent at the pace at which it is spoken."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that have passed. A test may require that something takes at least so long, and no more than that."""
+        return time.monotonic() - self._began
+
+    def until_s(self, at_s: float) -> float:
+        """Return the seconds to wait until so many have passed; 0 if they have."""
+        return max(0.0, at_s - self.seconds)
+
+
 def _check(ends: float, why: Callable[[], object] | None) -> None:
     if time.monotonic() >= ends:
         raise AssertionError(why() if why else "it did not happen in time")

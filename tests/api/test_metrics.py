@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from open_speech.api.metrics import Scrape
 from open_speech.app import create_app
 from open_speech.config import Settings
-from open_speech.dispatch.client import RunnerGone
+from open_speech.dispatch.link import RunnerGone
 from open_speech.engine import Engine
 from open_speech.metrics.exposition import Dump, dumped
 from open_speech.metrics.meter import Meter

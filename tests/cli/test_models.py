@@ -19,7 +19,7 @@ def test_the_list_has_a_line_of_tabs_for_every_model_of_the_catalog(run: Run) ->
     result = run("models", "list")
     assert result.exit_code == 0
     rows = [line.split("\t") for line in result.stdout.splitlines()]
-    assert [row[0] for row in rows] == [model.id for model in catalog.models()]
+    assert [row[0] for row in rows] == [*(model.id for model in catalog.models()), "smart-turn-v3.2"]
     assert {len(row) for row in rows} == {6}
     kokoro = next(row for row in rows if row[0] == "kokoro")
     assert kokoro[1:] == ["text-to-speech", "kokoro", "120.6 MB", "not downloaded", "Apache-2.0"]
@@ -36,6 +36,13 @@ def test_show_tells_what_a_model_can_do(run: Run) -> None:
     assert shown["voices"] == "tone"
     assert shown["sample rate"] == "24000 Hz"
     assert shown["weights"] == "none needed"
+
+
+def test_the_turn_detector_is_a_model_of_the_command_line(run: Run) -> None:
+    shown = dict(line.split("\t") for line in run("models", "show", "smart-turn-v3.2").stdout.splitlines())
+    assert (shown["task"], shown["size"], shown["licence"]) == ("turn-detection", "8.7 MB", "BSD-2-Clause")
+    assert "smart-turn-v3.2-cpu.onnx" in run("models", "pull", "smart-turn-v3.2").stderr
+    assert "are not downloaded" in run("models", "rm", "smart-turn-v3.2").stderr
 
 
 def test_a_model_in_parts_is_here_when_all_of_them_are(run: Run) -> None:
@@ -72,9 +79,10 @@ def test_pull_offline_fails_and_says_what_is_missing(run: Run) -> None:
 
 
 def test_pull_without_names_brings_what_the_settings_need(run: Run) -> None:
-    result = run("models", "pull")
+    result = run("models", "pull", OS_TURN_DETECTOR="timer")
     assert result.exit_code == 0
     assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["tones/listen", "tones/speak"]
+    assert "smart-turn-v3.2-cpu.onnx" in run("models", "pull").stderr
 
 
 def test_a_default_model_that_does_not_exist_is_a_wrong_setting(run: Run) -> None:

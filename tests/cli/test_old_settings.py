@@ -13,7 +13,7 @@ from open_speech.cli.serve import require_backends
 from open_speech.config import Settings
 from runners.catalog.placement import plan
 from runners.wiring import factories as parts
-from runners.wiring import wyoming_service as wyoming
+from runners.wiring import wyoming_gateway as wyoming
 from tests.settings_of_others import BLOCKS
 
 
@@ -37,7 +37,7 @@ def test_the_settings_pass_every_check_of_the_start(name: str) -> None:
     assert weights.needed(settings)
     parts.voice_resolver(settings, registry)
     parts.pronunciation(settings)
-    wyoming.dependency(settings, placements)
+    wyoming.check(settings)
 
 
 @pytest.mark.parametrize(

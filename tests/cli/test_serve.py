@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from open_speech.cli.serve import address_trouble, port_trouble, serve_arguments, serve_environment, service_folder
 from open_speech.config import Settings
 from open_speech.http.tls import Certificate
+from tests.waiting import PATIENCE_S
 
 Run = Callable[..., Any]
 FOLDER = Path("/somewhere")
@@ -100,8 +103,8 @@ def free_port() -> int:
 
 def test_bentoml_gets_the_address_and_a_bound_on_its_shutdown() -> None:
     arguments = serve_arguments(Settings(os_host="0.0.0.0", os_port=8200), FOLDER)
-    assert arguments[:5] == [sys.executable, "-m", "bentoml", "serve", "service:OpenSpeech"]
-    options = dict(zip(arguments[5::2], arguments[6::2], strict=True))
+    assert arguments[:2] == ["serve", "service:OpenSpeech"]
+    options = dict(zip(arguments[2::2], arguments[3::2], strict=True))
     assert options == {
         "--working-dir": str(FOLDER),
         "--host": "0.0.0.0",
@@ -152,3 +155,21 @@ def test_the_server_gets_the_current_names_because_the_old_ones_were_reported() 
     )
     assert (served["OS_TRUST_PROXY"], served["STT_MODEL"], served["OS_CORS_ORIGINS"]) == ("true", "Systran/faster-whisper-base", "http://a")
     assert not {"STT_TRUST_PROXY", "ASR_MODEL", "TTS_MAX_CHARS"} & served.keys()
+
+
+def test_the_command_becomes_bentoml_with_the_environment_of_the_server(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from open_speech.cli.serve import become_server\n"
+        "environ = {'PATH': os.environ['PATH'], 'BENTOML_HOME': sys.argv[1]}\n"
+        "assert 'BEFORE' in os.environ\n"
+        "try:\n"
+        "    become_server(['--version'], environ)\n"
+        "finally:\n"
+        "    print(sorted(os.environ), sys.argv)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    shown = subprocess.run(command, env={**os.environ, "BEFORE": "1"}, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
+    version, told = shown.stdout.splitlines()
+    assert version.startswith("bentoml, version ")
+    assert told == "['BENTOML_HOME', 'PATH'] ['bentoml', '--version']"

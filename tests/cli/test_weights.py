@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from open_speech.cli._weights import needed
@@ -7,7 +9,9 @@ from open_speech.config import Settings, SettingsError
 from runners import catalog
 from runners.wiring.factories import CPU_MODEL
 
-TONES = Settings(stt_backends=("tones-stt",), tts_backends=("tones-tts",), stt_model="tones/listen", tts_model="tones/speak")
+TONES = Settings(
+    os_turn_detector="timer", stt_backends=("tones-stt",), tts_backends=("tones-tts",), stt_model="tones/listen", tts_model="tones/speak"
+)
 
 
 def chosen(**changes: object) -> list[str]:
@@ -16,6 +20,12 @@ def chosen(**changes: object) -> list[str]:
 
 def test_the_default_models_are_needed() -> None:
     assert chosen() == ["tones/listen", "tones/speak"]
+
+
+def test_the_turn_detector_is_needed_unless_there_is_another() -> None:
+    assert chosen(os_turn_detector="auto")[2:] == ["smart-turn-v3.2"]
+    assert chosen(os_turn_detector="smart-turn")[2:] == ["smart-turn-v3.2"]
+    assert chosen(os_turn_detector="mine")[2:] == []
 
 
 def test_a_backend_that_no_default_belongs_to_gets_its_first_model() -> None:
@@ -43,11 +53,18 @@ def test_a_hub_repository_that_the_catalog_does_not_list_may_be_the_default() ->
     assert chosen(stt_backends=("faster-whisper",), stt_model="me/my-whisper") == ["me/my-whisper", "tones/speak"]
 
 
+def test_a_language_model_is_needed_only_if_it_is_named_and_runs_here() -> None:
+    assert chosen(llm_model="gemma-3-270m")[2:] == (["gemma-3-270m"] if find_spec("xllamacpp") else [])
+    assert chosen(llm_model="/models/mine.gguf") == ["tones/listen", "tones/speak"]
+    assert chosen(llm_model="small", llm_base_url="http://127.0.0.1:9/v1") == ["tones/listen", "tones/speak"]
+
+
 @pytest.mark.parametrize(
     ("variable", "changes"),
     [
         ("STT_MODEL", {"stt_model": "nonsense"}),
         ("TTS_MODEL", {"tts_model": "nonsense"}),
+        ("LLM_MODEL", {"llm_model": "nonsense"}),
         ("TTS_PRELOAD_MODELS", {"tts_preload_models": ("nonsense",)}),
     ],
 )

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from open_speech.api.jobs.bodies import JobBody
 from open_speech.api.live_transcription.messages import Query
-from open_speech.api.management.states import ModelState
+from open_speech.api.management.states import ModelState, ReplicaBody
 from open_speech.api.openai import schemas
 from open_speech.api.openai.transcription_request import TranscriptionRequest, TranslationRequest
 from open_speech.client import (
@@ -256,6 +256,7 @@ def keys(typed: type) -> set[str]:
         (bodies.Word, optional(schemas.WordBody)),
         (bodies.Voice, optional(schemas.VoiceBody)),
         (bodies.Model, optional(ModelState)),
+        (bodies.ModelReplica, optional(ReplicaBody)),
         (bodies.Job, optional(JobBody)),
     ],
 )  # fmt: skip

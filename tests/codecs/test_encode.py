@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from open_speech.audio import Audio, to_pcm16
-from open_speech.codecs import MEDIA_TYPES, decode, decode_pcm16, encoder, wav_bytes
+from open_speech.codecs import MEDIA_TYPES, decode, decode_pcm16, encoder, file_rate, wav_bytes
 from open_speech.config.types import AudioFormat
 
 FORMATS = get_args(AudioFormat)
@@ -104,6 +104,12 @@ def test_each_format_keeps_the_sources_rate_where_it_can() -> None:
     assert chosen["pcm"] == [24_000] * 6
     assert chosen["opus"] == [8_000, 16_000, 24_000, 24_000, 48_000, 48_000]
     assert encoder("mp3", 96_000).rate == 48_000
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("rate", RATES)
+def test_the_rate_of_a_file_is_known_without_an_encoder(format, rate: int) -> None:
+    assert file_rate(format, rate, pcm_rate=11_025) == encoder(format, rate, pcm_rate=11_025).rate
 
 
 def test_media_types_are_those_of_openai() -> None:

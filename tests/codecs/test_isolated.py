@@ -18,6 +18,7 @@ from open_speech.codecs.decode import blocks as blocks_here
 from open_speech.codecs.decode import needs_codec
 from open_speech.codecs.isolated import ForkServer
 from open_speech.errors import AudioTooLong, InvalidAudio
+from open_speech.sandbox import InForce
 from tests.waiting import until
 
 RATE = 16_000
@@ -172,6 +173,16 @@ def test_the_decoders_know_none_of_our_secrets_and_outlive_a_signal_to_stop(
     assert collect(sound, RATE).seconds > 290
     assert decode(file, RATE, max_seconds=999).seconds == pytest.approx(300, abs=0.2)
     assert os.getsid(processes()[0].pid) != os.getsid(0)
+
+
+def test_the_restrictions_are_reported_once_with_the_first_file(tone: Tone) -> None:
+    reported: list[InForce] = []
+    data = written("mp3", tone(1.0, RATE))
+    with isolation(memory_mb=128, quiet_s=20, at_once=False, report=reported.append) as fork_server:
+        assert reported == []
+        for _ in range(2):
+            decode(data, RATE, max_seconds=9)
+        assert reported == [fork_server.in_force()]
 
 
 def test_nothing_runs_on_when_isolation_ends(tone: Tone) -> None:

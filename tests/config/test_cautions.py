@@ -28,3 +28,11 @@ def test_a_proxy_that_every_client_can_play_is_warned_of(settings: dict[str, obj
 def test_a_unix_socket_whose_proxy_is_not_trusted_is_warned_of() -> None:
     (caution,) = cautions(Settings.model_validate({"os_unix_socket": "/run/x.sock", "os_trusted_proxies": ("10.0.0.1",)}))
     assert "Add `unix` to OS_TRUSTED_PROXIES" in caution
+
+
+def test_shared_rate_limits_without_shared_signing_keys_are_warned_of() -> None:
+    shared = {"os_redis_url": "redis://cache"}
+    (caution,) = cautions(Settings(**shared))
+    assert "OS_SIGNING_KEYS" in caution
+    assert cautions(Settings(**shared, os_signing_keys="x" * 32)) == []
+    assert cautions(Settings(**shared, os_realtime_enabled=False)) == []

@@ -160,10 +160,18 @@ def test_a_trusted_proxy_is_an_address_or_a_network(value: str) -> None:
         load({"OS_TRUSTED_PROXIES": value})
 
 
+@pytest.mark.parametrize("value", ["0.0.0.0/0", "10.0.0.1,::/0", "proxy.example"])
+def test_a_proxy_that_authenticates_users_is_an_address_and_not_everybody(value: str) -> None:
+    with pytest.raises(SettingsError, match="^OS_AUTH_PROXIES"):
+        load({"OS_AUTH_PROXIES": value})
+    assert [str(network) for network in load({"OS_AUTH_PROXIES": "172.30.32.2,unix"}).auth_proxies] == ["172.30.32.2/32"]
+
+
 @pytest.mark.parametrize(
     ("environ", "exposed"),
     [
         ({}, False), ({"OS_HOST": "::1"}, False), ({"OS_HOST": "localhost"}, False), ({"OS_HOST": "0.0.0.0"}, True),
+        ({"OS_AUTH_PROXIES": "127.0.0.1"}, True),
         ({"OS_HOST": "::"}, True),
         ({"OS_ROOT_PATH": "/speech"}, True), ({"OS_TRUST_PROXY": "1"}, True), ({"OS_TRUSTED_PROXIES": "10.0.0.1"}, True),
         ({"OS_UNIX_SOCKET": "/run/x.sock"}, True),

@@ -16,8 +16,9 @@ from open_speech.app import create_app
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.config import Settings
-from open_speech.dispatch.client import RunnerClient, RunnerGone
+from open_speech.dispatch.client import RunnerClient
 from open_speech.dispatch.frames import END, SpeakCall, TranscribeCall, audio_frame, error_frame, transcript_frame
+from open_speech.dispatch.link import RunnerGone
 from open_speech.errors import BackendFailed
 from open_speech.registry import Defaults, Registry
 from open_speech.transcript import Segment, TranscriptInfo

@@ -13,7 +13,6 @@ from fastapi import FastAPI
 from websockets.sync.client import ClientConnection, connect
 
 from open_speech.api.jobs.service import FOLLOWERS
-from open_speech.api.realtime.secrets import LIMIT
 from open_speech.app import create_app
 from open_speech.config import Settings
 from runners.wiring.engine import local_engine
@@ -68,16 +67,6 @@ def test_sessions_of_an_ephemeral_key_count_as_those_of_the_key_that_made_it(ser
         taken = [is_refused(opened(server, "/v1/realtime", key, stack)[1]) for key in (GREEDY, ephemeral, ephemeral, GREEDY)]
         assert taken == [False, False, True, True]
         assert not is_refused(opened(server, "/v1/realtime", MODEST, stack)[1])
-
-
-def test_ephemeral_keys_of_one_key_leave_room_for_another(server: str) -> None:
-    with httpx.Client(base_url=server, timeout=PATIENCE_S) as client:
-        for _ in range(LIMIT // 2):
-            assert client.post("/v1/realtime/client_secrets", headers=GREEDY, json={}).status_code == 200
-        for path in ("/v1/realtime/client_secrets", "/v1/realtime/sessions", "/v1/realtime/transcription_sessions"):
-            refused = client.post(path, headers=GREEDY, json={})
-            assert (refused.status_code, is_refused(refused.json())) == (429, True)
-            assert client.post(path, headers=MODEST, json={}).status_code == 200
 
 
 def test_jobs_of_one_key_leave_room_for_another(server: str) -> None:

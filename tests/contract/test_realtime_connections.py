@@ -306,7 +306,7 @@ def test_one_session_too_many_is_turned_away_until_another_ends(serving_with: Ca
     [
         ({"os_realtime_enabled": False}, "", {}, None),
         ({"os_cors_origins": ("https://a.example",)}, "", {"Origin": "https://b.example"}, None),
-        ({}, "?call_id=rtc_1", {}, "unsupported_value"),
+        ({}, "?call_id=rtc_1", {}, "not_found"),
         ({}, "", {"Authorization": "Bearer ek_expired"}, "invalid_api_key"),
     ],
 )

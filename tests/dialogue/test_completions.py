@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from open_speech.dialogue.completions import LINE_BYTES, CompletionParser, Ended, Piece, TextDelta, ToolCallDelta
+from open_speech.dialogue.completions import LINE_BYTES, ChunkParser, CompletionParser, Ended, Piece, TextDelta, ToolCallDelta, has_output
 from open_speech.errors import LanguageModelFailed
 
 
@@ -15,8 +15,10 @@ def event(delta: dict[str, Any] | None = None, *, finish: str | None = None, **f
 
 
 def read(data: bytes, *, step: int = 1 << 20) -> list[Piece]:
-    answer = CompletionParser()
-    pieces = [piece for start in range(0, len(data), step) for piece in answer.feed(data[start : start + step])]
+    chunks, answer = ChunkParser(), CompletionParser()
+    parts = [data[start : start + step] for start in range(0, len(data), step)]
+    pieces = [piece for part in parts for chunk in chunks.feed(part) for piece in answer.feed(chunk)]
+    chunks.finish()
     return [*pieces, answer.finish()]
 
 
@@ -65,11 +67,14 @@ def test_calls_without_an_index_are_told_apart_by_their_id() -> None:
 
 
 def test_a_server_that_does_not_stream_is_understood() -> None:
-    message = {"content": "All at once.", "tool_calls": None}
+    message = {"content": "All at once.", "tool_calls": [call("{}", id="a", name="light"), call("{}", id="b", name="door")]}
     body = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1}}
-    answer = CompletionParser()
-    assert list(answer.feed_body(json.dumps(body).encode())) == [TextDelta("All at once.")]
-    assert answer.is_done
+    chunks, answer = ChunkParser(), CompletionParser()
+    (chunk,) = chunks.feed_body(json.dumps(body).encode())
+    assert list(answer.feed(chunk)) == [
+        TextDelta("All at once."), ToolCallDelta(0, "a", "light", "{}"), ToolCallDelta(1, "b", "door", "{}"),
+    ]  # fmt: skip
+    assert chunks.is_done
     assert answer.finish() == Ended("", {"prompt_tokens": 1})
 
 
@@ -106,3 +111,20 @@ def test_fields_of_a_wrong_type_are_left_out(chunk: dict[str, Any]) -> None:
 
 def test_nothing_is_read_after_the_end() -> None:
     assert read(event({"content": "a"}, finish="stop") + b"data: [DONE]\n\ndata: {broken\n\n") == [TextDelta("a"), Ended("")]
+
+
+@pytest.mark.parametrize(
+    ("choice", "has"),
+    [
+        ({"delta": {"role": "assistant", "content": ""}}, False),
+        ({"delta": {}}, False),
+        ({"delta": {"content": "a"}}, True),
+        ({"delta": {"reasoning_content": "a"}}, True),
+        ({"delta": {"tool_calls": [{"index": 0}]}}, True),
+        ({"text": "a"}, True),
+        ({"text": ""}, False),
+    ],
+)
+def test_output_is_more_than_a_role(choice: dict[str, Any], *, has: bool) -> None:
+    assert has_output({"choices": [choice]}) is has
+    assert not has_output({"choices": [], "usage": {"total_tokens": 1}})

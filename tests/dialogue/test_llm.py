@@ -8,8 +8,9 @@ from contextlib import aclosing
 import pytest
 
 from open_speech.dialogue.completions import Ended, Piece, TextDelta, ToolCallDelta
-from open_speech.dialogue.llm import ANSWER_CHARS, LanguageModel
+from open_speech.dialogue.llm import ANSWER_CHARS, RemoteLanguageModel
 from open_speech.errors import (
+    ContextOverflow,
     LanguageModelBusy,
     LanguageModelFailed,
     LanguageModelRefused,
@@ -20,11 +21,11 @@ from tests.language_model import KEY, USAGE, LanguageModelServer
 from tests.waiting import PATIENCE_S
 
 
-def client(server: LanguageModelServer, *, key: str = KEY, timeout_s: float = PATIENCE_S) -> LanguageModel:
-    return LanguageModel(server.url + "/", model="small", key=key, timeout_s=timeout_s)
+def client(server: LanguageModelServer, *, key: str = KEY, timeout_s: float = PATIENCE_S) -> RemoteLanguageModel:
+    return RemoteLanguageModel(server.url + "/", model="small", key=key, timeout_s=timeout_s)
 
 
-def ask(llm: LanguageModel, *messages: str) -> list[list[Piece]]:
+def ask(llm: RemoteLanguageModel, *messages: str) -> list[list[Piece]]:
     """Ask one thing after the other, over one client."""
 
     async def asked() -> list[list[Piece]]:
@@ -72,6 +73,7 @@ def test_a_call_of_a_tool_comes_in_pieces(language_model: LanguageModelServer) -
         ("garbage", LanguageModelFailed),
         ("break off", LanguageModelFailed),
         ("silence", LanguageModelTimeout),
+        ("status 413", LanguageModelRefused),
     ],
 )
 def test_what_goes_wrong_has_a_type(language_model: LanguageModelServer, message: str, error: type[LanguageModelFailed]) -> None:
@@ -94,7 +96,7 @@ def test_a_wrong_key_is_refused_and_not_shown(language_model: LanguageModelServe
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://nobody.invalid/v1"])
 def test_a_server_that_is_not_there_is_told_at_once(url: str) -> None:
     with pytest.raises(LanguageModelUnavailable):
-        ask(LanguageModel(url, model="small", timeout_s=PATIENCE_S), "Hello")
+        ask(RemoteLanguageModel(url, model="small", timeout_s=PATIENCE_S), "Hello")
 
 
 def test_who_leaves_an_answer_ends_it(language_model: LanguageModelServer) -> None:
@@ -138,3 +140,16 @@ def test_a_refusal_without_a_limit_is_not_asked_twice(language_model: LanguageMo
     with pytest.raises(LanguageModelRefused):
         ask(client(language_model), "only max_completion_tokens, and never at all")
     assert len(language_model.requests) == 1
+
+
+def test_a_conversation_that_is_too_long_for_the_server_has_an_error_of_its_own(language_model: LanguageModelServer) -> None:
+    async def asked() -> None:
+        llm = client(language_model)
+        try:
+            messages = [{"role": "user", "content": text} for text in ("Hello", "forget it")]
+            with pytest.raises(ContextOverflow):
+                await anext(llm.answer({"messages": messages}))
+        finally:
+            await llm.aclose()
+
+    asyncio.run(asyncio.wait_for(asked(), PATIENCE_S))

@@ -23,6 +23,7 @@ class Runner:
     """A runner that loads when told to."""
 
     beats = 0
+    working = 1
 
 
 class Door:
@@ -110,6 +111,23 @@ def test_the_number_under_way_is_bounded_whatever_the_pace() -> None:
     door = Door(max_queue=7)
     door.at_pace(0.001)
     assert door.fill() == 7
+
+
+def test_every_working_replica_adds_its_share_of_the_queue() -> None:
+    door = Door(max_queue=7)
+    door.at_pace(0.001)
+    door.runner.working = 3
+    assert door.fill() == 21
+    door.runner.working = 1
+    with pytest.raises(Overloaded):
+        door.come()
+
+
+def test_a_few_may_always_wait_for_every_replica() -> None:
+    door = Door(patience_s=0.5)
+    door.at_pace(60.0)
+    door.runner.working = 2
+    assert door.fill() == 2 * LEAST
 
 
 def test_a_refusal_says_when_the_line_is_worked_off() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from open_speech.audio import Audio, silence
 from open_speech.backends import STT_RATE, SpeechOptions, TranscribeOptions, Window, WindowResult
-from open_speech.dispatch.client import ATTEMPTS, RunnerClient, RunnerGone
+from open_speech.dispatch.attempts import ATTEMPTS
+from open_speech.dispatch.client import RunnerClient
 from open_speech.dispatch.frames import (
     END,
     Call,
@@ -27,12 +28,15 @@ from open_speech.dispatch.frames import (
     transcript_frame,
     window_frame,
 )
+from open_speech.dispatch.link import RunnerGone
 from open_speech.errors import BackendFailed, BackendTimeout, BackendUnavailable, PullNotAllowed, UnknownVoice
 from open_speech.security.pull_policy import PullGuard, PullPolicy
 from open_speech.transcript import Segment, TranscriptInfo
+from tests.waiting import PATIENCE_S
 
 INFO = TranscriptInfo("en", 0.9, 1.0)
 SEGMENT = Segment(0.0, 1.0, " hello")
+
 TONE = Audio(np.full(100, 0.5, np.float32), 24_000)
 Script = list[Frame | Exception | float]
 
@@ -215,6 +219,14 @@ def test_a_pull_and_a_removal_are_repeated_when_the_runner_died() -> None:
     runner, link = client(dead, [Frame(Kind.JSON, b'{"freed_bytes": 7}'), END])
     assert asyncio.run(runner.remove("m")) == 7
     assert link.calls == [RemoveModel("m")] * 2
+
+
+def test_the_last_answer_stands_for_a_runner_that_is_busy() -> None:
+    async def scene() -> list[dict[str, int]]:
+        runner, _ = client([], [1.0])
+        return [await runner.kept(within_s=PATIENCE_S), await runner.kept(within_s=0.05)]
+
+    assert asyncio.run(scene()) == [{"m": 5}, {"m": 5}]
 
 
 @pytest.mark.parametrize(("answer", "kept"), [([], {"m": 5}), ([RunnerGone("dead")], {}), ([1.0], {})])

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from open_speech.audio import Audio, silence
 from open_speech.backends import STT_RATE, DiarizeOptions, SpeechOptions, TranscribeOptions, Window
-from open_speech.dispatch.client import RunnerClient, RunnerGone
+from open_speech.dispatch.client import RunnerClient
 from open_speech.dispatch.crashes import FATAL, FORGET_S, MOST_CALLS, Exit, FatalCalls, fingerprint
-from open_speech.dispatch.frames import END, DiarizeCall, LoadModel, SpeakCall, WindowCall, audio_frame
+from open_speech.dispatch.frames import END, DiarizeCall, LoadModel, Question, SpeakCall, T, WindowCall, audio_frame
+from open_speech.dispatch.link import RunnerGone
+from open_speech.dispatch.replicas import OneRunner
 from open_speech.errors import BackendCrashed, BackendUnavailable
 from tests.fake_runner import FakeRunner
 
@@ -45,6 +47,16 @@ class Deadly(FakeRunner):
     async def status(self, question: object) -> dict[str, Any]:
         ended = {"pid": 100 + self.deaths, "code": self.code} if self.deaths and self.code is not None else None
         return {"pid": 101 + self.deaths, "previous_exit": ended}
+
+
+class Asleep:
+    """What is known of a runner that has no process, except while it is called."""
+
+    def is_asleep(self) -> bool:
+        return True
+
+    async def answer(self, question: Question[T]) -> T:
+        return cast("T", {"asleep": True})
 
 
 async def speak(runner: RunnerClient, text: str) -> int:
@@ -92,6 +104,15 @@ def test_deaths_of_unknown_cause_are_only_unavailable() -> None:
         for _ in range(2):
             with pytest.raises(BackendUnavailable):
                 await speak(runner, "die")
+
+    asyncio.run(scenario())
+
+
+def test_a_runner_that_sleeps_after_its_death_is_started_to_say_how_it_died() -> None:
+    async def scenario() -> None:
+        runner = RunnerClient("toy", OneRunner("toy", Deadly(), sleeper=Asleep()), deadline_s=5)
+        assert "was killed by SIGILL" in await refused(runner)
+        assert await runner.status() == {"asleep": True}
 
     asyncio.run(scenario())
 

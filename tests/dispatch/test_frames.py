@@ -19,6 +19,8 @@ from open_speech.dispatch.frames import (
     SpeakCall,
     audio_frame,
     audio_of,
+    chunk_frame,
+    chunk_of,
     error_frame,
     error_of,
 )
@@ -36,6 +38,13 @@ def test_frames_chopped_anywhere_come_back_whole_and_in_order(frames: list[Frame
         found += decoder.feed(data[at : at + step])
         at, turn = at + step, turn + 1
     assert found == frames
+
+
+def test_a_chunk_of_an_answer_comes_back_and_an_empty_one_is_progress() -> None:
+    chunk = {"choices": [{"delta": {"content": "Hällo"}}]}
+    assert chunk_frame(chunk).kind is Kind.JSON
+    assert chunk_of(chunk_frame(chunk)) == chunk
+    assert chunk_frame({}) == Frame(Kind.PROGRESS, b"{}")
 
 
 def test_many_frames_in_one_piece_come_back_at_once() -> None:

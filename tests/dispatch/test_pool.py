@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from open_speech.dispatch.client import RunnerGone
+from open_speech.dispatch.link import RunnerGone
 from open_speech.errors import Overloaded
 from open_speech.synthesis.plan import SynthesisRequest
 from tests.engines import TRANSCRIBE, Runner, engine, hear, upload

@@ -19,7 +19,10 @@ from open_speech.config import Settings
 from runners.wiring.engine import local_engine
 from tests.waiting import PATIENCE_S
 
-OPEN = ("/", "/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/docs", "/openapi.json", "/web", "/web/x")
+OPEN = (
+    "/", "/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/docs", "/openapi.json", "/web", "/web/x", "/scalar", "/docs/scalar",
+    "/docs/scalar/api-reference.js", *(f"/health/{part}" for part in ("llm", "stt", "tts", "ready", "live")),
+)  # fmt: skip
 """All that answers without a key. A path that is added here is given to everybody."""
 LISTS = ("/v1/models", "/v1/audio/models", "/v1/audio/voices", "/api/voice-presets", "/bazarr/models")
 ONE_MODEL = "/v1/models/x"

@@ -18,7 +18,12 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocketDisconnect
 
-OPEN = ("/", "/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/docs", "/openapi.json", "/web", "/web/x")
+from open_speech.api import gemmavoice
+
+OPEN = (
+    "/", "/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/docs", "/openapi.json", "/web", "/web/x", "/scalar", "/docs/scalar",
+    "/docs/scalar/api-reference.js", *(f"/health/{part}" for part in ("llm", "stt", "tts", "ready", "live")),
+)  # fmt: skip
 """All that answers without a key. A path that is added here is given to everybody."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
 WITH_KEYS = ("GET", "POST", "DELETE")
@@ -30,6 +35,8 @@ FOREIGN: Mapping[str, dict[str, str]] = {
     "an ephemeral key that was never made": {"api-key": "ek_0123456789abcdef"},
 }
 """What a client may come with that has no key of this server."""
+GEMMAVOICE_WRONG_KEY = 403
+"""What the paths of that API answer to a wrong key."""
 _NO_METHOD = (404, 405)
 
 
@@ -70,7 +77,7 @@ def _requests(client: TestClient, path: str, name: str, headers: dict[str, str],
     for method in WITH_KEYS if headers else METHODS:
         status = client.request(method, path, headers=headers).status_code
         reads = method in ("GET", "HEAD", "OPTIONS", "TRACE", "BREW")
-        if status != 401 and not (path in allowed and (reads or status in _NO_METHOD)):
+        if not _is_refused(status, path, headers) and not (path in allowed and (reads or status in _NO_METHOD)):
             yield f"{method} {path} with {name}: {status}"
 
 
@@ -80,12 +87,22 @@ def _socket(client: TestClient, path: str, name: str, headers: dict[str, str]) -
         with client.websocket_connect(path, headers=headers):
             opened = True
     except WebSocketDenialResponse as denied:
-        if denied.status_code not in (401, *_NO_METHOD):
+        if not _is_refused(denied.status_code, path, headers) and denied.status_code not in _NO_METHOD:
             yield f"WebSocket {path} with {name}: {denied.status_code}"
     except (WebSocketDisconnect, CancelledError):
         pass  # closed before it was opened, as no route takes it; or left as soon as it was
     if opened:
         yield f"WebSocket {path} with {name}: opened"
+
+
+def _is_refused(status: int, path: str, headers: dict[str, str]) -> bool:
+    """Whether a status says that there is no key, or that it is wrong."""
+    return status == 401 or (status == GEMMAVOICE_WRONG_KEY and bool(headers) and has_gemmavoice_errors(path))
+
+
+def has_gemmavoice_errors(path: str) -> bool:
+    """Whether the errors of a path have GemmaVoice's format."""
+    return path in gemmavoice.FORMATS or any(name.endswith("/") and path.startswith(name) for name in gemmavoice.FORMATS)
 
 
 def bento_app(service: Any, *, is_main: bool) -> Any:
@@ -103,9 +120,9 @@ def main() -> None:
         warnings.simplefilter("ignore")
         import service
 
+        ours = paths_of(service.OpenSpeech.mount_front())
         front = bento_app(service.OpenSpeech, is_main=True)
         beside = {one.on.name: sorted(paths_of(bento_app(one.on, is_main=False))) for one in service.OpenSpeech.dependencies.values()}
-    ours = paths_of(service.app)
     json.dump({"faults": walk(front, paths=ours), "own": sorted(paths_of(front)), "ours": sorted(ours), "beside": beside}, sys.stdout)
 
 

@@ -21,7 +21,7 @@ class Client:
         self.heard: list[Any] = []
         self.reading = asyncio.Event()
         self.reading.set()
-        self.gone = False
+        self.failure: Exception | None = None
 
     async def socket(self) -> WebSocket:
         async def receive() -> Message:
@@ -34,8 +34,8 @@ class Client:
 
     async def _send(self, message: Message) -> None:
         await self.reading.wait()
-        if self.gone:
-            raise OSError
+        if self.failure is not None:
+            raise self.failure
         self.heard.append(message.get("code") or message.get("bytes") or json.loads(message.get("text") or "null"))
 
 
@@ -135,12 +135,29 @@ def test_a_client_that_stops_reading_is_given_up() -> None:
     run(test, stalled_s=0.05)
 
 
-def test_a_client_that_left_ends_the_writing() -> None:
+def uvicorns(message: str) -> RuntimeError:
+    return RuntimeError(f"Unexpected ASGI message '{message}', after sending 'websocket.close' or response already completed.")
+
+
+@pytest.mark.parametrize("failure", [OSError(), uvicorns("websocket.send")])
+@pytest.mark.parametrize("queued", [Send({"type": "event"}), Close(1000)])
+def test_a_client_that_left_ends_the_writing(failure: Exception, queued: Send | Close) -> None:
     async def test(client: Client, outbox: SendQueue) -> None:
         socket = await client.socket()
-        client.gone = True
-        outbox.put(Send({"type": "event"}))
+        client.failure = failure
+        outbox.put(queued)
         with pytest.raises(WebSocketDisconnect):
+            await outbox.write(socket)
+
+    run(test)
+
+
+def test_a_defect_is_not_taken_for_the_end_of_a_connection() -> None:
+    async def test(client: Client, outbox: SendQueue) -> None:
+        socket = await client.socket()
+        client.failure = RuntimeError("something else")
+        outbox.put(Send({"type": "event"}))
+        with pytest.raises(RuntimeError, match="something else"):
             await outbox.write(socket)
 
     run(test)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from open_speech.errors import BackendFailed
-from open_speech.http.sse import KEEP_ALIVE, event, stream
+from open_speech.http.sse import KEEP_ALIVE, event, named_event, stream
 
 
 def test_an_event_is_one_data_line_and_a_blank_line() -> None:
@@ -79,3 +79,17 @@ def test_closing_a_stream_closes_the_events_even_while_they_are_silent() -> None
 
     asyncio.run(run())
     assert closed == [True]
+
+
+def test_an_event_may_have_a_name() -> None:
+    assert named_event({"event": "x", "data": {"a": "é"}}) == 'event: x\ndata: {"a":"é"}\n\n'.encode()
+    assert named_event({"event": "done"}) == b"event: done\ndata: {}\n\n"
+
+
+def test_a_stream_may_have_its_own_events_and_errors() -> None:
+    async def scene() -> list[bytes]:
+        failing = events({"event": "x"}, BackendFailed("Broken."))
+        encoded = stream(failing, encode=named_event, failure=lambda error: {"event": "error", "data": {"detail": error.message}})
+        return [chunk async for chunk in encoded]
+
+    assert asyncio.run(scene())[-1] == b'event: error\ndata: {"detail":"Broken."}\n\n'

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from open_speech.config import Settings, SettingsError
-from open_speech.http.tls import RENEW, VALID, Certificate, certificate, follow, is_wanted, renew_regularly
+from open_speech.http.certificates import RENEW, VALID
+from open_speech.http.tls import Certificate, certificate, follow, is_wanted, renew_regularly
 from tests.waiting import PATIENCE_S
 
 NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)

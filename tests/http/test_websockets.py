@@ -49,6 +49,11 @@ def test_a_subprotocol_is_chosen_that_is_not_the_key_if_there_is_another(offered
     assert chosen_subprotocol(Headers({} if offered is None else {"sec-websocket-protocol": offered})) == chosen
 
 
+@pytest.mark.parametrize(("offered", "chosen"), [("x, realtime", "realtime"), ("x, y", "x"), ("", None)])
+def test_a_preferred_subprotocol_is_chosen_if_it_is_offered(offered: str, chosen: str | None) -> None:
+    assert chosen_subprotocol(Headers({"sec-websocket-protocol": offered}), preferred="realtime") == chosen
+
+
 class Peer:
     """A client at the other end of a real Starlette socket, that says what it is given to say, and then nothing."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from prometheus_client.core import Metric
 
 from open_speech.dispatch.admission import Queue
-from open_speech.metrics.backends import histogram, of_cache, of_clients, of_lines, of_runners
+from open_speech.metrics.backends import histogram, of_cache, of_clients, of_lines, of_replicas, of_runners
 
 ANSWER = {
     "pid": 7, "memory_bytes": 1000, "loaded": {"kokoro": 12.5}, "in_flight": {"kokoro": 2},
@@ -69,3 +69,16 @@ def test_callers_and_the_cache_tell_what_they_met() -> None:
     assert told(of_cache({"answer": 3, "piece": 0}, {"answer": 1, "piece": 5}), "open_speech_cache_hits_total") == {
         ("answer",): 3, ("piece",): 0,
     }  # fmt: skip
+
+
+def test_each_replica_is_told_beside_its_backend() -> None:
+    working = {"where": "http://a:3000", "ready": True, "runner": ANSWER, "outstanding_s": 4.5, "calls": 9, "lost": 0}
+    dead = {"where": "http://b:3000", "ready": False, "runner": None, "outstanding_s": 0.0, "calls": 3, "lost": 1}
+    families = of_replicas({**STATES, "ear": {"ready": True, "runner": ANSWER, "replicas": [working, dead]}})
+    a, b = ("ear", "http://a:3000"), ("ear", "http://b:3000")
+    assert told(families, "open_speech_replica_up") == {a: 1, b: 0}
+    assert told(families, "open_speech_replica_outstanding_seconds") == {a: 4.5, b: 0}
+    assert told(families, "open_speech_replica_calls_total") == {a: 9, b: 3}
+    assert told(families, "open_speech_replica_lost_calls_total") == {a: 0, b: 1}
+    assert told(families, "open_speech_replica_memory_bytes") == {a: 1000}
+    assert told(families, "open_speech_replica_model_loaded") == {("ear", "kokoro", "http://a:3000"): 1}

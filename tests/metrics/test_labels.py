@@ -15,6 +15,7 @@ from runners.wiring.factories import registry
         ("/v1/audio/transcriptions/stream", "live-transcription"), ("/v1/audio/transcriptions", "openai"),
         ("/v1/realtime", "realtime"), ("/v1/realtime/sessions", "realtime"), ("/api/ps/tones/speak", "management"), ("/asr", "bazarr"),
         ("/bazarr/asr", "bazarr"), ("/health", "probe"), ("/healthz", "probe"), ("/metrics", "probe"), ("/web/js/app.js", "web"),
+        ("/v1/speech-to-text", "gemmavoice"), ("/ws/tts", "gemmavoice"), ("/health/stt", "probe"),
         ("/", "other"), ("/wp-login.php", "other"),
     ],
 )  # fmt: skip

@@ -16,7 +16,7 @@ from open_speech.text.steps import Pause, Say
 from open_speech.transcript import Segment, TranscriptInfo
 from runners.wiring.factories import registry
 
-SPEAKS, LISTENS = "kokoro", "Systran/faster-whisper-base"
+SPEAKS, LISTENS, GENERATES = "kokoro", "Systran/faster-whisper-base", "gemma-3-270m"
 
 
 class Clock:
@@ -103,6 +103,51 @@ def test_speech_is_counted_as_it_is_made(meter: Meter, clock: Clock) -> None:
     assert told(meter, "open_speech_first_sound_seconds_sum", model=SPEAKS) == pytest.approx(0.2)
     assert told(meter, "open_speech_first_sound_seconds_count", model=SPEAKS) == 1
     assert told(meter, "open_speech_real_time_factor_sum", task="tts", model=SPEAKS) == pytest.approx(0.5)
+
+
+def chunk_of(**delta: str) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta}]}
+
+
+def test_tokens_are_counted_with_the_time_to_the_first_and_the_rate_of_the_others(meter: Meter, clock: Clock) -> None:
+    usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}}
+    waits = [(0.1, chunk_of(role="assistant")), (0.4, chunk_of(content="a")), (2.0, chunk_of(content="b")), (0.0, usage)]
+
+    async def chunks() -> AsyncGenerator[dict[str, Any], None]:
+        for wait_s, chunk in waits:
+            clock.now += wait_s
+            yield chunk
+
+    async def read() -> None:
+        async for _ in meter.generated(GENERATES, chunks()):
+            clock.now += 50
+
+    asyncio.run(read())
+    assert told(meter, "open_speech_llm_tokens_in_total", model=GENERATES) == 7
+    assert told(meter, "open_speech_llm_tokens_out_total", model=GENERATES) == 5
+    assert told(meter, "open_speech_llm_first_token_seconds_sum", model=GENERATES) == pytest.approx(0.5)
+    assert told(meter, "open_speech_llm_tokens_per_second_sum", model=GENERATES) == pytest.approx(4 / 2.0)
+
+
+def test_the_tokens_of_an_answer_that_is_left_are_its_chunks(meter: Meter) -> None:
+    closed = []
+
+    async def chunks() -> AsyncGenerator[dict[str, Any], None]:
+        try:
+            while True:
+                yield chunk_of(content="a")
+        finally:
+            closed.append(True)
+
+    async def leave() -> None:
+        async with aclosing(meter.generated(GENERATES, chunks())) as passed:
+            for _ in range(3):
+                await anext(passed)
+
+    asyncio.run(leave())
+    assert closed == [True]
+    assert told(meter, "open_speech_llm_tokens_out_total", model=GENERATES) == 3
+    assert told(meter, "open_speech_llm_tokens_per_second_count", model=GENERATES) is None
 
 
 def test_characters_are_those_of_the_text_and_not_of_its_tags(meter: Meter) -> None:

@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from open_speech.errors import UnknownItem
-from open_speech.model_indexes import Catalog, IndexRefused, ModelIndexes, Terms, add, with_indexes
+from open_speech.model_indexes import Catalog, IndexRefused, ModelIndexes, with_indexes
+from open_speech.model_indexes.adding import Terms, add
 from open_speech.model_indexes.values import AcceptedIndex
 from runners import catalog
 from tests.file_server import serve_files

@@ -18,7 +18,7 @@ import json
 from open_speech import config
 from runners import catalog
 from runners.catalog.placement import left_out, plan
-from runners.wiring.engine import dependencies
+from runners.wiring.services import dependencies
 placed = plan(config.load())
 dependencies(placed)
 print(json.dumps([[p.backend.name for p in placed], [e.name for e in left_out(config.load())], [str(r) for r in catalog.plugin_reports()]]))

@@ -11,11 +11,12 @@ def said(text: str, *, no_speech: float = 0.0, logprob: float = -0.2) -> Segment
 @pytest.mark.parametrize("text", [" Thank you.", " Thanks for watching!", "thank you", " Subtitles by the Amara.org community"])
 def test_a_closing_phrase_that_the_decoder_doubts_is_dropped(text: str) -> None:
     assert is_hallucination(said(text, no_speech=0.8), "en")
-    assert is_hallucination(said(text, logprob=-0.9), "en")
+    assert is_hallucination(said(text, logprob=-1.1), "en")
 
 
 def test_people_do_say_thank_you() -> None:
     assert not is_hallucination(said(" Thank you."), "en")
+    assert not is_hallucination(said(" Thanks!", no_speech=0.1, logprob=-0.8), "en"), "a lone word has no higher log-probability"
 
 
 def test_what_only_begins_like_a_phantom_is_kept() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 from wyoming.client import AsyncClient
@@ -62,9 +63,10 @@ def services(served: Served) -> set[str]:
     """Return the names of the services that have a process."""
     found = set()
     for process in served.processes():
-        command = process.cmdline()
-        if "--service-name" in command:
-            found.add(command[command.index("--service-name") + 1])
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            command = process.cmdline()
+            if "--service-name" in command:
+                found.add(command[command.index("--service-name") + 1])
     return found
 
 

@@ -32,13 +32,17 @@ Runner = tts_service("{name}", Speaker, Resources())
 """
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, tones: dict[str, str]) -> Iterator[Served]:
+def install_fatal(tmp_path_factory: pytest.TempPathFactory, tones: dict[str, str]) -> dict[str, str]:
+    """Install the runner as a package, and return the settings of a server that speaks with it."""
     folder = tmp_path_factory.mktemp("packages")
     install_speaker(folder, "acme-fatal", name="fatal", model="acme/fatal", runner=FATAL_RUNNER)
     path = os.pathsep.join([str(ROOT), str(folder)])
-    settings = tones | {"TTS_BACKENDS": "fatal", "TTS_MODEL": "acme/fatal", "TTS_VOICE": "beep", "PYTHONPATH": path}
-    with serve(settings) as running:
+    return tones | {"TTS_BACKENDS": "fatal", "TTS_MODEL": "acme/fatal", "TTS_VOICE": "beep", "PYTHONPATH": path}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, tones: dict[str, str]) -> Iterator[Served]:
+    with serve(install_fatal(tmp_path_factory, tones)) as running:
         yield running
 
 

@@ -99,7 +99,9 @@ def test_what_one_deployment_speaks_another_writes_down(served: Served, model: s
 def test_the_front_holds_no_runner_and_says_where_they_are(served: Served, ports: dict[str, int]) -> None:
     backends = httpx.get(f"{served.url}/health", headers={"Authorization": f"Bearer {KEY}"}, timeout=PATIENCE_S).json()["backends"]
     where = {f"open-speech-{name}": state["where"] for name, state in backends.items()}
-    assert where == {name: f"http://127.0.0.1:{ports[name]}" for name in runners()}
+    assert where == {name: f"dns+http://127.0.0.1:{ports[name]}" for name in runners()}
+    found = {f"open-speech-{name}": [replica["where"] for replica in state["replicas"]] for name, state in backends.items()}
+    assert found == {name: [f"http://127.0.0.1:{ports[name]}"] for name in runners()}
     assert {name for name in served.memory_mb() if name in ("faster_whisper", "kokoro", "piper")} == set()
 
 

@@ -201,6 +201,15 @@ def test_with_no_finish_the_sound_is_what_it_was() -> None:
     np.testing.assert_array_equal(finished([piece], Finish()).samples, piece.samples)
 
 
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_gain_is_applied_after_all_else_and_does_not_clip(normalize: bool) -> None:
+    speech = [voice(1, 0.1, seed=seed) for seed in (1, 2)]
+    plain, quiet, loud = (finished(speech, Finish(normalize=normalize, gain_db=gain)) for gain in (0, -12, 40))
+    np.testing.assert_allclose(quiet.samples, plain.samples * 10 ** (-12 / 20), atol=0.01)
+    assert len(loud.samples) == len(plain.samples)
+    assert 0.85 < np.abs(loud.samples).max() <= 0.9  # 1 dB below full scale
+
+
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
 def test_a_rate_that_is_asked_for_is_what_comes_out(rate: int) -> None:
     speech = [voice(1, 0.1, seed=seed) for seed in (1, 2)]

@@ -66,7 +66,7 @@ def names_in(text: str) -> set[str]:
 
 def test_the_fields_of_an_entry_and_the_keys_of_a_row_exist_and_are_complete() -> None:
     fields = set(BackendEntry.__dataclass_fields__)
-    assert names_in(section("The backend")) == fields - {"extra", "apart", "language_modules", "package"}
+    assert names_in(section("The backend")) == fields - {"extra", "apart", "language_modules", "language_extras", "package"}
     keys = {"voices": "voice", "files": "file", "sources": "source"}
     assert names_in(section("The models")) == {keys.get(name, name) for name in ModelEntry.__dataclass_fields__} - {"parts"}
 
@@ -74,8 +74,8 @@ def test_the_fields_of_an_entry_and_the_keys_of_a_row_exist_and_are_complete() -
 def test_the_names_of_the_page_exist() -> None:
     assert f"`{GROUP}`" in PAGE
     assert all(f": {problem}: …" in section("What doctor says") for problem in Problem)
-    assert all(f"Task.{task.name}" in PAGE for task in Task if task is not Task.VAD)
-    assert all(hasattr(bento_service, f"{task}_service") for task in ("stt", "tts", "diarize"))
+    assert all(f"Task.{task.name}" in PAGE for task in Task if task not in (Task.VAD, Task.TURNS))
+    assert all(hasattr(bento_service, f"{task}_service") for task in ("stt", "tts", "diarize", "llm"))
     named = re.findall(r"`(\w+)`(?:, `(\w+)`)? \| `?", section("The class"))
     errors = {name for pair in named for name in pair if name and name[0].isupper()}
     assert {"UnknownVoice", "NothingToSpeak", "WeightsCorrupt"} <= errors

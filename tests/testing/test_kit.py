@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 
 from open_speech.audio import Audio, concat, silence
-from open_speech.backends import BackendEntry, ModelEntry, Setup, SpeechOptions, TranscribeOptions, Utterance
-from open_speech.errors import SpeechError, UnknownVoice
+from open_speech.backends import BackendEntry, ModelEntry, Setup, SpeechOptions, Task, TranscribeOptions, Utterance
+from open_speech.errors import ContextOverflow, InvalidValue, SpeechError, UnknownVoice
 from open_speech.plugins import Plugin
 from open_speech.testing import (
     BatchSynthesizerConformance,
@@ -21,6 +22,7 @@ from open_speech.testing import (
     Row,
     Spoken,
     SynthesizerConformance,
+    TextGeneratorConformance,
     TranscriberConformance,
 )
 from open_speech.testing.row import load
@@ -198,6 +200,116 @@ def test_a_faulty_batch_fails() -> None:
     pieces = [Utterance(text, OPTIONS) for text in kit.texts]
     with pytest.raises(FAILS):
         kit.test_pieces_come_back_in_order(Backwards(SETUP), pieces, ROW)
+
+
+# -- Language models
+
+ANSWERS = TextGeneratorConformance()
+
+
+class Parrot:
+    """Repeats words up to the limit of tokens, after changing its chunks."""
+
+    def __init__(self, change: Callable[[list[Any]], list[Any]] = lambda chunks: chunks) -> None:
+        self._change = change
+
+    def load(self) -> None:
+        pass
+
+    def generate(self, request: Any) -> Iterator[Any]:
+        if not isinstance(request.get("messages", [{"role": ""}]), list) or not all("role" in m for m in request.get("messages", [])):
+            raise InvalidValue("no", param="messages")
+        if request.get("messages") == []:
+            raise InvalidValue("no", param="messages")
+        if not isinstance(request["temperature"], (int, float)):
+            raise InvalidValue("no", param="temperature")
+        if request["max_tokens"] < 1:
+            raise InvalidValue("no", param="max_tokens")
+        if sum(len(str(message["content"])) for message in request.get("messages", [])) > 10_000:
+            raise ContextOverflow("no", param="messages")
+        return iter(self._change(list(self._chunks(request))))
+
+    def _chunks(self, request: Any) -> Iterator[Any]:
+        yield {}
+        count = request["max_tokens"]
+        for _ in range(count):
+            choice = {"text": " word"} if "prompt" in request else {"delta": {"content": " word"}}
+            yield {"choices": [{**choice, "finish_reason": None}]}
+        last: dict[str, Any] = {"text": ""} if "prompt" in request else {"delta": {}}
+        yield {"choices": [{**last, "finish_reason": "length"}]}
+        asked = len(str(request.get("prompt", "x")).split())
+        yield {"choices": [], "usage": {"prompt_tokens": asked, "completion_tokens": count, "total_tokens": asked + count}}
+
+
+class Closing(Parrot):
+    """The same, as a generator: it can be closed."""
+
+    def generate(self, request: Any) -> Iterator[Any]:
+        chunks = super().generate(request)
+
+        def given() -> Iterator[Any]:
+            yield from chunks
+
+        return given()
+
+
+class Tireless(Closing):
+    """Works on in a thread of its own when nobody reads any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stop = threading.Event()
+
+    def generate(self, request: Any) -> Iterator[Any]:
+        threading.Thread(target=self._work, daemon=True).start()
+        return super().generate(request)
+
+    def _work(self) -> None:
+        while not self.stop.is_set():
+            sum(range(10_000))
+
+
+class TestLanguageModel(TextGeneratorConformance):
+    """The kit over a language model that is not one."""
+
+    plugin = Plugin(replace(SPEAKS, task=Task.LLM), (replace(SPEAK, task=Task.LLM),))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def backend(cls) -> Closing:
+        return Closing()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda chunks: chunks[:-1],
+        lambda chunks: [*chunks[:-2], chunks[-1]],
+        lambda chunks: [chunks[0], *chunks[-2:]],
+        lambda chunks: [*chunks[:-1], {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 5, "total_tokens": 9}}],
+        lambda chunks: chunks[:1],
+    ],
+    ids=["no usage", "no end", "no text", "wrong sum", "nothing"],
+)
+def test_a_faulty_language_model_fails(change: Callable[[list[Any]], list[Any]]) -> None:
+    ANSWERS.test_a_conversation_is_answered(Closing())
+    with pytest.raises(FAILS):
+        ANSWERS.test_a_conversation_is_answered(Parrot(change))
+
+
+def test_a_language_model_that_ignores_its_limit_or_works_on_fails() -> None:
+    with pytest.raises(FAILS):
+        ANSWERS.test_the_limit_of_tokens_is_kept(Parrot(lambda chunks: [*chunks[:2], *chunks[1:]][:-1] + [usage_of(2)]))
+    tireless = Tireless()
+    try:
+        with pytest.raises(FAILS, match="the process still uses"):
+            ANSWERS.test_an_answer_that_is_closed_stops(tireless)
+    finally:
+        tireless.stop.set()
+
+
+def usage_of(count: int) -> dict[str, Any]:
+    return {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": count, "total_tokens": 1 + count}}
 
 
 # -- Rows

@@ -15,7 +15,7 @@ from benchmarks.served import Served
 pytestmark = pytest.mark.served
 
 Browse = Callable[..., AbstractContextManager[Page]]
-VIEWS = ("transcribe", "speak", "models", "status")
+VIEWS = ("transcribe", "speak", "talk", "models", "status")
 LOOKS = list(itertools.product((375, 1440), ("light", "dark")))
 KEY = "sesame-street"
 REFUSED = ("401 (Unauthorized)",)

@@ -19,7 +19,9 @@ import pytest
 
 from open_speech.backends import ModelEntry, Task
 from open_speech.model_files import Source, WeightFile
-from open_speech.weights import Hub, PackageIndex, Reach, Store
+from open_speech.weights import Reach, Store
+from open_speech.weights.hub import Hub
+from open_speech.weights.index import PackageIndex
 from open_speech.weights.pip_config import PipConfig
 from tests.waiting import PATIENCE_S
 

@@ -6,7 +6,7 @@ import pytest
 
 from open_speech.errors import UnknownModel, WeightsUnavailable
 from open_speech.model_files import HubSource
-from open_speech.weights.hub import whisper_files
+from open_speech.weights.by_hand import whisper_files
 
 
 @pytest.mark.parametrize("status", [401, 404])

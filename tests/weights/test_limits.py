@@ -10,7 +10,9 @@ import pytest
 from open_speech.errors import ModelTooLarge, PullNotAllowed
 from open_speech.model_files import Archive, ArchiveSource, HubSource, UrlSource, WeightFile
 from open_speech.security.pull_policy import PullGuard, PullPolicy
-from open_speech.weights import Hub, PackageIndex, Reach, Store
+from open_speech.weights import Reach, Store
+from open_speech.weights.hub import Hub
+from open_speech.weights.index import PackageIndex
 from open_speech.weights.pip_config import PipConfig
 
 CATALOG_ONLY = PullGuard(PullPolicy(("catalog",)), is_unlisted=lambda model: model != "acme/listed")

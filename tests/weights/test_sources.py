@@ -8,7 +8,9 @@ import pytest
 
 from open_speech.errors import WeightsCorrupt, WeightsUnavailable
 from open_speech.model_files import Archive, ArchiveSource, UrlSource
-from open_speech.weights import Hub, PackageIndex, Reach, Store
+from open_speech.weights import Reach, Store
+from open_speech.weights.hub import Hub
+from open_speech.weights.index import PackageIndex
 from open_speech.weights.pip_config import PipConfig
 
 ONE, TWO = "one-1.0-py3-none-any.whl", "two-1.0.tar.gz"

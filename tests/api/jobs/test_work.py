@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
+import pytest
+
 from open_speech.api.jobs import checkpoints
-from open_speech.api.jobs.work import PartialTranscript
+from open_speech.api.jobs.work import PartialTranscript, opened
 from open_speech.transcript import Segment, TranscriptInfo
 
 
@@ -73,3 +76,16 @@ def test_of_two_channels_only_what_ends_before_the_resumable_time_is_kept(tmp_pa
     assert [[segment.text for segment in kept.segments] for kept in checkpoints.read(path)] == [[" One."], [" Two."]]
     assert partial.whole(info(30.0)).text == "One. Two. Three. Four. Five."
     assert [segment.channel for segment in partial.whole(info(30.0)).segments] == [0, 1, 0, 1, 0]
+
+
+def test_a_job_that_is_stopped_while_its_result_is_opened_leaves_no_open_file(tmp_path: Path) -> None:
+    async def stop() -> None:
+        opening = asyncio.ensure_future(opened(tmp_path / "result.wav"))
+        await asyncio.sleep(0)  # the thread has begun
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+    asyncio.run(stop())
+    gc.collect()  # a file that is still open would fail this test by its ResourceWarning
+    assert (tmp_path / "result.wav").is_file()

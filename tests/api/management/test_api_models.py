@@ -12,6 +12,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from open_speech.app import create_app
+from open_speech.config import Settings
+from open_speech.engine import Engine
 from tests.waiting import PATIENCE_S, eventually, until
 
 TOY = "/api/models/toy/tones"
@@ -44,6 +47,18 @@ def test_every_model_of_the_backends_here_is_listed_with_its_state(client: TestC
     toy = states["toy/tones"]
     assert (toy["size_bytes"], toy["disk_bytes"], toy["memory_bytes"], toy["where"]) == (65536, 0, None, "inproc")
     assert (toy["backend"], toy["task"], toy["licence"], toy["languages"]) == ("tones-tts", "text-to-speech", "MIT", ["en"])
+
+
+def test_the_list_names_the_language_model_that_answers(client: TestClient, engine: Engine) -> None:
+    assert client.get("/api/models").json()["language_model"] is None
+    remote = Settings(llm_base_url="http://127.0.0.1:9/v1", llm_model="llama3.2")
+    with TestClient(create_app(remote, engine)) as other:
+        assert other.get("/api/models").json()["language_model"] == {"name": "llama3.2", "where": "remote", "fault": ""}
+    wrong = Settings(llm_model="tones/speak")
+    with TestClient(create_app(wrong, engine)) as other:
+        named = other.get("/api/models").json()["language_model"]
+        assert (named["name"], named["where"]) == ("tones/speak", "local")
+        assert named["fault"].startswith("LLM_MODEL=tones/speak is not used: ")
 
 
 @pytest.mark.parametrize("name", ["toy/tones", "toy%2Ftones"])

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from open_speech.api.realtime.effects import Effect, Report, Respond, SpeechStarted, SpeechStopped
 from open_speech.api.realtime.session import Defaults, Limits, Session
+from open_speech.api.realtime.state import TurnTaking
 from open_speech.http.ws_messages import Send
 
 E = TypeVar("E")
@@ -179,6 +180,7 @@ def opens() -> Opens:
         limits: Limits | None = None,
         configured: Mapping[str, Any] | None = None,
         is_kind_open: bool = False,
+        turn_taking: TurnTaking | None = None,
     ) -> Talk:
         tasks: dict[str, Literal["stt", "tts", "llm"]] = {
             "ears": "stt",
@@ -191,7 +193,7 @@ def opens() -> Opens:
         counter = itertools.count(1)
         session = Session(
             kind, model=model, defaults=defaults, limits=limits or Limits(), new_id=lambda prefix: f"{prefix}_{next(counter)}", now=NOW,
-            beta=beta, configured=configured, is_kind_open=is_kind_open,
+            beta=beta, configured=configured, is_kind_open=is_kind_open, turn_taking=turn_taking,
         )  # fmt: skip
         talk = Talk(session, BETA if beta else GA)
         talk.begin()

@@ -4,19 +4,8 @@ import base64
 
 import pytest
 
-from open_speech.api.realtime.events import (
-    Append,
-    CommitBuffer,
-    CreateItem,
-    CreateResponse,
-    InvalidJson,
-    TruncateItem,
-    client_event_id,
-    decoded,
-    failure,
-    parse,
-    read,
-)
+from open_speech.api.realtime.client_messages import InvalidJson, client_event_id, decoded, read
+from open_speech.api.realtime.events import Append, CommitBuffer, CreateItem, CreateResponse, TruncateItem, failure, parse
 from open_speech.errors import InvalidValue, Overloaded
 
 

@@ -19,8 +19,11 @@ from open_speech.api.realtime.effects import (
     Delta,
     NotTranscribed,
     Report,
+    SpeechPaused,
+    SpeechResumed,
     SpeechStarted,
     SpeechStopped,
+    TextReady,
     Transcribed,
     TranscribeItem,
     TranscriptionSettings,
@@ -33,8 +36,10 @@ from open_speech.backends import ModelEntry, Setup, SpeechOptions, Task
 from open_speech.codecs import decode
 from open_speech.config import Settings
 from open_speech.engine import Engine
+from open_speech.recognition.live.live_input import steps
 from runners.tones import TonesSynthesizer
 from runners.wiring.engine import local_engine
+from tests.api.realtime.talking import talking_engine
 from tests.waiting import PATIENCE_S, eventually
 
 TEXT = "One two three."
@@ -286,7 +291,7 @@ def beckett(speech_clips: dict[str, Path]) -> Audio:
 def test_the_effects_of_a_turn_are_performed_before_the_next_turn_of_the_same_append(engine: Engine, beckett: Audio) -> None:
     """An item whose model is unknown is answered when its commit is performed."""
     reports = turns_of(engine, beckett, TranscriptionSettings(model="nobody"))
-    kinds = [type(report) for report in reports]
+    kinds = [kind for report in reports if (kind := type(report)) not in (SpeechPaused, SpeechResumed)]
     assert kinds == [SpeechStarted, SpeechStopped, NotTranscribed] * (len(kinds) // 3)
     assert len(kinds) >= 6
 
@@ -300,3 +305,36 @@ def test_turns_of_real_speech_are_told_and_transcribed_in_order(default_weights:
     said = text_of(reports)
     assert "no matter" in " ".join(said[str(number + 1)] for number in range(len(said))).lower()
     assert np.all(np.diff([report.at_ms for report in reports if isinstance(report, (SpeechStarted, SpeechStopped))]) >= 0)
+
+
+def test_the_text_of_a_pause_is_reported_while_the_turn_goes_on(tones_settings: Settings) -> None:
+    """The turn ends after two seconds of silence; its text is known before that."""
+    engine = talking_engine(tones_settings)
+
+    async def scene() -> list[Report]:
+        reports: list[Report] = []
+        driver = InputDriver(engine.recognition, engine.registry.defaults.stt_model, session_of_turns(TRANSCRIPTION, reports))
+        running = asyncio.create_task(driver.run())
+        driver.put(ConfigureInput(PCM, TurnRules(silence_duration_ms=2000)))
+
+        async def hears(audio: Audio) -> None:
+            for part in steps(wire(audio), 24_000, 0.1, width=2):
+                driver.put(AppendAudio(part))
+                await driver.settled()
+                await asyncio.sleep(0.005)
+
+        await hears(concat([spoken("One two"), silence(0.5, 24_000)], 24_000))
+        await eventually(lambda: TextReady("1", "One two") in reports)
+        await hears(concat([spoken("three."), silence(0.5, 24_000)], 24_000))
+        await eventually(lambda: TextReady("1", "One two three.") in reports)
+        assert not any(isinstance(report, SpeechStopped) for report in reports)
+        await hears(silence(2, 24_000))
+        await asyncio.wait_for(until(reports, 1), PATIENCE_S)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return reports
+
+    reports = asyncio.run(scene())
+    kinds = [type(report) for report in reports if not isinstance(report, Delta)]
+    assert kinds == [SpeechStarted, *([SpeechPaused, TextReady, SpeechResumed] * 2)[:5], SpeechStopped, Transcribed]
+    assert text_of(reports) == {"1": "One two three."}

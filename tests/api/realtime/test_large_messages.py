@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from starlette.types import Message as Sent
 
-from open_speech.api.realtime.events import LONG_MESSAGE, Append, CreateItem, InvalidJson, decoded, parse, parse_message
+from open_speech.api.realtime.client_messages import LONG_MESSAGE, InvalidJson, decoded, parse_message
+from open_speech.api.realtime.events import Append, CreateItem, parse
 from open_speech.api.realtime.items import build_item
 from open_speech.app import create_app
 from open_speech.concurrency.blocking_iterators import in_turn

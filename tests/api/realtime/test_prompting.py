@@ -105,3 +105,14 @@ def test_who_asks_for_a_voice_is_understood(instructions: str) -> None:
 @pytest.mark.parametrize("instructions", ["", "Be brief.", "You are a helpful assistant.", "Say hello to the user.", "Answer in German."])
 def test_who_asks_for_an_answer_is_understood_too(instructions: str) -> None:
     assert not prompting.asks_to_read(instructions)
+
+
+def test_what_the_user_said_in_two_items_without_an_answer_is_one_message() -> None:
+    def spoken(text: str) -> Item:
+        return item(type="message", role="user", content=[{"type": "input_audio", "transcript": text}])
+
+    unheard = item(type="message", role="assistant", content=[{"type": "output_audio", "transcript": ""}])
+    chat = prompting.messages("", [spoken("What time is it"), unheard, spoken("in Rome?"), says("user", "Hurry."), spoken("Please.")])
+    assert [message["content"] for message in chat] == ["What time is it in Rome?", "Hurry.", "Please."]
+    chat = prompting.messages("", [spoken("Hello."), says("assistant", "Hi."), spoken("Bye.")])
+    assert [message["content"] for message in chat] == ["Hello.", "Hi.", "Bye."]

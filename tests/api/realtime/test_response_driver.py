@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,18 +21,21 @@ from open_speech.api.realtime.effects import (
     ResponseTool,
     SpeakText,
 )
-from open_speech.api.realtime.response_driver import ResponseDriver
+from open_speech.api.realtime.response_driver import HELD_CHARS, HELD_S, ResponseDriver
 from open_speech.api.realtime.wire_audio import decoded
 from open_speech.audio import concat, resample
 from open_speech.backends import STT_RATE
 from open_speech.codecs import wav_bytes
 from open_speech.config import Settings
-from open_speech.dialogue.llm import LanguageModel
+from open_speech.dialogue.completions import Ended, Piece, TextDelta
+from open_speech.dialogue.llm import RemoteLanguageModel
 from open_speech.engine import Engine
+from open_speech.errors import ContextOverflow, LanguageModelFailed
+from open_speech.metrics.meter import Meter
 from open_speech.recognition.request import RecognitionRequest
 from runners.wiring.engine import local_engine
 from tests.language_model import KEY, USAGE, LanguageModelServer
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, eventually
 
 PCM = AudioFormat()
 TEXT = "The first sentence is long enough to be spoken by itself. And so is **the second** one, of course."
@@ -50,7 +55,7 @@ def question(text: str) -> GenerateText:
 
 
 def told(
-    engine: Engine, effect: Respond, llm: LanguageModel | None = None, *, stop_at: Callable[[Report], bool] = lambda _: False
+    engine: Engine, effect: Respond, llm: RemoteLanguageModel | None = None, *, stop_at: Callable[[Report], bool] = lambda _: False
 ) -> list[Report]:
     """Make one response to its end, or stop it after the first report for which `stop_at` is true; give what was reported."""
 
@@ -85,6 +90,24 @@ def told(
 
 def text(reports: list[Report]) -> str:
     return "".join(report.text for report in reports if isinstance(report, ResponseText))
+
+
+@pytest.mark.parametrize("may_truncate", [True, False])
+def test_a_conversation_that_is_too_long_loses_its_oldest_turns_unless_truncation_is_disabled(
+    engine: Engine, language_model: LanguageModelServer, may_truncate: bool
+) -> None:
+    chat = [{"role": role, "content": "Hello."} for role in ("user", "assistant")] * 2
+    plan = GenerateText({"messages": [*chat, {"role": "user", "content": "forget it"}]}, may_truncate)
+    llm = RemoteLanguageModel(language_model.url, model="small", key=KEY, timeout_s=PATIENCE_S)
+    reports = told(engine, asked(plan, spoken=False), llm)
+    assert (text(reports) == language_model.answer) == may_truncate
+    last = reports[-1]
+    if may_truncate:
+        assert [len(request["messages"]) for request in language_model.requests] == [5, 3, 1]
+    else:
+        assert isinstance(last, ResponseFailed)
+        assert isinstance(last.error, ContextOverflow)
+        assert len(language_model.requests) == 1
 
 
 def listened(engine: Engine, reports: list[Report], form: AudioFormat = PCM) -> str:
@@ -137,8 +160,8 @@ def test_a_response_that_is_stopped_reports_nothing_more(engine: Engine) -> None
     assert [type(report) for report in reports] == [ResponseText, ResponseAudio]
 
 
-def llm(server: LanguageModelServer, *, timeout_s: float = PATIENCE_S) -> LanguageModel:
-    return LanguageModel(server.url, model="small", key=KEY, timeout_s=timeout_s)
+def llm(server: LanguageModelServer, *, timeout_s: float = PATIENCE_S) -> RemoteLanguageModel:
+    return RemoteLanguageModel(server.url, model="small", key=KEY, timeout_s=timeout_s)
 
 
 def test_an_answer_is_spoken_and_told_as_the_model_wrote_it(engine: Engine, language_model: LanguageModelServer) -> None:
@@ -225,3 +248,129 @@ def test_the_sound_of_a_response_is_one_sound_however_it_is_cut(engine: Engine) 
     pieces = [decoded(report.data, PCM) for report in reports if isinstance(report, ResponseAudio)]
     assert concat(pieces, 24_000).seconds == pytest.approx(sum(piece.seconds for piece in pieces))
     assert max(len(report.data) for report in reports if isinstance(report, ResponseAudio)) <= 32_768
+
+
+LONG = "This sentence is long enough to be spoken by itself. " * 20
+
+
+class Held:
+    """A driver with one held response, its reports, and what the meter has counted."""
+
+    def __init__(self, engine: Engine, llm: RemoteLanguageModel | None = None) -> None:
+        self.reports: list[Report] = []
+        self.meter = Meter()
+        self.driver = ResponseDriver(
+            engine.synthesis, engine.registry.defaults.tts_model, llm, report=self.reports.append, room=self._room, meter=self.meter
+        )
+
+    async def _room(self) -> None:
+        await asyncio.sleep(0)
+
+    @property
+    def seconds(self) -> float:
+        return sum(report.seconds for report in self.reports if isinstance(report, ResponseAudio))
+
+    def counted(self, outcome: str) -> float:
+        return self.meter.figures.registry.get_sample_value("open_speech_early_answers_total", {"outcome": outcome}) or 0.0
+
+
+def held(plan: SpeakText | GenerateText, *, spoken: bool = True) -> Respond:
+    return replace(asked(plan, spoken=spoken), is_held=True)
+
+
+def test_a_held_response_produces_its_first_seconds_and_goes_on_when_it_is_released(engine: Engine) -> None:
+    async def scene() -> Held:
+        made = Held(engine)
+        made.driver.respond(held(SpeakText(LONG)))
+        await eventually(lambda: made.seconds >= HELD_S)
+        await asyncio.sleep(0.2)
+        assert HELD_S <= made.seconds < HELD_S + 1
+        made.driver.release("r")
+        made.driver.release("r")
+        await eventually(lambda: made.reports[-1] == ResponseDone("r"))
+        await made.driver.aclose()
+        return made
+
+    made = asyncio.run(scene())
+    assert text(made.reports) == LONG
+    assert [made.counted(outcome) for outcome in ("started", "released", "dropped")] == [1, 1, 0]
+
+
+def test_a_held_response_without_audio_is_bounded_as_well(engine: Engine, language_model: LanguageModelServer) -> None:
+    async def scene() -> None:
+        llm = RemoteLanguageModel(language_model.url, model="small", key=KEY, timeout_s=PATIENCE_S)
+        made = Held(engine, llm)
+        made.driver.respond(held(question("on and on"), spoken=False))
+        await eventually(lambda: len(text(made.reports)) > HELD_CHARS - 100)
+        await asyncio.sleep(0.2)
+        assert len(text(made.reports)) <= HELD_CHARS
+        made.driver.stop("r")
+        assert await asyncio.to_thread(language_model.left.wait, PATIENCE_S)
+        await made.driver.aclose()
+        await llm.aclose()
+        assert [made.counted(outcome) for outcome in ("started", "released", "dropped")] == [1, 0, 1]
+
+    asyncio.run(scene())
+
+
+def test_a_response_that_is_complete_while_it_is_held_is_counted_once(engine: Engine) -> None:
+    async def scene(then: Callable[[ResponseDriver], None]) -> Held:
+        made = Held(engine)
+        made.driver.respond(held(SpeakText("Yes.")))
+        await eventually(lambda: made.reports and made.reports[-1] == ResponseDone("r"))
+        await asyncio.sleep(0)
+        then(made.driver)
+        await made.driver.aclose()
+        return made
+
+    released = asyncio.run(scene(lambda driver: driver.release("r")))
+    assert [released.counted(outcome) for outcome in ("started", "released", "dropped")] == [1, 1, 0]
+    for then in (lambda driver: driver.stop("r"), lambda driver: None):
+        dropped = asyncio.run(scene(then))
+        assert [dropped.counted(outcome) for outcome in ("started", "released", "dropped")] == [1, 0, 1]
+
+
+def test_nothing_of_an_earlier_generation_is_reported_when_a_response_is_started_again(engine: Engine) -> None:
+    class FailsLate:
+        """A language model whose first answer fails while it is being cancelled."""
+
+        name = "late"
+
+        def __init__(self) -> None:
+            self.calls = 0
+
+        async def answer(self, request: Mapping[str, Any]) -> AsyncGenerator[Piece, None]:
+            self.calls += 1
+            if self.calls == 1:
+                try:
+                    await asyncio.sleep(PATIENCE_S)
+                except asyncio.CancelledError as cancelled:
+                    raise LanguageModelFailed("Too late.") from cancelled
+            yield TextDelta("In time.")
+            yield Ended()
+
+        async def chunks(self, request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+            raise AssertionError("an answer is asked for")
+            yield {}
+
+        async def aclose(self) -> None:
+            return None
+
+    async def scene() -> list[Report]:
+        llm = FailsLate()
+        made = Held(engine)
+        made.driver = ResponseDriver(
+            engine.synthesis, engine.registry.defaults.tts_model, llm, report=made.reports.append, room=made._room, meter=made.meter
+        )
+        made.driver.respond(held(question("Hello.")))
+        await eventually(lambda: llm.calls == 1)
+        made.driver.stop("r")
+        made.driver.respond(asked(question("Hello?")))
+        await eventually(lambda: made.reports and made.reports[-1] == ResponseDone("r"))
+        await asyncio.sleep(0.1)
+        await made.driver.aclose()
+        return made.reports
+
+    reports = asyncio.run(scene())
+    assert text(reports) == "In time."
+    assert not any(isinstance(report, ResponseFailed) for report in reports)

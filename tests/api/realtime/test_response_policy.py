@@ -27,6 +27,7 @@ from open_speech.api.realtime.effects import (
     Transcribed,
     TranscribeItem,
 )
+from open_speech.api.realtime.session import Limits
 from open_speech.errors import BackendFailed
 
 Opens = Callable[..., Any]
@@ -184,7 +185,7 @@ def test_who_speaks_on_before_the_answer_begins_gets_one_answer_to_both(opens: O
     talk.tell(SpeechStopped(talk.ms))
     assert talk.tell(Transcribed(second, "and tomorrow?", 1.0)).all(Respond) == []
     request = talk.tell(Transcribed(first, "What day is it,", 1.0)).one(Respond).plan.request
-    assert [message["content"] for message in request["messages"]] == ["What day is it,", "and tomorrow?"]
+    assert [message["content"] for message in request["messages"]] == ["What day is it, and tomorrow?"]
 
 
 def test_an_older_item_that_failed_is_left_out(opens: Opens) -> None:
@@ -299,3 +300,54 @@ def test_a_request_is_json(opens: Opens) -> None:
     plan = talk.asked().plan
     assert isinstance(plan, GenerateText)
     assert json.loads(json.dumps(plan.request)) == plan.request
+
+
+def tool_round(talk: Any, respond: Respond, number: int) -> Respond:
+    """Let the model call a tool and nothing else, return its output, and ask for the next response."""
+    talk.tell(ResponseTool(respond.response_id, 0, f"call_{number}", "weather", "{}"))
+    talk.tell(ResponseDone(respond.response_id))
+    item = {"type": "function_call_output", "call_id": f"call_{number}", "output": "warm"}
+    talk.say("conversation.item.create", item=item)
+    following: Respond = talk.say("response.create").one(Respond)
+    return following
+
+
+def offers_tools(respond: Respond) -> bool:
+    assert isinstance(respond.plan, GenerateText)
+    return "tools" in respond.plan.request
+
+
+def test_a_loop_of_tool_calls_ends(opens: Opens) -> None:
+    talk = opens(llm=True, limits=Limits(tool_rounds=2))
+    talk.update(tools=[TOOL], tool_choice="required")
+    respond = talk.asked("What is the weather?")
+    offered = [offers_tools(respond)]
+    for number in range(2):
+        respond = tool_round(talk, respond, number)
+        offered.append(offers_tools(respond))
+    assert offered == [True, True, False]
+    assert "tool_choice" not in respond.plan.request
+    talk.tell(ResponseText(respond.response_id, "It is warm."))
+    talk.tell(ResponseDone(respond.response_id))
+    assert offers_tools(talk.say("response.create").one(Respond)), "an answer in words ends the loop"
+
+
+def test_what_the_user_says_begins_the_count_of_tool_calls_anew(opens: Opens) -> None:
+    talk = opens(llm=True, limits=Limits(tool_rounds=1))
+    talk.update(tools=[TOOL])
+    respond = tool_round(talk, talk.asked("What is the weather?"), 1)
+    assert not offers_tools(respond)
+    talk.tell(ResponseTool(respond.response_id, 0, "call_2", "weather", "{}"))
+    talk.tell(ResponseDone(respond.response_id))
+    assert offers_tools(talk.asked("And tomorrow?"))
+
+
+@pytest.mark.parametrize(
+    ("truncation", "may"), [("auto", True), ("disabled", False), ({"type": "retention_ratio", "retention_ratio": 0.5}, True)]
+)
+def test_truncation_is_that_of_the_session(opens: Opens, truncation: Any, may: bool) -> None:
+    talk = opens(llm=True)
+    talk.update(truncation=truncation)
+    plan = talk.asked().plan
+    assert isinstance(plan, GenerateText)
+    assert plan.may_truncate is may

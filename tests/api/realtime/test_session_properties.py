@@ -21,19 +21,28 @@ from open_speech.api.realtime.effects import (
     Delta,
     Effect,
     NotTranscribed,
+    PauseOutput,
+    Played,
+    Release,
     Respond,
     ResponseAudio,
     ResponseDone,
     ResponseFailed,
     ResponseText,
     ResponseTool,
+    ResumeOutput,
+    SpeechPaused,
+    SpeechResumed,
     SpeechStarted,
     SpeechStopped,
     Stop,
+    TextReady,
     Transcribed,
     TranscribeItem,
 )
 from open_speech.api.realtime.session import Limits
+from open_speech.api.realtime.state import TurnTaking
+from open_speech.dialogue.interruption import InterruptionRules
 from open_speech.errors import BackendFailed
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -133,7 +142,36 @@ events = st.one_of(
     event("response.cancel", response_id=st.sampled_from(["resp_7", "resp_12"])),
     st.dictionaries(st.sampled_from(["type", "session", "item", "audio"]), junk),
 )
-deeds = st.sampled_from(["sound", "speak", "stop", "work", "work", "fail", "wait", "ask", "aside", "cancel", "steal"])
+deeds = st.sampled_from(
+    [
+        "sound",
+        "speak",
+        "speak",
+        "pause",
+        "pause",
+        "resume",
+        "stop",
+        "stop",
+        "work",
+        "work",
+        "fail",
+        "wait",
+        "ask",
+        "aside",
+        "cancel",
+        "steal",
+        "play",
+    ]
+)
+turn_takings = st.builds(
+    TurnTaking,
+    st.booleans(),
+    st.sampled_from(
+        [InterruptionRules(), InterruptionRules(after_s=0.5), InterruptionRules(min_words=3), InterruptionRules(echo_guard_s=1)]
+    ),
+    st.sampled_from([(), ("so it is", "auto")]),
+    st.booleans(),
+)
 steps = st.lists(st.one_of(deeds, deeds, events), min_size=5, max_size=50)
 TEXT = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]}
 SAYINGS: dict[str, list[dict[str, Any]]] = {
@@ -155,6 +193,13 @@ class Driver:
         self.speaking = False
         self.owed: list[Commit | TranscribeItem | Respond] = []
         self.begun: str | None = None
+        self.paused = False
+        self.said: dict[str, str] = {}
+        """The deltas of each item, joined; they may be held."""
+        self.held: set[str] = set()
+        """Responses that are held, complete or not."""
+        self.silenced: set[str] = set()
+        """Responses whose playback is paused."""
 
     def perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -171,27 +216,43 @@ class Driver:
                     assert 0 <= start_ms <= end_ms <= self.ms + 1
                     self.begun = None
                     self.owed += [effect] if transcription is not None else []
-                case TranscribeItem() | Respond():
-                    self.owed.append(effect)
                 case Clear():
                     self.speaking, self.begun = False, None
-                case Stop(response_id):
-                    before = len(self.owed)
-                    self.owed = [owed for owed in self.owed if not (isinstance(owed, Respond) and owed.response_id == response_id)]
-                    assert len(self.owed) == before - 1
+                case _:
+                    self.respond(effect)
+
+    def respond(self, effect: Effect) -> None:
+        match effect:
+            case TranscribeItem() | Respond():
+                self.owed.append(effect)
+                if isinstance(effect, Respond) and effect.is_held:
+                    assert not self.held, "at most one answer is held"
+                    self.held.add(effect.response_id)
+            case Release(response_id):
+                self.held.remove(response_id)
+            case PauseOutput(response_id):
+                assert response_id not in self.silenced
+                self.silenced.add(response_id)
+            case ResumeOutput(response_id):
+                self.silenced.remove(response_id)
+            case Stop(response_id):
+                before = len(self.owed)
+                self.owed = [owed for owed in self.owed if not (isinstance(owed, Respond) and owed.response_id == response_id)]
+                # A held answer, or one that is still being played, may be complete.
+                is_complete = response_id in self.held or response_id in [sent["response"]["id"] for sent in of(self.talk, "response.done")]
+                assert len(self.owed) == before - 1 or (is_complete and len(self.owed) == before)
+                self.held.discard(response_id)
+                self.silenced.discard(response_id)
 
     def do(self, step: object) -> None:
         match step:
-            case "speak" if self.telling and not self.speaking:
-                self.speaking = True
-                self.perform(self.talk.tell(SpeechStarted(max(0, int(self.ms) - 500))))
-            case "stop" if self.speaking:
-                self.speaking = False
-                self.perform(self.talk.tell(SpeechStopped(max(0, int(self.ms) - 200))))
-            case "work":
-                self.work(fails=False)
-            case "fail":
-                self.work(fails=True)
+            case "speak" | "pause" | "resume" | "stop":
+                self.speak(step)
+            case "play":
+                for sent in of(self.talk, "response.created")[-2:]:
+                    self.perform(self.talk.tell(Played(sent["response"]["id"], 50)))
+            case "work" | "fail":
+                self.work(fails=step == "fail")
             case "wait":
                 self.perform(self.talk.wait(1.5))
             case str() if step in SAYINGS:
@@ -203,8 +264,26 @@ class Driver:
                 fields = dict(step)
                 self.perform(self.talk.say(fields.pop("type", None), **fields))
 
+    def speak(self, step: str) -> None:
+        match step:
+            case "speak" if self.telling and not self.speaking:
+                self.speaking, self.paused = True, False
+                self.perform(self.talk.tell(SpeechStarted(max(0, int(self.ms) - 500))))
+            case "stop" if self.speaking:
+                self.speaking = False
+                self.perform(self.talk.tell(SpeechStopped(max(0, int(self.ms) - 200))))
+            case "pause" if self.speaking and not self.paused:
+                self.paused = True
+                self.perform(self.talk.tell(SpeechPaused(max(0, int(self.ms) - 100))))
+                if self.begun is not None:
+                    self.perform(self.talk.tell(TextReady(self.begun, self.said.get(self.begun, "") + "it is.")))
+            case "resume" if self.speaking and self.paused:
+                self.paused = False
+                self.perform(self.talk.tell(SpeechResumed(int(self.ms))))
+
     def work(self, *, fails: bool) -> None:
         if not fails and self.begun is not None:
+            self.said[self.begun] = self.said.get(self.begun, "") + "so "
             self.perform(self.talk.tell(Delta(self.begun, "so ")))
         if not self.owed:
             return
@@ -215,15 +294,14 @@ class Driver:
             self.owed.insert(0, owed)
             for report in (ResponseText(owed.response_id, "One. "), ResponseAudio(owed.response_id, bytes(480), 0.1)):
                 self.perform(self.talk.tell(report))
-            self.perform(self.talk.tell(ResponseTool(owed.response_id, 0, "call_1", "f", "{}")))
+            if not owed.is_held or fails:
+                self.perform(self.talk.tell(ResponseTool(owed.response_id, 0, "call_1", "f", "{}")))
             if owed in self.owed:
                 self.owed.remove(owed)
                 last = ResponseFailed(owed.response_id, BackendFailed("x")) if fails else ResponseDone(owed.response_id)
                 self.perform(self.talk.tell(last))
             return
-        said = "".join(
-            sent["delta"] for sent in self.talk.sent if sent["type"] == f"{TRANSCRIPTION}.delta" and sent["item_id"] == owed.item_id
-        )
+        said = self.said.get(owed.item_id, "")
         report = NotTranscribed(owed.item_id, BackendFailed("x")) if fails else Transcribed(owed.item_id, said + "it is.", 0.1)
         self.perform(self.talk.tell(report))
 
@@ -241,6 +319,11 @@ def check(talk: Any) -> None:
         kind = sent["type"].replace(".done", ".delta")
         whole = sent.get("transcript", sent.get("text"))
         assert "".join(delta["delta"] for delta in of(talk, kind) if delta["item_id"] == sent["item_id"]) == whole
+    # Nothing about a response is sent before it is created: an answer that is begun early is held.
+    announced: set[str] = set()
+    for sent in talk.sent:
+        announced |= {sent["response"]["id"]} if sent["type"] == "response.created" else set()
+        assert sent["type"] == "output_audio_buffer.cleared" or {sent.get("response_id")} - {None} <= announced
     # What was opened is closed.
     for opened, closed in (
         ("response.output_item.added", "response.output_item.done"),
@@ -262,9 +345,11 @@ def check(talk: Any) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(steps=steps, llm=st.booleans(), kind=st.sampled_from(["realtime", "realtime", "transcription"]))
-def test_a_session_keeps_its_promises(opens: Callable[..., Any], steps: list[object], llm: bool, kind: str) -> None:
-    talk = opens(kind, llm=llm, limits=Limits(buffer_bytes=500_000, items=8))
+@given(steps=steps, llm=st.booleans(), kind=st.sampled_from(["realtime", "realtime", "transcription"]), turn_taking=turn_takings)
+def test_a_session_keeps_its_promises(
+    opens: Callable[..., Any], steps: list[object], llm: bool, kind: str, turn_taking: TurnTaking
+) -> None:
+    talk = opens(kind, llm=llm, limits=Limits(buffer_bytes=500_000, items=8), turn_taking=turn_taking)
     driver = Driver(talk)
     for step in steps:
         driver.do(step)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from open_speech.api.realtime.effects import AudioFormat, TranscriptionSettings, TurnRules
-from open_speech.api.realtime.settings import CONFIG_CHARS, SILENCE_MS, Config, Defaults, initial_config, session_body, updated
+from open_speech.api.realtime.settings import CONFIG_CHARS, Config, Defaults, initial_config, session_body, updated
 from open_speech.errors import InvalidRequest, TextTooLong, UnsupportedLanguage
 
 DEFAULTS = Defaults(
@@ -117,14 +117,18 @@ def test_turns_come_back_with_their_defaults_after_they_were_off() -> None:
     assert change(off, {"audio": {"input": {"turn_detection": {"threshold": 0.2}}}}).turns == TurnRules(threshold=0.2)
 
 
-@pytest.mark.parametrize("eagerness", sorted(SILENCE_MS))
-def test_eagerness_is_the_length_of_a_silence(eagerness: str) -> None:
+@pytest.mark.parametrize(
+    ("eagerness", "longest_ms", "silence_ms"), [("low", 8000, 1200), ("medium", 4000, 700), ("auto", 4000, 700), ("high", 2000, 350)]
+)
+def test_eagerness_is_the_longest_silence_and_that_without_a_turn_detector(eagerness: str, longest_ms: int, silence_ms: int) -> None:
     turns = {"type": "semantic_vad", "eagerness": eagerness}
-    assert config({"audio": {"input": {"turn_detection": turns}}}).turns == TurnRules(silence_duration_ms=SILENCE_MS[eagerness])
+    rules = TurnRules(silence_duration_ms=silence_ms, longest_silence_ms=longest_ms)
+    assert config({"audio": {"input": {"turn_detection": turns}}}).turns == rules
 
 
-def test_the_more_eager_the_shorter_it_waits() -> None:
-    assert SILENCE_MS["high"] < SILENCE_MS["medium"] == SILENCE_MS["auto"] < SILENCE_MS["low"]
+def test_server_vad_ends_a_turn_by_its_silence_alone() -> None:
+    turns = {"type": "server_vad", "silence_duration_ms": 300}
+    assert config({"audio": {"input": {"turn_detection": turns}}}).turns == TurnRules(silence_duration_ms=300)
 
 
 def test_the_two_kinds_of_turns_do_not_mix() -> None:

@@ -19,8 +19,9 @@ from open_speech.api.wyoming.service import Rules, Service
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Task, Voice
 from open_speech.config import Settings
-from open_speech.dispatch.client import RunnerClient, RunnerGone
+from open_speech.dispatch.client import RunnerClient
 from open_speech.dispatch.frames import END, SpeakCall, audio_frame
+from open_speech.dispatch.link import RunnerGone
 from open_speech.registry import Defaults, Registry
 from runners.wiring.engine import local_engine
 from runners.wiring.factories import speech_model

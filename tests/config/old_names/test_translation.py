@@ -40,7 +40,7 @@ def test_secrets_are_in_the_result_and_in_no_line() -> None:
     }  # fmt: skip
     translation = translate(environ, KNOWN, config.secrets())
     assert translation.environ["STT_UPSTREAM_API_KEY"] == "s3cret-2"
-    assert len(translation.messages) == len(environ)
+    assert len(translation.messages) == len(environ) - 1  # LIVEKIT_API_SECRET has the same name here
     assert "s3cret" not in " ".join(translation.messages)
 
 

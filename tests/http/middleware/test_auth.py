@@ -12,10 +12,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from open_speech.http.caller import KEY_NAME
+from open_speech.http.caller import KEY_NAME, Proxies
 from open_speech.http.middleware.auth import BROWSER_PROTOCOL, MOST_KEYS, ApiKey, presented_keys
 from open_speech.security.api_keys import KeyRing
 from open_speech.security.lockout import LIMIT
+from open_speech.security.network import networks
 
 
 async def hello(request: Request) -> PlainTextResponse:
@@ -213,3 +214,67 @@ def test_a_neighbour_by_link_local_address_locks_nobody_else_out() -> None:
     neighbour, user = (TestClient(app, client=(f"fe80::{n}", 1)) for n in (1, 2))
     lock(neighbour)
     assert user.get("/v1/x", headers={"api-key": "open"}).status_code == 200
+
+
+def test_one_more_header_with_the_key_may_be_named() -> None:
+    ours = {"X-Our-Key": "open", "api-key": "a"}
+    assert presented_keys(Headers(ours), "x-our-key") == ["a", "open"]
+    assert presented_keys(Headers({"Authorization": "Bearer a"}), "Authorization") == ["a"]
+    keys = Middleware(ApiKey, keys=KeyRing.read("open"), key_header="X-Our-Key")
+    client = TestClient(Starlette(routes=[Route("/v1/x", hello), WebSocketRoute("/live", talk)], middleware=[keys]))
+    assert client.get("/v1/x", headers={"x-our-key": "open"}).status_code == 200
+    assert client.get("/v1/x", headers={"x-other-key": "open"}).status_code == 401
+    with client.websocket_connect("/live", headers={"X-Our-Key": "open"}) as socket:
+        assert socket.receive_text() == "hello"
+    ways = {"authorization": "Bearer a", "x-api-key": "b", "api-key": "c", **subprotocols("d")}
+    assert client.get("/v1/x", headers={**ways, "x-our-key": "open"}).status_code == 200
+    many = client.get("/v1/x", headers={**ways, **subprotocols("d", "e"), "x-our-key": "open"})
+    assert (many.status_code, many.json()["error"]["code"]) == (400, "too_many_keys")
+
+
+def behind(proxies: Proxies, address: str) -> TestClient:
+    """A client whose requests the server sees come from an address."""
+    routes = [Route("/v1/x", hello, methods=["GET", "POST"]), WebSocketRoute("/live", talk)]
+    middleware = [Middleware(ApiKey, keys=KeyRing.read("open"), signed_in=proxies, origins=("https://ours.example",))]
+    return TestClient(Starlette(routes=routes, middleware=middleware), client=(address, 1))
+
+
+INGRESS = Proxies(trusted=networks(["172.30.32.2"]))
+
+
+def test_users_that_a_proxy_has_authenticated_need_no_key() -> None:
+    proxied = behind(INGRESS, "172.30.32.2")
+    assert proxied.get("/v1/x").headers["key-name"] == ""
+    with proxied.websocket_connect("/live", headers={"origin": "http://testserver"}) as socket:
+        assert socket.receive_text() == "hello"
+    assert proxied.get("/v1/x", headers={"api-key": "open"}).headers["key-name"] == "key-1"
+    assert proxied.get("/v1/x", headers={"api-key": "wrong"}).status_code == 401
+
+
+@pytest.mark.parametrize("address", ["172.30.32.3", "10.0.0.1", "", "testclient"])
+def test_nobody_passes_for_such_a_proxy_by_a_header(address: str) -> None:
+    other = behind(INGRESS, address)
+    claims = {"x-forwarded-for": "172.30.32.2", "x-real-ip": "172.30.32.2", "forwarded": "for=172.30.32.2", "x-ingress-path": "/"}
+    assert other.get("/v1/x", headers=claims).status_code == 401
+    with pytest.raises(WebSocketDenialResponse), other.websocket_connect("/live", headers=claims):
+        raise AssertionError("it let us in")
+
+
+@pytest.mark.parametrize(
+    ("page", "status"),
+    [
+        ({"origin": "http://testserver"}, 200), ({"origin": "https://ours.example"}, 200), ({"sec-fetch-site": "same-origin"}, 200),
+        ({"origin": "https://evil.example"}, 401), ({"origin": "null"}, 401), ({"sec-fetch-site": "cross-site"}, 401),
+    ],
+)  # fmt: skip
+def test_a_page_of_another_site_does_not_use_what_a_browser_has_shown_the_proxy(page: dict[str, str], status: int) -> None:
+    proxied = behind(INGRESS, "172.30.32.2")
+    assert proxied.post("/v1/x", headers=page).status_code == status
+    if status == 401:
+        with pytest.raises(WebSocketDenialResponse), proxied.websocket_connect("/live", headers=page):
+            raise AssertionError("it let us in")
+
+
+def test_a_proxy_on_the_unix_socket_may_authenticate_users_too() -> None:
+    assert behind(Proxies(unix=True), "").get("/v1/x").status_code == 200
+    assert behind(Proxies(unix=True), "127.0.0.1").get("/v1/x").status_code == 401

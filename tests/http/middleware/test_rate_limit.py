@@ -11,60 +11,9 @@ from starlette.websockets import WebSocket
 
 from open_speech.http.caller import Proxies
 from open_speech.http.middleware.auth import ApiKey
-from open_speech.http.middleware.rate_limit import Allowances, RateLimit, Share, duration
+from open_speech.http.middleware.rate_limit import RateLimit, duration
 from open_speech.security.api_keys import KeyRing
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-def test_a_minutes_worth_may_come_at_once_and_is_then_earned_again_bit_by_bit(clock: Clock) -> None:
-    allowances = Allowances(6, clock=clock)
-    assert [allowances.take("x").remaining for _ in range(6)] == [5, 4, 3, 2, 1, 0]
-    assert allowances.take("x") == Share(limit=6, remaining=0, full_s=60, wait_s=pytest.approx(10))
-    clock.now += 10
-    assert allowances.take("x").wait_s == 0
-    assert allowances.take("x").wait_s == pytest.approx(10)
-    clock.now += 3600
-    assert allowances.take("x") == Share(6, 5, pytest.approx(10), 0)
-
-
-def test_fewer_or_more_may_be_let_in_at_once_than_in_a_minute(clock: Clock) -> None:
-    for at_once in (2, 90):
-        allowances = Allowances(60, at_once, clock=clock)
-        accepted = [allowances.take("x").wait_s == 0 for _ in range(at_once + 5)]
-        assert accepted == [True] * at_once + [False] * 5
-        clock.now += 60
-        spread = 0
-        for _ in range(240):
-            clock.now += 0.25
-            spread += allowances.take("x").wait_s == 0
-        assert spread == pytest.approx(60, abs=at_once)
-
-
-def test_who_is_refused_loses_nothing_by_asking(clock: Clock) -> None:
-    allowances = Allowances(60, 1, clock=clock)
-    allowances.take("x")
-    for _ in range(50):
-        allowances.take("x")
-    clock.now += 1
-    assert allowances.take("x").wait_s == 0
-
-
-def test_callers_do_not_pay_for_each_other_and_only_so_many_are_remembered(clock: Clock) -> None:
-    allowances = Allowances(1, callers=2, clock=clock)
-    assert [allowances.take(caller).wait_s for caller in "xyxyz"] == [0, 0, 60, 60, 0]
-    assert allowances.take("y").wait_s == 60
-    assert allowances.take("x").wait_s == 0
+from open_speech.shared_state.allowances import LocalAllowances, Rate
 
 
 @pytest.mark.parametrize(
@@ -94,7 +43,7 @@ def client_of(*middleware: Middleware) -> TestClient:
 
 
 def test_every_answer_says_what_is_left_and_the_last_when_to_come_back() -> None:
-    client = client_of(Middleware(RateLimit, allowances=Allowances(2)))
+    client = client_of(Middleware(RateLimit, allowances=LocalAllowances(Rate.of(2))))
     answers = [client.get("/v1/x") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0", "0"]
@@ -106,7 +55,7 @@ def test_every_answer_says_what_is_left_and_the_last_when_to_come_back() -> None
 
 
 def test_a_websocket_counts_when_it_is_opened() -> None:
-    client = client_of(Middleware(RateLimit, allowances=Allowances(1)))
+    client = client_of(Middleware(RateLimit, allowances=LocalAllowances(Rate.of(1))))
     with client.websocket_connect("/live") as socket:
         assert socket.receive_text() == "hello"
     with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/live"):
@@ -115,7 +64,7 @@ def test_a_websocket_counts_when_it_is_opened() -> None:
 
 
 def test_probes_the_page_and_lists_are_free() -> None:
-    client = client_of(Middleware(RateLimit, allowances=Allowances(1)))
+    client = client_of(Middleware(RateLimit, allowances=LocalAllowances(Rate.of(1))))
     for path in ("/health", "/web/js/app.js", "/v1/models") * 3:
         answer = client.get(path)
         assert answer.status_code == 200
@@ -124,8 +73,8 @@ def test_probes_the_page_and_lists_are_free() -> None:
 
 def test_each_key_and_each_address_behind_a_proxy_has_its_own() -> None:
     keys = Middleware(ApiKey, keys=KeyRing.read("ann:sesame,bob:open"))
-    client = client_of(keys, Middleware(RateLimit, allowances=Allowances(1)))
+    client = client_of(keys, Middleware(RateLimit, allowances=LocalAllowances(Rate.of(1))))
     assert [client.get("/v1/x", headers={"api-key": key}).status_code for key in ("sesame", "open", "sesame")] == [200, 200, 429]
-    client = client_of(Middleware(RateLimit, allowances=Allowances(1), proxies=Proxies(1)))
+    client = client_of(Middleware(RateLimit, allowances=LocalAllowances(Rate.of(1)), proxies=Proxies(1)))
     sent = ("6.6.6.6, 1.1.1.1", "6.6.6.6, 1.1.1.2", "7.7.7.7, 1.1.1.1")
     assert [client.get("/v1/x", headers={"X-Forwarded-For": value}).status_code for value in sent] == [200, 200, 429]

@@ -11,8 +11,9 @@ import pytest
 from open_speech.audio import Audio
 from open_speech.backends import BackendEntry, ModelEntry, Task, WindowResult
 from open_speech.dispatch.admission import Admission
-from open_speech.dispatch.client import RunnerClient, RunnerGone
+from open_speech.dispatch.client import RunnerClient
 from open_speech.dispatch.frames import END, TranscribeCall, WindowCall, error_frame, transcript_frame, window_frame
+from open_speech.dispatch.link import RunnerGone
 from open_speech.errors import BackendFailed
 from open_speech.recognition.live.recognizer import LiveRecognizers
 from open_speech.registry import Defaults, Registry

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,8 @@ from numpy.typing import NDArray
 
 from open_speech.audio import Audio
 from open_speech.recognition.live.input_buffer import InputBuffer
-from open_speech.recognition.live.turn_detection import FRAME_S, TurnDetector
+from open_speech.recognition.live.turn_detection import FRAME_S, Endpointer, Paused, Question, Started, Stopped
+from open_speech.recognition.vad import FRAME, VAD_RATE
 
 
 def ramp(count: int, start: int = 0) -> NDArray[np.float32]:
@@ -83,7 +86,7 @@ class Loud:
 
 
 def test_turns_are_told_in_the_time_of_the_stream_also_when_the_rules_change() -> None:
-    microphone = InputBuffer(Loud(), TurnDetector(prefix_padding_ms=0, silence_duration_ms=320))
+    microphone = InputBuffer(Loud(), Endpointer(prefix_padding_ms=0, silence_duration_ms=320))
     sound = np.concatenate([np.zeros(5120), np.full(5120, 0.5), np.zeros(7680)]).astype(np.float32)
     assert [(type(event).__name__, round(event.at_s / FRAME_S)) for event in microphone.feed(Audio(sound, 16_000))] == [
         ("Started", 10),
@@ -92,6 +95,75 @@ def test_turns_are_told_in_the_time_of_the_stream_also_when_the_rules_change() -
     ]
     microphone.tune(None)
     assert microphone.feed(Audio(sound[5120:10_240], 16_000)) == []
-    microphone.tune(TurnDetector(prefix_padding_ms=0))
+    microphone.tune(Endpointer(prefix_padding_ms=0))
     (started,) = microphone.feed(Audio(sound[5120:10_240], 16_000))
     assert round(started.at_s / FRAME_S) == 45
+
+
+def parts(pattern: str) -> NDArray[np.float32]:
+    """Return a frame for each mark: `#` is loud, `.` silent."""
+    return np.concatenate([np.full(FRAME, 0.5 if mark == "#" else 0.0, np.float32) for mark in pattern])
+
+
+def semantic() -> Endpointer:
+    return Endpointer(silence_duration_ms=700, longest_silence_ms=1600)
+
+
+def test_audio_after_a_question_has_not_been_received_until_its_answer() -> None:
+    buffer = InputBuffer(Loud(), semantic())
+    samples = parts("." * 20 + "#" * 10 + "." * 10 + "#" * 10)
+    assert buffer.feed(Audio(samples, VAD_RATE)) == [Started(20 * FRAME_S - 0.3), Paused(30 * FRAME_S)]
+    assert buffer.question == Question(20 * FRAME_S - 0.5, 37 * FRAME_S)
+    assert buffer.seconds == 37 * FRAME_S
+    assert len(buffer.cut(0, 99).samples) == 37 * FRAME
+    assert buffer.answer(True) == [Stopped(30 * FRAME_S), Started(40 * FRAME_S - 0.3)]
+    assert buffer.question is None
+    assert buffer.seconds == 50 * FRAME_S
+    np.testing.assert_array_equal(buffer.cut(0, 99).samples, samples)
+
+
+def test_the_audio_of_a_long_turn_is_needed_for_its_next_question() -> None:
+    buffer = InputBuffer(Loud(), semantic())
+    assert buffer.needed_s == math.inf
+    buffer.feed(Audio(parts("." * 20 + "#" * 100), VAD_RATE))
+    assert buffer.needed_s == 20 * FRAME_S - 0.5
+    assert InputBuffer(None, None).needed_s == math.inf
+
+
+def test_at_the_end_of_a_signal_no_question_is_left_open() -> None:
+    """A change of the sample rate ends a signal as well."""
+    for end in (InputBuffer.flush, lambda buffer: buffer.feed(Audio(np.zeros(0, np.float32), 8000))):
+        buffer = InputBuffer(Loud(), semantic())
+        buffer.feed(Audio(parts("#" * 10 + "." * 30), VAD_RATE))
+        assert end(buffer) == [Stopped(10 * FRAME_S)]
+        assert (buffer.question, buffer.seconds) == (None, pytest.approx(40 * FRAME_S))
+
+
+def test_a_turn_in_progress_continues_with_another_endpointer() -> None:
+    buffer = InputBuffer(Loud(), Endpointer())
+    buffer.feed(Audio(parts("#" * 10 + "." * 4), VAD_RATE))
+    buffer.tune(semantic())
+    assert buffer.feed(Audio(parts("." * 4), VAD_RATE)) == [Paused(10 * FRAME_S)]
+    assert buffer.question is not None
+    buffer.tune(Endpointer())
+    assert (buffer.question, buffer.seconds) == (None, pytest.approx(18 * FRAME_S))
+    assert buffer.feed(Audio(parts("." * 8), VAD_RATE)) == [Stopped(10 * FRAME_S)]
+
+
+@given(st.text("#.", min_size=1, max_size=200), st.lists(st.integers(1, 9000), min_size=1, max_size=9))
+def test_the_audio_of_a_question_does_not_depend_on_how_it_arrives(pattern: str, sizes: list[int]) -> None:
+    samples = parts(pattern)
+
+    def run(sizes: list[int]) -> list[object]:
+        buffer, found, at, turn = InputBuffer(Loud(), semantic()), list[object](), 0, 0
+        while at < len(samples):
+            size = sizes[turn % len(sizes)]
+            found += buffer.feed(Audio(samples[at : at + size], VAD_RATE))
+            while (question := buffer.question) is not None:
+                audio = buffer.cut(question.start_s, question.end_s).samples
+                found.append((question, len(audio), float(audio.sum())))
+                found += buffer.answer([True, False, None][len(audio) % 3])
+            at, turn = at + size, turn + 1
+        return found
+
+    assert run(sizes) == run([len(samples)])

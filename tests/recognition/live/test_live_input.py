@@ -16,7 +16,8 @@ from open_speech.backends import TranscribeOptions
 from open_speech.recognition.live.input_buffer import InputBuffer
 from open_speech.recognition.live.live_input import HISTORY_S, LiveInput, steps
 from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecognizers
-from open_speech.recognition.live.turn_detection import Paused, Resumed, Started, Stopped, TurnDetector, TurnEvent
+from open_speech.recognition.live.turn_decider import TurnDecider
+from open_speech.recognition.live.turn_detection import Endpointer, Paused, Resumed, Started, Stopped, TurnEvent
 from open_speech.recognition.live.utterance import MAX_WAITING, Utterance
 from open_speech.recognition.vad import FRAME, VAD_RATE
 from tests.waiting import PATIENCE_S, eventually
@@ -40,7 +41,7 @@ class LoudFrames:
 @pytest.fixture
 def live() -> LiveInput:
     """Input whose turns end after half a second of silence."""
-    return LiveInput(InputBuffer(LoudFrames(), TurnDetector()))
+    return LiveInput(InputBuffer(LoudFrames(), Endpointer()))
 
 
 def run(recognizers: LiveRecognizers, test: Callable[[LiveRecognizer], Awaitable[Any]]) -> Any:
@@ -133,7 +134,7 @@ def test_no_pass_is_made_in(
     recognizers: LiveRecognizers, reader: Any, say: Say, words: tuple[int, ...], looks_ahead: bool, expected: list[type[TurnEvent]]
 ) -> None:
     """A pause that is over within the same step was none."""
-    live = LiveInput(InputBuffer(LoudFrames(), TurnDetector(silence_duration_ms=1000)), looks_ahead=looks_ahead)
+    live = LiveInput(InputBuffer(LoudFrames(), Endpointer(silence_duration_ms=1000)), looks_ahead=looks_ahead)
 
     async def test(recognizer: LiveRecognizer) -> None:
         live.begin(Utterance(recognizer), 0.0)
@@ -204,6 +205,101 @@ def test_a_caller_that_feeds_too_fast_waits_for_room_and_one_without_an_utteranc
         await asyncio.sleep(0)
         assert not waiting.done()
         await waiting
+        live.drop()
+
+    run(recognizers, test)
+
+
+class Deciding:
+    """A turn detector that answers as scripted, and keeps what it was asked about."""
+
+    def __init__(self, *answers: bool) -> None:
+        self.answers = list(answers)
+        self.asked: list[Audio] = []
+
+    def is_complete(self, audio: Audio) -> bool:
+        self.asked.append(audio)
+        return self.answers.pop(0)
+
+
+def semantic_input(*answers: bool) -> tuple[LiveInput, Deciding]:
+    detector = Deciding(*answers)
+    turns = Endpointer(silence_duration_ms=700, longest_silence_ms=2000)
+    return LiveInput(InputBuffer(LoudFrames(), turns), decider=TurnDecider("scripted", lambda: detector)), detector
+
+
+def test_the_detector_is_asked_at_each_pause_and_its_answers_end_the_turn_or_not(recognizers: LiveRecognizers, say: Say) -> None:
+    live, detector = semantic_input(False, True)
+
+    async def test(recognizer: LiveRecognizer) -> None:
+        assert kinds(live.take(say(0, 1, 2, 0, 3, 0, 0))) == [Started, Paused]
+        live.advance([])
+        assert kinds(await live.decide()) == [Resumed, Paused]
+        live.advance([])
+        assert kinds(await live.decide()) == [Stopped]
+        assert not live.is_asking
+        assert await live.decide() == []
+
+    run(recognizers, test)
+    first, second = detector.asked
+    assert first.samples[0] == 0
+    assert (first.samples.max(), second.samples.max()) == (pytest.approx(0.2), pytest.approx(0.3))
+    assert second.seconds > first.seconds + 0.9
+
+
+def test_a_long_turn_is_asked_about_as_far_as_the_detector_wants_although_it_is_no_longer_kept(
+    recognizers: LiveRecognizers, say: Say
+) -> None:
+    live, detector = semantic_input(True)
+
+    async def test(recognizer: LiveRecognizer) -> None:
+        for _ in range(30):
+            live.advance(live.take(say(1)), keep_s=HISTORY_S)
+        live.advance(live.take(say(0)), keep_s=HISTORY_S)
+        assert live.is_asking
+        assert kinds(await live.decide()) == [Stopped]
+        live.advance([], keep_s=HISTORY_S)
+        assert live._buffer.start_s == pytest.approx(15.5 - HISTORY_S, abs=0.001)
+
+    run(recognizers, test)
+    assert detector.asked[0].seconds == 8
+
+
+def test_without_a_decider_the_silence_ends_the_turn(recognizers: LiveRecognizers, say: Say) -> None:
+    live = LiveInput(InputBuffer(LoudFrames(), Endpointer(silence_duration_ms=700, longest_silence_ms=9000)))
+
+    async def test(recognizer: LiveRecognizer) -> None:
+        live.take(say(1, 0, 0))
+        assert kinds(await live.decide()) == [Stopped]
+
+    run(recognizers, test)
+
+
+def test_an_answer_about_a_turn_that_was_dropped_in_the_meantime_is_ignored(recognizers: LiveRecognizers, say: Say) -> None:
+    live, _ = semantic_input(True)
+
+    async def test(recognizer: LiveRecognizer) -> None:
+        live.take(say(1, 0, 0))
+        deciding = asyncio.create_task(live.decide())
+        await asyncio.sleep(0)
+        live.tune(None)
+        assert await deciding == []
+        assert live.seconds == 1.5
+
+    run(recognizers, test)
+
+
+def test_the_final_pass_of_a_pause_starts_after_the_answer(recognizers: LiveRecognizers, reader: Any, say: Say) -> None:
+    live, _ = semantic_input(False)
+
+    async def test(recognizer: LiveRecognizer) -> None:
+        live.advance(live.take(say(1, 0)))
+        live.begin(Utterance(recognizer), 0.0)
+        live.advance([Paused(0.5)])
+        await asyncio.sleep(0.05)
+        assert reader.calls == []
+        assert await live.decide() == []
+        await eventually(lambda: len(reader.calls) == 1)
         live.drop()
 
     run(recognizers, test)

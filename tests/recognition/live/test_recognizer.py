@@ -18,7 +18,7 @@ from open_speech.dispatch.fallback import FallbackChain, FallbackModels
 from open_speech.dispatch.frames import END, LIVE, LIVE_PARTIAL, WindowCall, window_frame
 from open_speech.recognition.live.input_buffer import InputBuffer
 from open_speech.recognition.live.recognizer import LiveRecognizer, LiveRecognizers, SessionRecognizer
-from open_speech.recognition.live.turn_detection import Started, Stopped, TurnDetector
+from open_speech.recognition.live.turn_detection import Endpointer, Started, Stopped
 from open_speech.registry import Defaults, Registry
 from open_speech.transcript import Segment
 from runners.wiring.engine import local_engine
@@ -81,7 +81,7 @@ def test_a_few_words_in_a_doubtful_language_are_heard_in_that_of_the_session(rec
 def test_somebody_who_surely_changes_the_language_is_believed(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session() -> str:
         recognizer.remember(await recognizer.transcribe(say(1, 2, 3, 4), final=True, language="en"))
-        recognizer._handle.runner._link.sure = 0.95  # type: ignore[attr-defined]
+        recognizer._handle.runner.replicas.members[0].link.sure = 0.95  # type: ignore[attr-defined]
         return (await recognizer.transcribe_final(say(1, 2, 3, 4))).text
 
     assert asyncio.run(session()) == "in cy"
@@ -90,7 +90,7 @@ def test_somebody_who_surely_changes_the_language_is_believed(recognizer: LiveRe
 def test_of_a_few_words_it_takes_more_to_believe_another_language(recognizer: LiveRecognizer, say: Callable[..., Audio]) -> None:
     async def session(sure: float) -> str:
         recognizer.remember(await recognizer.transcribe(say(1, 2, 3, 4), final=True, language="en"))
-        recognizer._handle.runner._link.sure = sure  # type: ignore[attr-defined]
+        recognizer._handle.runner.replicas.members[0].link.sure = sure  # type: ignore[attr-defined]
         return (await recognizer.transcribe_final(say(1))).text
 
     assert asyncio.run(session(0.95)) == "in en"
@@ -103,7 +103,7 @@ def test_a_session_is_in_no_language_that_was_only_guessed(
     async def session() -> None:
         for _ in range(3):
             recognizer.remember(await recognizer.transcribe_final(say(1)))
-        recognizer._handle.runner._link.sure = 0.6  # type: ignore[attr-defined]
+        recognizer._handle.runner.replicas.members[0].link.sure = 0.6  # type: ignore[attr-defined]
         recognizer.remember(await recognizer.transcribe_final(say(1, 2, 3, 4, 5)))
 
     asyncio.run(session())
@@ -152,7 +152,7 @@ def test_a_short_phrase_of_real_speech_is_not_taken_for_another_language(
 
     async def session() -> list[tuple[str, str]]:
         engine = local_engine(Settings(os_models_dir=weights_root, os_offline=True, tts_backends=("tones-tts",)))
-        turns = TurnDetector(silence_duration_ms=200)
+        turns = Endpointer(silence_duration_ms=200)
         events = InputBuffer(await engine.recognition.detector(), turns).feed(Audio(clip.samples[: 9 * STT_RATE], STT_RATE))
         starts = [event.at_s for event in events if isinstance(event, Started)]
         stops = [event.at_s for event in events if isinstance(event, Stopped)]
