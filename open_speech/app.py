@@ -90,7 +90,7 @@ def create_app(settings: Settings, engine: Engine | None = None, lifespan: Lifes
     app.state.slots = Slots(streams, each=each(streams))
     app.state.realtime_slots = Slots(sessions, "OS_REALTIME_MAX_SESSIONS", each=each(sessions), kind="Realtime sessions")
     app.state.live_sessions = LiveSessions()
-    app.state.realtime_secrets = Secrets(SigningKeys.read(settings.os_signing_keys) or SigningKeys.random(), settings.keys)
+    app.state.realtime_secrets = Secrets(SigningKeys.read(settings.os_signing_keys), settings.keys)
     app.state.shared_state = SharedState(settings.os_redis_url, timeout_s=settings.os_redis_timeout_s)
     app.state.calls = calls = Calls(settings)
     app.state.operations = Operations(each=each(MAX_OPERATIONS))

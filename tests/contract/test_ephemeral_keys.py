@@ -131,3 +131,11 @@ def test_the_longest_key_fits_into_the_handshake_of_a_browser(fleet: Fleet) -> N
     assert (refused.status_code, error["code"], error["param"]) == (400, "string_above_max_length", "session.instructions")
     flat = httpx.post(f"{server}/v1/realtime/sessions", headers=KEY, json={"instructions": noise(longest + 500)}, timeout=PATIENCE_S)
     assert (flat.status_code, flat.json()["error"]["param"]) == (400, "session.instructions")
+
+
+def test_a_server_without_signing_keys_takes_longer_sessions(fleet: Fleet) -> None:
+    server = fleet.server(os_signing_keys="")
+    text = noise(100_000)
+    key = created(server, {**SESSION, "instructions": text}).raise_for_status().json()["value"]
+    assert first(server, key)["session"]["instructions"] == text
+    assert created(server, {**SESSION, "instructions": noise(300_000)}).status_code == 400

@@ -41,7 +41,7 @@ class Record:
     parent: bytes
     """Identifies the API key that created it, without revealing anything about it: TAG_BYTES long."""
     body: Mapping[str, Any]
-    """The session that it is for."""
+    """The session that it is for, or its name where the server keeps it."""
 
 
 def encoded(record: Record, keys: SigningKeys) -> str:
@@ -89,7 +89,7 @@ def _bytes_of(key: str) -> bytes | None:
 
 
 def _too_long(body: Mapping[str, Any], why: str) -> TextTooLong:
-    session: Mapping[str, Any] = body["session"]
+    session: Mapping[str, Any] = body.get("session", {})
     name = max(session, key=lambda field: len(json.dumps(session[field])), default="instructions")
     hint = f"Shorten `session.{name}`, or send it with `session.update` after the connection is open."
     return TextTooLong(f"The session is too long for an ephemeral key, which contains it. {why} {hint}", param=f"session.{name}")

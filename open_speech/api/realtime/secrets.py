@@ -1,7 +1,8 @@
 """Ephemeral keys, with which a browser may open Realtime sessions for a limited time and nothing else.
 
 The server stores none of them. A key contains the session that it is for, and is signed (`ephemeral_format.py`). Every server with the same
-signing keys and API keys therefore accepts it.
+signing keys and API keys therefore accepts it. A server that shares its signing keys with no other keeps a session that is too long for
+a key in memory, and the key contains its name.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from open_speech.api.realtime.ephemeral_format import NONCE_BYTES, TAG_BYTES, Record, decoded, encoded
+from open_speech.api.realtime.kept_sessions import KeptSessions
 from open_speech.api.realtime.settings import Kind
+from open_speech.errors import TextTooLong
 from open_speech.security.api_keys import Key, KeyRing
 from open_speech.security.signing import SigningKeys
 
@@ -51,8 +54,10 @@ class Grant:
 class Secrets:
     """Creates and verifies ephemeral keys. A key is valid until it expires, as long as the API key that created it is configured."""
 
-    def __init__(self, signing: SigningKeys, api_keys: KeyRing, *, clock: Callable[[], float] = time.time) -> None:
-        """`clock` returns seconds since 1970."""
+    def __init__(self, signing: SigningKeys | None, api_keys: KeyRing, *, clock: Callable[[], float] = time.time) -> None:
+        """Without signing keys, a random one is created: keys are then valid in this process only. `clock` returns seconds since 1970."""
+        self._kept = None if signing else KeptSessions(clock=clock)
+        signing = signing or SigningKeys.random()
         self._signing = signing.for_purpose("open-speech ephemeral key")
         self._parents = signing.for_purpose("open-speech parent of an ephemeral key")
         self._clock = clock
@@ -61,12 +66,21 @@ class Secrets:
     def issue(self, grant: Grant, seconds: int = SECONDS) -> tuple[str, int]:
         """Create a key that is valid for `seconds`; return it and its expiry, in seconds since 1970.
 
-        Raises TextTooLong, with the field, if the session is too long for a key.
+        Raises TextTooLong, with the field, if the session is too long for a key and cannot be kept here either.
         """
         expires_at = int(self._clock()) + seconds
-        body = {"kind": grant.kind, "model": grant.model, "session": grant.configured, "local": grant.is_local_only}
-        record = Record(expires_at, secrets.token_bytes(NONCE_BYTES), self._tags_of(grant.parent)[0], body)
-        return encoded(record, self._signing), expires_at
+        body = {"kind": grant.kind, "model": grant.model, "local": grant.is_local_only}
+        parent = self._tags_of(grant.parent)[0]
+
+        def key(contents: Mapping[str, Any]) -> str:
+            return encoded(Record(expires_at, secrets.token_bytes(NONCE_BYTES), parent, {**body, **contents}), self._signing)
+
+        try:
+            return key({"session": grant.configured}), expires_at
+        except TextTooLong:
+            if self._kept is None or (name := self._kept.keep(grant.configured, expires_at)) is None:
+                raise
+            return key({"kept": name}), expires_at
 
     def find(self, keys: Iterable[str]) -> Grant | None:
         """Return the grant of the first of these keys that is valid; None if none is."""
@@ -76,9 +90,9 @@ class Secrets:
                 continue
             # All are compared, so that the time does not depend on which one it is.
             parents = [parent for tag, parent in self._tags if hmac.compare_digest(tag, record.parent)]
-            if parents:
+            if parents and (session := self._session_of(record.body)) is not None:
                 body = record.body
-                return Grant(body["kind"], body["model"], body["session"], parents[0], body["local"])
+                return Grant(body["kind"], body["model"], session, parents[0], body["local"])
         return None
 
     def opens(self, path: str, key: str) -> bool:
@@ -87,6 +101,13 @@ class Secrets:
             return False
         grant = self.find([key])
         return grant is not None and path in PATHS[grant.kind]
+
+    def _session_of(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the session of a key; None if it was kept and is not any more."""
+        if "session" in body:
+            session: Mapping[str, Any] = body["session"]
+            return session
+        return self._kept.find(body["kept"]) if self._kept else None
 
     def _tags_of(self, parent: Key | None) -> list[bytes]:
         """Return what identifies an API key, by each signing key. Only its signature is public: a digest would let a client try guesses."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from open_speech.api.realtime import kept_sessions
 from open_speech.api.realtime.ephemeral_format import (
     KEY_CHARS,
     NONCE_BYTES,
@@ -204,3 +205,28 @@ def test_a_key_that_is_accepted_is_never_longer_than_the_limit(length: int) -> N
     else:
         assert len(key) <= KEY_CHARS
         assert decoded(key, OLD) == record
+
+
+LONG = Grant("realtime", "gpt-realtime", {"instructions": NOISE})
+
+
+def test_a_server_with_a_random_signing_key_keeps_a_long_session_until_its_key_expires() -> None:
+    clock = Clock()
+    secrets = Secrets(None, NO_KEYS, clock=clock)
+    key, expires_at = secrets.issue(LONG, 60)
+    assert len(key) < 300
+    assert secrets.find([key]) == LONG
+    assert Secrets(None, NO_KEYS, clock=clock).find([key]) is None
+    clock.now = expires_at
+    assert secrets.find([key]) is None
+
+
+def test_without_room_for_a_long_session_it_is_refused_and_a_short_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_sessions, "MOST", 1)
+    secrets = Secrets(None, NO_KEYS, clock=Clock())
+    key, _ = secrets.issue(LONG, 60)
+    with pytest.raises(TextTooLong) as refused:
+        secrets.issue(LONG, 60)
+    assert refused.value.param == "session.instructions"
+    short, _ = secrets.issue(GRANT, 60)
+    assert [secrets.find([key]), secrets.find([short])] == [LONG, GRANT]
