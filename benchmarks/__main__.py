@@ -25,6 +25,7 @@ from benchmarks import (
     overload,
     realtime,
     recognizers,
+    replicas,
     speakers,
     start,
     stt,
@@ -59,6 +60,7 @@ MORE = (
     "speakers",
     "gpu",
     "start",
+    "replicas",
 )
 """Benchmarks that run only when named: each answers one question, and says little about the server's speed."""
 ALONE = {"stt", "tts", *MORE}
@@ -85,6 +87,7 @@ def main(names: Collection[str], options: stt.Options, minutes: float, only: str
         "llm": ("language model runner against llama.cpp's server", lambda: llm.run(quick=options.quick)),
         "first-sound": ("first sound of a spoken answer, after its first sentence", lambda: first_sound.run(quick=options.quick)),
         "start": ("start of the server, idle memory, cheap routes", lambda: start.run(quick=options.quick)),
+        "replicas": ("two replicas of a runner against one", lambda: replicas.run(quick=options.quick)),
         "decode": ("decoding in a sandboxed process", decoding.run),
     }
     for name in [name for name in small if name in names]:
